@@ -1,0 +1,267 @@
+// One call of `send` or `pipeline` on its way: what was asked, what came back, what went wrong.
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { checkCommand } from "../resp/encode.ts";
+import {
+  type Connection,
+  ConnectionClosedError,
+  type Loss,
+  type Slot,
+} from "../pool/mod.ts";
+import { isNotRun } from "../pool/refusal.ts";
+import type { Retry } from "../retry/mod.ts";
+import { replayHazard } from "./replay.ts";
+
+/** Whether a command that may have run may be sent again. */
+export type ReplayPolicy = "auto" | "always" | "never";
+
+/** Options of one call. */
+export interface SendOptions {
+  /** Ends the call, whatever it is doing: the reason is thrown. A command already written may still run. */
+  signal?: AbortSignal;
+  /** Bulk strings of the reply become `Uint8Array`. @default {false} */
+  binary?: boolean;
+  /**
+   * Whether a command that was written and not answered may be sent again:
+   * only where a second run is harmless, always, or never. @default {"auto"}
+   */
+  replay?: ReplayPolicy;
+  /** The retry policy of this call; `false` makes exactly one attempt. @default {the client's} */
+  retry?: Retry | false;
+}
+
+/** A failed attempt, and what may follow. */
+export interface Failure {
+  /** What went wrong. */
+  readonly error: Error;
+  /** Whether another attempt does no harm. */
+  readonly mayRunAgain: boolean;
+  /** Whether a command was written that would be sent again. */
+  readonly isReplay: boolean;
+  /** Whether a connection that had served others proved dead: the next attempt need not wait. */
+  readonly wasZombie: boolean;
+}
+
+/** Who looks after a call. */
+export interface CallKeeper {
+  /** The call has its outcome. */
+  closed(): void;
+  /** An attempt failed: send the call again or reject it. */
+  failed(call: Call, failure: Failure): void;
+  /** The server refused to run a command. */
+  refused(connection: Connection, error: ReplyError): void;
+}
+
+/** What `send` and `pipeline` have in common: an outcome, once, after one attempt or more. */
+export abstract class Call {
+  readonly options: SendOptions;
+  /** How many attempts have failed and were followed by a wait. */
+  retries = 0;
+  /** What earlier attempts failed with. */
+  readonly errors: Error[] = [];
+  /** When the call was made, by `performance.now()`; 0 where no policy asks. */
+  startedAt = 0;
+  /** Undoes what watches the signal. */
+  unwatch: (() => void) | undefined;
+  /** Whether the outcome is known. */
+  isDone = false;
+
+  protected readonly keeper: CallKeeper;
+  readonly #reject: (reason: unknown) => void;
+
+  constructor(
+    keeper: CallKeeper,
+    options: SendOptions,
+    reject: (reason: unknown) => void,
+  ) {
+    this.keeper = keeper;
+    this.options = options;
+    this.#reject = reject;
+  }
+
+  /** The name of the command, or of the first of them. */
+  abstract readonly name: string;
+
+  /** Puts what is not answered yet in flight. */
+  abstract travel(connection: Connection): void;
+
+  /** The outcome is known: nothing that comes later counts. */
+  protected finish(): void {
+    this.isDone = true;
+    this.unwatch?.();
+    this.keeper.closed();
+  }
+
+  reject(reason: unknown): void {
+    if (this.isDone) return;
+    this.finish();
+    this.#reject(reason);
+  }
+}
+
+/** One command. It is its own slot, so that the happy path makes one object. */
+export class SingleCall extends Call implements Slot {
+  readonly command: Command;
+  readonly patienceMs = 0;
+  readonly #resolve: (reply: Reply) => void;
+  #connection: Connection | undefined;
+
+  constructor(
+    keeper: CallKeeper,
+    command: Command,
+    options: SendOptions,
+    resolve: (reply: Reply) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(keeper, options, reject);
+    this.command = copyOf(command);
+    this.#resolve = resolve;
+  }
+
+  get name(): string {
+    return this.command[0];
+  }
+
+  get binary(): boolean {
+    return this.options.binary === true;
+  }
+
+  travel(connection: Connection): void {
+    if (this.isDone) return;
+    this.#connection = connection;
+    try {
+      connection.push(this);
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+
+  settle(reply: Reply): void {
+    if (this.isDone) return; // the caller has left
+    if (reply instanceof ReplyError) return this.#settleError(reply);
+    this.finish();
+    this.#resolve(reply);
+  }
+
+  lose(loss: Loss): void {
+    if (this.isDone) return;
+    const { replay } = this.options;
+    this.keeper.failed(
+      this,
+      failureOf([{ loss, command: this.command }], replay),
+    );
+  }
+
+  #settleError(error: ReplyError): void {
+    if (!isNotRun(error)) return this.reject(error);
+    this.keeper.refused(this.#connection!, error);
+    this.keeper.failed(this, refusal(error));
+  }
+}
+
+/** Several commands, in one flush and in order. */
+export class PipelineCall extends Call {
+  readonly #commands: readonly Command[];
+  readonly #resolve: (replies: Reply[]) => void;
+  #replies: Reply[] = [];
+
+  /** @throws {TypeError} If a command cannot be encoded: all are sent or none. */
+  constructor(
+    keeper: CallKeeper,
+    commands: readonly Command[],
+    options: SendOptions,
+    resolve: (replies: Reply[]) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(keeper, options, reject);
+    commands.forEach(checkCommand);
+    this.#commands = commands.map(copyOf);
+    this.#resolve = resolve;
+  }
+
+  get name(): string {
+    return this.#commands[this.#replies.length]?.[0] ?? "PIPELINE";
+  }
+
+  travel(connection: Connection): void {
+    if (this.isDone) return;
+    const commands = this.#commands.slice(this.#replies.length);
+    const lost: { loss: Loss; command: Command }[] = [];
+    let open = commands.length;
+    const concluded = () => {
+      if (--open > 0 || this.isDone) return;
+      if (lost.length === 0) this.#answered(connection);
+      else this.keeper.failed(this, failureOf(lost, this.options.replay));
+    };
+    for (const command of commands) {
+      connection.push({
+        command,
+        binary: this.options.binary === true,
+        patienceMs: 0,
+        settle: (reply) => {
+          this.#replies.push(reply);
+          concluded();
+        },
+        lose: (loss) => {
+          lost.push({ loss, command });
+          concluded();
+        },
+      });
+    }
+  }
+
+  #answered(connection: Connection): void {
+    const [first] = this.#replies;
+    if (first instanceof ReplyError && this.#replies.every(isRefusal)) {
+      this.#replies = []; // the server ran none of them
+      this.keeper.refused(connection, first);
+      return this.keeper.failed(this, refusal(first));
+    }
+    this.finish();
+    this.#resolve(this.#replies);
+  }
+}
+
+const copyOf = (command: Command): Command =>
+  // What is sent again must be what was sent.
+  Array.isArray(command) ? command.slice() as unknown as Command : command;
+
+const isRefusal = (reply: Reply): boolean =>
+  reply instanceof ReplyError && isNotRun(reply);
+
+const refusal = (error: ReplyError): Failure => ({
+  error,
+  mayRunAgain: true,
+  isReplay: false,
+  wasZombie: false,
+});
+
+/** What the loss of commands means: the first one's evidence, the worst one's fate. */
+export function failureOf(
+  lost: readonly { loss: Loss; command: Command }[],
+  replay: ReplayPolicy = "auto",
+): Failure {
+  const { report, untouched } = lost[0]!.loss;
+  const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
+  let note: string | undefined;
+  if (replay === "never" && unknown.length > 0) {
+    note = 'it was not replayed: replay is "never"';
+  } else if (replay === "auto") {
+    for (const { command } of unknown) {
+      const hazard = replayHazard(command);
+      if (hazard === undefined) continue;
+      note = `${command[0]} was not replayed: ${hazard}`;
+      break;
+    }
+  }
+  return {
+    error: new ConnectionClosedError(
+      report,
+      unknown.length > 0 ? "unknown" : "unsent",
+      note,
+    ),
+    mayRunAgain: note === undefined,
+    isReplay: unknown.length > 0,
+    wasZombie: untouched && report.commandsServed > 0 &&
+      report.how !== "requested",
+  };
+}

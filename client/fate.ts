@@ -1,0 +1,40 @@
+// Whether the command behind an error may have run.
+import {
+  CheckoutTimeoutError,
+  ConnectionClosedError,
+  DialError,
+  type Fate,
+} from "../pool/mod.ts";
+import { RetryError } from "../retry/mod.ts";
+import { ReplyError } from "../resp/mod.ts";
+
+/**
+ * What became of a command that was rejected with `error`: over all its
+ * attempts, if there were several.
+ *
+ * @example A dial that failed sent nothing
+ * ```ts
+ * import { DialError, fateOf } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(fateOf(new DialError("redis.example:6379", "connect", "no such host")), "unsent");
+ * ```
+ *
+ * @param error What a call rejected with.
+ * @returns `"unsent"` only if it cannot have run; `"executed"` if the server
+ * answered it with an error; `"unknown"` for everything else, such as an abort.
+ */
+export function fateOf(error: unknown): Fate {
+  if (error instanceof RetryError) {
+    const fates = error.errors.map(fateOf);
+    return fates.find((fate) => fate !== "unsent") ?? "unsent";
+  }
+  if (
+    error instanceof ConnectionClosedError || error instanceof DialError ||
+    error instanceof CheckoutTimeoutError
+  ) return error.fate;
+  if (error instanceof TypeError || error instanceof RangeError) {
+    return "unsent";
+  }
+  return error instanceof ReplyError ? "executed" : "unknown";
+}

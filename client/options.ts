@@ -1,0 +1,112 @@
+// What a client can be told, with defaults, checked.
+import type { ParserLimits } from "../resp/mod.ts";
+import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
+import type { Retry } from "../retry/mod.ts";
+
+/** A call is about to be sent again. */
+export interface RetryInfo {
+  /** The command's name, or that of the first unanswered one of a pipeline. */
+  readonly command: string;
+  /** How many attempts have failed. */
+  readonly attempt: number;
+  /** The wait before the next one, in milliseconds; 0 after a zombie. */
+  readonly delayMs: number;
+  /** Whether the command may have run already. */
+  readonly isReplay: boolean;
+  /** What the last attempt failed with. */
+  readonly error: Error;
+}
+
+/** Options of a `Redis` client. Durations are in milliseconds; `Infinity` means no limit. */
+export interface RedisOptions extends EndpointOptions {
+  /** Never more connections than this. @default {10} */
+  maxConnections?: number;
+  /** For name look-up, TCP, TLS and handshake together. @default {5000} */
+  connectTimeoutMs?: number;
+  /** How long a reply may be owed without a byte coming; then the connection is closed. @default {5000} */
+  replyTimeoutMs?: number;
+  /** How long a call waits for a connection. @default {5000} */
+  checkoutTimeoutMs?: number;
+  /** An idle connection is closed after this. @default {240000} below the usual 300 s of servers and proxies */
+  idleTimeoutMs?: number;
+  /** A connection is retired at this age, less up to a tenth by chance. @default {1800000} */
+  maxAgeMs?: number;
+  /** A connection idle for longer must answer a PING before its next command. @default {10000} */
+  validateAfterIdleMs?: number;
+  /** How many calls may wait for a connection. @default {20000} */
+  maxWaiting?: number;
+  /** The retry policy; `false` makes exactly one attempt a call. @default {base 100 ms, cap 1000 ms, 3 retries, jitter 0.5} */
+  retry?: Retry | false;
+  /** The largest reply to accept. */
+  limits?: ParserLimits;
+  /** Opens sockets in place of `Deno.connect`. */
+  dial?: Dial;
+  /** Told how each connection ended. Must not throw. */
+  onClose?: (report: CloseReport) => void;
+  /** Told of each attempt that will be followed by another. Must not throw. */
+  onRetry?: (info: RetryInfo) => void;
+}
+
+/** The numbers among the options, with their defaults. */
+export const NUMBERS = {
+  maxConnections: 10,
+  connectTimeoutMs: 5000,
+  replyTimeoutMs: 5000,
+  checkoutTimeoutMs: 5000,
+  idleTimeoutMs: 240_000,
+  maxAgeMs: 1_800_000,
+  validateAfterIdleMs: 10_000,
+  maxWaiting: 20_000,
+} as const;
+
+const OTHERS: ReadonlySet<string> = new Set(
+  [
+    "retry",
+    "limits",
+    "dial",
+    "onClose",
+    "onRetry",
+    "username",
+    "password",
+    "database",
+    "clientName",
+    "tls",
+  ] satisfies (keyof RedisOptions)[],
+);
+
+/**
+ * The numbers of `options`, complete.
+ *
+ * @throws {TypeError} If an option is unknown or not of its type.
+ * @throws {RangeError} If a number is out of its range.
+ */
+export function numbersOf(
+  options: RedisOptions,
+): Record<keyof typeof NUMBERS, number> {
+  for (const name of Object.keys(options)) {
+    if (!(name in NUMBERS) && !OTHERS.has(name)) {
+      throw new TypeError(
+        `Cannot use option ${JSON.stringify(name)}: accepted are ${
+          [...Object.keys(NUMBERS), ...OTHERS].join(", ")
+        }`,
+      );
+    }
+  }
+  const numbers: Record<keyof typeof NUMBERS, number> = { ...NUMBERS };
+  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const least = name === "maxConnections" ? 1 : 0;
+    const isWhole = name.endsWith("Ms") || value === Infinity ||
+      Number.isInteger(value);
+    if (typeof value !== "number" || !(value >= least) || !isWhole) {
+      throw new RangeError(
+        `Cannot use ${name} ${String(value)}: accepted is ${
+          name.endsWith("Ms") ? "a number" : "a whole number"
+        } of ${least} or more`,
+      );
+    }
+    numbers[name] = value;
+  }
+  return numbers;
+}

@@ -1,0 +1,406 @@
+// The client: where the pool meets retry.
+import type { Command, Reply, ReplyError } from "../resp/mod.ts";
+import {
+  type Connection,
+  ConnectionClosedError,
+  dial,
+  Endpoint,
+  open,
+  Pool,
+  type PoolStats,
+} from "../pool/mod.ts";
+import { mayPass } from "../pool/pool.ts";
+import { ExponentialBackoff, Retry, RetryError } from "../retry/mod.ts";
+import {
+  type Call,
+  type CallKeeper,
+  type Failure,
+  PipelineCall,
+  type SendOptions,
+  SingleCall,
+} from "./call.ts";
+import { Lease } from "./lease.ts";
+import { numbersOf, type RedisOptions } from "./options.ts";
+import { replayHazard } from "./replay.ts";
+import { routeOf } from "./routing.ts";
+
+/** What a client has done and holds. */
+export interface RedisStats extends PoolStats {
+  /** Attempts made after a wait. */
+  retries: number;
+  /** Times that commands were sent again which may have run. */
+  replays: number;
+}
+
+const NO_OPTIONS: SendOptions = {};
+
+/**
+ * A Redis client that never hands a caller a connection it knows to be dead.
+ *
+ * - It dials on first use, and never holds more than `maxConnections`.
+ * - `send` and `pipeline` share connections; what needs one alone uses `lease`.
+ * - A command that was not written is sent again by the retry policy; one that
+ *   may have run, only if a second run is harmless (or `replay` says so).
+ * - A reply never reaches another caller.
+ * - Every error says what became of the command: see `fateOf`.
+ *
+ * @example Send a command
+ * ```ts
+ * import { Redis } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await redis.send(["SET", "greeting", "hello"]);
+ * assertEquals(await redis.send(["GET", "greeting"]), "hello");
+ * await redis.send(["DEL", "greeting"]);
+ * ```
+ */
+export class Redis implements AsyncDisposable {
+  readonly #endpoint: Endpoint;
+  readonly #options: RedisOptions;
+  readonly #pool: Pool;
+  readonly #retry: Retry | false;
+  readonly #closing = new AbortController();
+  #calls = 0;
+  #retries = 0;
+  #replays = 0;
+  #closed: Promise<void> | undefined;
+  #drained: (() => void) | undefined;
+
+  /**
+   * @param url `redis://` or `rediss://`. @default {"redis://127.0.0.1:6379"}
+   * @param options See {@linkcode RedisOptions}.
+   * @throws {TypeError} If the URL or an option cannot be used.
+   * @throws {RangeError} If a number is out of its range.
+   */
+  constructor(url?: string | URL, options: RedisOptions = {}) {
+    const numbers = numbersOf(options);
+    const endpoint = new Endpoint(url, options);
+    this.#endpoint = endpoint;
+    this.#options = options;
+    this.#retry = options.retry ??
+      new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) });
+    this.#pool = new Pool({
+      ...numbers,
+      endpoint: `${endpoint}`,
+      onClose: (report) => options.onClose?.(report),
+      open: (number, observer, signal) =>
+        open(endpoint, {
+          ...numbers,
+          dial: options.dial ?? dial,
+          limits: options.limits ?? {},
+          number,
+          observer,
+          signal,
+        }),
+    });
+  }
+
+  /**
+   * Sends one command.
+   *
+   * @param command The command, such as `["ZADD", key, score, member]`.
+   * @param options See {@linkcode SendOptions}.
+   * @returns The reply.
+   * @throws {ReplyError} If the server answers an error.
+   * @throws {ConnectionClosedError} If the connection ended and the command must not be sent again.
+   * @throws {DialError} If no connection can be opened, and never will be.
+   * @throws {RetryError} If every attempt failed.
+   * @throws {TypeError} If the command cannot be sent, or not on a shared connection.
+   */
+  send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const route = routeOf(command);
+      if (route.kind === "shared") {
+        this.#start(
+          new SingleCall(this.#keeper, command, options, resolve, reject),
+        );
+      } else if (route.kind === "blocking") {
+        resolve(this.#sendAlone(command, options));
+      } else {
+        throw new TypeError(
+          `Cannot send ${
+            command[0]
+          } on a shared connection: ${route.why}; use redis.lease()`,
+        );
+      }
+    });
+  }
+
+  /**
+   * Sends several commands in one flush, in order, on one connection.
+   *
+   * @param commands The commands.
+   * @param options See {@linkcode SendOptions}.
+   * @returns Their replies, in order. Error replies are values.
+   * @throws {ConnectionClosedError} If the connection ended and one of the commands must not be sent again.
+   * @throws {DialError} If no connection can be opened, and never will be.
+   * @throws {RetryError} If every attempt failed.
+   * @throws {TypeError} If a command cannot be sent; none has been then.
+   *
+   * @example Two commands, one round trip
+   * ```ts
+   * import { Redis } from "@unzombie/redis";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+   * const replies = await redis.pipeline([["ECHO", "a"], ["ECHO", "b"]]);
+   * assertEquals(replies, ["a", "b"]);
+   * ```
+   */
+  pipeline(
+    commands: readonly Command[],
+    options: SendOptions = NO_OPTIONS,
+  ): Promise<Reply[]> {
+    return new Promise((resolve, reject) => {
+      for (const command of commands) {
+        const route = routeOf(command);
+        if (route.kind === "shared") continue;
+        throw new TypeError(
+          `Cannot send ${command[0]} in a pipeline: ${
+            route.kind === "blocking"
+              ? "it would block those who share the connection"
+              : route.why
+          }; use redis.lease()`,
+        );
+      }
+      const call = new PipelineCall(
+        this.#keeper,
+        commands,
+        options,
+        resolve,
+        reject,
+      );
+      if (commands.length === 0) resolve([]);
+      else this.#start(call);
+    });
+  }
+
+  /**
+   * Takes a connection out of the pool, for its holder alone.
+   *
+   * @param options The signal ends the wait.
+   * @returns The lease. Release it, or declare it with `await using`.
+   * @throws {CheckoutTimeoutError} If none is free in time.
+   * @throws {DialError} If no connection can be opened.
+   * @throws {RetryError} If every attempt failed.
+   */
+  async lease(options: { signal?: AbortSignal } = {}): Promise<Lease> {
+    this.#refuseIfClosed("lease a connection");
+    const checkout = () => this.#checkoutAlone(options.signal);
+    this.#calls++;
+    try {
+      const connection = this.#retry === false
+        ? await checkout()
+        : await this.#retry.run(checkout, {
+          signal: this.#untilClosed(options.signal),
+          isRetriable: mayPass,
+        });
+      this.#calls++;
+      return new Lease(connection, (connection, clean) => {
+        this.#pool.release(connection, clean);
+        this.#keeper.closed();
+      });
+    } finally {
+      this.#keeper.closed();
+    }
+  }
+
+  /** What the client has done and holds. */
+  stats(): RedisStats {
+    return {
+      ...this.#pool.stats(),
+      retries: this.#retries,
+      replays: this.#replays,
+    };
+  }
+
+  /**
+   * Refuses new calls, waits for those under way, then closes every connection.
+   *
+   * @param options `drainMs`: how long to wait, in milliseconds (default 5000). Calls
+   * that are not done by then are rejected.
+   */
+  close(options: { drainMs?: number } = {}): Promise<void> {
+    return this.#closed ??= this.#close(options.drainMs ?? 5000);
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    if (this.#calls > 0 && drainMs > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#drained = resolve;
+      const timer = setTimeout(resolve, Math.min(drainMs, 2 ** 31 - 1));
+      await promise;
+      clearTimeout(timer);
+    }
+    const reason = new Error(
+      `Cannot go on: this client of ${this.#endpoint} is closed`,
+    );
+    this.#closing.abort(reason);
+    this.#pool.close(reason);
+  }
+
+  /** The same as {@linkcode Redis.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** The endpoint and the statistics; never the password. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    return `Redis ${
+      inspect({ endpoint: `${this.#endpoint}`, ...this.stats() }, options)
+    }`;
+  }
+
+  #refuseIfClosed(what: string): void {
+    if (this.#closed === undefined) return;
+    throw new Error(
+      `Cannot ${what}: this client of ${this.#endpoint} is closed`,
+    );
+  }
+
+  #start(call: Call): void {
+    const { signal } = call.options;
+    if (this.#closed !== undefined) this.#refuseIfClosed(`send ${call.name}`);
+    if (signal !== undefined) {
+      signal.throwIfAborted();
+      const onAbort = () => call.reject(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      call.unwatch = () => signal.removeEventListener("abort", onAbort);
+    }
+    const policy = this.#policyOf(call);
+    if (policy !== false && policy.deadlineMs < Infinity) {
+      call.startedAt = performance.now();
+    }
+    this.#calls++;
+    this.#travel(call);
+  }
+
+  #travel(call: Call): void {
+    const connection = this.#pool.shared();
+    if (connection !== undefined) return call.travel(connection);
+    this.#pool.checkout({
+      exclusive: false,
+      signal: call.options.signal,
+      take: (connection) => call.travel(connection),
+      fail: (reason) =>
+        this.#keeper.failed(call, {
+          error: reason instanceof Error ? reason : new Error(String(reason)),
+          mayRunAgain: mayPass(reason),
+          isReplay: false,
+          wasZombie: false,
+        }),
+    });
+  }
+
+  readonly #keeper: CallKeeper = {
+    closed: () => {
+      if (--this.#calls === 0) this.#drained?.();
+    },
+    refused: (connection: Connection, error: ReplyError) => {
+      // It was the primary once; the next connection may lead to the new one.
+      if (error.code === "READONLY") this.#pool.retire(connection, "readonly");
+    },
+    failed: (call: Call, failure: Failure) => this.#failed(call, failure),
+  };
+
+  #failed(call: Call, failure: Failure): void {
+    if (call.isDone) return;
+    const { error, isReplay } = failure;
+    const policy = this.#policyOf(call);
+    const isFirst = call.errors.length === 0;
+    call.errors.push(error);
+    if (!failure.mayRunAgain || policy === false) {
+      return call.reject(verdict(call, error));
+    }
+    if (failure.wasZombie && isFirst) return this.#again(call, failure, 0);
+
+    if (call.startedAt === 0) call.startedAt = performance.now();
+    const next = policy.next(
+      call.retries,
+      error,
+      performance.now() - call.startedAt,
+    );
+    if (next === "final") return call.reject(verdict(call, error));
+    if (next === "exhausted") return call.reject(new RetryError(call.errors));
+    call.retries++;
+    this.#retries++;
+    this.#again(call, { error, isReplay }, next, policy);
+  }
+
+  /** Sends a call again, after a wait. */
+  #again(
+    call: Call,
+    { error, isReplay }: Pick<Failure, "error" | "isReplay">,
+    delayMs: number,
+    policy?: Retry,
+  ): void {
+    if (isReplay) this.#replays++;
+    this.#options.onRetry?.({
+      command: call.name,
+      attempt: call.errors.length,
+      delayMs,
+      isReplay,
+      error,
+    });
+    if (policy === undefined) return this.#travel(call);
+    policy.sleep(delayMs, this.#untilClosed(call.options.signal)).then(
+      () => this.#travel(call),
+      (reason) => call.reject(reason),
+    );
+  }
+
+  /** A blocking command: alone on a connection, which an abort closes. */
+  #sendAlone(command: Command, options: SendOptions): Promise<Reply> {
+    const { replay = "auto", signal, binary } = options;
+    const policy = options.retry ?? this.#retry;
+    const once = async () => {
+      const connection = await this.#checkoutAlone(signal);
+      const lease = new Lease(
+        connection,
+        (connection, clean) => this.#pool.release(connection, clean),
+      );
+      try {
+        return await lease.send(command, { signal, binary });
+      } finally {
+        lease.release();
+      }
+    };
+    this.#refuseIfClosed(`send ${command[0]}`);
+    this.#calls++;
+    const outcome = policy === false ? once() : policy.run(once, {
+      signal: this.#untilClosed(signal),
+      isRetriable: (error) =>
+        error instanceof ConnectionClosedError
+          ? error.fate === "unsent" || replay === "always" ||
+            (replay === "auto" && replayHazard(command) === undefined)
+          : mayPass(error),
+    });
+    return outcome.finally(() => this.#keeper.closed());
+  }
+
+  #checkoutAlone(signal?: AbortSignal): Promise<Connection> {
+    return new Promise((take, fail) =>
+      this.#pool.checkout({ exclusive: true, signal, take, fail })
+    );
+  }
+
+  #policyOf(call: Call): Retry | false {
+    return call.options.retry ?? this.#retry;
+  }
+
+  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined
+      ? this.#closing.signal
+      : AbortSignal.any([signal, this.#closing.signal]);
+  }
+}
+
+/** What the caller gets: the error itself if it is an answer or the only one, else all of them. */
+const verdict = (call: Call, error: Error): Error =>
+  call.errors.length === 1 || error.name === "ReplyError"
+    ? error
+    : new RetryError(call.errors);

@@ -1,0 +1,151 @@
+// Which commands may be sent again when they may have run already, with reasons.
+import type { Command } from "../resp/mod.ts";
+import { upper } from "./routing.ts";
+
+/** Why a second run would do harm; `undefined` if it would not. */
+type Hazard = string | undefined;
+type Rule = Hazard | ((command: Command) => Hazard);
+
+const SAFE: Rule = undefined;
+const ADDS = "a second run would add again";
+const TAKES = "a second run would take more";
+const ANSWERS = "a second run would answer as if somebody else had been first";
+const LOSES = "the second run's reply would hide the first one's value";
+const UNKNOWN = "nobody has said that running it twice is harmless";
+
+const words = (text: string): string[] => text.trim().split(/\s+/);
+
+/** Whether an option stands at or after `from`. */
+const has = (command: readonly unknown[], from: number, ...options: string[]): boolean =>
+  command.slice(from).some((argument) => options.includes(upper(argument)));
+
+const sameArgument = (a: unknown, b: unknown): boolean =>
+  a !== undefined && b !== undefined && `${a}` === `${b}`;
+
+/** A destination that is also a source has changed by the second run. */
+const storesOntoSource =
+  (destination: number, sources: (command: Command) => readonly unknown[]) =>
+  (command: Command): Hazard =>
+    sources(command).some((s) => sameArgument(s, command[destination]))
+      ? "a second run would start from the result of the first"
+      : SAFE;
+
+/** `STORE destination` behind a source at position 1. */
+const storeOption = (command: Command): Hazard => {
+  const at = command.findIndex((a, i) =>
+    i > 1 && ["STORE", "STOREDIST"].includes(upper(a))
+  );
+  return at > 0 && sameArgument(command[at + 1], command[1])
+    ? "a second run would start from the result of the first"
+    : SAFE;
+};
+
+/** numkeys at `at`, then that many keys. */
+const counted = (at: number) => (command: Command): readonly unknown[] =>
+  command.slice(at + 1, at + 1 + Number(command[at]));
+
+// A: the same state and the same reply. B: the same state, and a reply that
+// counts less; safe for those who do not count. C: another state.
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  // Read-only.
+  ...words(`
+    GET MGET STRLEN GETRANGE SUBSTR GETBIT BITCOUNT BITPOS BITFIELD_RO LCS
+    EXISTS TYPE TTL PTTL EXPIRETIME PEXPIRETIME KEYS SCAN RANDOMKEY DBSIZE DUMP OBJECT SORT_RO TOUCH
+    HGET HMGET HGETALL HKEYS HVALS HLEN HEXISTS HSTRLEN HRANDFIELD HSCAN HTTL HPTTL HEXPIRETIME HPEXPIRETIME
+    LRANGE LINDEX LLEN LPOS
+    SMEMBERS SISMEMBER SMISMEMBER SCARD SRANDMEMBER SINTER SUNION SDIFF SINTERCARD SSCAN
+    ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX ZCARD ZCOUNT ZLEXCOUNT
+    ZSCORE ZMSCORE ZRANK ZREVRANK ZRANDMEMBER ZINTER ZUNION ZDIFF ZINTERCARD ZSCAN
+    XRANGE XREVRANGE XLEN XREAD XPENDING XINFO PFCOUNT
+    GEOPOS GEODIST GEOHASH GEOSEARCH GEORADIUS_RO GEORADIUSBYMEMBER_RO
+    PING ECHO TIME INFO ROLE LASTSAVE COMMAND MEMORY LATENCY EVAL_RO EVALSHA_RO FCALL_RO WAIT WAITAOF
+    GETEX
+  `).map((name): [string, Rule] => [name, SAFE]),
+  // A: writes that end in the same state with the same reply.
+  ...words(`
+    SETEX PSETEX MSET SETRANGE LSET HMSET PFMERGE HEXPIREAT HPEXPIREAT
+  `).map((name): [string, Rule] => [name, SAFE]),
+  // B: the same state.
+  ...words(`
+    GEOADD SADD HSET PFADD DEL UNLINK HDEL SREM ZREM XDEL XTRIM SMOVE MOVE PERSIST COPY
+    ZREMRANGEBYSCORE ZREMRANGEBYLEX XACK SETBIT
+  `).map((name): [string, Rule] => [name, SAFE]),
+  // By argument.
+  ["SET", (c) => has(c, 3, "NX") ? ANSWERS : has(c, 3, "GET") ? LOSES : SAFE],
+  ["GETSET", LOSES],
+  ["GETDEL", LOSES],
+  ...words("EXPIRE PEXPIRE EXPIREAT PEXPIREAT").map((name): [string, Rule] => [
+    name,
+    (c) => has(c, 3, "NX") ? ANSWERS : SAFE,
+  ]),
+  ["ZADD", (c) => has(optionsOfZadd(c), 0, "INCR") ? ADDS : SAFE],
+  [
+    "LREM",
+    (c) => Number(c[2]) === 0 ? SAFE : "a second run would remove others",
+  ],
+  ["BITFIELD", (c) => has(c, 2, "INCRBY") ? ADDS : SAFE],
+  ["BITOP", storesOntoSource(2, (c) => c.slice(3))],
+  ...words("SINTERSTORE SUNIONSTORE SDIFFSTORE").map((
+    name,
+  ): [string, Rule] => [name, storesOntoSource(1, (c) => c.slice(2))]),
+  ...words("ZINTERSTORE ZUNIONSTORE ZDIFFSTORE").map((
+    name,
+  ): [string, Rule] => [name, storesOntoSource(1, counted(2))]),
+  ...words("ZRANGESTORE GEOSEARCHSTORE").map((name): [string, Rule] => [
+    name,
+    storesOntoSource(1, (c) => [c[2]]),
+  ]),
+  ...words("SORT GEORADIUS GEORADIUSBYMEMBER").map((name): [string, Rule] => [
+    name,
+    storeOption,
+  ]),
+  [
+    "XREADGROUP",
+    (c) => c.some((a) => a === ">") ? "the messages would be lost" : SAFE,
+  ],
+  ["CONFIG", (c) => has(c.slice(0, 2), 1, "GET", "SET") ? SAFE : UNKNOWN],
+  [
+    "CLIENT",
+    (c) =>
+      has(c.slice(0, 2), 1, "ID", "INFO", "LIST", "GETNAME") ? SAFE : UNKNOWN,
+  ],
+  [
+    "SCRIPT",
+    (c) => has(c.slice(0, 2), 1, "EXISTS", "LOAD") ? SAFE : UNKNOWN,
+  ],
+  // C: known harm, for the sake of the error's text.
+  ...words(`
+    INCR DECR INCRBY DECRBY INCRBYFLOAT HINCRBY HINCRBYFLOAT ZINCRBY APPEND
+    LPUSH RPUSH LPUSHX RPUSHX LINSERT XADD PUBLISH SPUBLISH
+  `).map((name): [string, Rule] => [name, ADDS]),
+  ...words(`
+    LPOP RPOP LMPOP SPOP ZPOPMIN ZPOPMAX ZMPOP LMOVE RPOPLPUSH BLPOP BRPOP BRPOPLPUSH BLMOVE BLMPOP
+    BZPOPMIN BZPOPMAX BZMPOP LTRIM ZREMRANGEBYRANK XCLAIM XAUTOCLAIM
+  `).map((name): [string, Rule] => [name, TAKES]),
+  ...words("SETNX HSETNX MSETNX RENAME RENAMENX").map((
+    name,
+  ): [string, Rule] => [name, ANSWERS]),
+]);
+
+/** ZADD's options stand between the key and the first score. */
+function optionsOfZadd(command: Command): readonly unknown[] {
+  const options = new Set(["NX", "XX", "GT", "LT", "CH", "INCR"]);
+  let end = 2;
+  while (end < command.length && options.has(upper(command[end]))) end++;
+  return command.slice(2, end);
+}
+
+/**
+ * Why a command that may have run must not be sent again. "Harmless" holds as
+ * long as no other client wrote the key in between, and leaves aside that a
+ * count in the reply (`ZADD`, `DEL` …) may be smaller the second time.
+ *
+ * @param command The command.
+ * @returns The reason, or `undefined` if a second run is harmless.
+ */
+export function replayHazard(command: Command): string | undefined {
+  const name = upper(command[0]);
+  if (!RULES.has(name)) return UNKNOWN;
+  const rule = RULES.get(name);
+  return typeof rule === "function" ? rule(command) : rule;
+}

@@ -1,0 +1,144 @@
+// Which commands may share a connection with other callers.
+import type { Command } from "../resp/mod.ts";
+
+/** How a command travels: shared, on a lease of its own, or only on a lease that the caller holds. */
+export type Route =
+  | { readonly kind: "shared" }
+  | { readonly kind: "blocking"; readonly patienceMs: number }
+  | {
+    readonly kind: "stateful";
+    readonly why: string;
+    readonly answers: "once" | "many";
+  };
+
+const SHARED: Route = { kind: "shared" };
+
+type Rule = Route | ((command: Command) => Route);
+
+const stateful = (
+  why: string,
+  answers: "once" | "many" = "once",
+): Route => ({ kind: "stateful", why, answers });
+
+const TRANSACTION = stateful("a transaction belongs to one connection");
+const CHANGES = stateful(
+  "it changes the connection for everyone who shares it",
+);
+const STREAM = stateful(
+  "the server answers it with more than one reply",
+  "many",
+);
+
+const CLIENT_STATE = new Set([
+  "TRACKING",
+  "CACHING",
+  "SETNAME",
+  "SETINFO",
+  "NO-EVICT",
+  "NO-TOUCH",
+]);
+
+/** Blocks for the seconds in one argument; 0 is for ever. */
+const blocksFor = (position: number) => (command: Command): Route => {
+  const seconds = Number(command.at(position));
+  return blocking(seconds * 1000);
+};
+
+/** XREAD and XREADGROUP block only with BLOCK, which stands before STREAMS, in milliseconds. */
+function blockOption(command: Command): Route {
+  for (let i = 1; i < command.length; i++) {
+    const word = upper(command[i]);
+    if (word === "STREAMS") break;
+    if (word === "BLOCK") return blocking(Number(command[i + 1]));
+  }
+  return SHARED;
+}
+
+const waits = (position: number) => (command: Command): Route =>
+  blocking(Number(command.at(position)));
+
+const blocking = (ms: number): Route => ({
+  kind: "blocking",
+  patienceMs: ms > 0 ? ms : Infinity,
+});
+
+function client(command: Command): Route {
+  const subcommand = upper(command[1]);
+  if (subcommand === "REPLY") {
+    return stateful("it changes which commands are answered");
+  }
+  return CLIENT_STATE.has(subcommand) ? CHANGES : SHARED;
+}
+
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ...["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"].map(
+    (name): [string, Rule] => [name, TRANSACTION],
+  ),
+  ...[
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "PSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "SSUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "MONITOR",
+    "SYNC",
+    "PSYNC",
+  ].map((name): [string, Rule] => [name, STREAM]),
+  ...[
+    "SELECT",
+    "AUTH",
+    "HELLO",
+    "RESET",
+    "QUIT",
+    "READONLY",
+    "READWRITE",
+    "ASKING",
+  ].map((name): [string, Rule] => [name, CHANGES]),
+  ["SCRIPT", (c) => upper(c[1]) === "DEBUG" ? CHANGES : SHARED],
+  ["CLIENT", client],
+  // https://redis.io/docs/latest/commands/blpop/ and its siblings
+  ...["BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BZPOPMIN", "BZPOPMAX"].map(
+    (name): [string, Rule] => [name, blocksFor(-1)],
+  ),
+  ["BLMPOP", blocksFor(1)],
+  ["BZMPOP", blocksFor(1)],
+  ["XREAD", blockOption],
+  ["XREADGROUP", blockOption],
+  ["WAIT", waits(2)],
+  ["WAITAOF", waits(3)],
+]);
+
+// Names as people write them, so that the common case is one look-up.
+const BY_SPELLING = new Map<string, Rule>();
+for (const [name, rule] of RULES) {
+  BY_SPELLING.set(name, rule).set(name.toLowerCase(), rule);
+}
+/** Seen and without a rule, in whatever spelling. */
+const PLAIN = new Set<string>();
+const MOST_PLAIN = 1000;
+
+/**
+ * How a command must travel.
+ *
+ * @param command The command.
+ * @returns Its route; unknown commands are shared.
+ */
+export function routeOf(command: Command): Route {
+  const name = command[0];
+  if (PLAIN.has(name)) return SHARED;
+  const rule = BY_SPELLING.get(name) ?? RULES.get(upper(name));
+  if (rule === undefined) {
+    if (PLAIN.size < MOST_PLAIN) PLAIN.add(name);
+    return SHARED;
+  }
+  return typeof rule === "function" ? rule(command) : rule;
+}
+
+/** An argument as an upper-case word, `""` if it is none. */
+export const upper = (argument: unknown): string =>
+  typeof argument === "string"
+    ? argument.toUpperCase()
+    : argument instanceof Uint8Array
+    ? new TextDecoder().decode(argument).toUpperCase()
+    : "";

@@ -1,0 +1,180 @@
+// Why and how a connection ended, and the error that carries it.
+
+/** Who ended it. `"network"`: nobody we can name, such as a reset or silence on the way. */
+export type ClosedBy = "server" | "network" | "client";
+
+/** How the end showed itself. */
+export type ClosedHow =
+  | "fin"
+  | "rst"
+  | "silence"
+  | "protocol-error"
+  | "tls-alert"
+  | "requested";
+
+/** What the connection was doing. */
+export type ClosedDuring =
+  | "handshake"
+  | "idle"
+  | "awaiting-reply"
+  | "inside-reply"
+  | "writing";
+
+/**
+ * What happened to a command whose reply never came: `"unsent"`, not one byte
+ * of it left; `"executed"`, the server ran it; `"unknown"`, it may have run.
+ */
+export type Fate = "unsent" | "executed" | "unknown";
+
+/** What is known of a connection's end. Made once, shared by every error it causes. */
+export interface CloseReport {
+  /** Who ended it. */
+  readonly by: ClosedBy;
+  /** How it ended. */
+  readonly how: ClosedHow;
+  /** When in its life. */
+  readonly during: ClosedDuring;
+  /** Further evidence: the text of an error reply, of a protocol error, of the system. */
+  readonly cause: string | undefined;
+  /** `host:port`. */
+  readonly endpoint: string;
+  /** The how-manieth connection of its pool it was, from 1. */
+  readonly connection: number;
+  /** The server's id for it (CLIENT ID), if the server told. */
+  readonly clientId: number | undefined;
+  /** When it ended, Unix time in milliseconds. */
+  readonly closedAt: number;
+  /** Since it was opened, in milliseconds. */
+  readonly ageMs: number;
+  /** Since the last byte either way, in milliseconds. */
+  readonly idleMs: number;
+  /** Commands answered after the handshake. */
+  readonly commandsServed: number;
+  /** Bytes received. */
+  readonly bytesIn: number;
+  /** Bytes handed to the socket. */
+  readonly bytesOut: number;
+  /** Commands that had no reply yet. */
+  readonly inFlight: number;
+  /** The first of them: its name and how many arguments it had, never their values. */
+  readonly firstInFlight:
+    | { readonly name: string; readonly args: number }
+    | undefined;
+  /** Bytes that had come of a reply that was cut. */
+  readonly replyBytes: number;
+}
+
+const DURING: Record<ClosedDuring, string> = {
+  "handshake": "during the handshake",
+  "idle": "while idle",
+  "awaiting-reply": "awaiting a reply",
+  "inside-reply": "inside a reply",
+  "writing": "while writing",
+};
+
+const HOW: Record<ClosedHow, string> = {
+  "fin": "FIN",
+  "rst": "RST",
+  "silence": "silence",
+  "protocol-error": "protocol error",
+  "tls-alert": "TLS alert",
+  "requested": "on request",
+};
+
+/**
+ * The report as one sentence.
+ *
+ * @param report The report.
+ * @returns `Connection closed by server: connection 3 to redis.example:6380 ended (FIN) while idle, …`
+ */
+export function describeClose(report: CloseReport): string {
+  const evidence = [
+    `connection ${report.connection} to ${report.endpoint} ended (${
+      HOW[report.how]
+    }) ${DURING[report.during]}${
+      report.replyBytes > 0 ? ` after ${count(report.replyBytes, "byte")}` : ""
+    }`,
+    `${duration(report.ageMs)} old`,
+    `${duration(report.idleMs)} since the last byte`,
+    `${count(report.commandsServed, "command")} served`,
+    `${report.inFlight} in flight${firstOf(report)}`,
+  ];
+  if (report.clientId !== undefined) {
+    evidence.push(`client id ${report.clientId}`);
+  }
+  const cause = report.cause === undefined ? "" : `: ${report.cause}`;
+  return `${opening(report)}: ${evidence.join(", ")}${cause}`;
+}
+
+function opening({ by, how, idleMs }: CloseReport): string {
+  if (how === "silence") {
+    return `Connection closed by client after ${
+      duration(idleMs)
+    } without a reply`;
+  }
+  if (how === "protocol-error") {
+    return "Connection closed by client because of a bad reply";
+  }
+  if (how === "rst") return "Connection reset by server or network";
+  return `Connection closed by ${by}`;
+}
+
+const firstOf = ({ firstInFlight: first }: CloseReport): string =>
+  first === undefined
+    ? ""
+    : ` (first: ${first.name} with ${count(first.args, "argument")})`;
+
+const count = (n: number, noun: string): string =>
+  `${n} ${noun}${n === 1 ? "" : "s"}`;
+
+const duration = (ms: number): string =>
+  ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+
+/**
+ * A connection ended before a command's reply had come whole. `report` says
+ * how, `fate` what that means for the command.
+ *
+ * @example Asking whether the command may have run
+ * ```ts
+ * import { ConnectionClosedError, Redis } from "@unzombie/redis";
+ *
+ * async function count(redis: Redis): Promise<void> {
+ *   try {
+ *     await redis.send(["INCR", "hits"]);
+ *   } catch (error) {
+ *     if (error instanceof ConnectionClosedError && error.fate === "unsent") {
+ *       await redis.send(["INCR", "hits"]); // it cannot have run
+ *     } else throw error;
+ *   }
+ * }
+ * console.log(typeof count);
+ * ```
+ */
+export class ConnectionClosedError extends Error {
+  override readonly name = "ConnectionClosedError";
+  /** How the connection ended. */
+  readonly report: CloseReport;
+  /** What became of the command. */
+  readonly fate: Fate;
+
+  /**
+   * @param report How the connection ended.
+   * @param fate What became of the command.
+   * @param note What else the caller should know, such as why it was not replayed.
+   */
+  constructor(report: CloseReport, fate: Fate, note?: string) {
+    super(
+      `${describeClose(report)}; ${FATES[fate]}${
+        note === undefined ? "" : `, ${note}`
+      }`,
+    );
+    this.report = report;
+    this.fate = fate;
+  }
+}
+
+const FATES: Record<Fate, string> = {
+  unsent: "the command was not sent",
+  executed: "the command was executed",
+  unknown: "the command may have run",
+};

@@ -1,0 +1,382 @@
+// One open socket: pipelined, born open, dies once.
+import { CommandBuffer } from "../resp/encode.ts";
+import {
+  type Command,
+  type ParserLimits,
+  ProtocolError,
+  ReplyError,
+  ReplyParser,
+} from "../resp/mod.ts";
+import type { CloseReport } from "./close_report.ts";
+import type { Socket } from "./dial.ts";
+import { InFlight, type Slot } from "./in_flight.ts";
+
+/** What the server said about itself and us in the handshake. */
+export interface Identity {
+  /** CLIENT ID. */
+  readonly clientId?: number;
+  /** `"master"` or `"replica"`. */
+  readonly role?: string;
+  /** The server's version. */
+  readonly version?: string;
+}
+
+/** Who is told what happens to a connection. */
+export interface ConnectionObserver {
+  /** Nothing is in flight any more. */
+  onIdle?(connection: Connection): void;
+  /** It is writing, and has been owed a reply for {@linkcode STALL_MS}. */
+  onStall?(connection: Connection): void;
+  /** It has ended. Called once, before the slots in flight are lost. */
+  onClose?(connection: Connection, report: CloseReport): void;
+}
+
+/** Options of a {@linkcode Connection}. */
+export interface ConnectionOptions {
+  /** `host:port`, for reports. */
+  readonly endpoint: string;
+  /** The how-manieth connection it is. */
+  readonly number: number;
+  /** How long a reply may be owed without a byte coming, in milliseconds. */
+  readonly replyTimeoutMs: number;
+  /** The largest reply to accept. */
+  readonly limits?: ParserLimits;
+  /** Who is told. */
+  readonly observer?: ConnectionObserver;
+}
+
+/** A reply owed for this long means that commands queue behind something slow. */
+export const STALL_MS = 20;
+/** A timer that is this late shows that the process was frozen, not the server. */
+const FROZEN_MS = 500;
+/** A burst is flushed when this much has gathered, so that the server works while the rest is encoded. */
+const FLUSH_BYTES = 32 * 1024;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
+
+/**
+ * An open connection.
+ *
+ * - The n-th reply answers the n-th command.
+ * - Each slot is settled or lost, once.
+ * - A read is always armed, so a close is seen while idle, too.
+ * - Commands of one turn go out in one write; while a write is pending, more gather.
+ * - The timer runs only while a reply is owed, and any byte moves it. When it
+ *   fires, the connection ends: a late reply can reach nobody.
+ * - A reply that nobody asked for, or that is no RESP, ends it.
+ * - It ends once: the first cause wins. Nothing is written or settled afterwards.
+ */
+export class Connection {
+  /** Which one of its pool's connections it is. */
+  readonly number: number;
+  /** When it was opened, by `performance.now()`. */
+  readonly openedAt: number = performance.now();
+
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #parser: ReplyParser;
+  readonly #inFlight = new InFlight();
+  readonly #gathered = new CommandBuffer();
+  #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
+  #flushQueued = false;
+  #writing = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerDueAt = 0;
+  #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
+  #lastByteAt: number = this.openedAt;
+  #served = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #identity: Identity | undefined;
+  #report: CloseReport | undefined;
+
+  /**
+   * @param socket An open socket. The connection owns it from now on.
+   * @param options See {@linkcode ConnectionOptions}.
+   */
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.number = options.number;
+    this.#parser = new ReplyParser(options.limits);
+    // The timer, not the read, keeps the process alive while a reply is owed.
+    socket.unref?.();
+    this.#read();
+  }
+
+  /** How it ended, or `undefined` while it is open. */
+  get report(): CloseReport | undefined {
+    return this.#report;
+  }
+
+  /** Commands that have no reply yet. */
+  get inFlight(): number {
+    return this.#inFlight.length;
+  }
+
+  /** Commands answered since the handshake. */
+  get served(): number {
+    return this.#served;
+  }
+
+  /** What the server said in the handshake; `undefined` before it. */
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  /** When a byte last came or a command was last written, by `performance.now()`. */
+  get lastByteAt(): number {
+    return this.#lastByteAt;
+  }
+
+  /** The handshake is over: what was served so far does not count. */
+  established(identity: Identity): void {
+    this.#identity = identity;
+    this.#served = 0;
+  }
+
+  /**
+   * Puts a command in flight. It is written at the end of the turn.
+   *
+   * @param slot The command and who waits for its reply.
+   * @throws {TypeError} If the command cannot be encoded; nothing has happened then.
+   */
+  push(slot: Slot): void {
+    if (this.#report !== undefined) {
+      slot.lose({ report: this.#report, fate: "unsent", untouched: true });
+      return;
+    }
+    this.#gathered.append(slot.command);
+    this.#inFlight.push(slot);
+    this.#unwritten++;
+    if (this.#inFlight.length === 1) {
+      this.#progressAt = performance.now();
+      this.#arm();
+    }
+    this.#wantFlush();
+  }
+
+  /**
+   * Sends a command that the server will not answer (CLIENT REPLY OFF or SKIP came before).
+   *
+   * @throws {TypeError} If the command cannot be encoded.
+   */
+  pushUnanswered(command: Command): void {
+    if (this.#report !== undefined) return;
+    this.#gathered.append(command);
+    this.#wantFlush();
+  }
+
+  /** Ends it now. Slots in flight are lost. */
+  close(cause = "closed by the caller"): void {
+    this.#end({ by: "client", how: "requested", cause });
+  }
+
+  /** Ends it because its peer did not answer in time. */
+  condemn(cause: string): void {
+    this.#end({ by: "network", how: "silence", cause });
+  }
+
+  #wantFlush(): void {
+    if (this.#writing) return;
+    if (this.#gathered.size >= FLUSH_BYTES) {
+      this.#flush();
+    } else if (!this.#flushQueued) {
+      this.#flushQueued = true;
+      queueMicrotask(this.#flushTurn);
+    }
+  }
+
+  readonly #flushTurn = (): void => {
+    this.#flushQueued = false;
+    if (!this.#writing) this.#flush();
+  };
+
+  #flush(): void {
+    if (this.#report !== undefined || this.#gathered.size === 0) return;
+    const now = performance.now();
+    if (
+      this.#inFlight.length > this.#unwritten &&
+      now - this.#progressAt > STALL_MS
+    ) this.#options.observer?.onStall?.(this);
+    this.#lastByteAt = now;
+    this.#unwritten = 0;
+    this.#writing = true;
+    this.#write(this.#gathered.take());
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#bytesOut += bytes.length;
+    this.#socket.write(bytes).then((count) => {
+      if (count < bytes.length) {
+        this.#bytesOut -= bytes.length - count;
+        if (this.#report === undefined) this.#write(bytes.subarray(count));
+        return;
+      }
+      this.#writing = false;
+      this.#flush();
+    }, (error) => this.#end(causeOf(error)));
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while (true) {
+        const count = await this.#socket.read(this.#parser.reserve());
+        if (this.#report !== undefined) return;
+        if (count === null) return this.#end({ by: "server", how: "fin" });
+        this.#parser.commit(count);
+        this.#received(count);
+      }
+    } catch (error) {
+      this.#end(causeOf(error));
+    }
+  }
+
+  #received(count: number): void {
+    this.#bytesIn += count;
+    this.#progressAt = this.#lastByteAt = performance.now();
+    while (this.#report === undefined) {
+      const slot = this.#inFlight.length > this.#unwritten
+        ? this.#inFlight.first()
+        : undefined;
+      if (slot === undefined) return this.#receivedAll();
+      const reply = this.#parser.next(slot.binary);
+      if (reply === undefined) return;
+      this.#inFlight.shift();
+      this.#served++;
+      slot.settle(reply);
+    }
+  }
+
+  /** Every reply that was owed has come; a byte more than that is one too many. */
+  #receivedAll(): void {
+    if (this.#parser.partialLength > 0) {
+      const reply = this.#parser.next();
+      if (reply === undefined) return; // of an error, the rest may still come
+      throw new ProtocolError(
+        reply instanceof ReplyError
+          ? `Unasked error reply: ${reply.message}`
+          : "Unasked reply: a reply came for which no command was sent",
+      );
+    }
+    if (this.#inFlight.length > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#options.observer?.onIdle?.(this);
+  }
+
+  #arm(): void {
+    const slot = this.#inFlight.first();
+    if (slot === undefined) return;
+    this.#timerDueAt = this.#progressAt + this.#options.replyTimeoutMs +
+      slot.patienceMs;
+    this.#timer = setTimeout(
+      this.#timerFired,
+      Math.min(
+        MAX_TIMER_MS,
+        Math.max(0, Math.ceil(this.#timerDueAt - performance.now())),
+      ),
+    );
+  }
+
+  readonly #timerFired = (): void => {
+    const slot = this.#inFlight.first();
+    if (slot === undefined || this.#report !== undefined) return;
+    const now = performance.now();
+    // Frozen time is charged to nobody: the reply may be waiting to be read.
+    if (now - this.#timerDueAt > FROZEN_MS) this.#progressAt = now;
+    const dueAt = this.#progressAt + this.#options.replyTimeoutMs +
+      slot.patienceMs;
+    if (now < dueAt) return this.#arm();
+    this.condemn(
+      `no byte for ${
+        Math.round(now - this.#progressAt)
+      } ms, replyTimeoutMs is ${this.#options.replyTimeoutMs}`,
+    );
+  };
+
+  /** The one way out. */
+  #end(cause: Cause): void {
+    if (this.#report !== undefined) return;
+    const inside = this.#parser.partialLength;
+    const report = this.#report = this.#makeReport(cause, inside);
+    clearTimeout(this.#timer);
+    try {
+      this.#socket.close();
+    } catch {
+      // Already closed by the error that brought us here.
+    }
+    this.#options.observer?.onClose?.(this, report);
+
+    const written = this.#inFlight.length - this.#unwritten;
+    const lost = Array.from(
+      { length: this.#inFlight.length },
+      () => this.#inFlight.shift()!,
+    );
+    lost.forEach((slot, i) =>
+      slot.lose({
+        report,
+        fate: i < written ? "unknown" : "unsent",
+        untouched: i > 0 || inside === 0,
+      })
+    );
+  }
+
+  #makeReport(
+    { by, how, cause }: Cause,
+    replyBytes: number,
+  ): CloseReport {
+    const now = performance.now();
+    const first = this.#inFlight.first();
+    return {
+      by,
+      how,
+      during: this.#identity === undefined
+        ? "handshake"
+        : replyBytes > 0
+        ? "inside-reply"
+        : this.#inFlight.length > this.#unwritten
+        ? "awaiting-reply"
+        : this.#writing
+        ? "writing"
+        : "idle",
+      cause,
+      endpoint: this.#options.endpoint,
+      connection: this.number,
+      clientId: this.#identity?.clientId,
+      closedAt: Date.now(),
+      ageMs: now - this.openedAt,
+      idleMs: now - this.#lastByteAt,
+      commandsServed: this.#served,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      inFlight: this.#inFlight.length,
+      firstInFlight: first === undefined
+        ? undefined
+        : { name: first.command[0], args: first.command.length - 1 },
+      replyBytes,
+    };
+  }
+}
+
+/** What an error of the socket or the parser says about who did it. */
+function causeOf(error: unknown): Cause {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof ProtocolError) {
+    return { by: "server", how: "protocol-error", cause: text };
+  }
+  if (
+    error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe
+  ) return { by: "network", how: "rst", cause: text };
+  // TLS without close_notify: the server's process ended or was told to.
+  if (error instanceof Deno.errors.UnexpectedEof) {
+    return { by: "server", how: "fin", cause: text };
+  }
+  if (/alert/i.test(text)) {
+    return { by: "server", how: "tls-alert", cause: text };
+  }
+  return { by: "network", how: "rst", cause: text };
+}

@@ -1,0 +1,46 @@
+/**
+ * Connections to Redis: dialed, pipelined, shared, and buried with a report.
+ *
+ * @example One connection by hand
+ * ```ts
+ * import { dial, Endpoint } from "@unzombie/redis/pool";
+ *
+ * const endpoint = new Endpoint("redis://127.0.0.1:6379");
+ * const open = () => dial(endpoint, { signal: AbortSignal.timeout(1000) });
+ * console.log(typeof open, `${endpoint}`);
+ * ```
+ *
+ * @module
+ */
+export {
+  type ClosedBy,
+  type ClosedDuring,
+  type ClosedHow,
+  type CloseReport,
+  ConnectionClosedError,
+  describeClose,
+  type Fate,
+} from "./close_report.ts";
+export {
+  Connection,
+  type ConnectionObserver,
+  type ConnectionOptions,
+  type Identity,
+} from "./connection.ts";
+export {
+  type Dial,
+  dial,
+  DialError,
+  type DialPhase,
+  type Socket,
+} from "./dial.ts";
+export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
+export type { Loss, Slot } from "./in_flight.ts";
+export { open, type OpenOptions } from "./open.ts";
+export {
+  CheckoutTimeoutError,
+  type EvictionReason,
+  Pool,
+  type PoolOptions,
+  type PoolStats,
+} from "./pool.ts";

@@ -1,0 +1,507 @@
+// How many connections, which one, whose turn, and when one must go.
+import type { ClosedHow, CloseReport } from "./close_report.ts";
+import type { Connection, ConnectionObserver } from "./connection.ts";
+import { DialError } from "./dial.ts";
+import { say } from "./handshake.ts";
+
+/** Why a connection left the pool. */
+export type EvictionReason =
+  | ClosedHow
+  | "idle-timeout"
+  | "max-age"
+  | "readonly"
+  | "unclean-lease";
+
+/** What a pool looks like at one moment. */
+export interface PoolStats {
+  /** Connections open, leased ones included. */
+  open: number;
+  /** Of these, with nothing in flight and not leased. */
+  idle: number;
+  /** Commands written or about to be, without a reply yet. */
+  inFlight: number;
+  /** Callers waiting for a connection. */
+  waiting: number;
+  /** Connections opened so far. */
+  dialed: number;
+  /** Dials that failed so far. */
+  dialFailures: number;
+  /** Connections gone so far, by reason. */
+  evicted: Partial<Record<EvictionReason, number>>;
+}
+
+/** Options of a {@linkcode Pool}. */
+export interface PoolOptions {
+  /** `host:port`, for errors. */
+  readonly endpoint: string;
+  /** Opens connection number `number`. */
+  readonly open: (
+    number: number,
+    observer: ConnectionObserver,
+    signal: AbortSignal,
+  ) => Promise<Connection>;
+  /** Never more connections than this, those being dialed included. */
+  readonly maxConnections: number;
+  /** How long a caller waits for a connection, in milliseconds. */
+  readonly checkoutTimeoutMs: number;
+  /** How many callers may wait. */
+  readonly maxWaiting: number;
+  /** An idle connection is closed after this, in milliseconds. */
+  readonly idleTimeoutMs: number;
+  /** A connection is retired at this age less up to a tenth, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** A connection idle for longer must answer a PING before its next command, in milliseconds. */
+  readonly validateAfterIdleMs: number;
+  /** Told how each connection ended. */
+  readonly onClose: (report: CloseReport) => void;
+}
+
+/**
+ * No connection could be had in time. No command was sent: its fate is `"unsent"`.
+ *
+ * @example When everything is leased
+ * ```ts
+ * import { CheckoutTimeoutError } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = new CheckoutTimeoutError("no connection for 5000 ms");
+ * assertEquals(error.fate, "unsent");
+ * ```
+ */
+export class CheckoutTimeoutError extends Error {
+  override readonly name = "CheckoutTimeoutError";
+  /** Always `"unsent"`. */
+  readonly fate = "unsent";
+}
+
+/** Somebody who wants a connection. Exactly one of `take` and `fail` is called, once. */
+export interface Checkout {
+  /** Whether the connection is to be the caller's own until {@linkcode Pool.release}. */
+  readonly exclusive: boolean;
+  /** Ends the wait; its reason is the failure. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Gets the connection. What is to be sent on a shared one must be pushed
+   * before this returns: afterwards it may be leased to somebody else.
+   */
+  take(connection: Connection): void;
+  /** There is none: a `CheckoutTimeoutError`, a `DialError` or the signal's reason. */
+  fail(reason: unknown): void;
+}
+
+interface Waiter extends Checkout {
+  readonly dueAt: number;
+  readonly onAbort: () => void;
+}
+
+/** How often limits of age are checked, and how a jump of the clock shows. */
+const TICK_MS = 1000;
+/** A tick this late means that the process was frozen. */
+const FROZEN_MS = 500;
+/** A failed dial answers for everyone who asks within this time after it. */
+const DIAL_PAUSE_MS = 50;
+/** Dials under way at once. */
+const MAX_DIALS = 3;
+/** How long a suspect has for its PING: this many times what its handshake took, within bounds. */
+const PROOF_FACTOR = 4;
+const PROOF_MS = { least: 100, most: 1000 };
+
+/**
+ * A pool of connections.
+ *
+ * - `shared` and `checkout` hand out only connections that are open and not suspect.
+ * - A connection leaves the moment it ends, idle or not.
+ * - Waiters are served in order, as far as what they wait for is there.
+ * - A leased connection is nobody else's until it is released.
+ * - One dial serves all who wait for a shared connection.
+ * - When one dies silently its siblings must answer a PING first; so must one
+ *   that was idle for long, or that slept while the process was frozen.
+ */
+export class Pool {
+  readonly #options: PoolOptions;
+  readonly #shared = new Set<Connection>();
+  readonly #suspects = new Map<Connection, { provingNow: boolean }>();
+  readonly #leased = new Set<Connection>();
+  readonly #retiring = new Map<Connection, EvictionReason>();
+  readonly #handshakeMs = new WeakMap<Connection, number>();
+  readonly #retireAt = new WeakMap<Connection, number>();
+  #waiters: Waiter[] = [];
+  readonly #closing = new AbortController();
+  #reserved: Connection | undefined; // goes to the first lease as soon as it is idle
+  #dialing = 0;
+  #dials = 0;
+  #dialed = 0;
+  #lastDialFailure: { error: unknown; at: number } | undefined;
+  #evicted: Partial<Record<EvictionReason, number>> = {};
+  #ticker: ReturnType<typeof setInterval> | undefined;
+  #tickedAt = 0;
+  #waiterTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param options See {@linkcode PoolOptions}. It dials on first use. */
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The connection with the least in flight, at once, or `undefined` if the
+   * caller has to wait: see {@linkcode Pool.checkout}.
+   */
+  shared(): Connection | undefined {
+    if (this.#waiters.length > 0) return undefined;
+    return this.#pick();
+  }
+
+  /**
+   * Waits for a connection; `take` may be called before this returns.
+   *
+   * @param checkout Who wants it.
+   */
+  checkout(checkout: Checkout): void {
+    const { checkoutTimeoutMs, maxWaiting } = this.#options;
+    const { signal } = checkout;
+    const now = performance.now();
+    const failure = this.#lastDialFailure;
+    if (signal?.aborted) return checkout.fail(signal.reason);
+    if (this.#closing.signal.aborted) {
+      return checkout.fail(this.#closing.signal.reason);
+    }
+    if (
+      failure !== undefined && this.#open === 0 && this.#dialing === 0 &&
+      now - failure.at < DIAL_PAUSE_MS
+    ) return checkout.fail(failure.error);
+    if (this.#waiters.length >= maxWaiting) {
+      return checkout.fail(
+        this.#waitedInVain(`${maxWaiting} callers wait already (maxWaiting)`),
+      );
+    }
+    const waiter: Waiter = {
+      exclusive: checkout.exclusive,
+      dueAt: now + checkoutTimeoutMs,
+      onAbort: () => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        checkout.fail(signal?.reason);
+      },
+      take: (connection) => {
+        signal?.removeEventListener("abort", waiter.onAbort);
+        checkout.take(connection);
+      },
+      fail: (reason) => {
+        signal?.removeEventListener("abort", waiter.onAbort);
+        checkout.fail(reason);
+      },
+    };
+    signal?.addEventListener("abort", waiter.onAbort, { once: true });
+    this.#waiters.push(waiter);
+    this.#serve();
+  }
+
+  /**
+   * Takes a leased connection back.
+   *
+   * @param connection The leased connection.
+   * @param clean Whether its state is as the handshake left it; if not, it is closed.
+   */
+  release(connection: Connection, clean: boolean): void {
+    if (!this.#leased.delete(connection)) return;
+    if (clean && connection.inFlight === 0) this.#shared.add(connection);
+    else this.#bury(connection, "unclean-lease");
+    this.#serve();
+  }
+
+  /** Lets a connection finish what is in flight, gives it nothing more, and closes it. */
+  retire(connection: Connection, reason: EvictionReason): void {
+    if (!this.#shared.delete(connection)) return;
+    if (connection.inFlight === 0) this.#bury(connection, reason);
+    else this.#retiring.set(connection, reason);
+  }
+
+  /** What the pool looks like now. */
+  stats(): PoolStats {
+    let inFlight = 0;
+    for (const connection of this.#all()) inFlight += connection.inFlight;
+    return {
+      open: this.#open,
+      idle: [...this.#shared].filter((c) => c.inFlight === 0).length,
+      inFlight,
+      waiting: this.#waiters.length,
+      dialed: this.#dialed,
+      dialFailures: this.#dials - this.#dialed - this.#dialing,
+      evicted: { ...this.#evicted },
+    };
+  }
+
+  /**
+   * Closes everything now: dials end, waiters are rejected, commands in flight are lost.
+   *
+   * @param reason What those who wait are told.
+   */
+  close(reason: unknown): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(reason);
+    clearInterval(this.#ticker);
+    this.#rejectWaiters(reason);
+    for (const connection of [...this.#all()]) {
+      connection.close("the pool was closed");
+    }
+  }
+
+  get #open(): number {
+    return this.#shared.size + this.#suspects.size + this.#leased.size +
+      this.#retiring.size + (this.#reserved === undefined ? 0 : 1);
+  }
+
+  *#all(): Generator<Connection> {
+    yield* this.#shared;
+    yield* this.#suspects.keys();
+    yield* this.#leased;
+    yield* this.#retiring.keys();
+    if (this.#reserved !== undefined) yield this.#reserved;
+  }
+
+  /** The least loaded connection. Sends idle ones that may be zombies to prove themselves. */
+  #pick(): Connection | undefined {
+    let best: Connection | undefined;
+    for (const connection of this.#shared) {
+      if (best === undefined || connection.inFlight < best.inFlight) {
+        best = connection;
+      }
+    }
+    if (best === undefined || best.inFlight > 0) return best;
+    const now = performance.now();
+    if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
+    else if (now - best.lastByteAt > this.#options.validateAfterIdleMs) {
+      this.#suspect(best);
+    } else return best;
+    return this.#pick();
+  }
+
+  #serve(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    const left = waiters.filter((waiter) => {
+      const connection = waiter.exclusive ? this.#takeIdle() : this.#pick();
+      if (connection !== undefined) waiter.take(connection);
+      return connection === undefined;
+    });
+    // Whoever asked while the others were served comes after them.
+    this.#waiters = left.concat(this.#waiters);
+    this.#dialAsNeeded();
+    this.#armWaiterTimer();
+  }
+
+  #takeIdle(): Connection | undefined {
+    const connection = this.#pick();
+    if (connection === undefined || connection.inFlight > 0) return undefined;
+    this.#shared.delete(connection);
+    this.#leased.add(connection);
+    return connection;
+  }
+
+  #dialAsNeeded(): void {
+    const leases = this.#waiters.filter(({ exclusive }) => exclusive).length;
+    const sharers = this.#waiters.length - leases;
+    // A suspect that is about to prove itself serves every sharer.
+    const hopeful = [...this.#suspects.values()].some((s) => s.provingNow);
+    const wanted = leases + (sharers > 0 && !hopeful ? 1 : 0) - this.#dialing;
+    const allowed = Math.min(
+      this.#options.maxConnections - this.#open - this.#dialing,
+      MAX_DIALS - this.#dialing,
+    );
+    for (let i = 0; i < Math.min(wanted, allowed); i++) this.#dial();
+    if (leases > 0 && wanted > 0 && allowed <= 0) this.#reserve();
+  }
+
+  /** Full, and somebody wants a connection alone: the least loaded one gets nothing new until it is idle. */
+  #reserve(): void {
+    if (this.#reserved !== undefined) return;
+    const connection = this.#pick();
+    if (connection === undefined) return;
+    this.#shared.delete(connection);
+    this.#reserved = connection;
+  }
+
+  async #dial(): Promise<void> {
+    this.#dialing++;
+    this.#startTicking();
+    const startedAt = performance.now();
+    try {
+      const connection = await this.#options.open(
+        ++this.#dials,
+        this.#observer,
+        this.#closing.signal,
+      );
+      this.#dialing--;
+      const now = performance.now();
+      this.#dialed++;
+      this.#lastDialFailure = undefined;
+      if (this.#closing.signal.aborted) {
+        return connection.close("the pool was closed");
+      }
+      if (connection.report === undefined) {
+        this.#handshakeMs.set(connection, now - startedAt);
+        const { maxAgeMs } = this.#options;
+        this.#retireAt.set(
+          connection,
+          connection.openedAt + maxAgeMs * (1 - Math.random() / 10),
+        );
+        this.#shared.add(connection);
+      }
+    } catch (error) {
+      this.#dialing--;
+      this.#lastDialFailure = { error, at: performance.now() };
+      if (this.#dialing === 0) this.#rejectWaiters(error);
+    }
+    this.#serve();
+  }
+
+  readonly #observer: ConnectionObserver = {
+    onIdle: (connection) => {
+      if (this.#reserved === connection) {
+        this.#reserved = undefined;
+        this.#shared.add(connection);
+        this.#serve();
+        return;
+      }
+      const reason = this.#retiring.get(connection);
+      if (reason !== undefined) {
+        this.#retiring.delete(connection);
+        this.#bury(connection, reason);
+        this.#serve();
+      } else if (this.#waiters.length > 0) this.#serve();
+    },
+    onStall: () => {
+      if (
+        this.#dialing === 0 && this.#open < this.#options.maxConnections
+      ) this.#dial();
+    },
+    onClose: (connection, report) => {
+      // During the handshake it was not ours yet: the dial fails instead.
+      if (!this.#forget(connection)) return;
+      this.#count(report.how);
+      this.#options.onClose(report);
+      if (report.how === "silence") this.#suspectAll();
+      // Not at once: the commands it lost go first.
+      queueMicrotask(() => this.#serve());
+    },
+  };
+
+  #forget(connection: Connection): boolean {
+    const reserved = this.#reserved === connection;
+    if (reserved) this.#reserved = undefined;
+    return [this.#shared, this.#suspects, this.#leased, this.#retiring]
+      .map((set) => set.delete(connection)).includes(true) || reserved;
+  }
+
+  /** Closes a connection that is idle, or that nobody may use again. */
+  #bury(connection: Connection, reason: EvictionReason): void {
+    this.#forget(connection);
+    if (connection.report !== undefined) return;
+    this.#count(reason);
+    connection.close(reason);
+    if (connection.report !== undefined) {
+      this.#options.onClose(connection.report);
+    }
+  }
+
+  #count(reason: EvictionReason): void {
+    this.#evicted[reason] = (this.#evicted[reason] ?? 0) + 1;
+  }
+
+  #suspectAll(): void {
+    for (const connection of [...this.#shared]) this.#suspect(connection);
+  }
+
+  /** Takes a connection out until it has answered a PING. */
+  #suspect(connection: Connection): void {
+    this.#shared.delete(connection);
+    const provingNow = connection.inFlight === 0;
+    this.#suspects.set(connection, { provingNow });
+    const proofMs = Math.min(
+      PROOF_MS.most,
+      Math.max(
+        PROOF_MS.least,
+        PROOF_FACTOR * (this.#handshakeMs.get(connection) ?? 0),
+      ),
+    );
+    // One that is busy is watched by its reply timer.
+    const timer = provingNow
+      ? setTimeout(
+        () =>
+          connection.condemn(
+            `suspected dead, no PONG for ${Math.ceil(proofMs)} ms`,
+          ),
+        Math.ceil(proofMs),
+      )
+      : undefined;
+    say(connection, ["PING"]).then(() => {
+      if (this.#suspects.delete(connection)) this.#shared.add(connection);
+      this.#serve();
+    }, () => {}).finally(() => clearTimeout(timer));
+  }
+
+  #startTicking(): void {
+    if (this.#ticker !== undefined) return;
+    this.#tickedAt = performance.now();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    Deno.unrefTimer(this.#ticker);
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
+    this.#tickedAt = now;
+    for (const connection of [...this.#shared]) {
+      if (now > (this.#retireAt.get(connection) ?? Infinity)) {
+        this.retire(connection, "max-age");
+      } else if (
+        connection.inFlight === 0 &&
+        now - connection.lastByteAt > this.#options.idleTimeoutMs
+      ) this.#bury(connection, "idle-timeout");
+    }
+    if (this.#open === 0 && this.#dialing === 0) {
+      clearInterval(this.#ticker);
+      this.#ticker = undefined;
+    }
+  }
+
+  /** The clock jumped: whoever was idle may have been closed meanwhile, unheard. */
+  #thaw(now: number): void {
+    this.#tickedAt = now;
+    this.#suspectAll();
+  }
+
+  #armWaiterTimer(): void {
+    clearTimeout(this.#waiterTimer);
+    this.#waiterTimer = undefined;
+    const first = this.#waiters[0];
+    if (first === undefined) return;
+    this.#waiterTimer = setTimeout(() => {
+      const now = performance.now();
+      while (this.#waiters.length > 0 && this.#waiters[0]!.dueAt <= now) {
+        this.#waiters.shift()!.fail(this.#waitedInVain(
+          `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
+        ));
+      }
+      this.#serve();
+    }, Math.max(0, Math.ceil(first.dueAt - performance.now())));
+  }
+
+  #rejectWaiters(reason: unknown): void {
+    clearTimeout(this.#waiterTimer);
+    for (const waiter of this.#waiters.splice(0)) waiter.fail(reason);
+  }
+
+  #waitedInVain(what: string): CheckoutTimeoutError {
+    const { open, inFlight, waiting } = this.stats();
+    return new CheckoutTimeoutError(
+      `Cannot check out a connection to ${this.#options.endpoint}: ${what}, ` +
+        `${open} of ${this.#options.maxConnections} open, ${this.#leased.size} leased, ` +
+        `${this.#dialing} being dialed, ${inFlight} in flight, ${waiting} waiting`,
+    );
+  }
+}
+
+/** Whether a failure to get a connection may pass by itself. */
+export const mayPass = (error: unknown): boolean =>
+  error instanceof CheckoutTimeoutError ||
+  (error instanceof DialError && error.isRetriable);

@@ -1,0 +1,24 @@
+/**
+ * RESP2, the Redis protocol, as bytes only: no socket, no await.
+ *
+ * @example There and back
+ * ```ts
+ * import { encodeCommand, ReplyParser } from "@unzombie/redis/resp";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const parser = new ReplyParser();
+ * parser.feed(encodeCommand(["GET", "key"])); // a command is an array, too
+ * assertEquals(parser.next(), ["GET", "key"]);
+ * ```
+ *
+ * @module
+ */
+export { encodeCommand } from "./encode.ts";
+export { type ParserLimits, ReplyParser } from "./parser.ts";
+export {
+  type Command,
+  type CommandArgument,
+  ProtocolError,
+  type Reply,
+  ReplyError,
+} from "./reply.ts";

@@ -1,0 +1,490 @@
+// Bytes to replies: fed, resumable at any byte, bounded.
+import { ProtocolError, type Reply, ReplyError } from "./reply.ts";
+import { decodeText, ReceiveBuffer } from "./receive_buffer.ts";
+
+/** Limits on one reply. Over them the parser throws a {@linkcode ProtocolError}. */
+export interface ParserLimits {
+  /** Bytes of one bulk string. @default {536870912} the server's own `proto-max-bulk-len` */
+  maxBulkLength?: number;
+  /** Bytes of a simple string or an error. @default {65536} */
+  maxLineLength?: number;
+  /** Elements of one reply, those of nested arrays included. @default {16777216} */
+  maxElements?: number;
+  /** Arrays inside arrays. @default {128} */
+  maxDepth?: number;
+  /** Bytes of one reply in all. @default {1073741824} */
+  maxReplyLength?: number;
+}
+
+/** An array whose elements are still arriving. */
+interface Frame {
+  readonly items: Reply[];
+  remaining: number;
+}
+
+const CR = 13;
+const LF = 10;
+const MINUS = 45;
+const PLUS = 43;
+const DOLLAR = 36;
+const COLON = 58;
+const STAR = 42;
+const ZERO = 48;
+
+/** Up to here a bulk string waits in the receive buffer; a larger one gets an array of its own. */
+const LARGE_BULK = 16 * 1024;
+/** What an announced length may reserve before its bytes have come. */
+const FIRST_RESERVE = 1024 * 1024;
+/** Digits that a double holds exactly, whatever they are. */
+const SAFE_DIGITS = 15;
+const MAX_DIGITS = 19;
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** Not a reply: more bytes are needed. */
+const MORE = Symbol("more");
+
+/**
+ * An incremental RESP2 parser. It is fed bytes as they come and asked for
+ * replies; it never waits and knows no socket.
+ *
+ * - Bytes may be cut anywhere; none is looked at twice.
+ * - The grammar is strict: each CRLF, length and digit is checked.
+ * - Arrays nest on a stack of its own, so hostile depth ends in an error.
+ * - Memory follows the bytes that came, not the lengths they announce.
+ * - After a {@linkcode ProtocolError} every call throws the same error again.
+ *
+ * @example A reply that arrives in two pieces
+ * ```ts
+ * import { ReplyParser } from "@unzombie/redis/resp";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const parser = new ReplyParser();
+ * const bytes = (text: string) => new TextEncoder().encode(text);
+ * parser.feed(bytes("*2\r\n:12\r\n$5\r\nhe"));
+ * assertEquals(parser.next(), undefined);
+ * parser.feed(bytes("llo\r\n"));
+ * assertEquals(parser.next(), [12, "hello"]);
+ * ```
+ *
+ * @see {@link https://redis.io/docs/latest/develop/reference/protocol-spec/}
+ */
+export class ReplyParser {
+  readonly #limits: Required<ParserLimits>;
+  readonly #buffer = new ReceiveBuffer();
+  readonly #stack: Frame[] = [];
+  #failure: ProtocolError | undefined;
+  #binary = false;
+
+  // The reply being parsed: its elements and bytes so far.
+  #elements = 0;
+  #length = 0;
+
+  // The header or line being parsed: its type byte, or 0 between two.
+  #type = 0;
+  #negative = false;
+  #digits = -1; // -1: a sign may still come
+  #number = 0;
+  #big = 0n;
+  #sawCr = false;
+  #scanned = 0; // bytes of a line already searched for CR
+
+  // The bulk string being received: its length, or -1.
+  #bulkLength = -1;
+  #large: Uint8Array | undefined; // with its CRLF, so that one read can end it
+  #filled = 0;
+
+  /** @param limits The largest reply to accept. */
+  constructor(limits: ParserLimits = {}) {
+    this.#limits = {
+      maxBulkLength: limits.maxBulkLength ?? 512 * 1024 * 1024,
+      maxLineLength: limits.maxLineLength ?? 64 * 1024,
+      maxElements: limits.maxElements ?? 16 * 1024 * 1024,
+      maxDepth: limits.maxDepth ?? 128,
+      maxReplyLength: limits.maxReplyLength ?? 1024 * 1024 * 1024,
+    };
+  }
+
+  /**
+   * Adds bytes. They are copied.
+   *
+   * @param bytes What was received next.
+   * @throws {ProtocolError} If an earlier call has.
+   */
+  feed(bytes: Uint8Array): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (let fed = 0; fed < bytes.length;) {
+      const left = bytes.length - fed;
+      const room = this.#large === undefined
+        ? this.#buffer.room(left)
+        : this.reserve();
+      const count = Math.min(room.length, left);
+      room.set(bytes.subarray(fed, fed + count));
+      this.commit(count);
+      fed += count;
+    }
+  }
+
+  /**
+   * Takes the next reply.
+   *
+   * @param binary Whether bulk strings of this reply become `Uint8Array`
+   * instead of strings. Read when the reply's first byte is.
+   * @returns The reply, or `undefined` while it is not complete.
+   * @throws {ProtocolError} If the bytes are not RESP2 or go over a limit.
+   */
+  next(binary = false): Reply | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      return this.#next(binary);
+    } catch (error) {
+      if (error instanceof ProtocolError) this.#failure = error;
+      throw error;
+    }
+  }
+
+  /**
+   * Where a reader may put the next bytes, to spare a copy: into the receive buffer,
+   * or, within a large bulk string, right where they belong. Never empty.
+   * Follow it with {@linkcode ReplyParser.commit}.
+   */
+  reserve(): Uint8Array {
+    const large = this.#large;
+    if (large === undefined) return this.#buffer.room();
+    if (this.#filled < large.length) return large.subarray(this.#filled);
+    const whole = this.#bulkLength + 2;
+    if (large.length === whole) return this.#buffer.room();
+    const larger = new Uint8Array(Math.min(4 * large.length, whole));
+    larger.set(large);
+    this.#large = larger;
+    return larger.subarray(this.#filled);
+  }
+
+  /** @param count How many bytes were put where {@linkcode ReplyParser.reserve} said. */
+  commit(count: number): void {
+    if (this.#large !== undefined && this.#filled < this.#bulkLength + 2) {
+      this.#filled += count;
+    } else {
+      this.#buffer.wrote(count);
+    }
+  }
+
+  /** Whether a reply has begun and is not complete. */
+  get partial(): boolean {
+    return this.partialLength > 0;
+  }
+
+  /** Bytes received of the reply that is not complete. */
+  get partialLength(): number {
+    return this.#length + this.#filled + this.#buffer.end -
+      this.#buffer.position;
+  }
+
+  #next(binary: boolean): Reply | undefined {
+    if (this.#length === 0 && this.#type === 0) this.#binary = binary;
+    while (true) {
+      let value = this.#value();
+      if (value === MORE) return undefined;
+      // A value ends its array, and that array may end the one around it.
+      while (this.#stack.length > 0) {
+        const frame = this.#stack[this.#stack.length - 1]!;
+        frame.items.push(value as Reply);
+        if (--frame.remaining > 0) break;
+        value = frame.items;
+        this.#stack.pop();
+      }
+      if (this.#stack.length === 0) {
+        this.#elements = 0;
+        this.#length = 0;
+        return value as Reply;
+      }
+    }
+  }
+
+  /** One value that is not a filled array, or MORE. Opens arrays as it meets them. */
+  #value(): Reply | typeof MORE {
+    const buffer = this.#buffer;
+    while (true) {
+      if (this.#bulkLength >= 0) return this.#bulk();
+      if (this.#type === 0) {
+        if (buffer.position === buffer.end) return MORE;
+        this.#begin(buffer.bytes[buffer.position]!);
+      }
+      if (this.#type === PLUS || this.#type === MINUS) return this.#line();
+      if (!this.#header()) return MORE;
+
+      const type = this.#type;
+      this.#type = 0;
+      if (type === COLON) return this.#integer();
+      const length = this.#announced(type);
+      if (length === -1) return null;
+      if (type === DOLLAR) {
+        this.#bulkLength = length;
+      } else {
+        if (length === 0) return [];
+        this.#open(length);
+      }
+    }
+  }
+
+  #begin(type: number): void {
+    if (
+      type !== DOLLAR && type !== COLON && type !== STAR && type !== PLUS &&
+      type !== MINUS
+    ) throw this.#unknownType(type);
+    this.#type = type;
+    this.#negative = false;
+    this.#digits = -1;
+    this.#number = 0;
+    this.#sawCr = false;
+    this.#scanned = 0;
+    this.#consume(1);
+  }
+
+  /** Reads the digits of `:`, `$` and `*` up to and with CRLF. False: more bytes are needed. */
+  #header(): boolean {
+    const { bytes, end } = this.#buffer;
+    const from = this.#buffer.position;
+    let at = from;
+    while (at < end) {
+      const byte = bytes[at]!;
+      const digit = byte - ZERO;
+      if (this.#sawCr) {
+        if (byte !== LF) throw this.#unexpected(byte);
+        this.#consume(at + 1 - from);
+        return true;
+      }
+      if (digit >= 0 && digit <= 9) {
+        if (this.#digits < 0) this.#digits = 0;
+        if (++this.#digits <= SAFE_DIGITS) {
+          this.#number = this.#number * 10 + digit;
+        } else {
+          this.#manyDigits(digit);
+        }
+      } else if (byte === CR && this.#digits > 0) {
+        this.#sawCr = true;
+      } else if (this.#digits === -1 && (byte === MINUS || byte === PLUS)) {
+        if (byte === PLUS && this.#type !== COLON) throw this.#unexpected(byte);
+        this.#negative = byte === MINUS;
+        this.#digits = 0;
+      } else {
+        throw this.#unexpected(byte);
+      }
+      at++;
+    }
+    this.#consume(at - from);
+    return false;
+  }
+
+  #manyDigits(digit: number): void {
+    if (this.#digits > MAX_DIGITS) {
+      throw new ProtocolError(
+        `Malformed reply: a number of more than ${MAX_DIGITS} digits`,
+      );
+    }
+    if (this.#digits === SAFE_DIGITS + 1) this.#big = BigInt(this.#number);
+    this.#big = this.#big * 10n + BigInt(digit);
+  }
+
+  #integer(): number | bigint {
+    if (this.#digits <= SAFE_DIGITS) {
+      return this.#negative && this.#number !== 0
+        ? -this.#number
+        : this.#number;
+    }
+    const value = this.#negative ? -this.#big : this.#big;
+    if (value > INT64_MAX || value < -INT64_MAX - 1n) {
+      throw new ProtocolError(
+        `Malformed reply: the integer ${value} does not fit in 64 bits`,
+      );
+    }
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
+  }
+
+  /** The length in a `$` or `*` header, checked; -1 for null. */
+  #announced(type: number): number {
+    const what = type === DOLLAR ? "bulk string" : "array";
+    const length = this.#digits <= SAFE_DIGITS ? this.#number : Infinity;
+    if (this.#negative) {
+      if (length === 1) return -1;
+      throw new ProtocolError(
+        `Malformed reply: ${what} length -${length}, accepted are -1 (null) and up`,
+      );
+    }
+    if (type === DOLLAR) {
+      if (length > this.#limits.maxBulkLength) {
+        throw overLimit(
+          "bulk string of",
+          length,
+          "bytes",
+          "maxBulkLength",
+          this.#limits.maxBulkLength,
+        );
+      }
+      this.#count(0, length);
+    } else if ((this.#elements += length) > this.#limits.maxElements) {
+      throw overLimit(
+        "reply of",
+        this.#elements,
+        "elements",
+        "maxElements",
+        this.#limits.maxElements,
+      );
+    }
+    return length;
+  }
+
+  #open(length: number): void {
+    if (this.#stack.length === this.#limits.maxDepth) {
+      throw overLimit(
+        "arrays nested",
+        this.#stack.length + 1,
+        "deep",
+        "maxDepth",
+        this.#limits.maxDepth,
+      );
+    }
+    this.#stack.push({ items: [], remaining: length });
+  }
+
+  #line(): string | ReplyError | typeof MORE {
+    const buffer = this.#buffer;
+    const { bytes, position: from, end } = buffer;
+    let at = from + this.#scanned;
+    while (at < end && bytes[at] !== CR && bytes[at] !== LF) at++;
+    this.#scanned = at - from;
+    if (this.#scanned > this.#limits.maxLineLength) {
+      throw overLimit(
+        "line of",
+        this.#scanned,
+        "bytes",
+        "maxLineLength",
+        this.#limits.maxLineLength,
+      );
+    }
+    if (at < end && bytes[at] === LF) throw this.#unexpected(LF);
+    if (at + 1 >= end) return MORE;
+    if (bytes[at + 1] !== LF) throw this.#unexpected(bytes[at + 1]!);
+
+    const text = at - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75
+      ? "OK"
+      : buffer.text(from, at);
+    const isError = this.#type === MINUS;
+    this.#type = 0;
+    this.#consume(at + 2 - from);
+    return isError ? new ReplyError(text) : text;
+  }
+
+  #bulk(): string | Uint8Array | typeof MORE {
+    const buffer = this.#buffer;
+    const length = this.#bulkLength;
+    if (this.#large !== undefined) return this.#largeBulk(this.#large);
+    const from = buffer.position;
+    const to = from + length;
+    if (to + 2 > buffer.end) {
+      if (length > LARGE_BULK) this.#receiveLarge();
+      return MORE;
+    }
+    const { bytes } = buffer;
+    if (bytes[to] !== CR) throw this.#unexpected(bytes[to]!);
+    if (bytes[to + 1] !== LF) throw this.#unexpected(bytes[to + 1]!);
+    const value = this.#binary ? bytes.slice(from, to) : buffer.text(from, to);
+    this.#bulkLength = -1;
+    this.#consume(length + 2);
+    return value;
+  }
+
+  /** Gives the bulk string an array of its own, beginning with what has come of it. */
+  #receiveLarge(): void {
+    const buffer = this.#buffer;
+    const come = buffer.bytes.subarray(buffer.position, buffer.end);
+    this.#large = new Uint8Array(
+      Math.min(
+        this.#bulkLength + 2,
+        Math.max(FIRST_RESERVE, come.length),
+      ),
+    );
+    this.#large.set(come);
+    this.#filled = come.length;
+    buffer.position = buffer.end;
+  }
+
+  #largeBulk(large: Uint8Array): string | Uint8Array | typeof MORE {
+    const length = this.#bulkLength;
+    if (this.#filled < length + 2) return MORE;
+    if (large[length] !== CR) throw this.#unexpected(large[length]!);
+    if (large[length + 1] !== LF) throw this.#unexpected(large[length + 1]!);
+    this.#large = undefined;
+    this.#filled = 0;
+    this.#bulkLength = -1;
+    this.#count(length + 2);
+    const body = large.subarray(0, length);
+    return this.#binary ? body : decodeText(body);
+  }
+
+  /** Moves past bytes of the receive buffer that have been parsed. */
+  #consume(count: number): void {
+    this.#buffer.position += count;
+    this.#count(count);
+  }
+
+  #count(count: number, announced = 0): void {
+    this.#length += count;
+    if (this.#length + announced > this.#limits.maxReplyLength) {
+      throw overLimit(
+        "reply of",
+        this.#length + announced,
+        "bytes",
+        "maxReplyLength",
+        this.#limits.maxReplyLength,
+      );
+    }
+  }
+
+  #unexpected(byte: number): ProtocolError {
+    const place = this.#bulkLength >= 0
+      ? "the CRLF after a bulk string"
+      : this.#type === PLUS || this.#type === MINUS
+      ? "the CRLF after a line"
+      : this.#sawCr
+      ? "LF"
+      : `a digit or CRLF after ${quote(this.#type)}`;
+    return new ProtocolError(
+      `Malformed reply: expected ${place}, got ${quote(byte)}`,
+    );
+  }
+
+  #unknownType(type: number): ProtocolError {
+    const { bytes, position, end } = this.#buffer;
+    const start = decodeText(
+      bytes.subarray(position, Math.min(end, position + 40)),
+    );
+    const hint = start.startsWith("HTTP/")
+      ? "; this looks like an HTTP server"
+      : type === 0x15 || type === 0x16
+      ? "; this looks like TLS: use rediss://"
+      : "";
+    return new ProtocolError(
+      `Malformed reply: expected one of + - : $ *, got ${quote(type)} in ${
+        JSON.stringify(start)
+      }${hint}`,
+    );
+  }
+}
+
+function overLimit(
+  what: string,
+  got: number,
+  unit: string,
+  limit: string,
+  allowed: number,
+): ProtocolError {
+  return new ProtocolError(
+    `Reply too large: ${what} ${got} ${unit}, ${limit} is ${allowed}`,
+  );
+}
+
+const quote = (byte: number): string =>
+  byte > 32 && byte < 127
+    ? JSON.stringify(String.fromCharCode(byte))
+    : `byte 0x${byte.toString(16).padStart(2, "0")}`;
