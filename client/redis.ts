@@ -68,6 +68,8 @@ export class Redis implements AsyncDisposable {
   #drained: (() => void) | undefined;
 
   /**
+   * Makes a client. Nothing is dialed yet.
+   *
    * @param url `redis://` or `rediss://`. @default {"redis://127.0.0.1:6379"}
    * @param options See {@linkcode RedisOptions}.
    * @throws {TypeError} If the URL or an option cannot be used.
@@ -206,6 +208,11 @@ export class Redis implements AsyncDisposable {
     }
   }
 
+  /** Whether {@linkcode Redis.close} was called. */
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   /** What the client has done and holds. */
   stats(): RedisStats {
     return {
@@ -256,7 +263,7 @@ export class Redis implements AsyncDisposable {
   }
 
   #refuseIfClosed(what: string): void {
-    if (this.#closed === undefined) return;
+    if (!this.isClosed) return;
     throw new Error(
       `Cannot ${what}: this client of ${this.#endpoint} is closed`,
     );
@@ -264,7 +271,7 @@ export class Redis implements AsyncDisposable {
 
   #start(call: Call): void {
     const { signal } = call.options;
-    if (this.#closed !== undefined) this.#refuseIfClosed(`send ${call.name}`);
+    if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
     if (signal !== undefined) {
       signal.throwIfAborted();
       const onAbort = () => call.reject(signal.reason);

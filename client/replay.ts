@@ -16,7 +16,11 @@ const UNKNOWN = "nobody has said that running it twice is harmless";
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /** Whether an option stands at or after `from`. */
-const has = (command: readonly unknown[], from: number, ...options: string[]): boolean =>
+const has = (
+  command: readonly unknown[],
+  from: number,
+  ...options: string[]
+): boolean =>
   command.slice(from).some((argument) => options.includes(upper(argument)));
 
 const sameArgument = (a: unknown, b: unknown): boolean =>

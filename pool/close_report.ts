@@ -151,6 +151,7 @@ const duration = (ms: number): string =>
  * ```
  */
 export class ConnectionClosedError extends Error {
+  /** Always `"ConnectionClosedError"`. */
   override readonly name = "ConnectionClosedError";
   /** How the connection ended. */
   readonly report: CloseReport;
@@ -158,6 +159,8 @@ export class ConnectionClosedError extends Error {
   readonly fate: Fate;
 
   /**
+   * Makes the error.
+   *
    * @param report How the connection ended.
    * @param fate What became of the command.
    * @param note What else the caller should know, such as why it was not replayed.

@@ -92,6 +92,8 @@ export class Connection {
   #report: CloseReport | undefined;
 
   /**
+   * Takes over a socket and arms its read.
+   *
    * @param socket An open socket. The connection owns it from now on.
    * @param options See {@linkcode ConnectionOptions}.
    */

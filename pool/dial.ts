@@ -36,6 +36,7 @@ export type DialPhase = "connect" | "tls" | "handshake";
  * ```
  */
 export class DialError extends Error {
+  /** Always `"DialError"`. */
   override readonly name = "DialError";
   /** `host:port`. */
   readonly endpoint: string;
@@ -47,6 +48,8 @@ export class DialError extends Error {
   readonly fate = "unsent";
 
   /**
+   * Makes the error.
+   *
    * @param endpoint Where to.
    * @param phase How far it came.
    * @param reason What went wrong.
@@ -73,14 +76,17 @@ export class DialError extends Error {
  * @returns The open socket.
  * @throws {DialError} If there is no such host, nobody listens, or TLS fails.
  */
-export const dial: Dial = async (endpoint, { signal }) => {
+export async function dial(
+  endpoint: Endpoint,
+  { signal }: { signal: AbortSignal },
+): Promise<Socket> {
   try {
     return await connect(endpoint, signal);
   } catch (error) {
     signal.throwIfAborted();
     throw explain(endpoint, error);
   }
-};
+}
 
 async function connect(
   endpoint: Endpoint,

@@ -62,6 +62,8 @@ export class Endpoint {
   readonly #password: string | undefined;
 
   /**
+   * Reads a URL and options.
+   *
    * @param url `redis://` or `rediss://`; the query may hold `database` and `clientName`.
    * @param options See {@linkcode EndpointOptions}.
    * @throws {TypeError} If the URL or an option cannot be used.

@@ -38,6 +38,7 @@ export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
 export type { Loss, Slot } from "./in_flight.ts";
 export { open, type OpenOptions } from "./open.ts";
 export {
+  type Checkout,
   CheckoutTimeoutError,
   type EvictionReason,
   Pool,

@@ -69,6 +69,7 @@ export interface PoolOptions {
  * ```
  */
 export class CheckoutTimeoutError extends Error {
+  /** Always `"CheckoutTimeoutError"`. */
   override readonly name = "CheckoutTimeoutError";
   /** Always `"unsent"`. */
   readonly fate = "unsent";
@@ -137,7 +138,11 @@ export class Pool {
   #tickedAt = 0;
   #waiterTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param options See {@linkcode PoolOptions}. It dials on first use. */
+  /**
+   * Makes a pool. It dials on first use.
+   *
+   * @param options See {@linkcode PoolOptions}.
+   */
   constructor(options: PoolOptions) {
     this.#options = options;
   }

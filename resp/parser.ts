@@ -93,7 +93,11 @@ export class ReplyParser {
   #large: Uint8Array | undefined; // with its CRLF, so that one read can end it
   #filled = 0;
 
-  /** @param limits The largest reply to accept. */
+  /**
+   * Makes a parser.
+   *
+   * @param limits The largest reply to accept.
+   */
   constructor(limits: ParserLimits = {}) {
     this.#limits = {
       maxBulkLength: limits.maxBulkLength ?? 512 * 1024 * 1024,
@@ -159,7 +163,11 @@ export class ReplyParser {
     return larger.subarray(this.#filled);
   }
 
-  /** @param count How many bytes were put where {@linkcode ReplyParser.reserve} said. */
+  /**
+   * Tells that bytes were put where {@linkcode ReplyParser.reserve} said.
+   *
+   * @param count How many.
+   */
   commit(count: number): void {
     if (this.#large !== undefined && this.#filled < this.#bulkLength + 2) {
       this.#filled += count;

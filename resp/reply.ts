@@ -52,12 +52,17 @@ export type Reply =
  * ```
  */
 export class ReplyError extends Error {
+  /** Always `"ReplyError"`. */
   override readonly name = "ReplyError";
 
   /** The first word of the message, such as `"WRONGTYPE"`, or `"ERR"` where there is none. */
   readonly code: string;
 
-  /** @param message The server's text, without the leading `-`. */
+  /**
+   * Makes the error.
+   *
+   * @param message The server's text, without the leading `-`.
+   */
   constructor(message: string) {
     super(message);
     this.code = /^[A-Z][A-Z0-9_]*(?= |$)/.exec(message)?.[0] ?? "ERR";
@@ -80,5 +85,6 @@ export class ReplyError extends Error {
  * ```
  */
 export class ProtocolError extends Error {
+  /** Always `"ProtocolError"`. */
   override readonly name = "ProtocolError";
 }

@@ -32,6 +32,8 @@ export class ExponentialBackoff {
   readonly #random: () => number;
 
   /**
+   * Makes a schedule.
+   *
    * @param options See {@linkcode BackoffOptions}.
    * @throws {RangeError} If a number is out of its range.
    */

@@ -50,13 +50,18 @@ export interface RunOptions {
  * ```
  */
 export class RetryError extends Error {
+  /** Always `"RetryError"`. */
   override readonly name = "RetryError";
   /** How many attempts were made. */
   readonly attempts: number;
   /** What each attempt failed with, in order. */
   readonly errors: readonly unknown[];
 
-  /** @param errors What each attempt failed with, in order. */
+  /**
+   * Makes the error.
+   *
+   * @param errors What each attempt failed with, in order.
+   */
   constructor(errors: readonly unknown[]) {
     const last = errors[errors.length - 1];
     const text = last instanceof Error ? last.message : String(last);
@@ -106,6 +111,8 @@ export class Retry {
   readonly #sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 
   /**
+   * Makes a policy.
+   *
    * @param options See {@linkcode RetryOptions}.
    * @throws {RangeError} If a number is out of its range.
    */

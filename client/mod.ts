@@ -1,0 +1,6 @@
+// What a command means: routing, retry and replay in front of the pool.
+export type { ReplayPolicy, SendOptions } from "./call.ts";
+export { fateOf } from "./fate.ts";
+export { Lease, type LeaseSendOptions } from "./lease.ts";
+export type { RedisOptions, RetryInfo } from "./options.ts";
+export { Redis, type RedisStats } from "./redis.ts";

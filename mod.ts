@@ -1,0 +1,76 @@
+/**
+ * Records webhook events in Redis over connections that may be dead already,
+ * and loses none: a Redis client with a pool that notices closed sockets, a
+ * retry that knows which commands may run twice, and a ZADD recorder.
+ *
+ * @example Record an event
+ * ```ts
+ * import { Redis, WebhookRecorder } from "@unzombie/redis";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await using recorder = new WebhookRecorder(redis, { retentionSeconds: 60 });
+ *
+ * const outcome = await recorder.record({
+ *   mallId: "example",
+ *   shopNo: 1,
+ *   eventType: "orders/create",
+ * });
+ * console.log(outcome.status); // recorded
+ * ```
+ *
+ * @module
+ */
+export {
+  fateOf,
+  Lease,
+  type LeaseSendOptions,
+  Redis,
+  type RedisOptions,
+  type RedisStats,
+  type ReplayPolicy,
+  type RetryInfo,
+  type SendOptions,
+} from "./client/mod.ts";
+export {
+  CheckoutTimeoutError,
+  type ClosedBy,
+  type ClosedDuring,
+  type ClosedHow,
+  type CloseReport,
+  ConnectionClosedError,
+  describeClose,
+  type Dial,
+  DialError,
+  type DialPhase,
+  type Endpoint,
+  type EndpointOptions,
+  type EvictionReason,
+  type Fate,
+  type PoolStats,
+  type Socket,
+  type TlsOptions,
+} from "./pool/mod.ts";
+export {
+  type RecorderOptions,
+  type RecordErrorInfo,
+  type RecordOutcome,
+  type WebhookEvent,
+  WebhookRecorder,
+} from "./recorder/mod.ts";
+export {
+  type Command,
+  type CommandArgument,
+  type ParserLimits,
+  ProtocolError,
+  type Reply,
+  ReplyError,
+} from "./resp/mod.ts";
+export {
+  type BackoffOptions,
+  ExponentialBackoff,
+  Retry,
+  type RetryAttempt,
+  RetryError,
+  type RetryOptions,
+  type RunOptions,
+} from "./retry/mod.ts";

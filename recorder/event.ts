@@ -1,0 +1,99 @@
+// What an event is, checked, and where and as what it is written.
+import { generate as uuidV5 } from "@std/uuid/v5";
+
+/** A webhook event. */
+export interface WebhookEvent {
+  /** The mall it came from. */
+  readonly mallId: string;
+  /** The shop within the mall. */
+  readonly shopNo: number;
+  /** What happened, such as `"orders/create"`. */
+  readonly eventType: string;
+  /** The id that the sender repeats when it delivers the same webhook again. */
+  readonly deliveryId?: string;
+}
+
+/** An event accepted: what ZADD will write, made once and never remade. */
+export interface Entry {
+  /** The sorted set. */
+  readonly key: string;
+  /** Unix time in whole seconds. */
+  readonly score: number;
+  /** One for each count. */
+  readonly members: readonly string[];
+  /** The event, for reports. */
+  readonly event: WebhookEvent;
+}
+
+/** The namespace of members made from delivery ids. Changing it would count redeliveries twice. */
+const DELIVERIES = "5d0f6b0e-4c1c-4b8e-9a55-1f7c2c9f2b61";
+
+/**
+ * The key that an event is counted under. Parts are joined by `_` as they
+ * are, so ids that themselves contain `_` can meet in one key: where yours
+ * do, pass a `keyOf` of your own.
+ *
+ * @param event The event.
+ * @returns `webhook_frequency_{mallId}_{shopNo}_{eventType}`
+ */
+export const defaultKeyOf = (
+  { mallId, shopNo, eventType }: WebhookEvent,
+): string => `webhook_frequency_${mallId}_${shopNo}_${eventType}`;
+
+/** @throws {TypeError} If the event is not one; the message names the argument. */
+export function checkEvent(event: WebhookEvent): void {
+  if (typeof event !== "object" || event === null) {
+    refuse("event", event, "an object { mallId, shopNo, eventType }");
+  }
+  const { mallId, shopNo, eventType, deliveryId } = event;
+  if (!isText(mallId)) refuse("mallId", mallId, "a string that is not empty");
+  if (!Number.isSafeInteger(shopNo) || shopNo < 0) {
+    refuse("shopNo", shopNo, "a whole number of 0 or more");
+  }
+  if (!isText(eventType)) {
+    refuse("eventType", eventType, "a string that is not empty");
+  }
+  if (deliveryId !== undefined && !isText(deliveryId)) {
+    refuse("deliveryId", deliveryId, "a string that is not empty, or none");
+  }
+}
+
+/** @throws {TypeError} If the value is not a whole number of at least 1 and at most `most`. */
+export function checkWhole(name: string, value: number, most: number): void {
+  if (Number.isSafeInteger(value) && value >= 1 && value <= most) return;
+  refuse(name, value, `a whole number from 1 to ${most}`);
+}
+
+/**
+ * The members of a delivery: the UUID v5 of its id, so that delivering it
+ * again writes the same ones.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5}
+ */
+export function deliveryMembers(
+  deliveryId: string,
+  count: number,
+): Promise<string[]> {
+  const ids = Array.from(
+    { length: count },
+    (_, i) => i === 0 ? deliveryId : `${deliveryId}#${i}`,
+  );
+  const utf8 = new TextEncoder();
+  return Promise.all(ids.map((id) => uuidV5(DELIVERIES, utf8.encode(id))));
+}
+
+const isText = (value: unknown): boolean =>
+  typeof value === "string" && value !== "";
+
+function refuse(name: string, value: unknown, accepted: string): never {
+  throw new TypeError(
+    `Cannot record event: ${name} is ${show(value)}, accepted is ${accepted}`,
+  );
+}
+
+const show = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number"
+    ? JSON.stringify(value) ?? "nothing"
+    : value === null || value === undefined
+    ? `${value}`
+    : `a value of type ${typeof value}`;

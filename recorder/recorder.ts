@@ -1,0 +1,395 @@
+// The main job: webhook events to sorted sets, none lost, none doubled.
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import type { Redis, SendOptions } from "../client/mod.ts";
+import { ExponentialBackoff } from "../retry/mod.ts";
+import { type Batch, batchesOf, trim, zadd } from "./batch.ts";
+import {
+  checkEvent,
+  checkWhole,
+  defaultKeyOf,
+  deliveryMembers,
+  type Entry,
+  type WebhookEvent,
+} from "./event.ts";
+import { Outbox } from "./outbox.ts";
+
+/** What became of a recorded event. */
+export interface RecordOutcome {
+  /**
+   * `"recorded"`: Redis acknowledged it. `"queued"`: it is held in the outbox
+   * and sent when Redis is back. `"dropped"`: it is lost, since the outbox is
+   * full or Redis will never take it.
+   */
+  readonly status: "recorded" | "queued" | "dropped";
+  /** How many events it was. */
+  readonly count: number;
+  /** Why it is not `"recorded"`. */
+  readonly error?: unknown;
+}
+
+/** What an error was about, ready for an error tracker. */
+export interface RecordErrorInfo {
+  /** The event. */
+  readonly context: {
+    readonly mallId: string;
+    readonly shopNo: number;
+    readonly eventType: string;
+  };
+  /** What to file it under. */
+  readonly tags: { readonly category: "webhook_blacklist" };
+}
+
+/** Options of a {@linkcode WebhookRecorder}. */
+export interface RecorderOptions {
+  /** The sorted set of an event. @default {webhook_frequency_{mallId}_{shopNo}_{eventType}} */
+  keyOf?: (event: WebhookEvent) => string;
+  /** The time, in milliseconds since 1970. @default {Date.now} */
+  now?: () => number;
+  /** A member that nobody else writes. @default {crypto.randomUUID} */
+  newMember?: () => string;
+  /** How many events may wait for Redis to come back. @default {10000} */
+  outboxCapacity?: number;
+  /** Members older than this are removed, and sets that nobody writes to expire, in seconds. @default {never} */
+  retentionSeconds?: number;
+  /** Told of each event that is not recorded at once, and of each that is lost later. */
+  onError?: (error: unknown, info: RecordErrorInfo) => void;
+}
+
+/** An entry in its first attempt, and who waits for the outcome. */
+interface Gathered {
+  readonly entry: Entry;
+  readonly resolve: (outcome: RecordOutcome) => void;
+}
+
+const MOST_COUNT = 10_000;
+const CHUNK = 1000;
+const DISPOSE_MS = 5000;
+/** Error replies that no later attempt will change. */
+const PERMANENT: ReadonlySet<string> = new Set(["WRONGTYPE", "ERR"]);
+/** The outbox has a schedule of its own: one attempt at a time. */
+const ONE_ATTEMPT: SendOptions = { retry: false };
+
+/**
+ * Records webhook events with ZADD: score is the time in whole seconds, the
+ * member a fresh UUID, or the UUID v5 of the `deliveryId`.
+ *
+ * - `record` rejects only on invalid arguments, never because Redis is away.
+ * - `"recorded"` means that Redis acknowledged it.
+ * - Member and score are made before the first attempt and never remade, so
+ *   sending an event again cannot count it twice.
+ * - While Redis is away, events wait in the outbox, in order, up to
+ *   `outboxCapacity`; who comes later does not wait for a timeout again.
+ * - The outbox is in memory: it ends with the process.
+ *
+ * @example Record an event and ask how many there were
+ * ```ts
+ * import { Redis, WebhookRecorder } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await using recorder = new WebhookRecorder(redis, { retentionSeconds: 3600 });
+ *
+ * const event = { mallId: "doc", shopNo: 1, eventType: `example-${crypto.randomUUID()}` };
+ * const outcome = await recorder.record({ ...event, deliveryId: "delivery-1" });
+ * assertEquals(outcome, { status: "recorded", count: 1 });
+ * await recorder.record({ ...event, deliveryId: "delivery-1" }); // delivered again
+ * assertEquals(await recorder.frequency(event, { windowSeconds: 60 }), 1);
+ *
+ * await redis.send(["DEL", `webhook_frequency_doc_1_${event.eventType}`]);
+ * ```
+ */
+export class WebhookRecorder implements AsyncDisposable {
+  readonly #redis: Redis;
+  readonly #options: RecorderOptions;
+  readonly #keyOf: (event: WebhookEvent) => string;
+  readonly #now: () => number;
+  readonly #newMember: () => string;
+  readonly #outbox: Outbox;
+  readonly #backoff = new ExponentialBackoff({ jitter: 0.2 });
+  #gathered: Gathered[] = [];
+  #underWay = 0; // calls of record() without an outcome
+  #draining: Promise<void> | undefined;
+  #wake: (() => void) | undefined; // ends the wait between two attempts
+  #lastError: unknown;
+  #state: "open" | "closing" | "closed" = "open";
+  #idle: Promise<void> | undefined; // until no call is under way
+  #onIdle: (() => void) | undefined;
+
+  /**
+   * Makes a recorder.
+   *
+   * @param redis The client to record with. It stays the caller's to close.
+   * @param options See {@linkcode RecorderOptions}.
+   * @throws {TypeError} If a number is not a whole number in its range.
+   */
+  constructor(redis: Redis, options: RecorderOptions = {}) {
+    const { outboxCapacity = 10_000, retentionSeconds } = options;
+    if (outboxCapacity !== 0) {
+      checkWhole("outboxCapacity", outboxCapacity, 1e9);
+    }
+    if (retentionSeconds !== undefined) {
+      checkWhole("retentionSeconds", retentionSeconds, 1e9);
+    }
+    this.#redis = redis;
+    this.#options = options;
+    this.#keyOf = options.keyOf ?? defaultKeyOf;
+    this.#now = options.now ?? Date.now;
+    this.#newMember = options.newMember ?? (() => crypto.randomUUID());
+    this.#outbox = new Outbox(outboxCapacity);
+  }
+
+  /** Events held in the outbox. */
+  get pending(): number {
+    return this.#outbox.pending;
+  }
+
+  /**
+   * Records an event. Events of one turn of the event loop travel together.
+   *
+   * @param event The event.
+   * @param count How many times it counts, 1 to 10000. @default {1}
+   * @returns What became of it.
+   * @throws {TypeError} If an argument is invalid. Nothing else is thrown.
+   */
+  async record(event: WebhookEvent, count = 1): Promise<RecordOutcome> {
+    checkEvent(event);
+    checkWhole("count", count, MOST_COUNT);
+    if (this.#state !== "open") {
+      throw new TypeError("Cannot record event: this recorder is closed");
+    }
+    const { deliveryId } = event;
+    const key = this.#keyOf(event);
+    const score = Math.floor(this.#now() / 1000);
+    this.#underWay++;
+    try {
+      const members = deliveryId !== undefined
+        ? await deliveryMembers(deliveryId, count)
+        : count === 1
+        ? [this.#newMember()]
+        : Array.from({ length: count }, this.#newMember);
+      return await this.#accept({ key, score, members, event });
+    } finally {
+      if (--this.#underWay === 0) this.#onIdle?.();
+    }
+  }
+
+  /**
+   * How many events Redis has of the last seconds; those in the outbox are not counted.
+   *
+   * @param event Which events; a `deliveryId` plays no part.
+   * @param options `windowSeconds`: how far to look back, in seconds.
+   * @returns The number of events.
+   * @throws {TypeError} If an argument is invalid.
+   * @throws What `Redis.send` throws.
+   */
+  async frequency(
+    event: Omit<WebhookEvent, "deliveryId">,
+    options: { windowSeconds: number },
+  ): Promise<number> {
+    checkEvent(event);
+    checkWhole("windowSeconds", options?.windowSeconds, 1e9);
+    const since = Math.floor(this.#now() / 1000) - options.windowSeconds;
+    const reply = await this.#redis.send([
+      "ZCOUNT",
+      this.#keyOf(event),
+      `(${since}`,
+      "+inf",
+    ]);
+    return Number(reply);
+  }
+
+  /**
+   * Waits until every event accepted so far is recorded or given up. Tries at once, then by backoff.
+   *
+   * @param options The signal ends the waiting, not the trying; its reason is thrown.
+   */
+  async flush(options: { signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    this.#wake?.();
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      while (this.#underWay > 0 || this.#draining !== undefined) {
+        await Promise.race([this.#draining ?? this.#untilIdle(), aborted]);
+      }
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /**
+   * Refuses new events and flushes, for at most 5 seconds. What is left then
+   * is lost, and `onError` is told of each event.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    const timeUp = new AbortController();
+    const timer = setTimeout(
+      () => timeUp.abort(new Error("the recorder was closed")),
+      DISPOSE_MS,
+    );
+    try {
+      await this.flush({ signal: timeUp.signal });
+    } catch (reason) {
+      this.#giveUp(this.#lastError ?? reason);
+    } finally {
+      clearTimeout(timer);
+      this.#state = "closed";
+    }
+  }
+
+  #accept(entry: Entry): RecordOutcome | Promise<RecordOutcome> {
+    // Redis is away: behind the others, without waiting for another timeout.
+    if (this.#outbox.pending > 0) return this.#hold(entry, this.#lastError);
+    return new Promise((resolve) => {
+      if (this.#gathered.length === 0) queueMicrotask(() => this.#sendTurn());
+      this.#gathered.push({ entry, resolve });
+    });
+  }
+
+  /** Sends what one turn gathered: one ZADD a key. */
+  #sendTurn(): void {
+    const gathered = this.#gathered;
+    this.#gathered = [];
+    const resolvers = new Map(gathered.map((g) => [g.entry, g.resolve]));
+    for (const batch of batchesOf(gathered.map(({ entry }) => entry))) {
+      const conclude = (outcomeOf: (entry: Entry) => RecordOutcome) => {
+        for (const entry of batch.entries) {
+          resolvers.get(entry)!(outcomeOf(entry));
+        }
+      };
+      this.#write(batch).then(
+        () =>
+          conclude(({ members: { length: count } }) => ({
+            status: "recorded",
+            count,
+          })),
+        (error) => conclude((entry) => this.#hold(entry, error)),
+      );
+    }
+  }
+
+  /** Writes a batch, with the client's retries. Rejects if its ZADD did not succeed. */
+  async #write(batch: Batch): Promise<void> {
+    const { retentionSeconds } = this.#options;
+    if (retentionSeconds === undefined) {
+      await this.#redis.send(zadd(batch));
+      return;
+    }
+    const replies = await this.#redis.pipeline(
+      [zadd(batch), ...trim(batch, retentionSeconds)],
+    );
+    this.#acceptTrim(replies.slice(1), batch);
+    if (replies[0] instanceof ReplyError) throw replies[0];
+  }
+
+  /** A set that was written and not trimmed is an event recorded, and an error to be told. */
+  #acceptTrim(replies: readonly Reply[], batch: Batch): void {
+    const error = replies.find((reply) => reply instanceof ReplyError);
+    if (error !== undefined) this.#report(error, batch.entries[0]!);
+  }
+
+  /** Puts an entry that could not be written into the outbox, or gives it up. */
+  #hold(entry: Entry, error: unknown): RecordOutcome {
+    const isQueued = !isPermanent(error) && this.#state !== "closed" &&
+      !this.#redis.isClosed && this.#outbox.offer(entry);
+    this.#lastError = error;
+    this.#report(error, entry);
+    if (isQueued) this.#drain();
+    return {
+      status: isQueued ? "queued" : "dropped",
+      count: entry.members.length,
+      error,
+    };
+  }
+
+  #drain(): void {
+    this.#draining ??= this.#drainAll().finally(() => {
+      this.#draining = undefined;
+    });
+  }
+
+  /** Sends the outbox until it is empty, by backoff while nothing goes through. */
+  async #drainAll(): Promise<void> {
+    for (let failures = 0; this.#outbox.pending > 0;) {
+      await this.#pause(this.#backoff.delayMs(failures));
+      if (this.#outbox.pending === 0) return;
+      failures = await this.#drainChunk() ? 0 : failures + 1;
+    }
+  }
+
+  /** Sends the first events of the outbox. False if some or all must wait. */
+  async #drainChunk(): Promise<boolean> {
+    const entries = this.#outbox.peek(CHUNK);
+    const batches = batchesOf(entries);
+    const { retentionSeconds } = this.#options;
+    const trims = (batch: Batch): Command[] =>
+      retentionSeconds === undefined ? [] : trim(batch, retentionSeconds);
+    const commands = batches.map((batch) => [zadd(batch), ...trims(batch)]);
+    let replies: Reply[];
+    try {
+      replies = await this.#redis.pipeline(commands.flat(), ONE_ATTEMPT);
+    } catch (error) {
+      this.#lastError = error;
+      if (this.#redis.isClosed) this.#giveUp(error);
+      return false;
+    }
+    const again: Entry[] = [];
+    batches.forEach((batch, i) => {
+      const [reply, ...trimmed] = replies.splice(0, commands[i]!.length);
+      this.#acceptTrim(trimmed, batch);
+      if (!(reply instanceof ReplyError)) return;
+      this.#lastError = reply;
+      if (!isPermanent(reply)) again.push(...batch.entries);
+      else for (const entry of batch.entries) this.#report(reply, entry);
+    });
+    this.#outbox.acknowledge(entries.length, again);
+    return again.length === 0;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #report(error: unknown, { event }: Entry): void {
+    const { mallId, shopNo, eventType } = event;
+    try {
+      this.#options.onError?.(error, {
+        context: { mallId, shopNo, eventType },
+        tags: { category: "webhook_blacklist" },
+      });
+    } catch (thrown) {
+      // The webhook must not fail because its error tracker does.
+      console.error("onError of WebhookRecorder has thrown:", thrown);
+    }
+  }
+
+  /** Nobody will ever send what the outbox holds. */
+  #giveUp(error: unknown): void {
+    const left = this.#outbox.peek(Infinity);
+    this.#outbox.acknowledge(left.length);
+    for (const entry of left) this.#report(error, entry);
+    this.#wake?.();
+  }
+
+  #untilIdle(): Promise<void> {
+    return this.#idle ??= new Promise((resolve) => {
+      this.#onIdle = () => {
+        this.#idle = this.#onIdle = undefined;
+        resolve();
+      };
+    });
+  }
+}
+
+const isPermanent = (error: unknown): boolean =>
+  error instanceof ReplyError && PERMANENT.has(error.code);
