@@ -10,6 +10,7 @@ import {
 import { isNotRun } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
 import { replayHazard } from "./replay.ts";
+import { serverOf } from "./settle.ts";
 
 /** Whether a command that may have run may be sent again. */
 export type ReplayPolicy = "auto" | "always" | "never";
@@ -25,6 +26,13 @@ export interface SendOptions {
    * only where a second run is harmless, always, or never. @default {"auto"}
    */
   replay?: ReplayPolicy;
+  /**
+   * Where a command was lost and must not be replayed: make sure by CLIENT
+   * KILL that it can no longer run, and find out by a read whether it has.
+   * Settles SET, SETNX, HSET, HSETNX, SADD and ZADD of one value or member.
+   * @default {false}
+   */
+  settle?: boolean;
   /** The retry policy of this call; `false` makes exactly one attempt. @default {the client's} */
   retry?: Retry | false;
 }
@@ -37,14 +45,16 @@ export interface Failure {
   readonly mayRunAgain: boolean;
   /** Whether a command was written that would be sent again. */
   readonly isReplay: boolean;
+  /** Whether the server had work with the attempt, so that the next one counts against the retry budget. */
+  readonly costServer: boolean;
   /** Whether a connection that had served others proved dead: the next attempt need not wait. */
   readonly wasZombie: boolean;
 }
 
 /** Who looks after a call. */
 export interface CallKeeper {
-  /** The call has its outcome. */
-  closed(): void;
+  /** The call has its outcome: an answer of the server, or not. */
+  closed(wasAnswered: boolean): void;
   /** An attempt failed: send the call again or reject it. */
   failed(call: Call, failure: Failure): void;
   /** The server refused to run a command. */
@@ -85,15 +95,15 @@ export abstract class Call {
   abstract travel(connection: Connection): void;
 
   /** The outcome is known: nothing that comes later counts. */
-  protected finish(): void {
+  protected finish(wasAnswered: boolean): void {
     this.isDone = true;
     this.unwatch?.();
-    this.keeper.closed();
+    this.keeper.closed(wasAnswered);
   }
 
   reject(reason: unknown): void {
     if (this.isDone) return;
-    this.finish();
+    this.finish(reason instanceof ReplyError);
     this.#reject(reason);
   }
 }
@@ -102,8 +112,9 @@ export abstract class Call {
 export class SingleCall extends Call implements Slot {
   readonly command: Command;
   readonly patienceMs = 0;
+  /** The connection of the last attempt. */
+  connection: Connection | undefined;
   readonly #resolve: (reply: Reply) => void;
-  #connection: Connection | undefined;
 
   constructor(
     keeper: CallKeeper,
@@ -127,8 +138,9 @@ export class SingleCall extends Call implements Slot {
 
   travel(connection: Connection): void {
     if (this.isDone) return;
-    this.#connection = connection;
+    this.connection = connection;
     try {
+      if (this.options.settle) serverOf(connection);
       connection.push(this);
     } catch (error) {
       this.reject(error);
@@ -138,7 +150,7 @@ export class SingleCall extends Call implements Slot {
   settle(reply: Reply): void {
     if (this.isDone) return; // the caller has left
     if (reply instanceof ReplyError) return this.#settleError(reply);
-    this.finish();
+    this.finish(true);
     this.#resolve(reply);
   }
 
@@ -153,7 +165,7 @@ export class SingleCall extends Call implements Slot {
 
   #settleError(error: ReplyError): void {
     if (!isNotRun(error)) return this.reject(error);
-    this.keeper.refused(this.#connection!, error);
+    this.keeper.refused(this.connection!, error);
     this.keeper.failed(this, refusal(error));
   }
 }
@@ -216,7 +228,7 @@ export class PipelineCall extends Call {
       this.keeper.refused(connection, first);
       return this.keeper.failed(this, refusal(first));
     }
-    this.finish();
+    this.finish(true);
     this.#resolve(this.#replies);
   }
 }
@@ -232,6 +244,7 @@ const refusal = (error: ReplyError): Failure => ({
   error,
   mayRunAgain: true,
   isReplay: false,
+  costServer: true,
   wasZombie: false,
 });
 
@@ -261,6 +274,7 @@ export function failureOf(
     ),
     mayRunAgain: note === undefined,
     isReplay: unknown.length > 0,
+    costServer: unknown.length > 0,
     wasZombie: untouched && report.commandsServed > 0 &&
       report.how !== "requested",
   };

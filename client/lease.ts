@@ -1,7 +1,12 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { type Connection, ConnectionClosedError } from "../pool/mod.ts";
+import {
+  type Connection,
+  ConnectionClosedError,
+  type Fate,
+} from "../pool/mod.ts";
 import { routeOf, upper } from "./routing.ts";
+import { settleFate } from "./settle.ts";
 
 /** Options of {@linkcode Lease.send}. */
 export interface LeaseSendOptions {
@@ -98,6 +103,15 @@ export class Lease implements AsyncDisposable {
       });
       signal?.addEventListener("abort", onAbort, { once: true });
     });
+  }
+
+  /**
+   * Finds out on this connection what became of a command lost on another.
+   *
+   * @ignore For `SendOptions.settle`.
+   */
+  settle(ended: Connection, command: Command): Promise<Fate> {
+    return settleFate(this.#connection, ended, command);
   }
 
   /** Gives the connection back. Further sends are refused. */

@@ -5,12 +5,14 @@ import {
   ConnectionClosedError,
   dial,
   Endpoint,
+  type Fate,
   open,
   Pool,
   type PoolStats,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/pool.ts";
 import { ExponentialBackoff, Retry, RetryError } from "../retry/mod.ts";
+import { RetryBudget } from "./budget.ts";
 import {
   type Call,
   type CallKeeper,
@@ -62,6 +64,7 @@ export class Redis implements AsyncDisposable {
   readonly #retry: Retry | false;
   readonly #closing = new AbortController();
   #calls = 0;
+  readonly #budget = new RetryBudget();
   #retries = 0;
   #replays = 0;
   #closed: Promise<void> | undefined;
@@ -201,10 +204,10 @@ export class Redis implements AsyncDisposable {
       this.#calls++;
       return new Lease(connection, (connection, clean) => {
         this.#pool.release(connection, clean);
-        this.#keeper.closed();
+        this.#keeper.closed(false);
       });
     } finally {
-      this.#keeper.closed();
+      this.#keeper.closed(false);
     }
   }
 
@@ -298,13 +301,15 @@ export class Redis implements AsyncDisposable {
           error: reason instanceof Error ? reason : new Error(String(reason)),
           mayRunAgain: mayPass(reason),
           isReplay: false,
+          costServer: false,
           wasZombie: false,
         }),
     });
   }
 
   readonly #keeper: CallKeeper = {
-    closed: () => {
+    closed: (wasAnswered) => {
+      if (wasAnswered) this.#budget.earn();
       if (--this.#calls === 0) this.#drained?.();
     },
     refused: (connection: Connection, error: ReplyError) => {
@@ -320,9 +325,12 @@ export class Redis implements AsyncDisposable {
     const policy = this.#policyOf(call);
     const isFirst = call.errors.length === 0;
     call.errors.push(error);
-    if (!failure.mayRunAgain || policy === false) {
-      return call.reject(verdict(call, error));
+    if (!failure.mayRunAgain) {
+      return call.options.settle && isReplay && call instanceof SingleCall
+        ? void this.#settle(call, error)
+        : call.reject(verdict(call, error));
     }
+    if (policy === false) return call.reject(verdict(call, error));
     if (failure.wasZombie && isFirst) return this.#again(call, failure, 0);
 
     if (call.startedAt === 0) call.startedAt = performance.now();
@@ -333,9 +341,48 @@ export class Redis implements AsyncDisposable {
     );
     if (next === "final") return call.reject(verdict(call, error));
     if (next === "exhausted") return call.reject(new RetryError(call.errors));
+    if (failure.costServer && !this.#budget.spend()) {
+      return call.reject(new RetryError(call.errors, next));
+    }
     call.retries++;
     this.#retries++;
     this.#again(call, { error, isReplay }, next, policy);
+  }
+
+  /** Finds out what became of a command that must not be replayed, and goes on from there. */
+  async #settle(call: SingleCall, lost: Error): Promise<void> {
+    const { signal } = call.options;
+    let fate: Fate = "unknown";
+    try {
+      const lease = await this.lease(signal === undefined ? {} : { signal });
+      try {
+        fate = await lease.settle(call.connection!, call.command);
+      } finally {
+        lease.release();
+      }
+    } catch {
+      // No connection, no facts.
+    }
+    if (!(lost instanceof ConnectionClosedError) || fate === "unknown") {
+      return call.reject(verdict(call, lost));
+    }
+    const settled = new ConnectionClosedError(
+      lost.report,
+      fate,
+      "as a look at the key has shown",
+    );
+    call.errors.pop();
+    if (fate === "executed") {
+      call.errors.push(settled);
+      return call.reject(verdict(call, settled));
+    }
+    this.#failed(call, {
+      error: settled,
+      mayRunAgain: true,
+      isReplay: false,
+      costServer: true,
+      wasZombie: false,
+    });
   }
 
   /** Sends a call again, after a wait. */
@@ -386,7 +433,7 @@ export class Redis implements AsyncDisposable {
             (replay === "auto" && replayHazard(command) === undefined)
           : mayPass(error),
     });
-    return outcome.finally(() => this.#keeper.closed());
+    return outcome.finally(() => this.#keeper.closed(false));
   }
 
   #checkoutAlone(signal?: AbortSignal): Promise<Connection> {

@@ -10,6 +10,7 @@ import {
 import type { CloseReport } from "./close_report.ts";
 import type { Socket } from "./dial.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
+import { startTimer, type Timer } from "./timer.ts";
 
 /** What the server said about itself and us in the handshake. */
 export interface Identity {
@@ -47,11 +48,8 @@ export interface ConnectionOptions {
 
 /** A reply owed for this long means that commands queue behind something slow. */
 export const STALL_MS = 20;
-/** A timer that is this late shows that the process was frozen, not the server. */
-const FROZEN_MS = 500;
 /** A burst is flushed when this much has gathered, so that the server works while the rest is encoded. */
 const FLUSH_BYTES = 32 * 1024;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
 
@@ -81,8 +79,7 @@ export class Connection {
   #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
   #flushQueued = false;
   #writing = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerDueAt = 0;
+  #timer: Timer | undefined;
   #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
   #lastByteAt: number = this.openedAt;
   #served = 0;
@@ -263,47 +260,32 @@ export class Connection {
       );
     }
     if (this.#inFlight.length > 0) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#timer?.stop();
     this.#options.observer?.onIdle?.(this);
   }
 
   #arm(): void {
-    const slot = this.#inFlight.first();
-    if (slot === undefined) return;
-    this.#timerDueAt = this.#progressAt + this.#options.replyTimeoutMs +
-      slot.patienceMs;
-    this.#timer = setTimeout(
-      this.#timerFired,
-      Math.min(
-        MAX_TIMER_MS,
-        Math.max(0, Math.ceil(this.#timerDueAt - performance.now())),
-      ),
-    );
+    this.#timer = startTimer(this.#timerFired, this.#patienceLeft());
   }
 
   readonly #timerFired = (): void => {
-    const slot = this.#inFlight.first();
-    if (slot === undefined || this.#report !== undefined) return;
-    const now = performance.now();
-    // Frozen time is charged to nobody: the reply may be waiting to be read.
-    if (now - this.#timerDueAt > FROZEN_MS) this.#progressAt = now;
-    const dueAt = this.#progressAt + this.#options.replyTimeoutMs +
-      slot.patienceMs;
-    if (now < dueAt) return this.#arm();
-    this.condemn(
-      `no byte for ${
-        Math.round(now - this.#progressAt)
-      } ms, replyTimeoutMs is ${this.#options.replyTimeoutMs}`,
-    );
+    if (this.#patienceLeft() > 0) return this.#arm();
+    const { replyTimeoutMs } = this.#options;
+    this.condemn(`no byte came, replyTimeoutMs is ${replyTimeoutMs}`);
   };
+
+  /** How much longer the first reply may be owed, in milliseconds. */
+  #patienceLeft(): number {
+    return this.#progressAt + this.#options.replyTimeoutMs +
+      (this.#inFlight.first()?.patienceMs ?? 0) - performance.now();
+  }
 
   /** The one way out. */
   #end(cause: Cause): void {
     if (this.#report !== undefined) return;
     const inside = this.#parser.partialLength;
     const report = this.#report = this.#makeReport(cause, inside);
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
     try {
       this.#socket.close();
     } catch {

@@ -4,6 +4,7 @@ import { Connection, type ConnectionObserver } from "./connection.ts";
 import { type Dial, DialError, type Socket } from "./dial.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
+import { startTimer } from "./timer.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
@@ -36,7 +37,7 @@ export async function open(
   const timeUp = new AbortController();
   let phase: "dialing" | "shaking hands" = "dialing";
   let connection: Connection | undefined;
-  const timer = setTimeout(() => {
+  const timer = startTimer(() => {
     const what = phase === "dialing"
       ? "no connection"
       : "connected, but no answer to the handshake";
@@ -69,7 +70,7 @@ export async function open(
     if (error instanceof DialError) throw error;
     throw new DialError(endpoint, "connect", String(error), { cause: error });
   } finally {
-    clearTimeout(timer);
+    timer.stop();
     signal.removeEventListener("abort", onAbort);
   }
 }

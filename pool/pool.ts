@@ -3,6 +3,8 @@ import type { ClosedHow, CloseReport } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial.ts";
 import { say } from "./handshake.ts";
+import { IdleAges } from "./idle_ages.ts";
+import { FROZEN_MS, startTimer, type Timer } from "./timer.ts";
 
 /** Why a connection left the pool. */
 export type EvictionReason =
@@ -91,14 +93,12 @@ export interface Checkout {
 }
 
 interface Waiter extends Checkout {
-  readonly dueAt: number;
+  dueAt: number;
   readonly onAbort: () => void;
 }
 
 /** How often limits of age are checked, and how a jump of the clock shows. */
 const TICK_MS = 1000;
-/** A tick this late means that the process was frozen. */
-const FROZEN_MS = 500;
 /** A failed dial answers for everyone who asks within this time after it. */
 const DIAL_PAUSE_MS = 50;
 /** Dials under way at once. */
@@ -132,11 +132,12 @@ export class Pool {
   #dialing = 0;
   #dials = 0;
   #dialed = 0;
+  readonly #idleAges = new IdleAges();
   #lastDialFailure: { error: unknown; at: number } | undefined;
   #evicted: Partial<Record<EvictionReason, number>> = {};
   #ticker: ReturnType<typeof setInterval> | undefined;
   #tickedAt = 0;
-  #waiterTimer: ReturnType<typeof setTimeout> | undefined;
+  #waiterTimer: Timer | undefined;
 
   /**
    * Makes a pool. It dials on first use.
@@ -263,6 +264,14 @@ export class Pool {
     if (this.#reserved !== undefined) yield this.#reserved;
   }
 
+  get #idleTimeoutMs(): number {
+    return Math.min(this.#options.idleTimeoutMs, this.#idleAges.limitMs);
+  }
+
+  get #validateAfterIdleMs(): number {
+    return Math.min(this.#options.validateAfterIdleMs, this.#idleAges.limitMs);
+  }
+
   /** The least loaded connection. Sends idle ones that may be zombies to prove themselves. */
   #pick(): Connection | undefined {
     let best: Connection | undefined;
@@ -274,7 +283,7 @@ export class Pool {
     if (best === undefined || best.inFlight > 0) return best;
     const now = performance.now();
     if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
-    else if (now - best.lastByteAt > this.#options.validateAfterIdleMs) {
+    else if (now - best.lastByteAt > this.#validateAfterIdleMs) {
       this.#suspect(best);
     } else return best;
     return this.#pick();
@@ -385,6 +394,9 @@ export class Pool {
       this.#count(report.how);
       this.#options.onClose(report);
       if (report.how === "silence") this.#suspectAll();
+      if (report.during === "idle" && report.by !== "client") {
+        this.#idleAges.observe(report.idleMs);
+      }
       // Not at once: the commands it lost go first.
       queueMicrotask(() => this.#serve());
     },
@@ -460,7 +472,7 @@ export class Pool {
         this.retire(connection, "max-age");
       } else if (
         connection.inFlight === 0 &&
-        now - connection.lastByteAt > this.#options.idleTimeoutMs
+        now - connection.lastByteAt > this.#idleTimeoutMs
       ) this.#bury(connection, "idle-timeout");
     }
     if (this.#open === 0 && this.#dialing === 0) {
@@ -471,16 +483,17 @@ export class Pool {
 
   /** The clock jumped: whoever was idle may have been closed meanwhile, unheard. */
   #thaw(now: number): void {
+    const frozenMs = now - this.#tickedAt - TICK_MS;
+    for (const waiter of this.#waiters) waiter.dueAt += frozenMs;
     this.#tickedAt = now;
     this.#suspectAll();
   }
 
   #armWaiterTimer(): void {
-    clearTimeout(this.#waiterTimer);
-    this.#waiterTimer = undefined;
+    this.#waiterTimer?.stop();
     const first = this.#waiters[0];
     if (first === undefined) return;
-    this.#waiterTimer = setTimeout(() => {
+    this.#waiterTimer = startTimer(() => {
       const now = performance.now();
       while (this.#waiters.length > 0 && this.#waiters[0]!.dueAt <= now) {
         this.#waiters.shift()!.fail(this.#waitedInVain(
@@ -488,11 +501,11 @@ export class Pool {
         ));
       }
       this.#serve();
-    }, Math.max(0, Math.ceil(first.dueAt - performance.now())));
+    }, first.dueAt - performance.now());
   }
 
   #rejectWaiters(reason: unknown): void {
-    clearTimeout(this.#waiterTimer);
+    this.#waiterTimer?.stop();
     for (const waiter of this.#waiters.splice(0)) waiter.fail(reason);
   }
 

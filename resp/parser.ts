@@ -1,4 +1,5 @@
 // Bytes to replies: fed, resumable at any byte, bounded.
+import { LargeBulk } from "./large_bulk.ts";
 import { ProtocolError, type Reply, ReplyError } from "./reply.ts";
 import { decodeText, ReceiveBuffer } from "./receive_buffer.ts";
 
@@ -33,8 +34,6 @@ const ZERO = 48;
 
 /** Up to here a bulk string waits in the receive buffer; a larger one gets an array of its own. */
 const LARGE_BULK = 16 * 1024;
-/** What an announced length may reserve before its bytes have come. */
-const FIRST_RESERVE = 1024 * 1024;
 /** Digits that a double holds exactly, whatever they are. */
 const SAFE_DIGITS = 15;
 const MAX_DIGITS = 19;
@@ -90,8 +89,7 @@ export class ReplyParser {
 
   // The bulk string being received: its length, or -1.
   #bulkLength = -1;
-  #large: Uint8Array | undefined; // with its CRLF, so that one read can end it
-  #filled = 0;
+  readonly #large = new LargeBulk();
 
   /**
    * Makes a parser.
@@ -118,9 +116,9 @@ export class ReplyParser {
     if (this.#failure !== undefined) throw this.#failure;
     for (let fed = 0; fed < bytes.length;) {
       const left = bytes.length - fed;
-      const room = this.#large === undefined
+      const room = this.#large.isFull
         ? this.#buffer.room(left)
-        : this.reserve();
+        : this.#large.room();
       const count = Math.min(room.length, left);
       room.set(bytes.subarray(fed, fed + count));
       this.commit(count);
@@ -152,15 +150,7 @@ export class ReplyParser {
    * Follow it with {@linkcode ReplyParser.commit}.
    */
   reserve(): Uint8Array {
-    const large = this.#large;
-    if (large === undefined) return this.#buffer.room();
-    if (this.#filled < large.length) return large.subarray(this.#filled);
-    const whole = this.#bulkLength + 2;
-    if (large.length === whole) return this.#buffer.room();
-    const larger = new Uint8Array(Math.min(4 * large.length, whole));
-    larger.set(large);
-    this.#large = larger;
-    return larger.subarray(this.#filled);
+    return this.#large.isFull ? this.#buffer.room() : this.#large.room();
   }
 
   /**
@@ -169,21 +159,13 @@ export class ReplyParser {
    * @param count How many.
    */
   commit(count: number): void {
-    if (this.#large !== undefined && this.#filled < this.#bulkLength + 2) {
-      this.#filled += count;
-    } else {
-      this.#buffer.wrote(count);
-    }
-  }
-
-  /** Whether a reply has begun and is not complete. */
-  get partial(): boolean {
-    return this.partialLength > 0;
+    if (this.#large.isFull) this.#buffer.wrote(count);
+    else this.#large.wrote(count);
   }
 
   /** Bytes received of the reply that is not complete. */
   get partialLength(): number {
-    return this.#length + this.#filled + this.#buffer.end -
+    return this.#length + this.#large.filled + this.#buffer.end -
       this.#buffer.position;
   }
 
@@ -386,11 +368,16 @@ export class ReplyParser {
   #bulk(): string | Uint8Array | typeof MORE {
     const buffer = this.#buffer;
     const length = this.#bulkLength;
-    if (this.#large !== undefined) return this.#largeBulk(this.#large);
+    if (this.#large.isOpen) return this.#largeBulk();
     const from = buffer.position;
     const to = from + length;
     if (to + 2 > buffer.end) {
-      if (length > LARGE_BULK) this.#receiveLarge();
+      if (length > LARGE_BULK) {
+        // All that is in the buffer belongs to it.
+        const come = buffer.bytes.subarray(from, buffer.end);
+        this.#large.open(length, come, this.#binary);
+        buffer.position = buffer.end;
+      }
       return MORE;
     }
     const { bytes } = buffer;
@@ -402,31 +389,15 @@ export class ReplyParser {
     return value;
   }
 
-  /** Gives the bulk string an array of its own, beginning with what has come of it. */
-  #receiveLarge(): void {
-    const buffer = this.#buffer;
-    const come = buffer.bytes.subarray(buffer.position, buffer.end);
-    this.#large = new Uint8Array(
-      Math.min(
-        this.#bulkLength + 2,
-        Math.max(FIRST_RESERVE, come.length),
-      ),
-    );
-    this.#large.set(come);
-    this.#filled = come.length;
-    buffer.position = buffer.end;
-  }
-
-  #largeBulk(large: Uint8Array): string | Uint8Array | typeof MORE {
+  #largeBulk(): string | Uint8Array | typeof MORE {
+    if (!this.#large.isFull) return MORE;
     const length = this.#bulkLength;
-    if (this.#filled < length + 2) return MORE;
-    if (large[length] !== CR) throw this.#unexpected(large[length]!);
-    if (large[length + 1] !== LF) throw this.#unexpected(large[length + 1]!);
-    this.#large = undefined;
-    this.#filled = 0;
+    const bytes = this.#large.take();
+    if (bytes[length] !== CR) throw this.#unexpected(bytes[length]!);
+    if (bytes[length + 1] !== LF) throw this.#unexpected(bytes[length + 1]!);
     this.#bulkLength = -1;
     this.#count(length + 2);
-    const body = large.subarray(0, length);
+    const body = bytes.subarray(0, length);
     return this.#binary ? body : decodeText(body);
   }
 

@@ -56,21 +56,29 @@ export class RetryError extends Error {
   readonly attempts: number;
   /** What each attempt failed with, in order. */
   readonly errors: readonly unknown[];
+  /**
+   * Where it gave up only because too many others are being retried: when to
+   * come back, in milliseconds.
+   */
+  readonly retryAfterMs: number | undefined;
 
   /**
    * Makes the error.
    *
    * @param errors What each attempt failed with, in order.
+   * @param retryAfterMs When to come back, if the attempts were not used up.
    */
-  constructor(errors: readonly unknown[]) {
+  constructor(errors: readonly unknown[], retryAfterMs?: number) {
     const last = errors[errors.length - 1];
     const text = last instanceof Error ? last.message : String(last);
-    super(
-      `Gave up after ${errors.length} attempt${
-        errors.length === 1 ? "" : "s"
-      }: ${text}`,
-      { cause: last },
-    );
+    const count = `${errors.length} attempt${errors.length === 1 ? "" : "s"}`;
+    const why = retryAfterMs === undefined
+      ? ""
+      : ` (the retry budget is spent, come back in ${
+        Math.ceil(retryAfterMs)
+      } ms)`;
+    super(`Gave up after ${count}${why}: ${text}`, { cause: last });
+    this.retryAfterMs = retryAfterMs;
     this.attempts = errors.length;
     this.errors = [...errors];
   }

@@ -1,0 +1,38 @@
+// At what idle age connections keep dying, so that idle ones go before it.
+
+/** Deaths that must agree. */
+const AGREE = 3;
+/** How far they may be apart, as a share of the age, and at least in milliseconds: servers look once a second. */
+const APART = { share: 0.1, leastMs: 1100 };
+/** How much before the age an idle connection goes. */
+const MARGIN = 0.9;
+
+/**
+ * Learns the idle limit of a server or proxy from the ages at which idle connections were closed.
+ *
+ * @example Three deaths at about five minutes
+ * ```ts ignore
+ * const ages = new IdleAges();
+ * for (const ms of [300_200, 300_900, 300_500]) ages.observe(ms);
+ * ages.limitMs; // 270180
+ * ```
+ */
+export class IdleAges {
+  readonly #ages: number[] = [];
+
+  /** An idle connection was closed by the other side at this idle age, in milliseconds. */
+  observe(ageMs: number): void {
+    this.#ages.push(ageMs);
+    if (this.#ages.length > AGREE) this.#ages.shift();
+  }
+
+  /** Idle connections should go at this age, in milliseconds; `Infinity` while nothing is known. */
+  get limitMs(): number {
+    if (this.#ages.length < AGREE) return Infinity;
+    const least = Math.min(...this.#ages);
+    const apart = Math.max(...this.#ages) - least;
+    return apart <= Math.max(APART.leastMs, APART.share * least)
+      ? MARGIN * least
+      : Infinity;
+  }
+}
