@@ -70,6 +70,8 @@ export abstract class Call {
   readonly errors: Error[] = [];
   /** When the call was made, by `performance.now()`; 0 where no policy asks. */
   startedAt = 0;
+  /** Ends the wait before the next attempt. */
+  nap: AbortController | undefined;
   /** Undoes what watches the signal. */
   unwatch: (() => void) | undefined;
   /** Whether the outcome is known. */

@@ -63,6 +63,7 @@ export class Redis implements AsyncDisposable {
   readonly #pool: Pool;
   readonly #retry: Retry | false;
   readonly #closing = new AbortController();
+  readonly #naps = new Set<AbortController>();
   #calls = 0;
   readonly #budget = new RetryBudget();
   #retries = 0;
@@ -247,6 +248,7 @@ export class Redis implements AsyncDisposable {
       `Cannot go on: this client of ${this.#endpoint} is closed`,
     );
     this.#closing.abort(reason);
+    for (const nap of this.#naps) nap.abort(reason);
     this.#pool.close(reason);
   }
 
@@ -277,7 +279,10 @@ export class Redis implements AsyncDisposable {
     if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
     if (signal !== undefined) {
       signal.throwIfAborted();
-      const onAbort = () => call.reject(signal.reason);
+      const onAbort = () => {
+        call.reject(signal.reason);
+        call.nap?.abort(signal.reason);
+      };
       signal.addEventListener("abort", onAbort, { once: true });
       call.unwatch = () => signal.removeEventListener("abort", onAbort);
     }
@@ -401,10 +406,14 @@ export class Redis implements AsyncDisposable {
       error,
     });
     if (policy === undefined) return this.#travel(call);
-    policy.sleep(delayMs, this.#untilClosed(call.options.signal)).then(
+    // A signal for each: thousands of listeners on one would cost the square.
+    const nap = new AbortController();
+    this.#naps.add(nap);
+    call.nap = nap;
+    policy.sleep(delayMs, nap.signal).then(
       () => this.#travel(call),
       (reason) => call.reject(reason),
-    );
+    ).finally(() => this.#naps.delete(nap));
   }
 
   /** A blocking command: alone on a connection, which an abort closes. */

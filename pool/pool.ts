@@ -127,6 +127,7 @@ export class Pool {
   readonly #handshakeMs = new WeakMap<Connection, number>();
   readonly #retireAt = new WeakMap<Connection, number>();
   #waiters: Waiter[] = [];
+  #leasesWaiting = 0;
   readonly #closing = new AbortController();
   #reserved: Connection | undefined; // goes to the first lease as soon as it is idle
   #dialing = 0;
@@ -184,7 +185,7 @@ export class Pool {
       exclusive: checkout.exclusive,
       dueAt: now + checkoutTimeoutMs,
       onAbort: () => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        this.#wait(this.#waiters.filter((other) => other !== waiter));
         checkout.fail(signal?.reason);
       },
       take: (connection) => {
@@ -196,9 +197,15 @@ export class Pool {
         checkout.fail(reason);
       },
     };
+    const connection = this.#waiters.length > 0
+      ? undefined
+      : this.#take(checkout.exclusive);
+    if (connection !== undefined) return checkout.take(connection);
     signal?.addEventListener("abort", waiter.onAbort, { once: true });
     this.#waiters.push(waiter);
-    this.#serve();
+    if (checkout.exclusive) this.#leasesWaiting++;
+    this.#dialAsNeeded();
+    if (this.#waiters.length === 1) this.#armWaiterTimer();
   }
 
   /**
@@ -291,16 +298,26 @@ export class Pool {
 
   #serve(): void {
     const waiters = this.#waiters;
+    if (waiters.length === 0) return;
     this.#waiters = [];
     const left = waiters.filter((waiter) => {
-      const connection = waiter.exclusive ? this.#takeIdle() : this.#pick();
+      const connection = this.#take(waiter.exclusive);
       if (connection !== undefined) waiter.take(connection);
       return connection === undefined;
     });
     // Whoever asked while the others were served comes after them.
-    this.#waiters = left.concat(this.#waiters);
+    this.#wait(left.concat(this.#waiters));
     this.#dialAsNeeded();
     this.#armWaiterTimer();
+  }
+
+  #wait(waiters: Waiter[]): void {
+    this.#waiters = waiters;
+    this.#leasesWaiting = waiters.filter((w) => w.exclusive).length;
+  }
+
+  #take(exclusive: boolean): Connection | undefined {
+    return exclusive ? this.#takeIdle() : this.#pick();
   }
 
   #takeIdle(): Connection | undefined {
@@ -312,7 +329,7 @@ export class Pool {
   }
 
   #dialAsNeeded(): void {
-    const leases = this.#waiters.filter(({ exclusive }) => exclusive).length;
+    const leases = this.#leasesWaiting;
     const sharers = this.#waiters.length - leases;
     // A suspect that is about to prove itself serves every sharer.
     const hopeful = [...this.#suspects.values()].some((s) => s.provingNow);
@@ -495,18 +512,23 @@ export class Pool {
     if (first === undefined) return;
     this.#waiterTimer = startTimer(() => {
       const now = performance.now();
-      while (this.#waiters.length > 0 && this.#waiters[0]!.dueAt <= now) {
-        this.#waiters.shift()!.fail(this.#waitedInVain(
+      const late = this.#waiters.filter(({ dueAt }) => dueAt <= now);
+      this.#wait(this.#waiters.filter(({ dueAt }) => dueAt > now));
+      for (const waiter of late) {
+        waiter.fail(this.#waitedInVain(
           `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
         ));
       }
+      this.#armWaiterTimer();
       this.#serve();
     }, first.dueAt - performance.now());
   }
 
   #rejectWaiters(reason: unknown): void {
     this.#waiterTimer?.stop();
-    for (const waiter of this.#waiters.splice(0)) waiter.fail(reason);
+    const waiters = this.#waiters;
+    this.#wait([]);
+    for (const waiter of waiters) waiter.fail(reason);
   }
 
   #waitedInVain(what: string): CheckoutTimeoutError {
