@@ -8,6 +8,7 @@ const PER_SUCCESS = 0.1;
  * the server work spends one. A full bucket, from which a client starts, holds 100.
  */
 export class RetryBudget {
+  readonly #paid = new WeakSet<object>();
   #tokens = RESERVE;
 
   /** A command was answered. */
@@ -15,10 +16,17 @@ export class RetryBudget {
     if (this.#tokens < RESERVE) this.#tokens += PER_SUCCESS;
   }
 
-  /** Takes a token if there is one. */
-  spend(): boolean {
+  /**
+   * Takes a token if there is one.
+   *
+   * @param cause What is to blame. The death of one connection costs one
+   * token, however many commands it took along.
+   */
+  spend(cause: object): boolean {
+    if (this.#paid.has(cause)) return true;
     if (this.#tokens < 1) return false;
     this.#tokens--;
+    this.#paid.add(cause);
     return true;
   }
 }

@@ -45,8 +45,8 @@ export interface Failure {
   readonly mayRunAgain: boolean;
   /** Whether a command was written that would be sent again. */
   readonly isReplay: boolean;
-  /** Whether the server had work with the attempt, so that the next one counts against the retry budget. */
-  readonly costServer: boolean;
+  /** What the next attempt is charged to; `undefined` if this one cost the server nothing. */
+  readonly charge: object | undefined;
   /** Whether a connection that had served others proved dead: the next attempt need not wait. */
   readonly wasZombie: boolean;
 }
@@ -246,7 +246,7 @@ const refusal = (error: ReplyError): Failure => ({
   error,
   mayRunAgain: true,
   isReplay: false,
-  costServer: true,
+  charge: error,
   wasZombie: false,
 });
 
@@ -276,7 +276,7 @@ export function failureOf(
     ),
     mayRunAgain: note === undefined,
     isReplay: unknown.length > 0,
-    costServer: unknown.length > 0,
+    charge: unknown.length > 0 ? report : undefined,
     wasZombie: untouched && report.commandsServed > 0 &&
       report.how !== "requested",
   };

@@ -306,7 +306,7 @@ export class Redis implements AsyncDisposable {
           error: reason instanceof Error ? reason : new Error(String(reason)),
           mayRunAgain: mayPass(reason),
           isReplay: false,
-          costServer: false,
+          charge: undefined,
           wasZombie: false,
         }),
     });
@@ -346,7 +346,7 @@ export class Redis implements AsyncDisposable {
     );
     if (next === "final") return call.reject(verdict(call, error));
     if (next === "exhausted") return call.reject(new RetryError(call.errors));
-    if (failure.costServer && !this.#budget.spend()) {
+    if (failure.charge !== undefined && !this.#budget.spend(failure.charge)) {
       return call.reject(new RetryError(call.errors, next));
     }
     call.retries++;
@@ -385,7 +385,7 @@ export class Redis implements AsyncDisposable {
       error: settled,
       mayRunAgain: true,
       isReplay: false,
-      costServer: true,
+      charge: settled,
       wasZombie: false,
     });
   }

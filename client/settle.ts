@@ -1,5 +1,10 @@
 // What became of a command that was written and not answered: fence its connection, then look.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import {
+  type Command,
+  type CommandArgument,
+  type Reply,
+  ReplyError,
+} from "../resp/mod.ts";
 import type { Connection, Fate } from "../pool/mod.ts";
 import { say } from "../pool/handshake.ts";
 import { upper } from "./routing.ts";
@@ -11,56 +16,62 @@ interface Question {
   readonly proves: (answer: Reply) => boolean | undefined;
 }
 
-/** The bytes of an argument and of a reply, comparable. */
-const text = (value: unknown): string =>
-  value instanceof Uint8Array
-    ? Array.from(value, (byte) => String.fromCharCode(byte)).join("")
-    : unescape(encodeURIComponent(`${value}`));
+/** Whether a reply, read as bytes, is what an argument was sent as. */
+function isSame(answer: Reply, argument: CommandArgument): boolean {
+  if (!(answer instanceof Uint8Array)) return false;
+  const sent = argument instanceof Uint8Array
+    ? argument
+    : new TextEncoder().encode(`${argument}`);
+  return sent.length === answer.length &&
+    sent.every((byte, i) => byte === answer[i]);
+}
+
+const isSameScore = (answer: Reply, score: CommandArgument): boolean =>
+  answer instanceof Uint8Array && scoreOf(answer) === scoreOf(score);
+
+/** Redis writes infinity as `inf`. */
+function scoreOf(value: CommandArgument): number {
+  const text = value instanceof Uint8Array
+    ? new TextDecoder().decode(value)
+    : `${value}`;
+  return Number(text.replace(/^([+-]?)inf$/i, "$1Infinity"));
+}
+
+/** Nothing there: it did not run. Ours there: it did. Another's there: who knows. */
+const proof = (answer: Reply, isOurs: boolean): boolean | undefined =>
+  answer === null ? false : isOurs || undefined;
 
 /** The read for a command, if one can tell. Only what the command itself wrote is proof. */
 function questionFor(command: Command): Question | undefined {
   const [, key, first, second] = command;
   if (key === undefined || first === undefined) return undefined;
-  const isThere = (answer: Reply): boolean => answer !== null && answer !== 0;
   switch (upper(command[0])) {
     case "SET":
     case "SETNX":
     case "GETSET":
       return {
         command: ["GET", key],
-        proves: (answer) =>
-          answer === null
-            ? false
-            : text(answer) === text(first)
-            ? true
-            : undefined,
+        proves: (answer) => proof(answer, isSame(answer, first!)),
       };
     case "HSETNX":
     case "HSET":
       if (command.length !== 4) return undefined;
       return {
         command: ["HGET", key, first],
-        proves: (answer) =>
-          answer === null
-            ? false
-            : text(answer) === text(second)
-            ? true
-            : undefined,
+        proves: (answer) => proof(answer, isSame(answer, second!)),
       };
     case "SADD":
       if (command.length !== 3) return undefined;
-      return { command: ["SISMEMBER", key, first], proves: isThere };
+      return {
+        command: ["SISMEMBER", key, first],
+        proves: (answer) => answer === 1,
+      };
     case "ZADD":
       // A plain ZADD of one member; with INCR the score tells nothing.
       if (command.length !== 4) return undefined;
       return {
         command: ["ZSCORE", key, second!],
-        proves: (answer) =>
-          answer === null
-            ? false
-            : Number(answer) === Number(first)
-            ? true
-            : undefined,
+        proves: (answer) => proof(answer, isSameScore(answer, first)),
       };
     default:
       return undefined;
@@ -118,8 +129,8 @@ export async function settleFate(
   if (killed instanceof ReplyError) return "unknown";
   const question = questionFor(command);
   if (question === undefined) return "unknown";
-  const answer = await say(connection, question.command);
+  const answer = await say(connection, question.command, true);
   if (answer instanceof ReplyError) return "unknown";
-  const proof = question.proves(answer);
-  return proof === undefined ? "unknown" : proof ? "executed" : "unsent";
+  const hasRun = question.proves(answer);
+  return hasRun === undefined ? "unknown" : hasRun ? "executed" : "unsent";
 }

@@ -208,6 +208,11 @@ export class Connection {
   #write(bytes: Uint8Array): void {
     this.#bytesOut += bytes.length;
     this.#socket.write(bytes).then((count) => {
+      if (!(count > 0 && count <= bytes.length)) {
+        throw new RangeError(
+          `the socket says that it wrote ${count} of ${bytes.length} bytes`,
+        );
+      }
       if (count < bytes.length) {
         this.#bytesOut -= bytes.length - count;
         if (this.#report === undefined) this.#write(bytes.subarray(count));
@@ -215,7 +220,7 @@ export class Connection {
       }
       this.#writing = false;
       this.#flush();
-    }, (error) => this.#end(causeOf(error)));
+    }).catch((error) => this.#end(causeOf(error)));
   }
 
   async #read(): Promise<void> {
@@ -357,7 +362,8 @@ function causeOf(error: unknown): Cause {
   ) return { by: "network", how: "rst", cause: text };
   // TLS without close_notify: the server's process ended or was told to.
   if (error instanceof Deno.errors.UnexpectedEof) {
-    return { by: "server", how: "fin", cause: text };
+    const cause = "closed without a TLS close_notify";
+    return { by: "server", how: "fin", cause };
   }
   if (/alert/i.test(text)) {
     return { by: "server", how: "tls-alert", cause: text };

@@ -139,11 +139,12 @@ function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
 export function say(
   connection: Connection,
   command: Command,
+  binary = false,
 ): Promise<Reply> {
   return new Promise((resolve, reject) =>
     connection.push({
       command,
-      binary: false,
+      binary,
       patienceMs: 0,
       settle: resolve,
       lose: ({ report, fate }) =>

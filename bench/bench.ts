@@ -1,0 +1,286 @@
+// Bench: runs every client through every row, round after round, and prints the table.
+
+import { type RedisServer, startRedis } from "../tests/support/redis_server.ts";
+import { type Contestant, findContestants } from "./contestants.ts";
+import { describeMachine, type Machine } from "./machine.ts";
+import { HELP, type Options, parseOptions } from "./options.ts";
+import { killAll, run } from "./process.ts";
+import { redisBenchmark } from "./redis_benchmark.ts";
+import { median, type Sample } from "./results.ts";
+import { type Row, rows } from "./rows.ts";
+import { seed } from "./seed.ts";
+import { type Heading, table } from "./table.ts";
+import { targets, targetTable } from "./targets.ts";
+import type { Job, Timing } from "./worker.ts";
+
+const COLD: Heading[] = [
+  { name: "cold-time", title: "cold start, whole process", unit: "ms" },
+  { name: "cold-memory", title: "cold start, peak memory", unit: "MiB" },
+];
+
+/** What all measurements share. */
+interface Ground {
+  options: Options;
+  server: RedisServer;
+  caFile: string;
+  /** Put before a client's command in the rows that need it. */
+  apart: string[];
+  samples: Sample[];
+  failures: Map<string, string>;
+}
+
+async function main(): Promise<number> {
+  const options = parseOptions(Deno.args);
+  if (options === "help") {
+    console.log(HELP);
+    return 0;
+  }
+  const wanted = (name: string, list: string[]) =>
+    list.length === 0 || list.includes(name);
+  const { contestants, absent } = await findContestants();
+  const clients = contestants.filter(({ name }) =>
+    name === "floor" || wanted(name, options.clients)
+  );
+  const work = rows.filter(({ name }) => wanted(name, options.rows));
+  const colds = COLD.filter(({ name }) => wanted(name, options.rows));
+  if (work.length + colds.length === 0) {
+    const names = [...rows, ...COLD].map(({ name }) => name).join(", ");
+    throw new Error(`no such row; there are ${names}`);
+  }
+
+  await using server = await startRedis({ tls: true });
+  const folder = await Deno.makeTempDir();
+  const caFile = `${folder}/ca.crt`;
+  await Deno.writeTextFile(caFile, server.caCert);
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) return;
+    stopping = true;
+    killAll();
+    await server[Symbol.asyncDispose]();
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop);
+
+  try {
+    const apart = options.pin ? await pin(server) : [];
+    const ground: Ground = {
+      options,
+      server,
+      caFile,
+      apart,
+      samples: [],
+      failures: new Map(),
+    };
+    const machine: Machine = {
+      ...await describeMachine(await server.cli("INFO", "server")),
+      cores: apart.length > 0
+        ? "the server keeps to the first, clients of latency rows to the others"
+        : "server and clients run on any",
+      rounds: `${options.rounds} of ${options.measureMs} ms a row and client`,
+    };
+    for (let round = 0; round < options.rounds; round++) {
+      for (const row of work) {
+        const turn = turnOf(clients, round, row.name);
+        for (const client of turn) await measure(ground, client, row, round);
+      }
+      if (colds.length > 0) {
+        const turn = turnOf(clients, round, "cold-time");
+        await measureColds(ground, turn, round);
+      }
+    }
+    progress("");
+    const names = clients.map(({ name }) => name);
+    const { samples, failures } = ground;
+    const peers = clients.filter(({ peer }) => peer).map(({ name }) => name);
+    const found = targets(samples, peers, await graphBytes());
+    report(machine, table([...work, ...colds], names, samples), [
+      ...absent,
+      ...failures.values(),
+    ]);
+    if (names.includes("ours")) console.log("\n" + targetTable(found));
+    await save(options, { machine, targets: found, samples });
+    return options.check && found.some(({ met }) => !met) ? 1 : 0;
+  } finally {
+    Deno.removeSignalListener("SIGINT", stop);
+    Deno.removeSignalListener("SIGTERM", stop);
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+  }
+}
+
+/** Who takes part in a row, beginning with another one each round. */
+function turnOf(
+  clients: readonly Contestant[],
+  round: number,
+  row: string,
+): Contestant[] {
+  const turn = clients.filter(({ without }) => !without.includes(row));
+  const first = round % Math.max(1, turn.length);
+  return [...turn.slice(first), ...turn.slice(0, first)];
+}
+
+async function measure(
+  ground: Ground,
+  client: Contestant,
+  row: Row,
+  round: number,
+): Promise<void> {
+  const { options, server, caFile, samples } = ground;
+  progress(
+    `round ${round + 1} of ${options.rounds}, ${row.title}: ${client.name}`,
+  );
+  const prefix = row.apart ? ground.apart : [];
+  try {
+    await seed(server.port, row.seed);
+    let value: number;
+    if (client.worker === undefined) {
+      value = await redisBenchmark(row, prefix, {
+        port: server.port,
+        tlsPort: server.tlsPort,
+        caFile,
+      }, options.measureMs);
+    } else {
+      const job: Job = {
+        row: row.name,
+        url: row.tls ? server.tlsUrl : server.url,
+        caFile,
+        warmUpMs: options.warmUpMs,
+        measureMs: options.measureMs,
+      };
+      const argv = [...prefix, ...client.worker, JSON.stringify(job)];
+      const { stdout } = await run(argv);
+      value = (JSON.parse(stdout) as Timing).perSecond;
+    }
+    samples.push({ round, row: row.name, client: client.name, value });
+  } catch (error) {
+    fail(ground, client, row.title, error);
+  }
+}
+
+/** Cold starts in turn, and the median of each client's in this round. */
+async function measureColds(
+  ground: Ground,
+  clients: readonly Contestant[],
+  round: number,
+): Promise<void> {
+  const { options, server, samples } = ground;
+  await seed(server.port, []);
+  const times = new Map<string, number[]>();
+  const peaks = new Map<string, number[]>();
+  // The first start of each fills the caches and does not count.
+  for (let n = round === 0 ? -1 : 0; n < options.colds; n++) {
+    for (const client of clients) {
+      progress(
+        `round ${round + 1} of ${options.rounds}, cold start: ${client.name}`,
+      );
+      try {
+        const argv = [...client.cold!, server.url];
+        const { stdout, wallMs } = await run(argv);
+        if (n < 0) continue;
+        push(times, client.name, wallMs);
+        push(peaks, client.name, Number(stdout) / 1024);
+      } catch (error) {
+        fail(ground, client, "cold start", error);
+      }
+    }
+  }
+  for (
+    const [row, found] of [["cold-time", times], [
+      "cold-memory",
+      peaks,
+    ]] as const
+  ) {
+    for (const [client, values] of found) {
+      samples.push({ round, row, client, value: median(values) });
+    }
+  }
+}
+
+function push(map: Map<string, number[]>, key: string, value: number): void {
+  map.set(key, [...map.get(key) ?? [], value]);
+}
+
+function fail(
+  ground: Ground,
+  client: Contestant,
+  what: string,
+  error: unknown,
+): void {
+  const why = error instanceof Error ? error.message : String(error);
+  const key = `${client.name}, ${what}`;
+  if (!ground.failures.has(key)) ground.failures.set(key, `${key}: ${why}`);
+}
+
+/**
+ * Keeps the server on the first core, and gives what to put before a client's
+ * command to keep it on the others. Left alone, the two land on one core or on
+ * two as the kernel likes, and the same client's round trip differs by a
+ * factor of four.
+ */
+async function pin(server: RedisServer): Promise<string[]> {
+  const last = navigator.hardwareConcurrency - 1;
+  if (last < 1) return [];
+  try {
+    await run(["taskset", "-a", "-p", "-c", "0", String(server.pid)]);
+    return ["taskset", "-c", `1-${last}`];
+  } catch {
+    return [];
+  }
+}
+
+/** How much source a program loads that imports the module. */
+async function graphBytes(): Promise<number> {
+  const imports = (Deno.env.get("IMPORTS") ?? "").split(" ").filter(Boolean);
+  const face = new URL("../mod.ts", import.meta.url).href;
+  try {
+    const argv = [Deno.execPath(), "info", "--json", ...imports, face];
+    const { modules } = JSON.parse((await run(argv)).stdout) as {
+      modules: { size?: number; error?: string }[];
+    };
+    if (modules.some(({ error }) => error !== undefined)) return NaN;
+    return modules.reduce((sum, { size }) => sum + (size ?? 0), 0);
+  } catch {
+    return NaN;
+  }
+}
+
+function report(machine: Machine, drawn: string, notes: string[]): void {
+  for (const [name, value] of Object.entries(machine)) {
+    console.log(`- ${name}: ${value}`);
+  }
+  console.log("\nMedians, and after the dot the median ratio to the floor.\n");
+  console.log(drawn);
+  if (notes.length > 0) console.log("\nLeft out:");
+  for (const note of notes) console.log(`- ${note}`);
+}
+
+async function save(options: Options, results: unknown): Promise<void> {
+  let file = options.json;
+  if (file === "") {
+    const folder = new URL("results/", import.meta.url).pathname;
+    await Deno.mkdir(folder, { recursive: true });
+    const now = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+    file = `${folder}${now}.json`;
+  }
+  await Deno.writeTextFile(file, JSON.stringify(results, null, 1) + "\n");
+  console.error(`bench: raw results in ${file}`);
+}
+
+/** The line that says what is being measured now. */
+function progress(text: string): void {
+  if (Deno.stderr.isTerminal()) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+  } else if (text !== "") {
+    console.error(text);
+  }
+}
+
+try {
+  Deno.exitCode = await main();
+} catch (error) {
+  killAll();
+  console.error(`bench: ${error instanceof Error ? error.message : error}`);
+  Deno.exitCode = 1;
+}

@@ -1,0 +1,27 @@
+// Client of ours: how this module does what the rows ask.
+
+import type { Client, Connect } from "../client.ts";
+import { Redis, type RedisOptions, WebhookRecorder } from "../../mod.ts";
+
+/** Connects with the given options. */
+export function connect(options: RedisOptions): Connect {
+  return async (url, ca) => {
+    const redis = new Redis(url, {
+      ...options,
+      ...(ca === undefined ? {} : { tls: { caCerts: [ca] } }),
+    });
+    const recorder = new WebhookRecorder(redis);
+    await redis.send(["PING"]);
+    const binary = { binary: true };
+    const client: Client = {
+      zadd: (key, score, member) => redis.send(["ZADD", key, score, member]),
+      getBytes: (key) =>
+        redis.send(["GET", key], binary) as Promise<Uint8Array>,
+      getText: (key) => redis.send(["GET", key]) as Promise<string>,
+      lrange: (key) => redis.send(["LRANGE", key, "0", "-1"]),
+      record: (event) => recorder.record(event),
+      close: () => redis.close(),
+    };
+    return client;
+  };
+}

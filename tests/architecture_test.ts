@@ -1,0 +1,232 @@
+// That the folders keep to their arrows, and the module to its imports and its size.
+
+import { assert, assertEquals, assertLess } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url);
+const MOST_BYTES = 150 * 1024;
+
+/**
+ * Who may import whom, besides itself. The arrows go one way: bytes and time
+ * know nobody, sockets know bytes, the client knows all three, and the
+ * recorder knows the client but no sockets.
+ */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  resp: [],
+  retry: [],
+  pool: ["resp"],
+  client: ["pool", "resp", "retry"],
+  recorder: ["client", "resp", "retry"],
+};
+const FOLDERS = Object.keys(ARROWS);
+
+/** What may be imported from outside the project, and by whom. */
+const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
+  resp: [],
+  retry: ["@std/async"],
+  pool: ["@std/async"],
+  client: ["@std/async"],
+  recorder: ["@std/async", "@std/uuid"],
+};
+
+interface Module {
+  /** Its path from the root. */
+  readonly path: string;
+  readonly source: string;
+  /** What it imports, as written. */
+  readonly specifiers: readonly string[];
+  /** Those of the project, as paths from the root. */
+  readonly inside: readonly string[];
+  /** The others. */
+  readonly outside: readonly string[];
+}
+
+/** A statement begins a line; examples in comments begin with an asterisk. */
+const STATIC =
+  /^(?:import\s+|(?:import|export)\s[\w\s{},*$]*?\bfrom\s*)["']([^"']+)["']/gm;
+const DYNAMIC = /\bimport(?:\.meta\.resolve)?\(\s*["']([^"']+)["']/g;
+const COMMENT = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm;
+
+function readModule(path: string): Module {
+  const source = Deno.readTextFileSync(new URL(path, ROOT));
+  const code = source.replace(COMMENT, "");
+  const specifiers = [STATIC, DYNAMIC].flatMap((pattern) =>
+    Array.from(code.matchAll(pattern), ([, specifier]) => specifier!)
+  );
+  const isRelative = (specifier: string) => /^\.{0,2}\//.test(specifier);
+  return {
+    path,
+    source,
+    specifiers,
+    inside: specifiers.filter(isRelative).map((specifier) =>
+      new URL(specifier, new URL(path, ROOT)).href.slice(ROOT.href.length)
+    ),
+    outside: specifiers.filter((specifier) => !isRelative(specifier)),
+  };
+}
+
+function modulesOf(folder: string): Module[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))]
+    .filter(({ name }) => name.endsWith(".ts"))
+    .map(({ name }) => readModule(`${folder}/${name}`));
+}
+
+/** A module and all that it needs, itself included. */
+function graphOf(path: string): Map<string, Module> {
+  const graph = new Map<string, Module>();
+  const add = (path: string): void => {
+    if (graph.has(path)) return;
+    const module = readModule(path);
+    graph.set(path, module);
+    module.inside.forEach(add);
+  };
+  add(path);
+  return graph;
+}
+
+const folderOf = (path: string): string => path.split("/")[0]!;
+const packageOf = (specifier: string): string =>
+  specifier.split("/").slice(0, 2).join("/");
+
+const config = JSON.parse(
+  Deno.readTextFileSync(new URL("deno.json", ROOT)),
+) as {
+  readonly imports: Record<string, string>;
+  readonly exports: Record<string, string>;
+};
+
+Deno.test("Each folder imports only the folders that its arrows lead to", () => {
+  const wrong = FOLDERS.flatMap((folder) =>
+    modulesOf(folder).flatMap(({ path, inside }) =>
+      inside
+        .filter((other) =>
+          folderOf(other) !== folder &&
+          !ARROWS[folder]!.includes(folderOf(other))
+        )
+        .map((other) => `${path} imports ${other}`)
+    )
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("Each folder imports only the packages that it needs", () => {
+  const wrong = FOLDERS.flatMap((folder) =>
+    modulesOf(folder).flatMap(({ path, outside }) =>
+      outside
+        .filter((specifier) => !OUTSIDE[folder]!.includes(packageOf(specifier)))
+        .map((specifier) => `${path} imports ${specifier}`)
+    )
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("The arrows are all drawn: each folder is used as the layout says", () => {
+  const uses = (folder: string) =>
+    new Set(
+      modulesOf(folder).flatMap(({ inside }) => inside.map(folderOf)),
+    );
+  assert(uses("pool").has("resp"));
+  for (const folder of ["pool", "resp", "retry"]) {
+    assert(uses("client").has(folder), folder);
+  }
+  assert(uses("recorder").has("client"));
+});
+
+Deno.test("mod.ts is a face: it exports names of the folders and imports nothing else", () => {
+  const { source, inside, outside } = readModule("mod.ts");
+  assertEquals(outside, []);
+  for (const path of inside) {
+    assert(FOLDERS.includes(folderOf(path)), path);
+    assertEquals(path, `${folderOf(path)}/mod.ts`);
+  }
+  const statements = source.replace(COMMENT, "").split(";").map((statement) =>
+    statement.trim()
+  ).filter((statement) => statement !== "");
+  for (const statement of statements) {
+    assert(statement.startsWith("export {"), statement);
+  }
+});
+
+Deno.test("The graph of mod.ts holds every module, and nothing from outside but @std/async and @std/uuid", () => {
+  const graph = graphOf("mod.ts");
+  const expected = [
+    "mod.ts",
+    ...FOLDERS.flatMap((f) => modulesOf(f).map((m) => m.path)),
+  ];
+  assertEquals([...graph.keys()].sort(), expected.sort());
+  const packages = new Set(
+    [...graph.values()].flatMap(({ outside }) => outside.map(packageOf)),
+  );
+  assertEquals([...packages].sort(), ["@std/async", "@std/uuid"]);
+});
+
+Deno.test("The command-line proof and the examples use the module by its faces alone", () => {
+  const faces = new Set(
+    Object.values(config.exports).map((target) => target.slice(2)),
+  );
+  // The proof may start a server of its own, and the package carries what it needs.
+  faces.add("tests/support/redis_server.ts");
+  const wrong = ["verify.ts", "verify", "examples"].flatMap((place) =>
+    (place.endsWith(".ts") ? [readModule(place)] : modulesOf(place)).flatMap(
+      ({ path, inside }) =>
+        inside.filter((other) =>
+          !faces.has(other) && folderOf(other) !== place.replace(".ts", "")
+        ).map((other) => `${path} imports ${other}`),
+    )
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("No module imports itself by way of others", () => {
+  const graph = graphOf("mod.ts");
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (done.has(path)) return;
+    const circle = trail.indexOf(path);
+    assert(circle < 0, [...trail.slice(circle), path].join(" -> "));
+    for (const other of graph.get(path)!.inside) visit(other, [...trail, path]);
+    done.add(path);
+  };
+  visit("mod.ts", []);
+});
+
+Deno.test("Nothing in the graph of mod.ts imports while it runs", () => {
+  for (const { path, source } of graphOf("mod.ts").values()) {
+    const code = source.replace(COMMENT, "");
+    assert(!/\bimport\(/.test(code), `${path} has an import()`);
+    assert(!/\bfrom\s*["'](?:node|npm|jsr|https?):/.test(code), path);
+  }
+});
+
+Deno.test("The graph of mod.ts is small enough to be read", () => {
+  const size = [...graphOf("mod.ts").values()]
+    .reduce((sum, { source }) => sum + new Blob([source]).size, 0);
+  console.log(`${size} bytes of source`);
+  assertLess(size, MOST_BYTES);
+});
+
+Deno.test("deno.json imports three packages of the standard library and no other", () => {
+  assertEquals(
+    Object.keys(config.imports).sort(),
+    ["@std/assert", "@std/async", "@std/uuid"],
+  );
+  for (const [name, target] of Object.entries(config.imports)) {
+    assert(target.startsWith(`jsr:${name}@`), target);
+  }
+});
+
+Deno.test("Every export of deno.json is there, and a mod.ts is the face of its folder", () => {
+  for (const target of Object.values(config.exports)) {
+    assert(Deno.statSync(new URL(target, ROOT)).isFile, target);
+  }
+  for (const folder of ["resp", "retry", "pool"]) {
+    assertEquals(config.exports[`./${folder}`], `./${folder}/mod.ts`);
+    for (const { path, inside } of modulesOf(folder)) {
+      if (path !== `${folder}/mod.ts`) {
+        assert(
+          !inside.includes(`${folder}/mod.ts`),
+          `${path} imports its face`,
+        );
+      }
+    }
+  }
+});

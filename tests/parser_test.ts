@@ -1,0 +1,968 @@
+// Bytes to replies: what is a reply, however its bytes are cut, and what is none.
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertLess,
+  assertNotEquals,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  type ParserLimits,
+  ProtocolError,
+  type Reply,
+  ReplyError,
+  ReplyParser,
+} from "../resp/mod.ts";
+import { numberFromEnv, Random } from "./support/random.ts";
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+const utf8 = new TextEncoder();
+const decodeAlone = (bytes: Uint8Array): string =>
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+
+/** Text as UTF-8; numbers as the bytes they are. */
+function bytes(...pieces: (string | number | Uint8Array)[]): Uint8Array {
+  const parts = pieces.map((piece) =>
+    typeof piece === "string"
+      ? utf8.encode(piece)
+      : typeof piece === "number"
+      ? Uint8Array.of(piece)
+      : piece
+  );
+  const whole = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
+  let end = 0;
+  for (const part of parts) {
+    whole.set(part, end);
+    end += part.length;
+  }
+  return whole;
+}
+
+const bulk = (body: Uint8Array): Uint8Array =>
+  bytes(`$${body.length}\r\n`, body, "\r\n");
+
+/** A reply whose bulk strings are bytes, as it is in text mode. */
+const inText = (reply: Reply): Reply =>
+  reply instanceof Uint8Array
+    ? decodeAlone(reply)
+    : Array.isArray(reply)
+    ? reply.map(inText)
+    : reply;
+
+/** Errors are equal only if they are the same object, so their text stands for them. */
+const comparable = (reply: Reply | undefined): unknown =>
+  reply instanceof ReplyError
+    ? { error: reply.message, code: reply.code }
+    : Array.isArray(reply)
+    ? reply.map(comparable)
+    : reply;
+
+const assertReply = (
+  actual: Reply | undefined,
+  expected: Reply | undefined,
+  message?: string,
+): void => assertEquals(comparable(actual), comparable(expected), message);
+
+/** Two ways for bytes to get into a parser. */
+const WAYS: Record<string, (parser: ReplyParser, piece: Uint8Array) => void> = {
+  feed: (parser, piece) => parser.feed(piece),
+  reserve: (parser, piece) => {
+    while (piece.length > 0) {
+      const room = parser.reserve();
+      assert(room.length > 0, "reserve() gave no room");
+      const count = Math.min(room.length, piece.length);
+      room.set(piece.subarray(0, count));
+      parser.commit(count);
+      piece = piece.subarray(count);
+    }
+  },
+};
+
+/** The bytes whole, each alone, and in two and three pieces cut at every place. */
+function* cuts(whole: Uint8Array): Generator<Uint8Array[]> {
+  const at = (...ends: number[]) =>
+    [...ends, whole.length].map((end, i) => whole.slice(ends[i - 1] ?? 0, end));
+  yield at();
+  yield Array.from(whole, (byte) => Uint8Array.of(byte));
+  for (let i = 1; i < whole.length; i++) {
+    yield at(i);
+    if (whole.length > 60) continue;
+    for (let j = i + 1; j < whole.length; j++) yield at(i, j);
+  }
+}
+
+/** Replies, with bulk strings as bytes, and how they look on the wire. */
+const VALID: readonly { title: string; wire: Uint8Array; reply: Reply }[] = [
+  { title: "OK", wire: bytes("+OK\r\n"), reply: "OK" },
+  { title: "an empty simple string", wire: bytes("+\r\n"), reply: "" },
+  { title: "O", wire: bytes("+O\r\n"), reply: "O" },
+  { title: "OKAY", wire: bytes("+OKAY\r\n"), reply: "OKAY" },
+  { title: "OL", wire: bytes("+OL\r\n"), reply: "OL" },
+  {
+    title: "a simple string of type bytes",
+    wire: bytes("++-:$*\t\r\n"),
+    reply: "+-:$*\t",
+  },
+  { title: "a simple string in UTF-8", wire: bytes("+é😀\r\n"), reply: "é😀" },
+  {
+    title: "a simple string that is no UTF-8",
+    wire: bytes("+a", 0xff, "b\r\n"),
+    reply: "a\ufffdb",
+  },
+  {
+    title: "an error",
+    wire: bytes("-WRONGTYPE Operation against a key\r\n"),
+    reply: new ReplyError("WRONGTYPE Operation against a key"),
+  },
+  { title: "an empty error", wire: bytes("-\r\n"), reply: new ReplyError("") },
+  { title: "0", wire: bytes(":0\r\n"), reply: 0 },
+  { title: "-0", wire: bytes(":-0\r\n"), reply: 0 },
+  { title: "a signed integer", wire: bytes(":+7\r\n"), reply: 7 },
+  { title: "a negative integer", wire: bytes(":-12\r\n"), reply: -12 },
+  { title: "leading zeros", wire: bytes(":007\r\n"), reply: 7 },
+  {
+    title: "many leading zeros",
+    wire: bytes(":0000000000000000005\r\n"),
+    reply: 5,
+  },
+  {
+    title: "2^53 - 1",
+    wire: bytes(":9007199254740991\r\n"),
+    reply: Number.MAX_SAFE_INTEGER,
+  },
+  { title: "2^53", wire: bytes(":9007199254740992\r\n"), reply: 2n ** 53n },
+  {
+    title: "2^53 + 1",
+    wire: bytes(":9007199254740993\r\n"),
+    reply: 2n ** 53n + 1n,
+  },
+  {
+    title: "-(2^53 - 1)",
+    wire: bytes(":-9007199254740991\r\n"),
+    reply: Number.MIN_SAFE_INTEGER,
+  },
+  {
+    title: "-2^53",
+    wire: bytes(":-9007199254740992\r\n"),
+    reply: -(2n ** 53n),
+  },
+  {
+    title: "15 digits",
+    wire: bytes(":999999999999999\r\n"),
+    reply: 999_999_999_999_999,
+  },
+  {
+    title: "16 digits",
+    wire: bytes(":1000000000000000\r\n"),
+    reply: 1_000_000_000_000_000,
+  },
+  {
+    title: "2^63 - 1",
+    wire: bytes(":9223372036854775807\r\n"),
+    reply: 2n ** 63n - 1n,
+  },
+  {
+    title: "-2^63",
+    wire: bytes(":-9223372036854775808\r\n"),
+    reply: -(2n ** 63n),
+  },
+  { title: "an empty bulk string", wire: bulk(bytes()), reply: bytes() },
+  { title: "a bulk string", wire: bulk(bytes("hello")), reply: bytes("hello") },
+  {
+    title: "a bulk string of line ends",
+    wire: bulk(bytes("\r\n\r\n")),
+    reply: bytes("\r\n\r\n"),
+  },
+  {
+    title: "a bulk string that looks like a reply",
+    wire: bulk(bytes(":12\r\n$-1\r\n")),
+    reply: bytes(":12\r\n$-1\r\n"),
+  },
+  {
+    title: "a bulk string in UTF-8",
+    wire: bulk(bytes("한국어 😀")),
+    reply: bytes("한국어 😀"),
+  },
+  {
+    title: "a bulk string that begins with a byte order mark",
+    wire: bulk(bytes(0xef, 0xbb, 0xbf, "a")),
+    reply: bytes(0xef, 0xbb, 0xbf, "a"),
+  },
+  {
+    title: "a bulk string that is no UTF-8",
+    wire: bulk(bytes(0xc3, 0xff, 0, 0xf0, 0x9f, 0x98)),
+    reply: bytes(0xc3, 0xff, 0, 0xf0, 0x9f, 0x98),
+  },
+  {
+    title: "a bulk string whose length has leading zeros",
+    wire: bytes("$003\r\nabc\r\n"),
+    reply: bytes("abc"),
+  },
+  { title: "a null bulk string", wire: bytes("$-1\r\n"), reply: null },
+  { title: "a null array", wire: bytes("*-1\r\n"), reply: null },
+  { title: "an empty array", wire: bytes("*0\r\n"), reply: [] },
+  {
+    title: "an array of every type",
+    wire: bytes(
+      "*7\r\n+OK\r\n-ERR no\r\n:1\r\n$1\r\nx\r\n$-1\r\n*-1\r\n*0\r\n",
+    ),
+    reply: [
+      "OK",
+      new ReplyError("ERR no"),
+      1,
+      bytes("x"),
+      null,
+      null,
+      [],
+    ],
+  },
+  {
+    title: "an error in the middle of an array in an array",
+    wire: bytes("*3\r\n:1\r\n*3\r\n:2\r\n-OOPS two\r\n:3\r\n:4\r\n"),
+    reply: [1, [2, new ReplyError("OOPS two"), 3], 4],
+  },
+  {
+    title: "arrays that end together",
+    wire: bytes("*1\r\n*1\r\n*2\r\n*0\r\n*1\r\n:1\r\n"),
+    reply: [[[[], [1]]]],
+  },
+  {
+    title: "a stray byte beside an incomplete character in an array",
+    wire: bytes(
+      "*3\r\n",
+      bulk(bytes(0x80)),
+      bulk(bytes("é")),
+      bulk(bytes(0xc3)),
+    ),
+    reply: [bytes(0x80), bytes("é"), bytes(0xc3)],
+  },
+];
+
+for (const [way, put] of Object.entries(WAYS)) {
+  for (const binary of [false, true]) {
+    const mode = binary ? "bytes" : "text";
+    Deno.test(`ReplyParser reads every reply as ${mode}, cut at any byte, by ${way}`, async (t) => {
+      for (const { title, wire, reply } of VALID) {
+        await t.step(title, () => {
+          const expected = binary ? reply : inText(reply);
+          for (const pieces of cuts(wire)) {
+            const parser = new ReplyParser();
+            let received = 0;
+            for (const piece of pieces) {
+              assertEquals(parser.next(binary), undefined);
+              assertEquals(parser.partialLength, received);
+              put(parser, piece);
+              received += piece.length;
+              assertEquals(parser.partialLength, received);
+            }
+            assertReply(parser.next(binary), expected);
+            assertEquals(parser.partialLength, 0);
+            assertEquals(parser.next(binary), undefined);
+          }
+        });
+      }
+    });
+  }
+}
+
+Deno.test("ReplyParser reads replies that follow each other, each in the mode asked for", () => {
+  const wire = bytes(...VALID.map((vector) => vector.wire));
+  for (const size of [1, 2, 3, 7, 64, wire.length]) {
+    const parser = new ReplyParser();
+    let read = 0;
+    for (let at = 0; at < wire.length; at += size) {
+      parser.feed(wire.subarray(at, at + size));
+      while (true) {
+        // The mode is that of the reply's first byte, whatever is asked later.
+        const begun = parser.partialLength > 0;
+        const binary = begun && read % 2 === 0;
+        const reply = parser.next(binary);
+        if (reply === undefined) break;
+        const expected = VALID[read]!.reply;
+        const first = read % 2 === 0 ? expected : inText(expected);
+        assertReply(reply, first, VALID[read]!.title);
+        read++;
+      }
+    }
+    assertEquals(read, VALID.length);
+  }
+});
+
+Deno.test("ReplyParser keeps the mode in which a reply began", () => {
+  const parser = new ReplyParser();
+  parser.feed(bytes("*2\r\n$1\r\na\r\n$"));
+  assertEquals(parser.next(true), undefined);
+  parser.feed(bytes("1\r\nb\r\n$1\r\nc\r\n"));
+  assertEquals(parser.next(false), [bytes("a"), bytes("b")]);
+  assertEquals(parser.next(false), "c");
+});
+
+Deno.test("ReplyParser copies what it is fed, and what it gives away is never written again", () => {
+  const parser = new ReplyParser();
+  const wire = bulk(bytes("first"));
+  parser.feed(wire);
+  wire.fill(0);
+  const first = parser.next(true);
+  for (let i = 0; i < 50; i++) {
+    parser.feed(bulk(new Uint8Array(60 * KIB).fill(i)));
+    parser.next(true);
+  }
+  assertEquals(first, bytes("first"));
+});
+
+/** What is no reply, and what the error must say of it. */
+const INVALID: readonly { title: string; wire: Uint8Array; says: string }[] = [
+  { title: "an unknown type", wire: bytes("x1\r\n"), says: '"x"' },
+  { title: "a line end alone", wire: bytes("\r\n"), says: "0x0d" },
+  { title: "a zero byte", wire: bytes(0), says: "0x00" },
+  { title: "RESP3's null", wire: bytes("_\r\n"), says: '"_"' },
+  { title: "RESP3's map", wire: bytes("%1\r\n+a\r\n:1\r\n"), says: '"%"' },
+  { title: "RESP3's push", wire: bytes(">1\r\n+a\r\n"), says: '">"' },
+  {
+    title: "a simple string with LF alone",
+    wire: bytes("+OK\n"),
+    says: "0x0a",
+  },
+  {
+    title: "a simple string with CR alone",
+    wire: bytes("+a\rb\r\n"),
+    says: '"b"',
+  },
+  {
+    title: "a simple string with CR twice",
+    wire: bytes("+a\r\r\n"),
+    says: "0x0d",
+  },
+  { title: "an error with LF alone", wire: bytes("-ERR\n"), says: "0x0a" },
+  { title: "an integer without digits", wire: bytes(":\r\n"), says: "0x0d" },
+  { title: "a sign alone", wire: bytes(":-\r\n"), says: "0x0d" },
+  { title: "two signs", wire: bytes(":--1\r\n"), says: '"-"' },
+  { title: "a sign in the middle", wire: bytes(":1-\r\n"), says: '"-"' },
+  { title: "a fraction", wire: bytes(":1.5\r\n"), says: '"."' },
+  { title: "a letter", wire: bytes(":1a\r\n"), says: '"a"' },
+  { title: "a space before", wire: bytes(": 1\r\n"), says: "0x20" },
+  { title: "a space behind", wire: bytes(":1 \r\n"), says: "0x20" },
+  { title: "an integer with LF alone", wire: bytes(":1\n"), says: "0x0a" },
+  { title: "an integer with CR alone", wire: bytes(":1\r2\r\n"), says: "LF" },
+  { title: "2^63", wire: bytes(":9223372036854775808\r\n"), says: "64 bits" },
+  {
+    title: "-2^63 - 1",
+    wire: bytes(":-9223372036854775809\r\n"),
+    says: "64 bits",
+  },
+  {
+    title: "20 digits",
+    wire: bytes(":10000000000000000000\r\n"),
+    says: "19 digits",
+  },
+  {
+    title: "20 zeros",
+    wire: bytes(":00000000000000000000\r\n"),
+    says: "19 digits",
+  },
+  {
+    title: "a bulk string without a length",
+    wire: bytes("$\r\n\r\n"),
+    says: "0x0d",
+  },
+  { title: "a bulk length of -2", wire: bytes("$-2\r\n"), says: "-2" },
+  { title: "a bulk length of -0", wire: bytes("$-0\r\n\r\n"), says: "-0" },
+  { title: "a bulk length of +1", wire: bytes("$+1\r\na\r\n"), says: '"+"' },
+  { title: "a bulk length of 1x", wire: bytes("$1x\r\na\r\n"), says: '"x"' },
+  { title: "a streamed string", wire: bytes("$?\r\n"), says: '"?"' },
+  {
+    title: "a bulk string that is too long",
+    wire: bytes("$1\r\nab\r\n"),
+    says: '"b"',
+  },
+  {
+    title: "a bulk string that is too short",
+    wire: bytes("$3\r\nab\r\n\r\n"),
+    says: "0x0a",
+  },
+  {
+    title: "a bulk string with LF alone",
+    wire: bytes("$1\r\na\n\n"),
+    says: "0x0a",
+  },
+  {
+    title: "a bulk string with CR alone",
+    wire: bytes("$1\r\na\rb"),
+    says: '"b"',
+  },
+  { title: "a null with bytes", wire: bytes("$-1\r\n\r\n"), says: "0x0d" },
+  { title: "an array length of -2", wire: bytes("*-2\r\n"), says: "-2" },
+  { title: "an array length of +1", wire: bytes("*+1\r\n:1\r\n"), says: '"+"' },
+  { title: "an array without a length", wire: bytes("*\r\n"), says: "0x0d" },
+  { title: "a bad element", wire: bytes("*2\r\n:1\r\nx"), says: '"x"' },
+  {
+    title: "a bad element of an element",
+    wire: bytes("*1\r\n*1\r\n:x\r\n"),
+    says: '"x"',
+  },
+  {
+    title: "a bulk string beyond 2^63",
+    wire: bytes("$9999999999999999999\r\n"),
+    says: "maxBulkLength",
+  },
+  {
+    title: "an array beyond 2^63",
+    wire: bytes("*9999999999999999999\r\n"),
+    says: "maxElements",
+  },
+];
+
+Deno.test("ReplyParser refuses what is no RESP2, cut at any byte", async (t) => {
+  for (const { title, wire, says } of INVALID) {
+    await t.step(title, () => {
+      for (const put of Object.values(WAYS)) {
+        for (const binary of [false, true]) {
+          for (const pieces of cuts(wire)) {
+            const parser = new ReplyParser();
+            // A null followed by bytes is a reply, and then none.
+            let isFirst = true;
+            const error = assertThrows(() => {
+              for (const piece of pieces) {
+                put(parser, piece);
+                while (true) {
+                  const reply = parser.next(binary);
+                  if (reply === undefined) break;
+                  assert(isFirst && reply === null, "a reply came of it");
+                  isFirst = false;
+                }
+              }
+            }, ProtocolError);
+            assertStringIncludes(error.message, says);
+          }
+        }
+      }
+    });
+  }
+});
+
+Deno.test("ReplyParser names an HTTP server and TLS for what they are", () => {
+  const vectors: [Uint8Array, string][] = [
+    [bytes("HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP server"],
+    [bytes(0x15, 3, 3, 0, 2, 2, 70), "rediss://"],
+    [bytes(0x16, 3, 3, 0, 80, 2), "rediss://"],
+  ];
+  for (const [wire, hint] of vectors) {
+    const parser = new ReplyParser();
+    parser.feed(wire);
+    const { message } = assertThrows(() => parser.next(), ProtocolError);
+    assertStringIncludes(message, hint);
+  }
+});
+
+Deno.test("ReplyParser quotes only the beginning of what is no reply", () => {
+  const parser = new ReplyParser();
+  parser.feed(bytes("<html>", new Uint8Array(50 * KIB).fill(0x78)));
+  const { message } = assertThrows(() => parser.next(), ProtocolError);
+  assertStringIncludes(message, "<html>");
+  assertLess(message.length, 200);
+});
+
+Deno.test("ReplyParser throws the same error again after the first", () => {
+  const parser = new ReplyParser();
+  parser.feed(bytes(":1\r\n!:2\r\n"));
+  assertEquals(parser.next(), 1);
+  const first = assertThrows(() => parser.next(), ProtocolError);
+  assertStrictEquals(assertThrows(() => parser.next()), first);
+  assertStrictEquals(assertThrows(() => parser.next(true)), first);
+  assertStrictEquals(assertThrows(() => parser.feed(bytes(":3\r\n"))), first);
+  assertStrictEquals(assertThrows(() => parser.feed(bytes())), first);
+  assertStrictEquals(assertThrows(() => parser.next()), first);
+});
+
+Deno.test("ReplyParser offers no room for bytes after an error", () => {
+  const parser = new ReplyParser();
+  parser.feed(bytes("!"));
+  const first = assertThrows(() => parser.next(), ProtocolError);
+  assertStrictEquals(assertThrows(() => parser.reserve()), first);
+  assertStrictEquals(assertThrows(() => parser.commit(1)), first);
+});
+
+const nested = (depth: number) => bytes("*1\r\n".repeat(depth), ":1\r\n");
+
+/** Limits, the largest reply within each, and the smallest over it. */
+const LIMITED: readonly {
+  limits: ParserLimits;
+  within: Uint8Array;
+  over: Uint8Array;
+}[] = [
+  {
+    limits: { maxBulkLength: 5 },
+    within: bulk(bytes("12345")),
+    over: bytes("$6\r\n"),
+  },
+  {
+    limits: { maxBulkLength: 0 },
+    within: bulk(bytes()),
+    over: bytes("$1\r\n"),
+  },
+  {
+    limits: { maxBulkLength: 20 * KIB },
+    within: bulk(new Uint8Array(20 * KIB)),
+    over: bytes(`$${20 * KIB + 1}\r\n`),
+  },
+  {
+    limits: { maxLineLength: 5 },
+    within: bytes("+12345\r\n"),
+    over: bytes("+123456"),
+  },
+  {
+    limits: { maxLineLength: 5 },
+    within: bytes("-12345\r\n"),
+    over: bytes("-123456\r\n"),
+  },
+  {
+    limits: { maxElements: 3 },
+    within: bytes("*3\r\n:1\r\n:2\r\n:3\r\n"),
+    over: bytes("*4\r\n"),
+  },
+  {
+    limits: { maxElements: 3 },
+    within: bytes("*1\r\n*2\r\n:1\r\n:2\r\n"),
+    over: bytes("*2\r\n*1\r\n:1\r\n*1\r\n"),
+  },
+  { limits: { maxDepth: 3 }, within: nested(3), over: nested(4) },
+  { limits: { maxDepth: 1 }, within: nested(1), over: nested(2) },
+  {
+    limits: { maxReplyLength: 9 },
+    within: bytes("$3\r\nabc\r\n"),
+    over: bytes("$4\r\nabcd\r\n"),
+  },
+  {
+    limits: { maxReplyLength: 12 },
+    within: bytes("*2\r\n:1\r\n:2\r\n"),
+    over: bytes("*2\r\n:1\r\n:23\r\n"),
+  },
+  {
+    limits: { maxReplyLength: 40 * KIB },
+    within: bytes("*2\r\n", bulk(new Uint8Array(20 * KIB)), ":1\r\n"),
+    over: bytes(
+      "*2\r\n",
+      bulk(new Uint8Array(20 * KIB)),
+      bulk(new Uint8Array(20 * KIB)),
+    ),
+  },
+];
+
+Deno.test("ReplyParser accepts a reply up to each limit and names the limit that one goes over", async (t) => {
+  for (const { limits, within, over } of LIMITED) {
+    const [name, value] = Object.entries(limits)[0]!;
+    await t.step(`${name} ${value}, ${over.length} bytes`, () => {
+      for (const size of [1, 7, 1000, over.length]) {
+        for (const put of Object.values(WAYS)) {
+          const parser = new ReplyParser(limits);
+          const receive = (wire: Uint8Array): number => {
+            let replies = 0;
+            for (let at = 0; at < wire.length; at += size) {
+              put(parser, wire.subarray(at, at + size));
+              while (parser.next() !== undefined) replies++;
+            }
+            return replies;
+          };
+          // Limits are those of one reply, not of all of them together.
+          assertEquals([receive(within), receive(within)], [1, 1]);
+          const { message } = assertThrows(() => receive(over), ProtocolError);
+          assertStringIncludes(message, `${name} is ${value}`);
+        }
+      }
+    });
+  }
+});
+
+Deno.test("ReplyParser accepts arrays 128 deep and refuses 129", () => {
+  const parser = new ReplyParser();
+  parser.feed(nested(128));
+  let reply = parser.next();
+  let depth = 0;
+  for (; Array.isArray(reply); depth++) reply = reply[0];
+  assertEquals([depth, reply], [128, 1]);
+  parser.feed(nested(129));
+  assertThrows(() => parser.next(), ProtocolError, "maxDepth is 128");
+});
+
+Deno.test("ReplyParser has limits of its own", () => {
+  const over: [Uint8Array, string][] = [
+    [bytes(`$${512 * MIB + 1}\r\n`), "maxBulkLength is 536870912"],
+    [bytes(`*${16 * MIB + 1}\r\n`), "maxElements is 16777216"],
+    [bytes("+", new Uint8Array(64 * KIB + 1)), "maxLineLength is 65536"],
+    [bytes("*1\r\n".repeat(1_000_000)), "maxDepth is 128"],
+  ];
+  for (const [wire, says] of over) {
+    const parser = new ReplyParser();
+    parser.feed(wire);
+    assertThrows(() => parser.next(), ProtocolError, says);
+  }
+});
+
+/** Bytes that differ from place to place, of one, two, three and four bytes a character. */
+function body(length: number, alphabet: string): Uint8Array {
+  const letters = utf8.encode(alphabet);
+  const filled = new Uint8Array(length).fill(0x61);
+  for (let at = 0; at + letters.length <= length; at += letters.length) {
+    filled.set(letters, at);
+  }
+  filled.set(utf8.encode(`${length}`.slice(0, length)));
+  return filled;
+}
+
+function assertSameBytes(actual: unknown, expected: Uint8Array): void {
+  assertInstanceOf(actual, Uint8Array);
+  assertEquals(actual.length, expected.length);
+  // Byte by byte, assertEquals would take seconds.
+  for (let i = 0; i < expected.length; i++) {
+    if (actual[i] !== expected[i]) throw new Error(`byte ${i} differs`);
+  }
+}
+
+const SIZES = [
+  ...[-2, -1, 0, 1, 2].map((n) => 16 * KIB + n),
+  ...[-2, -1, 0, 1, 2].map((n) => 64 * KIB + n),
+  ...[-3, -2, 0].map((n) => MIB + n),
+  ...[-3, -2, -1].map((n) => 2 * MIB + n),
+  ...[-3, -2, -1].map((n) => 4 * MIB + n),
+  5 * MIB,
+];
+
+for (const [way, put] of Object.entries(WAYS)) {
+  Deno.test(`ReplyParser reads large bulk strings and what stands beside them, in odd pieces, by ${way}`, () => {
+    for (const size of SIZES) {
+      const ascii = body(size, "0123456789\r\n:$*");
+      const text = body(size, "aé한😀\r\n");
+      const wire = bytes(
+        "*5\r\n:1\r\n",
+        bulk(ascii),
+        "+two\r\n",
+        bulk(text),
+        bulk(ascii.subarray(0, 20 * KIB)),
+        ":3\r\n",
+      );
+      const pieces = size < 100 * KIB
+        ? [1, 13, 1000, 4097, 65_536, 100_003, wire.length]
+        : [1460, 65_536, 1_000_003, wire.length];
+      for (const piece of pieces) {
+        for (const binary of [false, true]) {
+          const parser = new ReplyParser();
+          const replies: Reply[] = [];
+          for (let at = 0; at < wire.length; at += piece) {
+            put(parser, wire.subarray(at, at + piece));
+            for (
+              let reply = parser.next(binary);
+              reply !== undefined;
+              reply = parser.next(binary)
+            ) replies.push(reply);
+          }
+          assertEquals(parser.partialLength, 0);
+          assertEquals(replies.length, 2);
+          assertEquals(replies[1], 3);
+          const [one, first, two, second, third] = replies[0] as Reply[];
+          assertEquals([one, two], [1, "two"]);
+          if (binary) {
+            assertSameBytes(first, ascii);
+            assertSameBytes(second, text);
+            assertSameBytes(third, ascii.subarray(0, 20 * KIB));
+          } else {
+            assert(first === decodeAlone(ascii), `${size} in ${piece}`);
+            assert(second === decodeAlone(text), `${size} in ${piece}`);
+            assert(third === decodeAlone(ascii.subarray(0, 20 * KIB)));
+          }
+        }
+      }
+    }
+  });
+}
+
+Deno.test("ReplyParser grows with a bulk string of 40 MiB and reads it right", () => {
+  const large = body(40 * MIB, "0123456789abcdefg");
+  const wire = bulk(large);
+  for (const put of Object.values(WAYS)) {
+    const parser = new ReplyParser();
+    for (let at = 0; at < wire.length; at += 100_000) {
+      assertEquals(parser.next(true), undefined);
+      assertEquals(parser.partialLength, at);
+      put(parser, wire.subarray(at, at + 100_000));
+    }
+    assertSameBytes(parser.next(true), large);
+  }
+});
+
+Deno.test("ReplyParser checks the line end behind a large bulk string", () => {
+  for (const size of [20 * KIB, 5 * MIB]) {
+    for (const [end, says] of [["x\r\n", '"x"'], ["\rx", '"x"']] as const) {
+      const wire = bytes(`$${size}\r\n`, new Uint8Array(size), end);
+      for (const piece of [1000, wire.length]) {
+        const parser = new ReplyParser();
+        assertThrows(
+          () => {
+            for (let at = 0; at < wire.length; at += piece) {
+              parser.feed(wire.subarray(at, at + piece));
+              assertEquals(parser.next(), undefined);
+            }
+          },
+          ProtocolError,
+          says,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("ReplyParser may be fed much before it is asked", () => {
+  const large = body(3 * MIB, "0123456789é");
+  const wire = bytes(bulk(large), ":1\r\n".repeat(100_000), bulk(large));
+  for (const put of Object.values(WAYS)) {
+    const parser = new ReplyParser();
+    for (let at = 0; at < wire.length; at += 10_000) {
+      put(parser, wire.subarray(at, at + 10_000));
+    }
+    assertEquals(parser.partialLength, wire.length);
+    assert(parser.next() === decodeAlone(large));
+    for (let i = 0; i < 100_000; i++) assertEquals(parser.next(), 1);
+    assert(parser.next() === decodeAlone(large));
+    assertEquals(parser.next(), undefined);
+  }
+});
+
+/** What a decoder may stumble over at an edge, and how text usually is. */
+const TREACHEROUS = [
+  ...[0x80, 0xbf, 0xc0, 0xc3, 0xe2, 0xf0, 0xff].map((byte) => bytes(byte)),
+  ...["\ufeff", "é", "한", "😀", "\r\n"].map((text) => bytes(text)),
+];
+const TAME = ["a", "bc", "0123456789", " "].map((text) => bytes(text));
+
+function randomBody(random: Random, length: number): Uint8Array {
+  const one = random.pick([2, 4, 200, 2000]);
+  const body = new Uint8Array(length);
+  for (let size = 0; size < length;) {
+    const piece = random.oneIn(one)
+      ? random.pick(TREACHEROUS)
+      : random.pick(TAME);
+    body.set(piece.subarray(0, length - size), size);
+    size += piece.length;
+  }
+  return body;
+}
+
+Deno.test("ReplyParser decodes each string as if it stood alone, whatever stands beside it", () => {
+  const random = new Random();
+  for (let round = 0; round < 60; round++) {
+    const lengths = random.pick([
+      [0, 1, 2, 3],
+      [5, 20, 36],
+      [30, 500],
+      [2000, 4090, 4096, 4097, 9000],
+      [0, 1, 36, 5000, 17_000],
+    ]);
+    const bodies = Array.from(
+      { length: 1 + random.below(400) },
+      () => randomBody(random, random.pick(lengths)),
+    );
+    const isLine = bodies.map((body) =>
+      random.oneIn(4) && !body.includes(13) && !body.includes(10)
+    );
+    const wire = bytes(
+      `*${bodies.length}\r\n`,
+      ...bodies.map((body, i) =>
+        isLine[i] ? bytes("+", body, "\r\n") : bulk(body)
+      ),
+    );
+    const asText = new ReplyParser();
+    const asBytes = new ReplyParser();
+    const most = random.pick([10, 1000, 5000, 70_000]);
+    for (let at = 0; at < wire.length;) {
+      const end = at + 1 + random.below(most);
+      asText.feed(wire.subarray(at, end));
+      asBytes.feed(wire.subarray(at, end));
+      at = end;
+      if (at >= wire.length) break;
+      assertEquals(asText.next(false), undefined);
+      assertEquals(asBytes.next(true), undefined);
+    }
+    const texts = asText.next(false) as Reply[];
+    const raws = asBytes.next(true) as Reply[];
+    assertEquals(texts.length, bodies.length);
+    for (const [i, body] of bodies.entries()) {
+      assertStrictEquals(texts[i], decodeAlone(body), `round ${round}, ${i}`);
+      if (isLine[i]) assertStrictEquals(raws[i], texts[i]);
+      else assertSameBytes(raws[i], body);
+    }
+  }
+});
+
+/** One random change: what a broken peer, a cut or a stranger might make of a reply. */
+function mutate(
+  random: Random,
+  wire: Uint8Array,
+  pool: Uint8Array[],
+): Uint8Array {
+  const at = random.below(wire.length + 1);
+  const to = at + random.below(wire.length + 1 - at);
+  switch (random.below(8)) {
+    case 0:
+      return wire.subarray(0, at);
+    case 1:
+      return wire.subarray(at);
+    case 2:
+      return bytes(wire.subarray(0, at), wire.subarray(to));
+    case 3:
+      return bytes(wire.subarray(0, to), wire.subarray(at));
+    case 4:
+      return bytes(wire.subarray(0, at), random.pick(pool), wire.subarray(to));
+    case 5:
+      return bytes(
+        wire.subarray(0, at),
+        random.pick([48, 49, 57, 13, 10, 36, 42, 43, 45, 58]),
+        wire.subarray(at),
+      );
+    default: {
+      if (wire.length === 0) return wire;
+      const changed = wire.slice();
+      changed[at % wire.length] = random.oneIn(3)
+        ? random.below(256)
+        : random.pick([48, 49, 57, 13, 10, 36, 42, 43, 45, 58]);
+      return changed;
+    }
+  }
+}
+
+function memoryUsed(): number {
+  const { heapUsed, external } = Deno.memoryUsage();
+  return heapUsed + external;
+}
+
+Deno.test("ReplyParser ends every random mutation in a reply, not yet or a ProtocolError", () => {
+  const random = new Random();
+  const iterations = numberFromEnv("ITERATIONS", 1_000_000);
+  const pool = [
+    ...VALID.map(({ wire }) => wire),
+    ...INVALID.map(({ wire }) => wire),
+    bytes("*16777216\r\n"),
+    bytes("$536870912\r\n"),
+    bytes("$100000\r\n"),
+    nested(100),
+  ];
+  const outcomes = { reply: 0, "not yet": 0, ProtocolError: 0 };
+  const atFirst = memoryUsed();
+  let most = 0;
+  let parser = new ReplyParser();
+  for (let i = 0; i < iterations; i++) {
+    let wire = random.pick(pool);
+    for (let n = 1 + random.below(4); n > 0; n--) {
+      wire = mutate(random, wire, pool);
+    }
+    const cut = random.below(2 * wire.length + 1); // beyond the end: whole
+    let outcome: keyof typeof outcomes = "not yet";
+    try {
+      for (const piece of [wire.subarray(0, cut), wire.subarray(cut)]) {
+        parser.feed(piece);
+        for (let replies = 0; parser.next(random.oneIn(2)) !== undefined;) {
+          outcome = "reply";
+          if (++replies > wire.length) {
+            throw new Error("replies out of nothing");
+          }
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) {
+        console.log(`iteration ${i}: ${JSON.stringify(decodeAlone(wire))}`);
+        throw error;
+      }
+      outcome = "ProtocolError";
+    }
+    if (outcome === "ProtocolError" || parser.partialLength > 0) {
+      parser = new ReplyParser();
+    }
+    outcomes[outcome]++;
+    if (i % 10_000 === 0) most = Math.max(most, memoryUsed() - atFirst);
+  }
+  console.log(outcomes, `${Math.ceil(most / MIB)} MiB`);
+  if (iterations >= 10_000) {
+    for (const count of Object.values(outcomes)) assertNotEquals(count, 0);
+  }
+  assertLess(most, 512 * MIB);
+});
+
+/** Milliseconds that it takes to receive bytes in pieces and ask after each; the best of some. */
+function costOf(wire: Uint8Array, piece: number): number {
+  let best = Infinity;
+  for (let run = 0; run < 7; run++) {
+    const parser = new ReplyParser();
+    const startedAt = performance.now();
+    let reply: Reply | undefined;
+    for (let at = 0; at < wire.length; at += piece) {
+      parser.feed(wire.subarray(at, at + piece));
+      reply = parser.next();
+    }
+    best = Math.min(best, performance.now() - startedAt);
+    assert(reply !== undefined);
+  }
+  return best;
+}
+
+Deno.test("ReplyParser costs no more for a byte of a large reply than for one of a small reply", async (t) => {
+  const value = (length: number) => bulk(new Uint8Array(length).fill(0x61));
+  const list = (length: number) =>
+    bytes(`*${length}\r\n`, ":12345\r\n".repeat(length));
+  const line = (length: number) =>
+    bytes("+", new Uint8Array(length).fill(0x61), "\r\n");
+  const cases: [
+    string,
+    (size: number) => Uint8Array,
+    number,
+    number,
+    number,
+  ][] = [
+    ["a value in pieces of 1 KB", value, 256 * KIB, MIB, 1 * KIB],
+    ["a value in single bytes", value, 256 * KIB, MIB, 1],
+    ["a value of 16 KB in single bytes", value, 4000, 16_000, 1],
+    ["a line in single bytes", line, 16_000, 64_000, 1],
+    ["a list in pieces of 10 bytes", list, 25_000, 100_000, 10],
+    ["a list in single bytes", list, 10_000, 40_000, 1],
+  ];
+  for (const [title, make, small, large, piece] of cases) {
+    await t.step(title, () => {
+      costOf(make(small), piece); // the first run compiles
+      const smallCost = costOf(make(small), piece) / small;
+      const largeCost = costOf(make(large), piece) / large;
+      // Quadratic cost would make it 4; below 0.05 ms in all, it is noise.
+      assertLess(
+        largeCost,
+        3 * Math.max(smallCost, 0.05 / small),
+        `${(1e6 * smallCost).toFixed(1)}, then ${
+          (1e6 * largeCost).toFixed(1)
+        } ns a byte`,
+      );
+    });
+  }
+});
+
+Deno.test("ReplyParser spends no memory on lengths that are only announced", () => {
+  const count = 50;
+  for (
+    const announced of [
+      `$${512 * MIB}\r\nabc`,
+      `*1\r\n$${512 * MIB}\r\nabc`,
+      `*${16 * MIB}\r\n:1\r\n`,
+      `*2\r\n*${8 * MIB}\r\n*${7 * MIB}\r\n:1\r\n`,
+    ]
+  ) {
+    const before = memoryUsed();
+    const parsers = Array.from({ length: count }, () => {
+      const parser = new ReplyParser();
+      parser.feed(bytes(announced));
+      assertEquals(parser.next(true), undefined);
+      return parser;
+    });
+    const each = (memoryUsed() - before) / parsers.length;
+    assertLess(each, 6 * MIB, announced);
+  }
+});

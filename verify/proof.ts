@@ -1,0 +1,112 @@
+// The three tests, one after the other, and that nothing is left behind.
+import type { Redis } from "../mod.ts";
+import type { Arguments, Method } from "./arguments.ts";
+import { EVENTS, type EventsResult, keysOf, testEvents } from "./events.ts";
+import { type RequestsResult, testRequests } from "./requests.ts";
+import { type Environment, findServer, textOf } from "./server.ts";
+import * as text from "./text.ts";
+import { zombiesBy } from "./zombie.ts";
+
+/** Everything that was found out. */
+export interface Proof {
+  readonly environment: Environment;
+  /** How connections were made zombies; `reason` says why not by the first choice. */
+  readonly method: { readonly name: Method; readonly reason: string | null };
+  /** Test 1. */
+  readonly withoutRetry: RequestsResult;
+  /** Test 2. */
+  readonly withRetry: RequestsResult;
+  /** Test 3. */
+  readonly events: EventsResult;
+  /** Errors without retry, none with it, every event in Redis. */
+  readonly ok: boolean;
+}
+
+/** Who is told while it runs. */
+export interface Audience {
+  /** Lines of the report. */
+  say(lines: readonly string[]): void;
+  /** What is going on now, in place of what was said before. */
+  progress(what: string): void;
+  /** Something went wrong that the report does not show. */
+  warn(what: string): void;
+}
+
+/**
+ * Runs the tests.
+ *
+ * @throws {UsageError} If there is no server that can be used.
+ * @throws The signal's reason, after everything is cleaned up.
+ */
+export async function prove(
+  args: Arguments,
+  audience: Audience,
+  signal: AbortSignal,
+): Promise<Proof> {
+  const run = crypto.randomUUID();
+  const clientName = `unzombie-verify-${run}`;
+  const keyPrefix = `unzombie_verify_${run}_`;
+  const requestKey = `${keyPrefix}request`;
+
+  await using server = await findServer(args);
+  await using admin = server.connect({ clientName: `${clientName}-admin` });
+  const zombies = await zombiesBy(args.method, admin);
+  const { environment } = server;
+  const method = { name: zombies.method, reason: zombies.reason ?? null };
+  audience.say(text.heading(environment, method));
+
+  const requestsWith = (retry: false | undefined) =>
+    testRequests(server, zombies, {
+      requests: args.requests,
+      key: requestKey,
+      retry,
+      clientName,
+      signal,
+      onRequest: (result, n) => audience.say([text.request(result, n)]),
+    });
+  try {
+    audience.say(text.TEST_1);
+    const withoutRetry = await requestsWith(false);
+    audience.say(text.requestsSummary(withoutRetry));
+
+    audience.say(text.TEST_2);
+    const withRetry = await requestsWith(undefined);
+    audience.say(text.requestsSummary(withRetry));
+
+    audience.say(text.TEST_3);
+    const events = await testEvents(server, zombies, {
+      keyPrefix,
+      clientName,
+      admin,
+      signal,
+      onProgress: (done) => audience.progress(`${done} of ${EVENTS} events`),
+    });
+    audience.progress("");
+    audience.say(text.events(events));
+
+    const ok = withoutRetry.failed === args.requests &&
+      withoutRetry.requests.every(({ error }) =>
+        error?.name === "ConnectionClosedError"
+      ) && withRetry.failed === 0 && events.connectionsKilled > 0 &&
+      events.stored === EVENTS;
+    const proof = { environment, method, withoutRetry, withRetry, events, ok };
+    audience.say(text.conclusion(proof));
+    return proof;
+  } finally {
+    await forget(admin, [requestKey, ...keysOf(keyPrefix)]).catch((error) => {
+      if (environment.origin === "started for this run") return;
+      audience.warn(
+        `Cannot delete the keys ${keyPrefix}*: ${
+          textOf(error)
+        }; they expire by themselves`,
+      );
+    });
+  }
+}
+
+/** One by one, since a cluster or a proxy may keep them in different places. */
+async function forget(admin: Redis, keys: readonly string[]): Promise<void> {
+  const replies = await admin.pipeline(keys.map((key) => ["DEL", key]));
+  const error = replies.find((reply) => reply instanceof Error);
+  if (error !== undefined) throw error;
+}
