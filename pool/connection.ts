@@ -10,7 +10,7 @@ import {
 import type { CloseReport } from "./close_report.ts";
 import type { Socket } from "./dial.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
-import { startTimer, type Timer } from "./timer.ts";
+import { startQuietTimer, type Timer } from "./timer.ts";
 
 /** What the server said about itself and us in the handshake. */
 export interface Identity {
@@ -60,8 +60,8 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  * - Each slot is settled or lost, once.
  * - A read is always armed, so a close is seen while idle, too.
  * - Commands of one turn go out in one write; while a write is pending, more gather.
- * - The timer runs only while a reply is owed, and any byte moves it. When it
- *   fires, the connection ends: a late reply can reach nobody.
+ * - While a reply is owed the process stays alive, and any byte moves the one
+ *   timer. When the time is up, the connection ends: a late reply can reach nobody.
  * - A reply that nobody asked for, or that is no RESP, ends it.
  * - It ends once: the first cause wins. Nothing is written or settled afterwards.
  */
@@ -99,7 +99,6 @@ export class Connection {
     this.#options = options;
     this.number = options.number;
     this.#parser = new ReplyParser(options.limits);
-    // The timer, not the read, keeps the process alive while a reply is owed.
     socket.unref?.();
     this.#read();
   }
@@ -151,7 +150,10 @@ export class Connection {
     this.#unwritten++;
     if (this.#inFlight.length === 1) {
       this.#progressAt = performance.now();
-      this.#arm();
+      this.#socket.ref?.();
+      // It is not stopped when nothing is owed, but found idle when it fires:
+      // a timer for each command would cost more than the command.
+      if (this.#timer === undefined) this.#arm();
     }
     this.#wantFlush();
   }
@@ -249,6 +251,7 @@ export class Connection {
       if (reply === undefined) return;
       this.#inFlight.shift();
       this.#served++;
+      if (slot.patienceMs > 0) this.#rearm();
       slot.settle(reply);
     }
   }
@@ -265,15 +268,24 @@ export class Connection {
       );
     }
     if (this.#inFlight.length > 0) return;
-    this.#timer?.stop();
+    this.#socket.unref?.();
     this.#options.observer?.onIdle?.(this);
   }
 
+  /** The timer was set for a reply that may take longer than others. */
+  #rearm(): void {
+    this.#timer?.stop();
+    this.#timer = undefined;
+    this.#arm();
+  }
+
   #arm(): void {
-    this.#timer = startTimer(this.#timerFired, this.#patienceLeft());
+    this.#timer = startQuietTimer(this.#timerFired, this.#patienceLeft());
   }
 
   readonly #timerFired = (): void => {
+    this.#timer = undefined;
+    if (this.#inFlight.length === 0) return;
     if (this.#patienceLeft() > 0) return this.#arm();
     const { replyTimeoutMs } = this.#options;
     this.condemn(`no byte came, replyTimeoutMs is ${replyTimeoutMs}`);

@@ -9,7 +9,9 @@ export interface Socket {
   write(bytes: Uint8Array): Promise<number>;
   /** Closes both directions; pending reads reject. */
   close(): void;
-  /** Lets the process exit while a read is pending. */
+  /** A pending read keeps the process alive. */
+  ref?(): void;
+  /** A pending read does not keep the process alive. */
   unref?(): void;
 }
 

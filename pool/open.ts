@@ -4,7 +4,7 @@ import { Connection, type ConnectionObserver } from "./connection.ts";
 import { type Dial, DialError, type Socket } from "./dial.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
-import { startTimer } from "./timer.ts";
+import { startQuietTimer } from "./timer.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
@@ -37,7 +37,7 @@ export async function open(
   const timeUp = new AbortController();
   let phase: "dialing" | "shaking hands" = "dialing";
   let connection: Connection | undefined;
-  const timer = startTimer(() => {
+  const timer = startQuietTimer(() => {
     const what = phase === "dialing"
       ? "no connection"
       : "connected, but no answer to the handshake";

@@ -4,7 +4,7 @@ import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
-import { FROZEN_MS, startTimer, type Timer } from "./timer.ts";
+import { FROZEN_MS, startQuietTimer, startTimer, type Timer } from "./timer.ts";
 
 /** Why a connection left the pool. */
 export type EvictionReason =
@@ -136,7 +136,7 @@ export class Pool {
   readonly #idleAges = new IdleAges();
   #lastDialFailure: { error: unknown; at: number } | undefined;
   #evicted: Partial<Record<EvictionReason, number>> = {};
-  #ticker: ReturnType<typeof setInterval> | undefined;
+  #ticker: Timer | undefined;
   #tickedAt = 0;
   #waiterTimer: Timer | undefined;
 
@@ -251,7 +251,7 @@ export class Pool {
   close(reason: unknown): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(reason);
-    clearInterval(this.#ticker);
+    this.#ticker?.stop();
     this.#rejectWaiters(reason);
     for (const connection of [...this.#all()]) {
       connection.close("the pool was closed");
@@ -476,8 +476,7 @@ export class Pool {
   #startTicking(): void {
     if (this.#ticker !== undefined) return;
     this.#tickedAt = performance.now();
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
-    Deno.unrefTimer(this.#ticker);
+    this.#ticker = startQuietTimer(() => this.#tick(), TICK_MS);
   }
 
   #tick(): void {
@@ -492,10 +491,9 @@ export class Pool {
         now - connection.lastByteAt > this.#idleTimeoutMs
       ) this.#bury(connection, "idle-timeout");
     }
-    if (this.#open === 0 && this.#dialing === 0) {
-      clearInterval(this.#ticker);
-      this.#ticker = undefined;
-    }
+    this.#ticker = this.#open === 0 && this.#dialing === 0
+      ? undefined
+      : startQuietTimer(() => this.#tick(), TICK_MS);
   }
 
   /** The clock jumped: whoever was idle may have been closed meanwhile, unheard. */
@@ -510,7 +508,9 @@ export class Pool {
     this.#waiterTimer?.stop();
     const first = this.#waiters[0];
     if (first === undefined) return;
-    this.#waiterTimer = startTimer(() => {
+    // A dial keeps the process alive; a lease that somebody holds does not.
+    const start = this.#dialing > 0 ? startQuietTimer : startTimer;
+    this.#waiterTimer = start(() => {
       const now = performance.now();
       const late = this.#waiters.filter(({ dueAt }) => dueAt <= now);
       this.#wait(this.#waiters.filter(({ dueAt }) => dueAt > now));

@@ -226,17 +226,11 @@ export class WebhookRecorder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state !== "open") return;
     this.#state = "closing";
-    const timeUp = new AbortController();
-    const timer = setTimeout(
-      () => timeUp.abort(new Error("the recorder was closed")),
-      DISPOSE_MS,
-    );
     try {
-      await this.flush({ signal: timeUp.signal });
+      await this.flush({ signal: AbortSignal.timeout(DISPOSE_MS) });
     } catch (reason) {
       this.#giveUp(this.#lastError ?? reason);
     } finally {
-      clearTimeout(timer);
       this.#state = "closed";
     }
   }
