@@ -1,10 +1,11 @@
 // Which commands may be sent again when they may have run already, with reasons.
 import type { Command } from "../resp/mod.ts";
-import { upper } from "./routing.ts";
+import { textOf } from "./routing.ts";
 
 /** Why a second run would do harm; `undefined` if it would not. */
 type Hazard = string | undefined;
-type Rule = Hazard | ((command: Command) => Hazard);
+type Words = readonly string[];
+type Rule = Hazard | ((command: Words) => Hazard);
 
 const SAFE: Rule = undefined;
 const ADDS = "a second run would add again";
@@ -16,36 +17,28 @@ const UNKNOWN = "nobody has said that running it twice is harmless";
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /** Whether an option stands at or after `from`. */
-const has = (
-  command: readonly unknown[],
-  from: number,
-  ...options: string[]
-): boolean =>
-  command.slice(from).some((argument) => options.includes(upper(argument)));
+const has = (command: Words, from: number, ...options: string[]): boolean =>
+  command.slice(from).some((word) => options.includes(word.toUpperCase()));
 
-const sameArgument = (a: unknown, b: unknown): boolean =>
-  a !== undefined && b !== undefined && `${a}` === `${b}`;
+const RESULT = "a second run would start from the result of the first";
 
 /** A destination that is also a source has changed by the second run. */
 const storesOntoSource =
-  (destination: number, sources: (command: Command) => readonly unknown[]) =>
-  (command: Command): Hazard =>
-    sources(command).some((s) => sameArgument(s, command[destination]))
-      ? "a second run would start from the result of the first"
-      : SAFE;
+  (destination: number, sources: (command: Words) => Words) =>
+  (command: Words): Hazard =>
+    sources(command).includes(command[destination]!) ? RESULT : SAFE;
 
 /** `STORE destination` behind a source at position 1. */
-const storeOption = (command: Command): Hazard => {
-  const at = command.findIndex((a, i) =>
-    i > 1 && ["STORE", "STOREDIST"].includes(upper(a))
-  );
-  return at > 0 && sameArgument(command[at + 1], command[1])
-    ? "a second run would start from the result of the first"
+const storeOption = (command: Words): Hazard =>
+  command.some((word, i) =>
+      i > 1 && ["STORE", "STOREDIST"].includes(word.toUpperCase()) &&
+      command[i + 1] === command[1]
+    )
+    ? RESULT
     : SAFE;
-};
 
 /** numkeys at `at`, then that many keys. */
-const counted = (at: number) => (command: Command): readonly unknown[] =>
+const counted = (at: number) => (command: Words): Words =>
   command.slice(at + 1, at + 1 + Number(command[at]));
 
 // A: the same state and the same reply. B: the same state, and a reply that
@@ -71,7 +64,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   `).map((name): [string, Rule] => [name, SAFE]),
   // B: the same state.
   ...words(`
-    GEOADD SADD HSET PFADD DEL UNLINK HDEL SREM ZREM XDEL XTRIM SMOVE MOVE PERSIST COPY
+    GEOADD SADD HSET PFADD DEL UNLINK HDEL SREM ZREM XDEL SMOVE MOVE PERSIST COPY
     ZREMRANGEBYSCORE ZREMRANGEBYLEX XACK SETBIT
   `).map((name): [string, Rule] => [name, SAFE]),
   // By argument.
@@ -97,16 +90,14 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ): [string, Rule] => [name, storesOntoSource(1, counted(2))]),
   ...words("ZRANGESTORE GEOSEARCHSTORE").map((name): [string, Rule] => [
     name,
-    storesOntoSource(1, (c) => [c[2]]),
+    storesOntoSource(1, (c) => c.slice(2, 3)),
   ]),
   ...words("SORT GEORADIUS GEORADIUSBYMEMBER").map((name): [string, Rule] => [
     name,
     storeOption,
   ]),
-  [
-    "XREADGROUP",
-    (c) => c.some((a) => a === ">") ? "the messages would be lost" : SAFE,
-  ],
+  ["XREADGROUP", "each delivery is counted, and new messages are given once"],
+  ["XTRIM", (c) => has(c, 2, "LIMIT") ? TAKES : SAFE],
   ["CONFIG", (c) => has(c.slice(0, 2), 1, "GET", "SET") ? SAFE : UNKNOWN],
   [
     "CLIENT",
@@ -132,10 +123,12 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 ]);
 
 /** ZADD's options stand between the key and the first score. */
-function optionsOfZadd(command: Command): readonly unknown[] {
+function optionsOfZadd(command: Words): Words {
   const options = new Set(["NX", "XX", "GT", "LT", "CH", "INCR"]);
   let end = 2;
-  while (end < command.length && options.has(upper(command[end]))) end++;
+  while (end < command.length && options.has(command[end]!.toUpperCase())) {
+    end++;
+  }
   return command.slice(2, end);
 }
 
@@ -148,8 +141,9 @@ function optionsOfZadd(command: Command): readonly unknown[] {
  * @returns The reason, or `undefined` if a second run is harmless.
  */
 export function replayHazard(command: Command): string | undefined {
-  const name = upper(command[0]);
+  const words = command.map(textOf);
+  const name = words[0]!.toUpperCase();
   if (!RULES.has(name)) return UNKNOWN;
   const rule = RULES.get(name);
-  return typeof rule === "function" ? rule(command) : rule;
+  return typeof rule === "function" ? rule(words) : rule;
 }

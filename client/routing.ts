@@ -40,22 +40,24 @@ const CLIENT_STATE = new Set([
 
 /** Blocks for the seconds in one argument; 0 is for ever. */
 const blocksFor = (position: number) => (command: Command): Route => {
-  const seconds = Number(command.at(position));
+  const seconds = numberOf(command.at(position));
   return blocking(seconds * 1000);
 };
 
 /** XREAD and XREADGROUP block only with BLOCK, which stands before STREAMS, in milliseconds. */
 function blockOption(command: Command): Route {
-  for (let i = 1; i < command.length; i++) {
+  // The names of a group and its consumer may look like options.
+  const from = upper(command[1]) === "GROUP" ? 4 : 1;
+  for (let i = from; i < command.length; i++) {
     const word = upper(command[i]);
     if (word === "STREAMS") break;
-    if (word === "BLOCK") return blocking(Number(command[i + 1]));
+    if (word === "BLOCK") return blocking(numberOf(command[i + 1]));
   }
   return SHARED;
 }
 
 const waits = (position: number) => (command: Command): Route =>
-  blocking(Number(command.at(position)));
+  blocking(numberOf(command.at(position)));
 
 const blocking = (ms: number): Route => ({
   kind: "blocking",
@@ -135,10 +137,14 @@ export function routeOf(command: Command): Route {
   return typeof rule === "function" ? rule(command) : rule;
 }
 
-/** An argument as an upper-case word, `""` if it is none. */
+/** An argument as text. */
+export const textOf = (argument: unknown): string =>
+  argument instanceof Uint8Array
+    ? new TextDecoder().decode(argument)
+    : `${argument ?? ""}`;
+
+const numberOf = (argument: unknown): number => Number(textOf(argument));
+
+/** An argument as an upper-case word. */
 export const upper = (argument: unknown): string =>
-  typeof argument === "string"
-    ? argument.toUpperCase()
-    : argument instanceof Uint8Array
-    ? new TextDecoder().decode(argument).toUpperCase()
-    : "";
+  textOf(argument).toUpperCase();

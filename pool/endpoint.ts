@@ -72,6 +72,14 @@ export class Endpoint {
     url: string | URL = "redis://127.0.0.1:6379",
     options: EndpointOptions = {},
   ) {
+    for (const name of ["username", "password", "clientName"] as const) {
+      const value: unknown = options[name];
+      if (value !== undefined && typeof value !== "string") {
+        throw new TypeError(
+          `Cannot use ${name} of type ${typeof value}: accepted is a string`,
+        );
+      }
+    }
     const parsed = parseUrl(url);
     const query = parameters(parsed);
     this.hostname = parsed.hostname.replace(/^\[(.*)\]$/, "$1");
@@ -167,10 +175,12 @@ function parameters(
 ): Partial<Record<typeof PARAMETERS[number], string>> {
   for (const name of url.searchParams.keys()) {
     if (!(PARAMETERS as readonly string[]).includes(name)) {
+      // A password with a ? in it ends up here, and is not repeated.
+      const shown = url.search.includes("@") ? "" : ` ${JSON.stringify(name)}`;
       throw new TypeError(
-        `Cannot use url: unknown parameter ${
-          JSON.stringify(name)
-        } in its query, accepted are ${PARAMETERS.join(" and ")}`,
+        `Cannot use url: unknown parameter${shown} in its query, accepted are ${
+          PARAMETERS.join(" and ")
+        }; a ? in a password is written %3F`,
       );
     }
   }
@@ -195,10 +205,13 @@ function databaseOf(value: string | number): number {
     typeof database === "number" && Number.isSafeInteger(database) &&
     database >= 0
   ) return database;
+  // A text is not repeated: a password with a / in it ends up there.
   throw new TypeError(
-    `Cannot use database ${
-      JSON.stringify(value)
-    }: accepted is a whole number of 0 or more`,
+    typeof value === "string"
+      ? "Cannot use url: its database is not a whole number of 0 or more; a / in a password is written %2F"
+      : `Cannot use database ${
+        String(value)
+      }: accepted is a whole number of 0 or more`,
   );
 }
 

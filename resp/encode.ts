@@ -17,10 +17,9 @@ const bulkHeader = (length: number): string =>
  * Text is joined first and encoded in one go, with each length taken in
  * UTF-16 units. That is the length in bytes only for ASCII; whether it was
  * shows when the encoder wrote as many bytes as it read units. Where it did
- * not, the batch is encoded again, argument by argument.
+ * not, the text is walked by its own headers and encoded argument by argument.
  */
 export class CommandBuffer {
-  #commands: Command[] = [];
   #parts: (string | Uint8Array)[] = [];
   #text = "";
   #size = 0;
@@ -36,6 +35,7 @@ export class CommandBuffer {
    * @throws {TypeError} If the command has no name, or an argument cannot be sent.
    */
   append(command: Command): void {
+    checkName(command);
     const count = command.length;
     let text = ARRAY_HEADERS[count] ?? `*${count}`;
     for (let i = 0; i < count; i++) {
@@ -44,54 +44,45 @@ export class CommandBuffer {
         text += bulkHeader(argument.length);
         text += argument;
       } else if (argument instanceof Uint8Array) {
-        return this.#appendParts(command);
+        return this.#appendParts(exactParts(command));
       } else {
         const digits = toText(argument, command, i);
         text += bulkHeader(digits.length);
         text += digits;
       }
     }
-    checkName(command);
     this.#text += text;
     this.#text += "\r\n";
-    this.#commands.push(command);
   }
 
   /** Takes everything gathered, encoded. The buffer is empty afterwards. */
   take(): Uint8Array<ArrayBuffer> {
-    const commands = this.#commands;
     this.#endText();
     const parts = this.#parts;
-    const size = this.#size;
-    this.#commands = [];
+    const bytes = new Uint8Array(this.#size);
     this.#parts = [];
     this.#size = 0;
-
-    const bytes = new Uint8Array(size);
     let end = 0;
     for (const part of parts) {
       if (typeof part === "string") {
         const { read, written } = utf8.encodeInto(part, bytes.subarray(end));
-        if (written !== part.length || read !== written) {
-          return encodeExactly(commands);
+        if (read !== part.length || written !== part.length) {
+          return joined(parts.flatMap(exactly));
         }
-        end += written;
       } else {
         bytes.set(part, end);
-        end += part.length;
       }
+      end += part.length;
     }
     return bytes;
   }
 
-  #appendParts(command: Command): void {
-    const parts = exactParts(command);
+  #appendParts(parts: Uint8Array[]): void {
     this.#endText();
     for (const part of parts) {
       this.#parts.push(part);
       this.#size += part.length;
     }
-    this.#commands.push(command);
   }
 
   #endText(): void {
@@ -100,6 +91,30 @@ export class CommandBuffer {
     this.#size += this.#text.length;
     this.#text = "";
   }
+}
+
+/** Joined commands with lengths in units, again with lengths in bytes. */
+function exactly(part: string | Uint8Array): Uint8Array[] {
+  if (typeof part !== "string") return [part];
+  const parts: Uint8Array[] = [];
+  const header = /(?:\r\n)?(\*\d+|\r\n\$(\d+)\r\n)/y;
+  for (let at = 0; at < part.length;) {
+    header.lastIndex = at;
+    const [whole, word, length] = header.exec(part) ?? [];
+    if (whole === undefined || word === undefined) {
+      parts.push(utf8.encode(part.slice(at))); // the last CRLF
+      break;
+    }
+    at += whole.length;
+    if (length === undefined) {
+      parts.push(utf8.encode(whole));
+    } else {
+      const body = utf8.encode(part.slice(at, at + Number(length)));
+      parts.push(utf8.encode(bulkHeader(body.length)), body);
+      at += Number(length);
+    }
+  }
+  return parts;
 }
 
 /**
@@ -123,7 +138,7 @@ export class CommandBuffer {
  * string, a number other than NaN, a bigint or a `Uint8Array`.
  */
 export function encodeCommand(command: Command): Uint8Array<ArrayBuffer> {
-  return encodeExactly([command]);
+  return joined(exactParts(command));
 }
 
 /**
@@ -133,13 +148,13 @@ export function encodeCommand(command: Command): Uint8Array<ArrayBuffer> {
  */
 export function checkCommand(command: Command): void {
   checkName(command);
-  command.forEach((argument, i) => {
+  for (let i = 0; i < command.length; i++) {
+    const argument = command[i]!;
     if (!(argument instanceof Uint8Array)) toText(argument, command, i);
-  });
+  }
 }
 
-function encodeExactly(commands: readonly Command[]): Uint8Array<ArrayBuffer> {
-  const parts = commands.flatMap(exactParts);
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
   let end = 0;
   for (const part of parts) {
@@ -152,12 +167,13 @@ function encodeExactly(commands: readonly Command[]): Uint8Array<ArrayBuffer> {
 function exactParts(command: Command): Uint8Array[] {
   checkName(command);
   const parts: Uint8Array[] = [utf8.encode(`*${command.length}`)];
-  command.forEach((argument, i) => {
+  for (let i = 0; i < command.length; i++) { // holes are no arguments, and refused
+    const argument = command[i]!;
     const body = argument instanceof Uint8Array
       ? argument
       : utf8.encode(toText(argument, command, i));
     parts.push(utf8.encode(bulkHeader(body.length)), body);
-  });
+  }
   parts.push(utf8.encode("\r\n"));
   return parts;
 }

@@ -51,7 +51,9 @@ export class ExponentialBackoff {
    * @returns Milliseconds.
    */
   delayMs(attempt: number): number {
-    const delayMs = Math.min(this.#capMs, this.#baseMs * 2 ** attempt);
+    // 0 times infinity is not 0.
+    const factor = 2 ** Math.min(attempt, 1000);
+    const delayMs = Math.min(this.#capMs, this.#baseMs * factor);
     return delayMs * (1 - this.#jitter * this.#random());
   }
 }

@@ -238,7 +238,9 @@ async function run(
   const writer = process.stdin.getWriter();
   await writer.write(bytesOf(program));
   await writer.close();
+  const impatience = setTimeout(() => process.kill("SIGKILL"), 20_000);
   const { code, stdout, stderr } = await process.output();
+  clearTimeout(impatience);
   const text = new TextDecoder();
   return {
     code,

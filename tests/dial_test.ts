@@ -160,7 +160,9 @@ async function run(
   const writer = process.stdin.getWriter();
   await writer.write(new TextEncoder().encode(program));
   await writer.close();
+  const impatience = setTimeout(() => process.kill("SIGKILL"), 20_000);
   const { code, stdout, stderr } = await process.output();
+  clearTimeout(impatience);
   const text = new TextDecoder();
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }

@@ -295,12 +295,18 @@ Deno.test("ReplyParser reads replies that follow each other, each in the mode as
 });
 
 Deno.test("ReplyParser keeps the mode in which a reply began", () => {
-  const parser = new ReplyParser();
-  parser.feed(bytes("*2\r\n$1\r\na\r\n$"));
-  assertEquals(parser.next(true), undefined);
-  parser.feed(bytes("1\r\nb\r\n$1\r\nc\r\n"));
-  assertEquals(parser.next(false), [bytes("a"), bytes("b")]);
-  assertEquals(parser.next(false), "c");
+  const wire = bytes("*3\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n$1\r\nc\r\n");
+  const reply = [bytes("a"), [bytes("b")], bytes("c")];
+  for (let cut = 1; cut < wire.length; cut++) {
+    for (const binary of [true, false]) {
+      const parser = new ReplyParser();
+      parser.feed(wire.subarray(0, cut));
+      assertEquals(parser.next(binary), undefined);
+      parser.feed(bytes(wire.subarray(cut), "$1\r\nd\r\n"));
+      assertEquals(parser.next(!binary), binary ? reply : inText(reply));
+      assertEquals(parser.next(!binary), binary ? "d" : bytes("d"));
+    }
+  }
 });
 
 Deno.test("ReplyParser copies what it is fed, and what it gives away is never written again", () => {
@@ -537,6 +543,11 @@ const LIMITED: readonly {
     limits: { maxReplyLength: 9 },
     within: bytes("$3\r\nabc\r\n"),
     over: bytes("$4\r\nabcd\r\n"),
+  },
+  {
+    limits: { maxReplyLength: 30 },
+    within: bulk(bytes("x".repeat(23))),
+    over: bytes("$27\r\n"),
   },
   {
     limits: { maxReplyLength: 12 },
@@ -798,6 +809,37 @@ Deno.test("ReplyParser decodes each string as if it stood alone, whatever stands
   }
 });
 
+Deno.test("ReplyParser decodes text right while replies in bytes move its buffer on", () => {
+  const random = new Random();
+  const parser = new ReplyParser();
+  const expected: { body: Uint8Array; binary: boolean }[] = [];
+  let unsent = bytes();
+  for (let run = 0; run < 600; run++) {
+    const binary = run % 2 === 1;
+    const count = 1 + random.below(binary ? 700 : 3);
+    const bodies = Array.from(
+      { length: count },
+      () => randomBody(random, random.below(200)),
+    );
+    expected.push(...bodies.map((body) => ({ body, binary })));
+    const wire = bytes(unsent, ...bodies.map(bulk));
+    const size = 300 + random.below(3000);
+    let at = 0;
+    for (; at + size < wire.length; at += size) {
+      parser.feed(wire.subarray(at, at + size));
+      while (expected.length > 0) {
+        const { body, binary } = expected[0]!;
+        const reply = parser.next(binary);
+        if (reply === undefined) break;
+        if (binary) assertSameBytes(reply, body);
+        else assertStrictEquals(reply, decodeAlone(body), `run ${run}`);
+        expected.shift();
+      }
+    }
+    unsent = wire.slice(at);
+  }
+});
+
 /** One random change: what a broken peer, a cut or a stranger might make of a reply. */
 function mutate(
   random: Random,
@@ -891,8 +933,8 @@ Deno.test("ReplyParser ends every random mutation in a reply, not yet or a Proto
   assertLess(most, 512 * MIB);
 });
 
-/** Milliseconds that it takes to receive bytes in pieces and ask after each; the best of some. */
-function costOf(wire: Uint8Array, piece: number): number {
+/** Milliseconds that it takes to receive bytes in pieces; the best of some. */
+function costOf(wire: Uint8Array, piece: number, askEachTime: boolean): number {
   let best = Infinity;
   for (let run = 0; run < 7; run++) {
     const parser = new ReplyParser();
@@ -900,8 +942,9 @@ function costOf(wire: Uint8Array, piece: number): number {
     let reply: Reply | undefined;
     for (let at = 0; at < wire.length; at += piece) {
       parser.feed(wire.subarray(at, at + piece));
-      reply = parser.next();
+      if (askEachTime) reply = parser.next();
     }
+    reply ??= parser.next();
     best = Math.min(best, performance.now() - startedAt);
     assert(reply !== undefined);
   }
@@ -914,32 +957,76 @@ Deno.test("ReplyParser costs no more for a byte of a large reply than for one of
     bytes(`*${length}\r\n`, ":12345\r\n".repeat(length));
   const line = (length: number) =>
     bytes("+", new Uint8Array(length).fill(0x61), "\r\n");
-  const cases: [
-    string,
-    (size: number) => Uint8Array,
-    number,
-    number,
-    number,
-  ][] = [
-    ["a value in pieces of 1 KB", value, 256 * KIB, MIB, 1 * KIB],
-    ["a value in single bytes", value, 256 * KIB, MIB, 1],
-    ["a value of 16 KB in single bytes", value, 4000, 16_000, 1],
-    ["a line in single bytes", line, 16_000, 64_000, 1],
-    ["a list in pieces of 10 bytes", list, 25_000, 100_000, 10],
-    ["a list in single bytes", list, 10_000, 40_000, 1],
+  const cases: {
+    title: string;
+    make: (size: number) => Uint8Array;
+    sizes: [small: number, large: number];
+    piece: number;
+    askEachTime?: boolean;
+  }[] = [
+    {
+      title: "a value in pieces of 1 KB",
+      make: value,
+      sizes: [256 * KIB, MIB],
+      piece: KIB,
+    },
+    {
+      title: "a value in single bytes",
+      make: value,
+      sizes: [256 * KIB, MIB],
+      piece: 1,
+    },
+    {
+      title: "a value that waits in the buffer, in single bytes",
+      make: value,
+      sizes: [4000, 16_000],
+      piece: 1,
+    },
+    {
+      title: "a value that outgrows its room, in pieces of 64 KB",
+      make: value,
+      sizes: [16 * MIB, 48 * MIB],
+      piece: 64 * KIB,
+    },
+    {
+      title: "a value that nobody asks for while it comes",
+      make: value,
+      sizes: [MIB, 4 * MIB],
+      piece: KIB,
+      askEachTime: false,
+    },
+    {
+      title: "a line in single bytes",
+      make: line,
+      sizes: [16_000, 64_000],
+      piece: 1,
+    },
+    {
+      title: "a list in pieces of 10 bytes",
+      make: list,
+      sizes: [25_000, 100_000],
+      piece: 10,
+    },
+    {
+      title: "a list in single bytes",
+      make: list,
+      sizes: [10_000, 40_000],
+      piece: 1,
+    },
   ];
-  for (const [title, make, small, large, piece] of cases) {
+  for (const { title, make, sizes, piece, askEachTime = true } of cases) {
     await t.step(title, () => {
-      costOf(make(small), piece); // the first run compiles
-      const smallCost = costOf(make(small), piece) / small;
-      const largeCost = costOf(make(large), piece) / large;
-      // Quadratic cost would make it 4; below 0.05 ms in all, it is noise.
+      const [small, large] = sizes.map(make) as [Uint8Array, Uint8Array];
+      costOf(small, piece, askEachTime); // the first run compiles
+      const cost = (wire: Uint8Array) =>
+        Math.max(0.05, costOf(wire, piece, askEachTime)) / wire.length;
+      const [least, most] = [cost(small), cost(large)];
+      // Quadratic cost would make it 4.
+      const nanoseconds = (ms: number) => (1e6 * ms).toFixed(1);
       assertLess(
-        largeCost,
-        3 * Math.max(smallCost, 0.05 / small),
-        `${(1e6 * smallCost).toFixed(1)}, then ${
-          (1e6 * largeCost).toFixed(1)
-        } ns a byte`,
+        most,
+        3 * least,
+        `${nanoseconds(least)}, then ${nanoseconds(most)} ns a byte`,
       );
     });
   }

@@ -24,6 +24,7 @@ import {
   type Lease,
   Redis,
   type RedisOptions,
+  Retry,
 } from "../mod.ts";
 import { type Dial, dial } from "../pool/mod.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
@@ -353,6 +354,72 @@ test("One failed dial answers all who wait for it", async (stage) => {
   );
   assertEquals(dials, 1);
   assertEquals(redis.stats().dialFailures, 1);
+});
+
+test("Callers of every kind are told of a failed dial at once, and nobody dials in a loop", async (stage) => {
+  await stage.proxy.refuse();
+  const redis = stage.client({ retry: false, checkoutTimeoutMs: 3000 });
+  const startedAt = performance.now();
+  const errors = await Promise.all([
+    assertRejects(() => redis.send(["PING"])),
+    assertRejects(() => redis.pipeline([["PING"]])),
+    assertRejects(() => redis.lease()),
+    assertRejects(() => redis.lease()),
+    assertRejects(() => redis.lease()),
+    assertRejects(() => redis.send(["BLPOP", "list", 1])),
+  ]);
+  assertLess(performance.now() - startedAt, 2000);
+  for (const error of errors) assertInstanceOf(error, DialError);
+  assertLessOrEqual(redis.stats().dialFailures, 6);
+});
+
+test("Leases that meet a server which slams the door are told, and nobody dials in a loop", async (stage) => {
+  await stage.proxy.slam("fin");
+  const redis = stage.client({ retry: false, checkoutTimeoutMs: 3000 });
+  const errors = await Promise.all(
+    Array.from({ length: 4 }, () => assertRejects(() => redis.lease())),
+  );
+  for (const error of errors) assertInstanceOf(error, DialError);
+  assertLessOrEqual(stage.proxy.connections, 8);
+});
+
+Deno.test("A connection that ends right after its handshake is reported, and nobody dials in a loop", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let accepted = 0;
+  const served = (async () => {
+    for await (const connection of listener) {
+      accepted++;
+      await connection.read(new Uint8Array(4096)).catch(() => null);
+      const hello = new TextEncoder().encode("*2\r\n$2\r\nid\r\n:7\r\n");
+      await connection.write(hello).catch(() => 0);
+      connection.close();
+    }
+  })();
+  const reports: CloseReport[] = [];
+  const redis = new Redis(`redis://127.0.0.1:${listener.addr.port}`, {
+    onClose: (report) => reports.push(report),
+    checkoutTimeoutMs: 1000,
+    retry: new Retry({ retries: 2, sleep: () => Promise.resolve() }),
+  });
+  const error = await assertRejects(() => redis.send(["INCR", "counter"]));
+  await until(() => redis.stats().open === 0, "the end");
+  await redis.close();
+  listener.close();
+  await served;
+  const { dialed } = redis.stats();
+  const clue = Deno.inspect({
+    accepted,
+    dialed,
+    reports: reports.length,
+    error,
+  });
+  assertLessOrEqual(accepted, 10, clue);
+  assertEquals(reports.length, dialed, clue);
+  assertEquals(
+    Object.values(redis.stats().evicted).reduce((sum, n) => sum + n, 0),
+    dialed,
+    clue,
+  );
 });
 
 test("Dead idle connections leave at once", async (stage) => {

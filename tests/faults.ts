@@ -1,0 +1,193 @@
+// Breaks connections in every known way, one after the other, and prints what became of the events.
+import { incrUnder, type MeasuredIncr } from "./faults/incr.ts";
+import { type Form, LONG, QUICK } from "./faults/form.ts";
+import { recordUnder } from "./faults/load.ts";
+import type { Measured } from "./faults/measured.ts";
+import { scenarios } from "./faults/scenarios.ts";
+
+const HELP = `Breaks connections in every known way and counts what is lost.
+
+deno task faults [options]
+  --quick       a taste of each fault, with generous limits of time
+  --only NAMES  only these faults, by name, separated by commas
+  --json        the figures as JSON
+  --help        this text
+
+Faults: ${scenarios.map(({ name }) => name).join(", ")}
+
+Exit: 0 if every row has what it must have, 1 if not, 2 for bad usage.
+`;
+
+interface Options {
+  form: Form;
+  only: string[];
+  json: boolean;
+}
+
+/** @throws {Error} If an argument is not known. */
+function parse(args: readonly string[]): Options | "help" {
+  const options: Options = { form: LONG, only: [], json: false };
+  const left = args.flatMap((arg) => {
+    const at = arg.startsWith("--") ? arg.indexOf("=") : -1;
+    return at < 0 ? [arg] : [arg.slice(0, at), arg.slice(at + 1)];
+  });
+  while (left.length > 0) {
+    const name = left.shift();
+    switch (name) {
+      case "--quick":
+        options.form = QUICK;
+        break;
+      case "--only": {
+        const value = left.shift();
+        if (value === undefined) throw new Error("--only needs a name");
+        options.only.push(...value.split(","));
+        break;
+      }
+      case "--json":
+        options.json = true;
+        break;
+      case "--help":
+      case "-h":
+        return "help";
+      default:
+        throw new Error(`unknown option ${name}, try --help`);
+    }
+  }
+  const unknown = options.only.find((name) =>
+    !scenarios.some((scenario) => scenario.name === name)
+  );
+  if (unknown !== undefined) {
+    throw new Error(`there is no fault ${unknown}, try --help`);
+  }
+  return options;
+}
+
+/** A column: its heading, how wide it is, and what stands in it. */
+type Column<Row> = readonly [
+  heading: string,
+  width: number,
+  cell: (row: Row) => number | string,
+];
+
+const ms = (value: number): string =>
+  Number.isNaN(value) ? "" : value.toFixed(value < 10 ? 1 : 0);
+
+const COMMON: readonly Column<Measured>[] = [
+  ["missing", 7, (row) => row.missing],
+  ["errors", 6, (row) => row.errors],
+  ["hung", 4, (row) => row.hung],
+  ["doubled", 7, (row) => row.doubled],
+  ["p50", 5, (row) => ms(row.p50)],
+  ["p99", 5, (row) => ms(row.p99)],
+  ["p99 hit", 7, (row) => ms(row.p99Hit)],
+  ["longest", 7, (row) => ms(row.longest)],
+  ["conns hit", 9, (row) => row.hit],
+  ["dials/s", 7, (row) => ms(row.dialsPerSecond)],
+];
+
+const RECORDED: readonly Column<Measured>[] = [
+  ["fault", 50, (row) => row.fault],
+  ["events", 6, (row) => row.events],
+  ["queued", 6, (row) => row.queued],
+  ...COMMON,
+  ["catch up", 8, (row) => ms(row.catchUpMs)],
+];
+
+const COUNTED: readonly Column<MeasuredIncr>[] = [
+  ["fault", 50, (row) => row.fault],
+  ["calls", 6, (row) => row.events],
+  ...COMMON,
+  ["unsent", 6, (row) => row.claims.unsent],
+  ["executed", 8, (row) => row.claims.executed],
+  ["unknown", 7, (row) => row.claims.unknown],
+  ["of these ran", 12, (row) => row.ranUnknown],
+];
+
+/** A table that grows by a line for each row, so that one can watch it. */
+class Table<Row extends Measured> {
+  readonly #columns: readonly Column<Row>[];
+
+  constructor(columns: readonly Column<Row>[]) {
+    this.#columns = columns;
+    this.#print(columns.map(([heading]) => heading));
+    this.#print(
+      columns.map(([, width], n) => n === 0 ? "-".repeat(width) : rule(width)),
+    );
+  }
+
+  add(row: Row): void {
+    this.#print(this.#columns.map(([, , cell]) => `${cell(row)}`));
+  }
+
+  #print(cells: readonly string[]): void {
+    const padded = cells.map((cell, n) => {
+      const [, width] = this.#columns[n]!;
+      return n === 0 ? cell.padEnd(width) : cell.padStart(width);
+    });
+    console.log(`| ${padded.join(" | ")} |`);
+  }
+}
+
+const rule = (width: number): string => `${"-".repeat(width - 1)}:`;
+
+async function main(): Promise<number> {
+  let options: Options | "help";
+  try {
+    options = parse(Deno.args);
+  } catch (error) {
+    console.error(`faults: ${error instanceof Error ? error.message : error}`);
+    return 2;
+  }
+  if (options === "help") {
+    console.log(HELP);
+    return 0;
+  }
+  const { form, only, json } = options;
+  const played = scenarios.filter(({ name }) =>
+    only.length === 0 || only.includes(name)
+  );
+  const say = (text: string) => json || console.log(text);
+  const startedAt = performance.now();
+
+  say(
+    `${form.events} events at ${form.perSecond} a second, ${form.inFlight} in flight, ` +
+      "times in milliseconds\n\nWebhookRecorder.record\n",
+  );
+  const recorded: Measured[] = [];
+  const events = json ? undefined : new Table(RECORDED);
+  for (const scenario of played) {
+    const row = await recordUnder(scenario, form);
+    recorded.push(row);
+    events?.add(row);
+  }
+
+  say("\nRedis.send INCR: missing are successes that did not run\n");
+  const counted: MeasuredIncr[] = [];
+  const calls = json ? undefined : new Table(COUNTED);
+  for (const scenario of played) {
+    if (scenario.recorderOnly) continue;
+    const row = await incrUnder(scenario, form);
+    counted.push(row);
+    calls?.add(row);
+  }
+
+  const misses = [
+    ...recorded.map((row) => ["record", row] as const),
+    ...counted.map((row) => ["INCR", row] as const),
+  ].flatMap(([what, { name, misses }]) =>
+    misses.map((miss) => `${what}, ${name}: ${miss}`)
+  );
+  if (json) {
+    console.log(JSON.stringify({ form, recorded, counted, misses }, null, 2));
+  } else {
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
+    say(
+      misses.length === 0
+        ? `\nEvery row has what it must have, in ${seconds} s.`
+        : `\nMissed, in ${seconds} s:\n  ${misses.join("\n  ")}`,
+    );
+  }
+  return misses.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

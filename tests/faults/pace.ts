@@ -1,0 +1,80 @@
+// Calls at a rate, so many at once, and how long each took.
+import { delay } from "@std/async/delay";
+
+/** A call and when it was. */
+export interface Timing {
+  /** By `performance.now()`. */
+  readonly startedAt: number;
+  /** By `performance.now()`; `undefined` while there is no outcome. */
+  endedAt: number | undefined;
+}
+
+/** How to pace calls. */
+export interface PaceOptions {
+  /** How many calls. */
+  readonly calls: number;
+  /** When each is due, in milliseconds after the first. */
+  readonly dueMs: (call: number) => number;
+  /** How many may be without an outcome. */
+  readonly inFlight: number;
+  /** Who has none this long after the last outcome hangs. */
+  readonly hangMs: number;
+  /** Starts nothing more. */
+  readonly stop: AbortSignal;
+}
+
+/**
+ * Makes calls when they are due, as far as there is room in flight.
+ *
+ * @returns One timing for each call that was started; those that hang have no end.
+ */
+export async function pace(
+  options: PaceOptions,
+  call: (number: number) => Promise<void>,
+): Promise<Timing[]> {
+  const { calls, dueMs, inFlight, hangMs, stop } = options;
+  const timings: Timing[] = [];
+  const startedAt = performance.now();
+  let open = 0;
+  let progressAt = startedAt;
+
+  async function start(): Promise<void> {
+    const timing: Timing = { startedAt: performance.now(), endedAt: undefined };
+    const number = timings.push(timing) - 1;
+    open++;
+    try {
+      await call(number);
+    } finally {
+      timing.endedAt = progressAt = performance.now();
+      open--;
+    }
+  }
+
+  while (open > 0 || (timings.length < calls && !stop.aborted)) {
+    const now = performance.now();
+    if (open > 0 && now - progressAt > hangMs) break;
+    while (
+      open < inFlight && timings.length < calls && !stop.aborted &&
+      dueMs(timings.length) <= now - startedAt
+    ) {
+      if (open === 0) progressAt = now;
+      start();
+    }
+    await delay(1);
+  }
+  return timings;
+}
+
+/** How long the calls took that have an outcome, the shortest first. */
+export function durations(timings: readonly Timing[]): number[] {
+  return timings
+    .filter(({ endedAt }) => endedAt !== undefined)
+    .map(({ startedAt, endedAt }) => endedAt! - startedAt)
+    .sort((a, b) => a - b);
+}
+
+/** The value that `share` of the sorted values do not exceed; NaN of none. */
+export function percentile(sorted: readonly number[], share: number): number {
+  const rank = Math.ceil(sorted.length * share);
+  return sorted[Math.max(0, rank - 1)] ?? NaN;
+}
