@@ -41,6 +41,7 @@ export {
   describeClose,
   type Dial,
   DialError,
+  type DialOptions,
   type DialPhase,
   type Endpoint,
   type EndpointOptions,

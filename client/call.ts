@@ -47,8 +47,16 @@ export interface Failure {
   readonly isReplay: boolean;
   /** What the next attempt is charged to; `undefined` if this one cost the server nothing. */
   readonly charge: object | undefined;
-  /** Whether a connection that had served others proved dead: the next attempt need not wait. */
-  readonly wasZombie: boolean;
+  /** The connection that proved dead before a byte of the reply came, if that is what happened. */
+  readonly zombie: Zombie | undefined;
+}
+
+/** A connection that was dead when it was used. */
+export interface Zombie {
+  /** When it was opened, by `performance.now()`. */
+  readonly openedAt: number;
+  /** Whether it was in use before, so that its death is no answer to this very command. */
+  readonly wasUsed: boolean;
 }
 
 /** Who looks after a call. */
@@ -68,6 +76,8 @@ export abstract class Call {
   retries = 0;
   /** What earlier attempts failed with. */
   readonly errors: Error[] = [];
+  /** When its first attempt failed, by `performance.now()`. */
+  failedAt = 0;
   /** When the call was made, by `performance.now()`; 0 where no policy asks. */
   startedAt = 0;
   /** Ends the wait before the next attempt. */
@@ -235,6 +245,9 @@ export class PipelineCall extends Call {
   }
 }
 
+/** A connection this old was not opened for the command that it failed. */
+const SETTLED_IN_MS = 50;
+
 const copyOf = (command: Command): Command =>
   // What is sent again must be what was sent.
   Array.isArray(command) ? command.slice() as unknown as Command : command;
@@ -247,7 +260,7 @@ const refusal = (error: ReplyError): Failure => ({
   mayRunAgain: true,
   isReplay: false,
   charge: error,
-  wasZombie: false,
+  zombie: undefined,
 });
 
 /** What the loss of commands means: the first one's evidence, the worst one's fate. */
@@ -255,7 +268,7 @@ export function failureOf(
   lost: readonly { loss: Loss; command: Command }[],
   replay: ReplayPolicy = "auto",
 ): Failure {
-  const { report, untouched } = lost[0]!.loss;
+  const { report, untouched, openedAt } = lost[0]!.loss;
   const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
   let note: string | undefined;
   if (replay === "never" && unknown.length > 0) {
@@ -277,7 +290,11 @@ export function failureOf(
     mayRunAgain: note === undefined,
     isReplay: unknown.length > 0,
     charge: unknown.length > 0 ? report : undefined,
-    wasZombie: untouched && report.commandsServed > 0 &&
-      report.how !== "requested",
+    zombie: untouched && report.how !== "requested"
+      ? {
+        openedAt,
+        wasUsed: report.commandsServed > 0 || report.ageMs > SETTLED_IN_MS,
+      }
+      : undefined,
   };
 }

@@ -5,6 +5,7 @@ import {
   DialError,
   type Fate,
 } from "../pool/mod.ts";
+import { isNotRun } from "../pool/refusal.ts";
 import { RetryError } from "../retry/mod.ts";
 import { ReplyError } from "../resp/mod.ts";
 
@@ -22,12 +23,14 @@ import { ReplyError } from "../resp/mod.ts";
  *
  * @param error What a call rejected with.
  * @returns `"unsent"` only if it cannot have run; `"executed"` if the server
- * answered it with an error; `"unknown"` for everything else, such as an abort.
+ * ran it and answered with an error; `"unknown"` for everything else, such as an abort.
  */
 export function fateOf(error: unknown): Fate {
   if (error instanceof RetryError) {
     const fates = error.errors.map(fateOf);
-    return fates.find((fate) => fate !== "unsent") ?? "unsent";
+    const worst = (["unknown", "executed"] as const)
+      .find((fate) => fates.includes(fate));
+    return worst ?? "unsent";
   }
   if (
     error instanceof ConnectionClosedError || error instanceof DialError ||
@@ -36,5 +39,6 @@ export function fateOf(error: unknown): Fate {
   if (error instanceof TypeError || error instanceof RangeError) {
     return "unsent";
   }
-  return error instanceof ReplyError ? "executed" : "unknown";
+  if (!(error instanceof ReplyError)) return "unknown";
+  return isNotRun(error) ? "unsent" : "executed";
 }

@@ -5,6 +5,7 @@ import {
   ConnectionClosedError,
   type Fate,
 } from "../pool/mod.ts";
+import { checkCommand } from "../resp/encode.ts";
 import { routeOf, upper } from "./routing.ts";
 import { settleFate } from "./settle.ts";
 
@@ -76,6 +77,7 @@ export class Lease implements AsyncDisposable {
           `Cannot send ${command[0]}: this lease was released`,
         );
       }
+      checkCommand(command);
       const answered = this.#note(command);
       if (!answered) {
         this.#connection.pushUnanswered(command);
@@ -155,6 +157,11 @@ export class Lease implements AsyncDisposable {
           );
         }
         if (name === "CLIENT" && upper(command[1]) === "REPLY") {
+          if (this.#inTransaction) {
+            throw new TypeError(
+              "Cannot send CLIENT REPLY: a transaction is open, send it before MULTI or after EXEC",
+            );
+          }
           return this.#noteReplyMode(upper(command[2]));
         }
         this.#isChanged = true;

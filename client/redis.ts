@@ -1,5 +1,5 @@
 // The client: where the pool meets retry.
-import type { Command, Reply, ReplyError } from "../resp/mod.ts";
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import {
   type Connection,
   ConnectionClosedError,
@@ -11,19 +11,20 @@ import {
   type PoolStats,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/pool.ts";
+import { isNotRun } from "../pool/refusal.ts";
 import { ExponentialBackoff, Retry, RetryError } from "../retry/mod.ts";
 import { RetryBudget } from "./budget.ts";
 import {
   type Call,
   type CallKeeper,
   type Failure,
+  failureOf,
   PipelineCall,
   type SendOptions,
   SingleCall,
 } from "./call.ts";
 import { Lease } from "./lease.ts";
 import { numbersOf, type RedisOptions } from "./options.ts";
-import { replayHazard } from "./replay.ts";
 import { routeOf } from "./routing.ts";
 
 /** What a client has done and holds. */
@@ -307,7 +308,7 @@ export class Redis implements AsyncDisposable {
           mayRunAgain: mayPass(reason),
           isReplay: false,
           charge: undefined,
-          wasZombie: false,
+          zombie: undefined,
         }),
     });
   }
@@ -326,9 +327,10 @@ export class Redis implements AsyncDisposable {
 
   #failed(call: Call, failure: Failure): void {
     if (call.isDone) return;
-    const { error, isReplay } = failure;
+    const { error, isReplay, zombie } = failure;
     const policy = this.#policyOf(call);
     const isFirst = call.errors.length === 0;
+    if (isFirst) call.failedAt = performance.now();
     call.errors.push(error);
     if (!failure.mayRunAgain) {
       return call.options.settle && isReplay && call instanceof SingleCall
@@ -336,7 +338,12 @@ export class Redis implements AsyncDisposable {
         : call.reject(verdict(call, error));
     }
     if (policy === false) return call.reject(verdict(call, error));
-    if (failure.wasZombie && isFirst) return this.#again(call, failure, 0);
+    // Whoever was open by the first failure may have died with the first one.
+    if (
+      zombie && (isFirst ? zombie.wasUsed : zombie.openedAt < call.failedAt)
+    ) {
+      return this.#again(call, failure, 0);
+    }
 
     if (call.startedAt === 0) call.startedAt = performance.now();
     const next = policy.next(
@@ -386,7 +393,7 @@ export class Redis implements AsyncDisposable {
       mayRunAgain: true,
       isReplay: false,
       charge: settled,
-      wasZombie: false,
+      zombie: undefined,
     });
   }
 
@@ -418,16 +425,34 @@ export class Redis implements AsyncDisposable {
 
   /** A blocking command: alone on a connection, which an abort closes. */
   #sendAlone(command: Command, options: SendOptions): Promise<Reply> {
-    const { replay = "auto", signal, binary } = options;
+    const { signal, binary } = options;
     const policy = options.retry ?? this.#retry;
+    let mayRunAgain = true;
     const once = async () => {
-      const connection = await this.#checkoutAlone(signal);
+      mayRunAgain = true;
+      const connection = await this.#checkoutAlone(signal).catch((error) => {
+        mayRunAgain = mayPass(error);
+        throw error;
+      });
       const lease = new Lease(
         connection,
         (connection, clean) => this.#pool.release(connection, clean),
       );
       try {
         return await lease.send(command, { signal, binary });
+      } catch (error) {
+        if (error instanceof ReplyError) {
+          mayRunAgain = isNotRun(error);
+          lease.release();
+          this.#keeper.refused(connection, error);
+        } else if (error instanceof ConnectionClosedError) {
+          const { report, fate } = error;
+          const loss = { report, fate, untouched: true, openedAt: 0 };
+          const failure = failureOf([{ loss, command }], options.replay);
+          mayRunAgain = failure.mayRunAgain;
+          throw failure.error;
+        } else mayRunAgain = mayPass(error);
+        throw error;
       } finally {
         lease.release();
       }
@@ -436,11 +461,7 @@ export class Redis implements AsyncDisposable {
     this.#calls++;
     const outcome = policy === false ? once() : policy.run(once, {
       signal: this.#untilClosed(signal),
-      isRetriable: (error) =>
-        error instanceof ConnectionClosedError
-          ? error.fate === "unsent" || replay === "always" ||
-            (replay === "auto" && replayHazard(command) === undefined)
-          : mayPass(error),
+      isRetriable: (error) => mayRunAgain && !(error instanceof TypeError),
     });
     return outcome.finally(() => this.#keeper.closed(false));
   }

@@ -60,7 +60,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   `).map((name): [string, Rule] => [name, SAFE]),
   // A: writes that end in the same state with the same reply.
   ...words(`
-    SETEX PSETEX MSET SETRANGE LSET HMSET PFMERGE HEXPIREAT HPEXPIREAT
+    SETEX PSETEX MSET SETRANGE LSET HMSET PFMERGE
   `).map((name): [string, Rule] => [name, SAFE]),
   // B: the same state.
   ...words(`
@@ -71,7 +71,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["SET", (c) => has(c, 3, "NX") ? ANSWERS : has(c, 3, "GET") ? LOSES : SAFE],
   ["GETSET", LOSES],
   ["GETDEL", LOSES],
-  ...words("EXPIRE PEXPIRE EXPIREAT PEXPIREAT").map((name): [string, Rule] => [
+  ...words("EXPIRE PEXPIRE EXPIREAT PEXPIREAT HEXPIREAT HPEXPIREAT").map((
+    name,
+  ): [string, Rule] => [
     name,
     (c) => has(c, 3, "NX") ? ANSWERS : SAFE,
   ]),

@@ -1,4 +1,5 @@
 // Which commands may share a connection with other callers.
+import { checkCommand } from "../resp/encode.ts";
 import type { Command } from "../resp/mod.ts";
 
 /** How a command travels: shared, on a lease of its own, or only on a lease that the caller holds. */
@@ -127,6 +128,7 @@ const MOST_PLAIN = 1000;
  * @returns Its route; unknown commands are shared.
  */
 export function routeOf(command: Command): Route {
+  if (!Array.isArray(command)) checkCommand(command);
   const name = command[0];
   if (PLAIN.has(name)) return SHARED;
   const rule = BY_SPELLING.get(name) ?? RULES.get(upper(name));

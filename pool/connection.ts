@@ -10,7 +10,7 @@ import {
 import type { CloseReport } from "./close_report.ts";
 import type { Socket } from "./dial.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
-import { startQuietTimer, type Timer } from "./timer.ts";
+import { FROZEN_MS, LightTimer } from "./timer.ts";
 
 /** What the server said about itself and us in the handshake. */
 export interface Identity {
@@ -60,8 +60,8 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  * - Each slot is settled or lost, once.
  * - A read is always armed, so a close is seen while idle, too.
  * - Commands of one turn go out in one write; while a write is pending, more gather.
- * - While a reply is owed the process stays alive, and any byte moves the one
- *   timer. When the time is up, the connection ends: a late reply can reach nobody.
+ * - The timer runs only while a reply is owed, and any byte moves it. When the
+ *   time is up, the connection ends: a late reply can reach nobody.
  * - A reply that nobody asked for, or that is no RESP, ends it.
  * - It ends once: the first cause wins. Nothing is written or settled afterwards.
  */
@@ -79,7 +79,7 @@ export class Connection {
   #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
   #flushQueued = false;
   #writing = false;
-  #timer: Timer | undefined;
+  readonly #timer = new LightTimer((lateMs) => this.#timerFired(lateMs));
   #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
   #lastByteAt: number = this.openedAt;
   #served = 0;
@@ -99,6 +99,7 @@ export class Connection {
     this.#options = options;
     this.number = options.number;
     this.#parser = new ReplyParser(options.limits);
+    // The timer, not the read, keeps the process alive while a reply is owed.
     socket.unref?.();
     this.#read();
   }
@@ -142,7 +143,12 @@ export class Connection {
    */
   push(slot: Slot): void {
     if (this.#report !== undefined) {
-      slot.lose({ report: this.#report, fate: "unsent", untouched: true });
+      slot.lose({
+        report: this.#report,
+        fate: "unsent",
+        untouched: true,
+        openedAt: this.openedAt,
+      });
       return;
     }
     this.#gathered.append(slot.command);
@@ -150,10 +156,7 @@ export class Connection {
     this.#unwritten++;
     if (this.#inFlight.length === 1) {
       this.#progressAt = performance.now();
-      this.#socket.ref?.();
-      // It is not stopped when nothing is owed, but found idle when it fires:
-      // a timer for each command would cost more than the command.
-      if (this.#timer === undefined) this.#arm();
+      this.#timer.start(this.#patienceLeft());
     }
     this.#wantFlush();
   }
@@ -251,8 +254,11 @@ export class Connection {
       if (reply === undefined) return;
       this.#inFlight.shift();
       this.#served++;
-      if (slot.patienceMs > 0) this.#rearm();
       slot.settle(reply);
+      // The timer was set for a reply that might take longer than others.
+      if (slot.patienceMs > 0 && this.#inFlight.length > 0) {
+        this.#timer.start(this.#patienceLeft());
+      }
     }
   }
 
@@ -260,36 +266,25 @@ export class Connection {
   #receivedAll(): void {
     if (this.#parser.partialLength > 0) {
       const reply = this.#parser.next();
-      if (reply === undefined) return; // of an error, the rest may still come
       throw new ProtocolError(
         reply instanceof ReplyError
           ? `Unasked error reply: ${reply.message}`
-          : "Unasked reply: a reply came for which no command was sent",
+          : "Unasked bytes: they came when no reply was owed",
       );
     }
     if (this.#inFlight.length > 0) return;
-    this.#socket.unref?.();
+    this.#timer.stop();
     this.#options.observer?.onIdle?.(this);
   }
 
-  /** The timer was set for a reply that may take longer than others. */
-  #rearm(): void {
-    this.#timer?.stop();
-    this.#timer = undefined;
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer = startQuietTimer(this.#timerFired, this.#patienceLeft());
-  }
-
-  readonly #timerFired = (): void => {
-    this.#timer = undefined;
-    if (this.#inFlight.length === 0) return;
-    if (this.#patienceLeft() > 0) return this.#arm();
+  #timerFired(lateMs: number): void {
+    // Frozen time is charged to nobody: the reply may only want to be read.
+    if (lateMs > FROZEN_MS) this.#progressAt = performance.now();
+    const leftMs = this.#patienceLeft();
+    if (leftMs > 0) return this.#timer.start(leftMs);
     const { replyTimeoutMs } = this.#options;
     this.condemn(`no byte came, replyTimeoutMs is ${replyTimeoutMs}`);
-  };
+  }
 
   /** How much longer the first reply may be owed, in milliseconds. */
   #patienceLeft(): number {
@@ -302,7 +297,7 @@ export class Connection {
     if (this.#report !== undefined) return;
     const inside = this.#parser.partialLength;
     const report = this.#report = this.#makeReport(cause, inside);
-    this.#timer?.stop();
+    this.#timer.stop();
     try {
       this.#socket.close();
     } catch {
@@ -320,6 +315,7 @@ export class Connection {
         report,
         fate: i < written ? "unknown" : "unsent",
         untouched: i > 0 || inside === 0,
+        openedAt: this.openedAt,
       })
     );
   }

@@ -9,17 +9,23 @@ export interface Socket {
   write(bytes: Uint8Array): Promise<number>;
   /** Closes both directions; pending reads reject. */
   close(): void;
-  /** A pending read keeps the process alive. */
-  ref?(): void;
-  /** A pending read does not keep the process alive. */
+  /** Lets the process exit while a read is pending. */
   unref?(): void;
 }
 
 /** Opens a socket to an endpoint, TLS handshake included. */
 export type Dial = (
   endpoint: Endpoint,
-  options: { signal: AbortSignal },
+  options: DialOptions,
 ) => Promise<Socket>;
+
+/** What a {@linkcode Dial} is told. */
+export interface DialOptions {
+  /** The time is up, or the pool was closed. */
+  readonly signal: AbortSignal;
+  /** To be called when TCP is open and TLS begins, for the sake of the error. */
+  readonly onTls?: () => void;
+}
 
 /** How far opening a connection came: name and TCP, TLS, or the Redis handshake. */
 export type DialPhase = "connect" | "tls" | "handshake";
@@ -74,16 +80,17 @@ export class DialError extends Error {
  * Opens a TCP or TLS socket with no-delay and keep-alive.
  *
  * @param endpoint Where to.
- * @param options The signal ends the attempt; its reason is thrown.
+ * @param options See {@linkcode DialOptions}; the signal's reason is thrown.
  * @returns The open socket.
  * @throws {DialError} If there is no such host, nobody listens, or TLS fails.
  */
 export async function dial(
   endpoint: Endpoint,
-  { signal }: { signal: AbortSignal },
+  options: DialOptions,
 ): Promise<Socket> {
+  const { signal } = options;
   try {
-    return await connect(endpoint, signal);
+    return await connect(endpoint, options);
   } catch (error) {
     signal.throwIfAborted();
     throw explain(endpoint, error);
@@ -92,7 +99,7 @@ export async function dial(
 
 async function connect(
   endpoint: Endpoint,
-  signal: AbortSignal,
+  { signal, onTls }: DialOptions,
 ): Promise<Socket> {
   const { hostname, port, tls } = endpoint;
   if (tls?.cert !== undefined && tls.key !== undefined) {
@@ -101,6 +108,7 @@ async function connect(
   }
   const tcp = await connectTcp(hostname, port, signal);
   if (tls === undefined) return tcp;
+  onTls?.();
   const conn = await Deno.startTls(tcp, {
     hostname: tls.serverName ?? hostname,
     caCerts: tls.caCerts ?? [],

@@ -102,9 +102,7 @@ export class Endpoint {
     this.#password = options.password ?? (decode(parsed.password) || undefined);
     if (this.#username !== undefined && this.#password === undefined) {
       throw new TypeError(
-        `Cannot use username ${
-          JSON.stringify(this.#username)
-        }: a password is needed with it`,
+        `Cannot use username without a password: a password alone is written redis://:password@host`,
       );
     }
     this.tls = tlsOf(parsed, options.tls);

@@ -117,7 +117,10 @@ async function converse(
         : `the connection ended before Redis had answered (${
           how === "fin" ? "FIN" : cause ?? how
         })`,
-      { cause: error, isRetriable: how !== "protocol-error" },
+      {
+        cause: error,
+        isRetriable: how !== "protocol-error" && how !== "tls-alert",
+      },
     );
   }
 }
@@ -126,11 +129,17 @@ function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
   steps.forEach(({ command, onRefusal }, i) => {
     const reply = replies[i];
     if (onRefusal === "ignore" || !(reply instanceof ReplyError)) return;
+    // A server that does not know AUTH repeats its arguments.
+    const [text = ""] = reply.message.split(", with args");
+    const password = endpoint.credentials()?.password;
+    const cause = new ReplyError(
+      password === undefined ? text : text.replaceAll(password, "***"),
+    );
     throw new DialError(
       endpoint,
       "handshake",
-      `the server refused ${command[0]}: ${reply.message}`,
-      { cause: reply, isRetriable: isNotRun(reply) },
+      `the server refused ${command[0]}: ${cause.message}`,
+      { cause, isRetriable: isNotRun(reply) },
     );
   });
 }

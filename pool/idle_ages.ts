@@ -4,6 +4,10 @@
 const AGREE = 3;
 /** How far they may be apart, as a share of the age, and at least in milliseconds: servers look once a second. */
 const APART = { share: 0.1, leastMs: 1100 };
+/** Nobody means to close what was used a moment ago: these were killed. */
+const LEAST_MS = 1000;
+/** Deaths this close together, in milliseconds, are one event, such as a restart. */
+const TOGETHER_MS = 1000;
 /** How much before the age an idle connection goes. */
 const MARGIN = 0.9;
 
@@ -13,15 +17,24 @@ const MARGIN = 0.9;
  * @example Three deaths at about five minutes
  * ```ts ignore
  * const ages = new IdleAges();
- * for (const ms of [300_200, 300_900, 300_500]) ages.observe(ms);
+ * [300_200, 300_900, 300_500].forEach((ms, i) => ages.observe(ms, i * 400_000));
  * ages.limitMs; // 270180
  * ```
  */
 export class IdleAges {
   readonly #ages: number[] = [];
 
-  /** An idle connection was closed by the other side at this idle age, in milliseconds. */
-  observe(ageMs: number): void {
+  #lastAt = -Infinity;
+
+  /**
+   * An idle connection was closed by the other side.
+   *
+   * @param ageMs How long it had been idle, in milliseconds.
+   * @param at When, in milliseconds.
+   */
+  observe(ageMs: number, at: number): void {
+    if (ageMs < LEAST_MS || at - this.#lastAt < TOGETHER_MS) return;
+    this.#lastAt = at;
     this.#ages.push(ageMs);
     if (this.#ages.length > AGREE) this.#ages.shift();
   }

@@ -11,6 +11,8 @@ export interface Loss {
   readonly fate: Fate;
   /** Whether not one byte of its reply had come. */
   readonly untouched: boolean;
+  /** When its connection was opened, by `performance.now()`. */
+  readonly openedAt: number;
 }
 
 /** One command's place in flight. Exactly one of its two methods is called, once. */

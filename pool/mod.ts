@@ -31,6 +31,7 @@ export {
   type Dial,
   dial,
   DialError,
+  type DialOptions,
   type DialPhase,
   type Socket,
 } from "./dial.ts";

@@ -1,10 +1,10 @@
 // An endpoint to a connection that is ready for commands, within one deadline.
 import type { ParserLimits } from "../resp/mod.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import { type Dial, DialError, type Socket } from "./dial.ts";
+import { type Dial, DialError, type DialPhase, type Socket } from "./dial.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
-import { startQuietTimer } from "./timer.ts";
+import { FROZEN_MS, LightTimer } from "./timer.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
@@ -24,6 +24,12 @@ export interface OpenOptions {
   readonly signal: AbortSignal;
 }
 
+const WAITED_FOR: Record<DialPhase, string> = {
+  connect: "no connection",
+  tls: "connected, but no TLS handshake",
+  handshake: "connected, but no answer to the Redis handshake",
+};
+
 /**
  * Dials and shakes hands.
  *
@@ -35,27 +41,34 @@ export async function open(
 ): Promise<Connection> {
   const { connectTimeoutMs, signal, dial } = options;
   const timeUp = new AbortController();
-  let phase: "dialing" | "shaking hands" = "dialing";
+  let phase: DialPhase = "connect";
   let connection: Connection | undefined;
-  const timer = startQuietTimer(() => {
-    const what = phase === "dialing"
-      ? "no connection"
-      : "connected, but no answer to the handshake";
+  const dueAt = performance.now() + connectTimeoutMs;
+  const timer = new LightTimer((lateMs) => {
+    const leftMs = lateMs > FROZEN_MS
+      ? connectTimeoutMs // frozen time is charged to nobody
+      : dueAt - performance.now();
+    if (leftMs > 0 && connectTimeoutMs > 0) return timer.start(leftMs);
     timeUp.abort(
       new DialError(
         endpoint,
-        phase === "dialing" ? "connect" : "handshake",
-        `${what} within ${connectTimeoutMs} ms`,
+        phase,
+        `${WAITED_FOR[phase]} within ${connectTimeoutMs} ms`,
       ),
     );
     connection?.close("connect timeout");
-  }, connectTimeoutMs);
+  });
+  timer.start(connectTimeoutMs);
   const onAbort = () => connection?.close("the pool was closed");
   signal.addEventListener("abort", onAbort, { once: true });
   const either = AbortSignal.any([signal, timeUp.signal]);
   try {
-    const socket = await ownedUntil(dial(endpoint, { signal: either }), either);
-    phase = "shaking hands";
+    const onTls = () => phase = "tls";
+    const socket = await ownedUntil(
+      dial(endpoint, { signal: either, onTls }),
+      either,
+    );
+    phase = "handshake";
     connection = new Connection(socket, {
       ...options,
       endpoint: `${endpoint}`,
@@ -83,7 +96,8 @@ async function ownedUntil(
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => {
     reject(signal.reason);
-    dialing.then((late) => late.close(), () => {});
+    // Closed already, where the dial has done so upon the same signal.
+    dialing.then((late) => late.close()).catch(() => {});
   };
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });

@@ -1,10 +1,14 @@
 // How many connections, which one, whose turn, and when one must go.
-import type { ClosedHow, CloseReport } from "./close_report.ts";
+import {
+  type ClosedHow,
+  type CloseReport,
+  ConnectionClosedError,
+} from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
-import { FROZEN_MS, startQuietTimer, startTimer, type Timer } from "./timer.ts";
+import { FROZEN_MS, laterTurn, LightTimer } from "./timer.ts";
 
 /** Why a connection left the pool. */
 export type EvictionReason =
@@ -101,6 +105,8 @@ interface Waiter extends Checkout {
 const TICK_MS = 1000;
 /** A failed dial answers for everyone who asks within this time after it. */
 const DIAL_PAUSE_MS = 50;
+/** A replica is left at most this often: the next dial may lead to it again. */
+const READONLY_PAUSE_MS = 250;
 /** Dials under way at once. */
 const MAX_DIALS = 3;
 /** How long a suspect has for its PING: this many times what its handshake took, within bounds. */
@@ -130,15 +136,19 @@ export class Pool {
   #leasesWaiting = 0;
   readonly #closing = new AbortController();
   #reserved: Connection | undefined; // goes to the first lease as soon as it is idle
+  #proven: Connection | undefined; // has just answered: not to be suspected again
+  #readonlyAt = -Infinity;
   #dialing = 0;
+  #isCutAgain = false;
   #dials = 0;
   #dialed = 0;
   readonly #idleAges = new IdleAges();
   #lastDialFailure: { error: unknown; at: number } | undefined;
   #evicted: Partial<Record<EvictionReason, number>> = {};
-  #ticker: Timer | undefined;
+  #ticker: ReturnType<typeof setInterval> | undefined;
+  #isTicking = false;
   #tickedAt = 0;
-  #waiterTimer: Timer | undefined;
+  readonly #waiterTimer = new LightTimer(() => this.#waitersDue());
 
   /**
    * Makes a pool. It dials on first use.
@@ -186,6 +196,7 @@ export class Pool {
       dueAt: now + checkoutTimeoutMs,
       onAbort: () => {
         this.#wait(this.#waiters.filter((other) => other !== waiter));
+        this.#armWaiterTimer();
         checkout.fail(signal?.reason);
       },
       take: (connection) => {
@@ -223,6 +234,11 @@ export class Pool {
 
   /** Lets a connection finish what is in flight, gives it nothing more, and closes it. */
   retire(connection: Connection, reason: EvictionReason): void {
+    if (reason === "readonly") {
+      const now = performance.now();
+      if (now - this.#readonlyAt < READONLY_PAUSE_MS) return;
+      this.#readonlyAt = now;
+    }
     if (!this.#shared.delete(connection)) return;
     if (connection.inFlight === 0) this.#bury(connection, reason);
     else this.#retiring.set(connection, reason);
@@ -251,7 +267,7 @@ export class Pool {
   close(reason: unknown): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(reason);
-    this.#ticker?.stop();
+    if (this.#ticker !== undefined) clearInterval(this.#ticker);
     this.#rejectWaiters(reason);
     for (const connection of [...this.#all()]) {
       connection.close("the pool was closed");
@@ -287,7 +303,9 @@ export class Pool {
         best = connection;
       }
     }
-    if (best === undefined || best.inFlight > 0) return best;
+    if (best === undefined || best.inFlight > 0 || best === this.#proven) {
+      return best;
+    }
     const now = performance.now();
     if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
     else if (now - best.lastByteAt > this.#validateAfterIdleMs) {
@@ -353,8 +371,8 @@ export class Pool {
 
   async #dial(): Promise<void> {
     this.#dialing++;
-    this.#startTicking();
     const startedAt = performance.now();
+    if (!this.#isTicking) this.#tickedAt = startedAt;
     try {
       const connection = await this.#options.open(
         ++this.#dials,
@@ -365,6 +383,7 @@ export class Pool {
       const now = performance.now();
       this.#dialed++;
       this.#lastDialFailure = undefined;
+      this.#isCutAgain = false;
       if (this.#closing.signal.aborted) {
         return connection.close("the pool was closed");
       }
@@ -379,14 +398,22 @@ export class Pool {
       }
     } catch (error) {
       this.#dialing--;
-      this.#lastDialFailure = { error, at: performance.now() };
-      if (this.#dialing === 0) this.#rejectWaiters(error);
+      // Killed with all the others, before it had said hello: once, that is no reason to wait.
+      const isCut = wasCut(error) && !this.#isCutAgain;
+      this.#isCutAgain = isCut;
+      if (!isCut) {
+        this.#lastDialFailure = { error, at: performance.now() };
+        if (this.#dialing === 0) this.#rejectWaiters(error);
+      }
     }
     this.#serve();
   }
 
   readonly #observer: ConnectionObserver = {
     onIdle: (connection) => {
+      if (!this.#isTicking && this.#shared.has(connection)) {
+        this.#startTicking();
+      }
       if (this.#reserved === connection) {
         this.#reserved = undefined;
         this.#shared.add(connection);
@@ -412,7 +439,7 @@ export class Pool {
       this.#options.onClose(report);
       if (report.how === "silence") this.#suspectAll();
       if (report.during === "idle" && report.by !== "client") {
-        this.#idleAges.observe(report.idleMs);
+        this.#idleAges.observe(report.idleMs, performance.now());
       }
       // Not at once: the commands it lost go first.
       queueMicrotask(() => this.#serve());
@@ -469,14 +496,19 @@ export class Pool {
       : undefined;
     say(connection, ["PING"]).then(() => {
       if (this.#suspects.delete(connection)) this.#shared.add(connection);
+      this.#proven = connection;
       this.#serve();
+      this.#proven = undefined;
     }, () => {}).finally(() => clearTimeout(timer));
   }
 
-  #startTicking(): void {
-    if (this.#ticker !== undefined) return;
-    this.#tickedAt = performance.now();
-    this.#ticker = startQuietTimer(() => this.#tick(), TICK_MS);
+  /** Once the first reply has been handed out, which must not wait for it. */
+  async #startTicking(): Promise<void> {
+    this.#isTicking = true;
+    await laterTurn();
+    if (this.#closing.signal.aborted) return;
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    Deno.unrefTimer(this.#ticker as unknown as number);
   }
 
   #tick(): void {
@@ -491,9 +523,10 @@ export class Pool {
         now - connection.lastByteAt > this.#idleTimeoutMs
       ) this.#bury(connection, "idle-timeout");
     }
-    this.#ticker = this.#open === 0 && this.#dialing === 0
-      ? undefined
-      : startQuietTimer(() => this.#tick(), TICK_MS);
+    if (this.#open === 0 && this.#dialing === 0) {
+      clearInterval(this.#ticker);
+      this.#isTicking = false;
+    }
   }
 
   /** The clock jumped: whoever was idle may have been closed meanwhile, unheard. */
@@ -505,27 +538,27 @@ export class Pool {
   }
 
   #armWaiterTimer(): void {
-    this.#waiterTimer?.stop();
     const first = this.#waiters[0];
-    if (first === undefined) return;
-    // A dial keeps the process alive; a lease that somebody holds does not.
-    const start = this.#dialing > 0 ? startQuietTimer : startTimer;
-    this.#waiterTimer = start(() => {
-      const now = performance.now();
-      const late = this.#waiters.filter(({ dueAt }) => dueAt <= now);
-      this.#wait(this.#waiters.filter(({ dueAt }) => dueAt > now));
-      for (const waiter of late) {
-        waiter.fail(this.#waitedInVain(
-          `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
-        ));
-      }
-      this.#armWaiterTimer();
-      this.#serve();
-    }, first.dueAt - performance.now());
+    if (first === undefined) return this.#waiterTimer.stop();
+    this.#waiterTimer.start(first.dueAt - performance.now());
+  }
+
+  #waitersDue(): void {
+    const now = performance.now();
+    if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
+    const late = this.#waiters.filter(({ dueAt }) => dueAt <= now);
+    this.#wait(this.#waiters.filter(({ dueAt }) => dueAt > now));
+    for (const waiter of late) {
+      waiter.fail(this.#waitedInVain(
+        `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
+      ));
+    }
+    this.#serve();
+    this.#armWaiterTimer();
   }
 
   #rejectWaiters(reason: unknown): void {
-    this.#waiterTimer?.stop();
+    this.#waiterTimer.stop();
     const waiters = this.#waiters;
     this.#wait([]);
     for (const waiter of waiters) waiter.fail(reason);
@@ -540,6 +573,12 @@ export class Pool {
     );
   }
 }
+
+/** Whether a connection was closed in the middle of its handshake. */
+const wasCut = (error: unknown): boolean =>
+  error instanceof DialError &&
+  error.cause instanceof ConnectionClosedError &&
+  ["fin", "rst"].includes(error.cause.report.how);
 
 /** Whether a failure to get a connection may pass by itself. */
 export const mayPass = (error: unknown): boolean =>

@@ -1,4 +1,5 @@
 // The main job: webhook events to sorted sets, none lost, none doubled.
+import { checkCommand } from "../resp/encode.ts";
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import type { Redis, SendOptions } from "../client/mod.ts";
 import { ExponentialBackoff } from "../retry/mod.ts";
@@ -111,6 +112,7 @@ export class WebhookRecorder implements AsyncDisposable {
   #draining: Promise<void> | undefined;
   #wake: (() => void) | undefined; // ends the wait between two attempts
   #lastError: unknown;
+  #isAway = false; // the last attempt to reach Redis failed
   #state: "open" | "closing" | "closed" = "open";
   #idle: Promise<void> | undefined; // until no call is under way
   #onIdle: (() => void) | undefined;
@@ -236,8 +238,8 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   #accept(entry: Entry): RecordOutcome | Promise<RecordOutcome> {
-    // Redis is away: behind the others, without waiting for another timeout.
-    if (this.#outbox.pending > 0) return this.#hold(entry, this.#lastError);
+    // Behind the others, without waiting for another timeout.
+    if (this.#isAway) return this.#hold(entry, this.#lastError);
     return new Promise((resolve) => {
       if (this.#gathered.length === 0) queueMicrotask(() => this.#sendTurn());
       this.#gathered.push({ entry, resolve });
@@ -288,31 +290,41 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /** Puts an entry that could not be written into the outbox, or gives it up. */
   #hold(entry: Entry, error: unknown): RecordOutcome {
-    const isQueued = !isPermanent(error) && this.#state !== "closed" &&
+    const cause = unencodable(entry) ?? error;
+    const isQueued = !isPermanent(cause) && this.#state !== "closed" &&
       !this.#redis.isClosed && this.#outbox.offer(entry);
-    this.#lastError = error;
-    this.#report(error, entry);
-    if (isQueued) this.#drain();
+    this.#report(cause, entry);
+    if (!isPermanent(cause)) {
+      this.#lastError = cause;
+      this.#isAway = true;
+      this.#drain();
+    }
     return {
       status: isQueued ? "queued" : "dropped",
       count: entry.members.length,
-      error,
+      error: cause,
     };
   }
 
   #drain(): void {
     this.#draining ??= this.#drainAll().finally(() => {
       this.#draining = undefined;
+      if (this.#outbox.pending > 0) this.#drain();
     });
   }
 
   /** Sends the outbox until it is empty, by backoff while nothing goes through. */
   async #drainAll(): Promise<void> {
-    for (let failures = 0; this.#outbox.pending > 0;) {
-      await this.#pause(this.#backoff.delayMs(failures));
-      if (this.#outbox.pending === 0) return;
+    let failures = 1; // what filled it
+    while (this.#outbox.pending > 0) {
+      if (failures > 0) {
+        await this.#pause(this.#backoff.delayMs(failures - 1));
+        if (this.#outbox.pending === 0) break;
+      }
       failures = await this.#drainChunk() ? 0 : failures + 1;
+      if (failures === 0) this.#isAway = false;
     }
+    this.#isAway = false;
   }
 
   /** Sends the first events of the outbox. False if some or all must wait. */
@@ -385,5 +397,16 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 }
 
+/** Why an entry can never be sent, where `keyOf`, `now` or `newMember` have made it so. */
+function unencodable(entry: Entry): unknown {
+  try {
+    checkCommand(zadd({ key: entry.key, entries: [entry] }));
+  } catch (error) {
+    return error;
+  }
+}
+
 const isPermanent = (error: unknown): boolean =>
-  error instanceof ReplyError && PERMANENT.has(error.code);
+  error instanceof ReplyError
+    ? PERMANENT.has(error.code)
+    : error instanceof TypeError || error instanceof RangeError;

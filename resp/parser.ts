@@ -37,6 +37,8 @@ const LARGE_BULK = 16 * 1024;
 /** Digits that a double holds exactly, whatever they are. */
 const SAFE_DIGITS = 15;
 const MAX_DIGITS = 19;
+/** The longest string of V8. */
+const MAX_TEXT = 2 ** 29 - 24;
 const INT64_MAX = 2n ** 63n - 1n;
 
 /** Not a reply: more bytes are needed. */
@@ -150,6 +152,7 @@ export class ReplyParser {
    * Follow it with {@linkcode ReplyParser.commit}.
    */
   reserve(): Uint8Array {
+    if (this.#failure !== undefined) throw this.#failure;
     return this.#large.isFull ? this.#buffer.room() : this.#large.room();
   }
 
@@ -159,6 +162,7 @@ export class ReplyParser {
    * @param count How many.
    */
   commit(count: number): void {
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#large.isFull) this.#buffer.wrote(count);
     else this.#large.wrote(count);
   }
@@ -309,6 +313,11 @@ export class ReplyParser {
           "bytes",
           "maxBulkLength",
           this.#limits.maxBulkLength,
+        );
+      }
+      if (length > MAX_TEXT && !this.#binary) {
+        throw new ProtocolError(
+          `Reply too large: bulk string of ${length} bytes, a string holds ${MAX_TEXT}; ask for bytes with binary: true`,
         );
       }
       this.#count(0, length);

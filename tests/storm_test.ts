@@ -77,12 +77,14 @@ Deno.test("a server that keeps refusing is not flooded, and errors say when to c
 
 Deno.test("IdleAges learns the limit of a server from three deaths that agree", () => {
   const ages = new IdleAges();
-  ages.observe(300_200);
-  ages.observe(300_900);
+  ages.observe(300_200, 0);
+  ages.observe(300_900, 2000);
+  ages.observe(300_901, 2500); // together with the one before
+  ages.observe(5, 9000); // killed
   assertEquals(ages.limitMs, Infinity);
-  ages.observe(300_500);
+  ages.observe(300_500, 10_000);
   assertEquals(ages.limitMs, 270_180);
-  ages.observe(20_000); // something else happened
+  ages.observe(20_000, 20_000); // something else happened
   assertEquals(ages.limitMs, Infinity);
 });
 

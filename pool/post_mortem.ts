@@ -1,0 +1,216 @@
+// Asks a server for evidence, so that the end of a connection gets a cause.
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import type { CloseReport } from "./close_report.ts";
+import type { Connection } from "./connection.ts";
+import { diagnose, type Verdict } from "./diagnose.ts";
+import {
+  type Evidence,
+  infoCommand,
+  readConfig,
+  readInfo,
+} from "./evidence.ts";
+import { say } from "./handshake.ts";
+import { isNotRun } from "./refusal.ts";
+
+/** Options of a {@linkcode PostMortem}. */
+export interface PostMortemOptions {
+  /** The clock, Unix time in milliseconds. @default {Date.now} */
+  readonly now?: () => number;
+  /** From one investigation to the next, at least, in milliseconds. @default {5000} */
+  readonly minIntervalMs?: number;
+  /** Gets what was found. What it throws is ignored. */
+  readonly onVerdict: (verdict: Verdict) => void;
+}
+
+/** Moments closer than this, in milliseconds, are one. */
+const APART_MS = 1000;
+/** How many are kept. */
+const KEPT = 32;
+
+/**
+ * Finds out why connections to one endpoint ended.
+ *
+ * - It only reads: INFO, CONFIG GET, CLIENT LIST.
+ * - A probe that the server refuses is never tried again.
+ * - One investigation at a time, one in `minIntervalMs`.
+ * - It never throws, and no command waits for it.
+ */
+export class PostMortem {
+  readonly #options: Required<PostMortemOptions>;
+  readonly #refused = new Set<string>();
+  readonly #fenced = new WeakSet<Connection>();
+  /** What we did ourselves, by the counters that it moves. */
+  readonly #own: Record<string, number> = {};
+  #taken: { connection: Connection; evidence: Evidence }[] = [];
+  #idle: CloseReport[] = [];
+  #config: Evidence["config"] | undefined;
+  #startedAt = -Infinity;
+  #isBusy = false;
+
+  /**
+   * Makes one. It asks nothing yet.
+   *
+   * @param options See {@linkcode PostMortemOptions}.
+   */
+  constructor(options: PostMortemOptions) {
+    this.#options = { now: Date.now, minIntervalMs: 5000, ...options };
+  }
+
+  /**
+   * Takes, or renews, the evidence that the end of a connection will be
+   * compared with. Commands that were pushed before go first.
+   *
+   * @param connection An open connection.
+   */
+  baseline(connection: Connection): void {
+    this.#look(connection, this.#config === undefined);
+  }
+
+  /**
+   * Told that the client itself is about to send CLIENT KILL for a connection that has ended.
+   *
+   * @param ended The connection.
+   */
+  fenced(ended: Connection): void {
+    this.#fenced.add(ended);
+    this.#count("cmdstat_client|kill");
+    this.#count("cmdstat_client");
+  }
+
+  /**
+   * Finds out why a connection ended, if it is time for that.
+   *
+   * @param report How it ended.
+   * @param ended The connection.
+   * @param fresh An open one to the same endpoint, best the next.
+   * @returns When it is done. Never rejects.
+   */
+  async investigate(
+    report: CloseReport,
+    ended: Connection,
+    fresh: Connection,
+  ): Promise<void> {
+    const { minIntervalMs, onVerdict, now } = this.#options;
+    const earlierIdleMs = this.#idle.map(({ idleMs }) => idleMs);
+    this.#remember(report);
+    const isEarly = Math.abs(now() - this.#startedAt) < minIntervalMs;
+    if (this.#isBusy || isEarly) return;
+    this.#isBusy = true;
+    this.#startedAt = now();
+    try {
+      const before = this.#before(report, ended);
+      const [listed, after] = await Promise.all([
+        this.#list(report, ended, fresh),
+        this.#look(fresh, true),
+      ]);
+      onVerdict(diagnose(
+        report,
+        before,
+        after && (listed === undefined ? after : { ...after, listed }),
+        {
+          earlierIdleMs,
+          survivors: this.#survivors(report, before),
+          refused: [...this.#refused],
+        },
+      ));
+    } catch {
+      // What onVerdict throws disturbs nobody.
+    }
+    this.#isBusy = false;
+  }
+
+  /** Deaths of one moment are one: a limit is what comes back. */
+  #remember(report: CloseReport): void {
+    const { during, by, closedAt } = report;
+    const sinceMs = closedAt - (this.#idle.at(-1)?.closedAt ?? 0);
+    if (during === "idle" && by !== "client" && sinceMs > APART_MS) {
+      this.#idle = [...this.#idle.slice(1 - KEPT), report];
+    }
+  }
+
+  /** The newest evidence from before the end: others had the least time to move its numbers. */
+  #before(
+    { how, closedAt }: CloseReport,
+    ended: Connection,
+  ): Evidence | undefined {
+    const own = this.#taken.findLast((t) => t.connection === ended)?.evidence;
+    // Silence may have begun at any time.
+    if (how === "silence" && own !== undefined) return own;
+    const dueAt = own === undefined ? closedAt : closedAt - APART_MS;
+    const newest = this.#taken.findLast(({ evidence: { takenAt, info } }) =>
+      takenAt <= dueAt && takenAt >= (own?.takenAt ?? 0) &&
+      info.run_id === (own?.info ?? info).run_id
+    );
+    return newest?.evidence ?? own;
+  }
+
+  #survivors({ closedAt }: CloseReport, before: Evidence | undefined): number {
+    const outlived = this.#taken.filter(({ connection, evidence }) =>
+      evidence.info.run_id === before?.info.run_id &&
+      (connection.report?.closedAt ?? Infinity) > closedAt + APART_MS
+    );
+    return new Set(outlived.map(({ connection }) => connection)).size;
+  }
+
+  /** The old connection in CLIENT LIST, unless we have fenced it off ourselves. */
+  async #list(
+    { clientId }: CloseReport,
+    ended: Connection,
+    fresh: Connection,
+  ): Promise<string | undefined> {
+    if (clientId === undefined || this.#fenced.has(ended)) return undefined;
+    const list = await this.#probe(fresh, ["CLIENT", "LIST", "ID", clientId]);
+    if (typeof list !== "string" || this.#fenced.has(ended)) return undefined;
+    this.#count("cmdstat_client");
+    const [, ...parts] = /^(id=\d+).*( age=\d+ idle=\d+)/m.exec(list) ?? [];
+    return parts.join("");
+  }
+
+  async #look(
+    connection: Connection,
+    asksConfig: boolean,
+  ): Promise<Evidence | undefined> {
+    // INFO goes last: its numbers count what the others cause.
+    const names = asksConfig ? ["timeout", "client-*-buffer-limit"] : [];
+    const replies = await Promise.all([
+      ...names.map((name) => this.#probe(connection, ["CONFIG", "GET", name])),
+      this.#probe(connection, infoCommand(connection.identity?.version)),
+    ]);
+    const info = replies.pop();
+    const told = replies.filter((reply) => reply !== undefined);
+    if (told.length > 0) {
+      this.#config = Object.assign({}, ...told.map(readConfig));
+    }
+    if (typeof info !== "string") return undefined;
+    const evidence = {
+      takenAt: this.#options.now(),
+      info: readInfo(info),
+      own: { ...this.#own },
+      config: this.#config ?? {},
+    };
+    this.#taken = [...this.#taken.slice(1 - KEPT), { connection, evidence }];
+    return evidence;
+  }
+
+  /** The reply; `undefined` if the server refuses it, now or once before, or the connection ends. */
+  async #probe(
+    connection: Connection,
+    command: Command,
+  ): Promise<Reply | undefined> {
+    const name = command.slice(0, command[0] === "INFO" ? 1 : 2).join(" ");
+    if (this.#refused.has(name)) return undefined;
+    try {
+      const reply = await say(connection, command);
+      if (!(reply instanceof ReplyError)) return reply;
+      this.#count(`errorstat_${reply.code}`);
+      if (!isNotRun(reply)) this.#refused.add(name);
+    } catch {
+      // It ended.
+    }
+    return undefined;
+  }
+
+  #count(counter: string): void {
+    this.#own[counter] = (this.#own[counter] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,955 @@
+// That a post-mortem names what ended a connection, on real servers, and says so when it cannot.
+
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { delay } from "@std/async/delay";
+import type { CloseReport, Command, Reply } from "../mod.ts";
+import { type Cause, diagnose, type Verdict } from "../pool/diagnose.ts";
+import { type Evidence, infoCommand, readInfo } from "../pool/evidence.ts";
+import { say } from "../pool/handshake.ts";
+import { type Connection, dial, Endpoint, open } from "../pool/mod.ts";
+import { PostMortem } from "../pool/post_mortem.ts";
+import { startProxy } from "./support/fault_proxy.ts";
+import { type RedisServer, startRedis } from "./support/redis_server.ts";
+
+/** A connection that tells how it ended. */
+interface Patient {
+  readonly connection: Connection;
+  readonly ended: Promise<CloseReport>;
+  /** Writes past the connection, as something on the way might. */
+  smuggle(text: string): Promise<void>;
+  /** Ends it for the client alone. */
+  cutOff(): void;
+}
+
+/** A client's connections to one place, and their post-mortem. */
+class Ward implements AsyncDisposable {
+  readonly verdicts: Verdict[] = [];
+  readonly postMortem: PostMortem;
+  /** Connections that ended before they were open. */
+  readonly stillborn: { connection: Connection; report: CloseReport }[] = [];
+  readonly #connections: Connection[] = [];
+  readonly #url: string;
+  #count = 0;
+
+  constructor(
+    url: string,
+    options: { minIntervalMs?: number; now?: () => number } = {},
+  ) {
+    this.#url = url;
+    this.postMortem = new PostMortem({
+      minIntervalMs: 0,
+      ...options,
+      onVerdict: (verdict) => this.verdicts.push(verdict),
+    });
+  }
+
+  /** Opens a connection without a baseline. */
+  async visit(replyTimeoutMs = 5000): Promise<Patient> {
+    const { promise: ended, resolve } = Promise.withResolvers<CloseReport>();
+    const cut = Promise.withResolvers<null>();
+    let smuggle = (_: string): Promise<void> => Promise.resolve();
+    let isOpen = false;
+    const connection = await open(new Endpoint(this.#url), {
+      dial: async (endpoint, options) => {
+        const socket = await dial(endpoint, options);
+        smuggle = async (text) => {
+          await socket.write(new TextEncoder().encode(text));
+        };
+        return {
+          read: (buffer) => {
+            const read = socket.read(buffer);
+            read.catch(() => {});
+            return Promise.race([read, cut.promise]);
+          },
+          write: (bytes) => socket.write(bytes),
+          close: () => socket.close(),
+        };
+      },
+      connectTimeoutMs: 5000,
+      replyTimeoutMs,
+      number: ++this.#count,
+      signal: new AbortController().signal,
+      observer: {
+        onClose: (connection, report) => {
+          if (!isOpen) this.stillborn.push({ connection, report });
+          resolve(report);
+        },
+      },
+    });
+    isOpen = true;
+    this.#connections.push(connection);
+    return {
+      connection,
+      ended,
+      smuggle: (text) => smuggle(text),
+      cutOff: () => cut.resolve(null),
+    };
+  }
+
+  /** Opens a connection and takes its baseline. */
+  async admit(replyTimeoutMs?: number): Promise<Patient> {
+    const patient = await this.visit(replyTimeoutMs);
+    this.postMortem.baseline(patient.connection);
+    await settled(patient.connection);
+    return patient;
+  }
+
+  /** Waits for the end, opens the next connection and asks why. */
+  async examine(patient: Patient): Promise<Verdict> {
+    const report = await patient.ended;
+    const { connection: fresh } = await this.visit();
+    await this.postMortem.investigate(report, patient.connection, fresh);
+    return this.verdicts.at(-1)!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of this.#connections) connection.close();
+    await delay(0);
+  }
+}
+
+/** Replies come in order, so this one comes after those of the probes. */
+async function settled(connection: Connection): Promise<void> {
+  await say(connection, ["PING"]);
+  await delay(0);
+}
+
+/** Sends what may be answered by the end of the connection. */
+const provoke = (connection: Connection, command: Command): Promise<Reply> =>
+  say(connection, command).catch(() => null);
+
+const clientKill = (server: RedisServer, { connection }: Patient) =>
+  server.cli("CLIENT", "KILL", "ID", connection.identity!.clientId!);
+
+function assertVerdict(
+  verdict: Verdict,
+  cause: Cause | undefined,
+  confidence: Verdict["confidence"],
+  ...evidence: RegExp[]
+): void {
+  console.log(verdict.text);
+  assertEquals(
+    { cause: verdict.cause, confidence: verdict.confidence },
+    { cause, confidence },
+    verdict.text,
+  );
+  for (const pattern of evidence) {
+    assertMatch(verdict.evidence.join("\n"), pattern);
+  }
+  for (const line of verdict.evidence) {
+    assertStringIncludes(verdict.text, line);
+  }
+}
+
+Deno.test("It names the idle timeout of the server and what to set", async () => {
+  await using server = await startRedis({ config: { timeout: 1 } });
+  await using ward = new Ward(server.url);
+  const verdict = await ward.examine(await ward.admit());
+  assertVerdict(verdict, "idle-timeout", "likely", /idle .*timeout is 1/);
+  assertStringIncludes(verdict.advice!, "set idleTimeoutMs below 1000");
+});
+
+Deno.test("It names an idle timeout that was set after the baseline", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await server.cli("CONFIG", "SET", "timeout", "1");
+  assertVerdict(await ward.examine(patient), "idle-timeout", "likely");
+});
+
+Deno.test("It counts how often connections ended at the same idle age", async () => {
+  await using server = await startRedis({ config: { timeout: 1 } });
+  await using ward = new Ward(server.url);
+  await ward.examine(await ward.admit());
+  const verdict = await ward.examine(await ward.admit());
+  assertVerdict(
+    verdict,
+    "idle-timeout",
+    "likely",
+    /2nd time at [12] to [23] s/,
+  );
+});
+
+Deno.test("It names CLIENT KILL with the numbers of its counter", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  await server.cli("CLIENT", "KILL", "ID", 999);
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  assertVerdict(
+    await ward.examine(patient),
+    "client-kill",
+    "likely",
+    /cmdstat_client\|kill calls 1 -> 2/,
+  );
+});
+
+Deno.test("It names CLIENT KILL while a reply is awaited", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  const reply = provoke(patient.connection, ["BLPOP", "nothing", 0]);
+  await delay(50);
+  await clientKill(server, patient);
+  await reply;
+  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+});
+
+for (const end of ["stop", "kill"] as const) {
+  Deno.test(`It names a restart after the server's ${end}`, async () => {
+    await using server = await startRedis();
+    await using ward = new Ward(server.url);
+    const patient = await ward.admit();
+    await server[end]();
+    await server.start();
+    assertVerdict(
+      await ward.examine(patient),
+      "restart",
+      "likely",
+      /run_id \w+ -> \w+/,
+      /process_id \d+ -> \d+/,
+      /uptime_in_seconds \d/,
+    );
+  });
+}
+
+Deno.test("It takes a restart with saved data for no failover", async () => {
+  await using server = await startRedis({
+    config: { save: '"1 1"', "repl-diskless-sync-delay": 0 },
+  });
+  await using replica = await startRedis({
+    config: { replicaof: `127.0.0.1 ${server.port}` },
+  });
+  await using ward = new Ward(server.url);
+  await server.cli("SET", "key", "value");
+  while (!/slave0:.*online/.test(await server.cli("INFO", "replication"))) {
+    await delay(50);
+  }
+  const patient = await ward.admit();
+  await replica.stop();
+  await server.restart();
+  const verdict = await ward.examine(patient);
+  assertVerdict(verdict, "restart", "likely");
+});
+
+Deno.test("It names the limit of clients where the server shuts the door", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const { connection } = await ward.admit();
+  await say(connection, ["CONFIG", "SET", "maxclients", 1]);
+  await ward.visit().catch(() => {});
+  await say(connection, ["CONFIG", "SET", "maxclients", 100]);
+  const { connection: fresh } = await ward.visit();
+  const [refused] = ward.stillborn;
+  assert(refused !== undefined);
+  await ward.postMortem.investigate(refused.report, refused.connection, fresh);
+  assertVerdict(
+    ward.verdicts[0]!,
+    "max-clients",
+    "likely",
+    /rejected_connections 0 -> 1/,
+  );
+});
+
+Deno.test("It says that an output buffer limit is possible, as there is no counter", async () => {
+  await using server = await startRedis({
+    config: { "client-output-buffer-limit": "normal 1mb 0 0" },
+  });
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await say(patient.connection, ["SETRANGE", "big", 4_000_000, "x"]);
+  await provoke(patient.connection, ["GET", "big"]);
+  assertVerdict(
+    await ward.examine(patient),
+    "output-buffer-limit",
+    "possible",
+    /GET awaited its reply, client-output-buffer-limit normal 1048576 0 0/,
+  );
+});
+
+Deno.test("It says that a query buffer limit is possible, as there is no counter", async () => {
+  await using server = await startRedis({
+    config: { "client-query-buffer-limit": "1mb" },
+  });
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await provoke(patient.connection, ["SET", "big", new Uint8Array(8_000_000)]);
+  assertVerdict(
+    await ward.examine(patient),
+    "query-buffer-limit",
+    "possible",
+    /\d{7} bytes out, client-query-buffer-limit 1048576/,
+  );
+});
+
+Deno.test("It names client eviction", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await say(patient.connection, ["MULTI"]);
+  await say(patient.connection, ["SET", "big", new Uint8Array(4_000_000)]);
+  await server.cli("CONFIG", "SET", "maxmemory-clients", "2mb");
+  assertVerdict(
+    await ward.examine(patient),
+    "client-eviction",
+    "likely",
+    /evicted_clients 0 -> 1/,
+  );
+});
+
+Deno.test("It names a protocol error by the server's own words", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await patient.smuggle("*1\r\n+PING\r\n");
+  assertVerdict(
+    await ward.examine(patient),
+    "protocol-error",
+    "likely",
+    /ERR Protocol error: expected '\$'/,
+    /errorstat_ERR 0 -> 1/,
+  );
+});
+
+Deno.test("It names a change of the ACL", async () => {
+  await using server = await startRedis();
+  const setUser = ["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all"];
+  await server.cli(...setUser);
+  await using ward = new Ward(`redis://app:secret@127.0.0.1:${server.port}`);
+  const patient = await ward.admit();
+  await server.cli("ACL", "DELUSER", "app");
+  await server.cli(...setUser);
+  assertVerdict(
+    await ward.examine(patient),
+    "acl-change",
+    "likely",
+    /cmdstat_acl\|deluser calls 0 -> 1/,
+  );
+});
+
+Deno.test("It names a demotion where writes were refused", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await server.cli("REPLICAOF", "127.0.0.1", "1");
+  const reply = await say(patient.connection, ["SET", "key", "value"]);
+  assertMatch(`${reply}`, /READONLY/);
+  patient.connection.close("readonly"); // as the pool does
+  assertVerdict(
+    await ward.examine(patient),
+    "demotion",
+    "likely",
+    /role master -> slave of 127\.0\.0\.1:1/,
+  );
+});
+
+Deno.test("It names a failover to a promoted replica", async () => {
+  await using primary = await startRedis({
+    config: { "repl-diskless-sync-delay": 0 },
+  });
+  await using replica = await startRedis({
+    config: { replicaof: `127.0.0.1 ${primary.port}` },
+  });
+  await using proxy = await startProxy({ target: primary });
+  await using ward = new Ward(proxy.url);
+  while (!/link_status:up/.test(await replica.cli("INFO", "replication"))) {
+    await delay(50);
+  }
+  const patient = await ward.admit();
+  await primary.kill();
+  await replica.cli("REPLICAOF", "NO", "ONE");
+  proxy.retarget(replica);
+  assertVerdict(
+    await ward.examine(patient),
+    "failover",
+    "likely",
+    /master_replid2 is the old master_replid/,
+  );
+});
+
+Deno.test("It finds that the server never closed what fell silent on the way", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  await using ward = new Ward(proxy.url);
+  const patient = await ward.admit(300);
+  proxy.silence({ scope: "open" });
+  await provoke(patient.connection, ["PING"]);
+  // Somebody else is killed meanwhile: a coincidence.
+  await server.cli("CLIENT", "KILL", "ID", 999);
+  assertVerdict(
+    await ward.examine(patient),
+    "middlebox",
+    "likely",
+    /CLIENT LIST has id=\d+ age=\d+ idle=\d+: the server never closed it/,
+  );
+});
+
+Deno.test("It finds that the server never closed what a middlebox closed", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  await using ward = new Ward(proxy.url);
+  const patient = await ward.admit();
+  proxy.silence({ scope: "open" }); // the server shall not hear of it
+  patient.cutOff();
+  const verdict = await ward.examine(patient);
+  assertEquals(verdict.report.by, "server"); // as it seemed
+  assertVerdict(verdict, "middlebox", "likely");
+});
+
+Deno.test("It says that it does not know where both sides were cut, and where it looked", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  await using ward = new Ward(proxy.url);
+  const patient = await ward.admit();
+  await proxy.killAll("rst");
+  const verdict = await ward.examine(patient);
+  assertVerdict(verdict, undefined, "none");
+  assertEquals(verdict.lookedAt.slice(0, 4), [
+    "the close report",
+    "INFO before",
+    "INFO after",
+    "timeout 0",
+  ]);
+  assert(verdict.lookedAt.includes("CLIENT LIST"));
+  assertMatch(verdict.text, /^Cannot tell why connection 1 to .* ended: no/);
+});
+
+Deno.test("It says nothing of causes where the client closed the connection itself", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await server.cli("CLIENT", "KILL", "ID", 999);
+  patient.connection.close("idle-timeout");
+  const verdict = await ward.examine(patient);
+  assertVerdict(verdict, undefined, "none");
+  assertMatch(verdict.text, /^This client closed connection 1 .*idle-timeout$/);
+});
+
+Deno.test("Two at once: an idle timeout while somebody else is killed is only possible", async () => {
+  await using server = await startRedis({ config: { timeout: 1 } });
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await server.cli("CLIENT", "KILL", "ID", 999);
+  const verdict = await ward.examine(patient);
+  assertVerdict(
+    verdict,
+    "idle-timeout",
+    "possible",
+    /fits idle-timeout and client-kill/,
+    /cmdstat_client\|kill calls 0 -> 1/,
+  );
+});
+
+Deno.test("Two at once: a kill and a change of the ACL are only possible", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await server.cli("ACL", "SETUSER", "other", "on");
+  await server.cli("ACL", "DELUSER", "other");
+  await clientKill(server, patient);
+  assertVerdict(
+    await ward.examine(patient),
+    "client-kill",
+    "possible",
+    /fits client-kill and acl-change/,
+    /cmdstat_acl\|deluser/,
+  );
+});
+
+Deno.test("Two at once: an idle timeout before a restart is only possible", async () => {
+  await using server = await startRedis({ config: { timeout: 1 } });
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await patient.ended;
+  await server.restart();
+  assertVerdict(
+    await ward.examine(patient),
+    "idle-timeout",
+    "possible",
+    /fits idle-timeout and restart/,
+  );
+});
+
+Deno.test("Two at once: a kill before a restart that others lived to see is not called a restart", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  await ward.admit();
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  await patient.ended;
+  await delay(1100);
+  await server.restart();
+  assertVerdict(
+    await ward.examine(patient),
+    "restart",
+    "possible",
+    /outlived by 1 of its siblings/,
+  );
+});
+
+Deno.test("It compares with the newest evidence from before the end", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await server.cli("ACL", "SETUSER", "other", "on");
+  await server.cli("ACL", "DELUSER", "other");
+  await ward.admit();
+  await delay(1100);
+  await clientKill(server, patient);
+  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+});
+
+Deno.test("The client's own CLIENT KILL is not taken for the cause", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  await using ward = new Ward(proxy.url);
+  const patient = await ward.admit();
+  await proxy.killAll("rst");
+  await patient.ended;
+  const { connection } = await ward.visit();
+  ward.postMortem.fenced(patient.connection);
+  const { clientId } = patient.connection.identity!;
+  await say(connection, ["CLIENT", "KILL", "ID", clientId!]);
+  const verdict = await ward.examine(patient);
+  assertVerdict(verdict, undefined, "none");
+  assert(!verdict.lookedAt.includes("CLIENT LIST"));
+});
+
+Deno.test("Probes that the server refuses are not tried again, and the verdict says so", async () => {
+  await using server = await startRedis({
+    config: {
+      "rename-command CONFIG": '""',
+      "rename-command CLIENT": '""',
+    },
+  });
+  await using proxy = await startProxy({ target: server });
+  await using ward = new Ward(proxy.url);
+  const errors = async () =>
+    Number(
+      /errorstat_ERR:count=(\d+)/.exec(await server.cli("INFO", "errorstats"))
+        ?.[1] ?? 0,
+    );
+  const counts: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const patient = await ward.admit();
+    await proxy.killAll("fin");
+    const verdict = await ward.examine(patient);
+    assertVerdict(verdict, undefined, "none");
+    assertEquals(verdict.lookedAt.slice(3), [
+      "CONFIG GET (refused)",
+      "CLIENT LIST (refused)",
+    ]);
+    counts.push(await errors());
+  }
+  // Two settings were asked for at once.
+  assertEquals(counts, [3, 3, 3]);
+});
+
+Deno.test("Without INFO it still has the close report", async () => {
+  await using server = await startRedis();
+  await server.cli(
+    "ACL",
+    "SETUSER",
+    "app",
+    "on",
+    ">secret",
+    "~*",
+    "+@all",
+    "-info",
+  );
+  await using ward = new Ward(`redis://app:secret@127.0.0.1:${server.port}`);
+  const patient = await ward.admit();
+  await patient.smuggle("*1\r\n+PING\r\n");
+  const verdict = await ward.examine(patient);
+  assertVerdict(verdict, "protocol-error", "likely");
+  assert(verdict.lookedAt.includes("INFO (refused)"));
+});
+
+Deno.test("It investigates once in a while, and one at a time", async () => {
+  let now = Date.now();
+  await using server = await startRedis();
+  await using ward = new Ward(server.url, {
+    minIntervalMs: 5000,
+    now: () => now,
+  });
+  const patients = [await ward.admit(), await ward.admit(), await ward.admit()];
+  for (const patient of patients) await clientKill(server, patient);
+  await Promise.all(patients.map((patient) => ward.examine(patient)));
+  assertEquals(ward.verdicts.length, 1);
+  now += 4999;
+  await ward.examine(patients[0]!);
+  assertEquals(ward.verdicts.length, 1);
+  now += 1;
+  await ward.examine(patients[0]!);
+  assertEquals(ward.verdicts.length, 2);
+});
+
+Deno.test("It asks nothing while it is not time", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url, { minIntervalMs: 60_000 });
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  await ward.examine(patient);
+  const { connection: fresh } = await ward.visit();
+  await ward.postMortem.investigate(
+    await patient.ended,
+    patient.connection,
+    fresh,
+  );
+  assertEquals(fresh.served, 0);
+});
+
+Deno.test("It never throws: the new connection ends in the middle", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  const report = await patient.ended;
+  for (const how of ["before", "during"] as const) {
+    const { connection: fresh } = await ward.visit();
+    if (how === "before") fresh.close();
+    ward.postMortem.baseline(fresh);
+    const done = ward.postMortem.investigate(
+      report,
+      patient.connection,
+      fresh,
+    );
+    if (how === "during") fresh.close();
+    await done;
+    assertVerdict(ward.verdicts.at(-1)!, undefined, "none");
+  }
+  // Nothing of it sticks.
+  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+});
+
+Deno.test("It never throws: onVerdict does", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  const { connection: fresh } = await ward.visit();
+  let calls = 0;
+  const postMortem = new PostMortem({
+    minIntervalMs: 0,
+    onVerdict: () => {
+      calls++;
+      throw new Error("oops");
+    },
+  });
+  const report = await patient.ended;
+  await postMortem.investigate(report, patient.connection, fresh);
+  await postMortem.investigate(report, patient.connection, fresh);
+  assertEquals(calls, 2);
+});
+
+Deno.test("A command that was pushed before the baseline is answered before it", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const { connection } = await ward.visit();
+  let served = 0;
+  connection.push({
+    command: ["PING"],
+    binary: false,
+    patienceMs: 0,
+    settle: () => served = connection.served,
+    lose: () => {},
+  });
+  ward.postMortem.baseline(connection);
+  await settled(connection);
+  assertEquals(served, 1);
+});
+
+Deno.test("A probe costs a few kilobytes", async () => {
+  await using server = await startRedis();
+  const command = infoCommand("7.0.15").map(String);
+  const text = await server.cli(...command);
+  console.log(`${text.length} bytes`);
+  assert(text.length < 8192);
+});
+
+// The table: what the servers at hand cannot do.
+
+const REPORT: CloseReport = {
+  by: "server",
+  how: "fin",
+  during: "idle",
+  cause: undefined,
+  endpoint: "redis.example:6379",
+  connection: 3,
+  clientId: 12,
+  closedAt: 1_700_000_000_000,
+  ageMs: 400_000,
+  idleMs: 100_000,
+  commandsServed: 5,
+  bytesIn: 100,
+  bytesOut: 100,
+  inFlight: 0,
+  firstInFlight: undefined,
+  replyBytes: 0,
+};
+const CLOSED_AT = REPORT.closedAt;
+const OLD = "a".repeat(40), NEW = "b".repeat(40);
+const INFO: Evidence["info"] = {
+  redis_version: "7.0.15",
+  run_id: "r1",
+  process_id: "1",
+  tcp_port: "6379",
+  uptime_in_seconds: "1000",
+  role: "master",
+  master_replid: OLD,
+  rejected_connections: "0",
+};
+const seen = (
+  takenAt: number,
+  info: Evidence["info"] = {},
+  more: Partial<Evidence> = {},
+): Evidence => ({
+  ...{ takenAt, own: {}, config: {} },
+  info: { ...INFO, ...info },
+  ...more,
+});
+
+type Row = [
+  what: string,
+  cause: Cause | undefined,
+  confidence: Verdict["confidence"],
+  circumstances: {
+    report?: Partial<CloseReport>;
+    before?: Partial<Evidence>;
+    was?: Evidence["info"];
+    after?: Partial<Evidence>;
+    is?: Evidence["info"];
+    besides?: Parameters<typeof diagnose>[3];
+  },
+];
+
+const AWAITING: Partial<CloseReport> = {
+  during: "awaiting-reply",
+  inFlight: 1,
+  firstInFlight: { name: "GET", args: 1 },
+};
+const TIMEOUT: Partial<Evidence> = { config: { timeout: "300" } };
+const LISTED: Partial<Evidence> = { listed: "id=12 age=400 idle=100" };
+const idle = (idleMs: number) => ({ report: { idleMs }, after: TIMEOUT });
+const run = (uptime_in_seconds: string, more: Evidence["info"] = {}) => ({
+  is: {
+    run_id: "r2",
+    process_id: "2",
+    uptime_in_seconds,
+    master_replid: NEW,
+    ...more,
+  },
+});
+
+const TABLE: Row[] = [
+  ["nothing moved", undefined, "none", {}],
+  ["idle before the timeout", undefined, "none", idle(299_000)],
+  ["idle at the timeout", "idle-timeout", "likely", idle(300_000)],
+  ["idle a second over it", "idle-timeout", "likely", idle(301_500)],
+  ["idle for much longer", "idle-timeout", "possible", idle(310_000)],
+  ["idle and reset", undefined, "none", {
+    report: { by: "network", how: "rst", idleMs: 300_500 },
+    after: TIMEOUT,
+  }],
+  [
+    "idle at the timeout of a server that tells no more",
+    "idle-timeout",
+    "likely",
+    {
+      report: { idleMs: 300_500 },
+      before: TIMEOUT,
+    },
+  ],
+  ["idle ages that agree and a timeout of 0", "middlebox", "possible", {
+    report: { idleMs: 350_000 },
+    after: { config: { timeout: "0" } },
+    besides: { earlierIdleMs: [350_200, 349_900, 20_000] },
+  }],
+  ["idle ages that agree and CONFIG refused", "idle-timeout", "possible", {
+    report: { idleMs: 350_000 },
+    besides: { earlierIdleMs: [350_200, 349_900], refused: ["CONFIG GET"] },
+  }],
+  ["idle ages that agree and a kill", "client-kill", "likely", {
+    report: { idleMs: 350_000 },
+    is: { "cmdstat_client|kill": "1" },
+    besides: { earlierIdleMs: [350_200, 349_900] },
+  }],
+  ["Redis 6 counts every CLIENT command", "client-kill", "possible", {
+    was: { redis_version: "6.2.0", cmdstat_client: "3" },
+    is: { redis_version: "6.2.0", cmdstat_client: "4" },
+  }],
+  ["Redis 6 and our own CLIENT LIST", undefined, "none", {
+    was: { redis_version: "6.2.0", cmdstat_client: "3" },
+    is: { redis_version: "6.2.0", cmdstat_client: "4" },
+    after: { own: { cmdstat_client: 1 } },
+  }],
+  ["an output buffer that is counted", "output-buffer-limit", "likely", {
+    report: AWAITING,
+    was: {
+      client_output_buffer_limit_disconnections: "1",
+      client_query_buffer_limit_disconnections: "0",
+    },
+    is: {
+      client_output_buffer_limit_disconnections: "2",
+      client_query_buffer_limit_disconnections: "0",
+    },
+  }],
+  ["an output limit that is counted and did not move", undefined, "none", {
+    report: AWAITING,
+    is: {
+      client_output_buffer_limit_disconnections: "0",
+      client_query_buffer_limit_disconnections: "0",
+    },
+    after: {
+      config: { "client-output-buffer-limit": "normal 1 0 0 slave 0 0 0" },
+    },
+  }],
+  ["no output limit", undefined, "none", {
+    report: AWAITING,
+    after: {
+      config: { "client-output-buffer-limit": "normal 0 0 0 slave 9 9 9" },
+    },
+  }],
+  [
+    "a kill, or an output limit that is not counted",
+    "client-kill",
+    "possible",
+    {
+      report: AWAITING,
+      is: { "cmdstat_client|kill": "1" },
+      after: { config: { "client-output-buffer-limit": "normal 9 0 0" } },
+    },
+  ],
+  ["silence, and somebody was killed", "client-kill", "possible", {
+    report: { ...AWAITING, by: "network", how: "silence" },
+    is: { "cmdstat_client|kill": "1" },
+  }],
+  ["a kill, but the server still has it", "middlebox", "likely", {
+    is: { "cmdstat_client|kill": "1" },
+    after: LISTED,
+  }],
+  ["max clients in words", "max-clients", "likely", {
+    report: {
+      how: "protocol-error",
+      during: "handshake",
+      cause: "Unasked error reply: ERR max number of clients reached",
+    },
+  }],
+  ["others were rejected", undefined, "none", {
+    is: { rejected_connections: "7" },
+  }],
+  ["ACL LOAD", "acl-change", "likely", { is: { "cmdstat_acl|load": "1" } }],
+  ["ACL SETUSER", "acl-change", "possible", {
+    is: { "cmdstat_acl|setuser": "1" },
+  }],
+  ["started after the end", "restart", "likely", run("3")],
+  ["started long after the end", "restart", "possible", {
+    ...run("3"),
+    after: { takenAt: CLOSED_AT + 600_000 },
+  }],
+  [
+    "started after the end, by another port",
+    "failover",
+    "possible",
+    run("3", { tcp_port: "6380" }),
+  ],
+  [
+    "up for longer than the connection was idle",
+    "failover",
+    "likely",
+    run("5000"),
+  ],
+  ["started while the connection was idle", "restart", "possible", run("50")],
+  [
+    "a promoted replica, started while it was idle",
+    "failover",
+    "likely",
+    run("50", { master_replid2: OLD }),
+  ],
+  [
+    "the same data after a restart",
+    "restart",
+    "likely",
+    run("3", { master_replid2: OLD }),
+  ],
+  [
+    "kill counters of another run",
+    "failover",
+    "likely",
+    run("5000", { "cmdstat_client|kill": "9" }),
+  ],
+  ["demoted and closed, as Sentinel does", "client-kill", "possible", {
+    is: {
+      role: "slave",
+      master_host: "h",
+      master_port: "1",
+      "cmdstat_client|kill": "2",
+    },
+  }],
+  ["readonly, elsewhere now", "failover", "likely", {
+    report: { by: "client", how: "requested", cause: "readonly" },
+    ...run("5000", { master_replid2: OLD }),
+  }],
+  ["readonly from the start", undefined, "none", {
+    report: { by: "client", how: "requested", cause: "readonly" },
+    was: { role: "slave" },
+    is: { role: "slave" },
+  }],
+];
+
+for (const [what, cause, confidence, { besides, ...c }] of TABLE) {
+  Deno.test(`diagnose: ${what}`, () => {
+    const verdict = diagnose(
+      { ...REPORT, ...c.report },
+      seen(CLOSED_AT - 60_000, c.was, c.before),
+      seen(CLOSED_AT + 5000, c.is, c.after),
+      besides,
+    );
+    assertVerdict(verdict, cause, confidence);
+    JSON.stringify(verdict);
+  });
+}
+
+Deno.test("diagnose: no evidence at all", () => {
+  const verdict = diagnose(REPORT, undefined, undefined);
+  assertVerdict(verdict, undefined, "none");
+  assertEquals(verdict.lookedAt, ["the close report"]);
+});
+
+Deno.test("diagnose: its words", () => {
+  const verdict = diagnose(
+    { ...REPORT, idleMs: 301_000 },
+    seen(CLOSED_AT - 60_000),
+    seen(CLOSED_AT + 1000, {}, TIMEOUT),
+    { earlierIdleMs: [300_400, 301_900, 300_700] },
+  );
+  assertEquals(
+    verdict.text,
+    "Connection 3 to redis.example:6379 was likely ended by an idle timeout: " +
+      "idle 301 s, 4th time at 300 to 302 s; the server's timeout is 300, all within 61 s. " +
+      "To do: set idleTimeoutMs below 300000",
+  );
+});
+
+Deno.test("readInfo keeps what matters, and counts calls that did not fail", () => {
+  assertEquals(
+    readInfo(
+      "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nos:Linux\r\n" +
+        "cmdstat_client|kill:calls=4,usec=1,usec_per_call=1.0,rejected_calls=0,failed_calls=1\r\n" +
+        "cmdstat_client|list:calls=4,usec=1\r\ncmdstat_client:calls=2,usec=1\r\n" +
+        "errorstat_ERR:count=3\r\n",
+    ),
+    {
+      redis_version: "7.0.15",
+      run_id: "abc",
+      "cmdstat_client|kill": "3",
+      cmdstat_client: "2",
+      errorstat_ERR: "3",
+    },
+  );
+});
