@@ -189,6 +189,14 @@ function explain(endpoint: Endpoint, error: unknown): DialError {
       { cause, isRetriable: false },
     );
   }
+  if (cause instanceof TypeError) { // a name or a certificate that is none
+    return new DialError(
+      endpoint,
+      endpoint.tls === undefined ? "connect" : "tls",
+      text,
+      { cause, isRetriable: false },
+    );
+  }
   if (error instanceof TlsFailure || /certificate|tls/i.test(text)) {
     return explainTls(endpoint, cause, text);
   }

@@ -287,8 +287,11 @@ export class Pool {
     if (this.#reserved !== undefined) yield this.#reserved;
   }
 
+  /** How long a connection may have been idle at a tick. */
   get #idleTimeoutMs(): number {
-    return Math.min(this.#options.idleTimeoutMs, this.#idleAges.limitMs);
+    // By the next tick the server would have closed it.
+    const learnedMs = this.#idleAges.limitMs - TICK_MS;
+    return Math.min(this.#options.idleTimeoutMs, learnedMs);
   }
 
   get #validateAfterIdleMs(): number {
@@ -380,33 +383,51 @@ export class Pool {
         this.#closing.signal,
       );
       this.#dialing--;
-      const now = performance.now();
       this.#dialed++;
-      this.#lastDialFailure = undefined;
-      this.#isCutAgain = false;
-      if (this.#closing.signal.aborted) {
-        return connection.close("the pool was closed");
-      }
-      if (connection.report === undefined) {
-        this.#handshakeMs.set(connection, now - startedAt);
-        const { maxAgeMs } = this.#options;
-        this.#retireAt.set(
-          connection,
-          connection.openedAt + maxAgeMs * (1 - Math.random() / 10),
-        );
-        this.#shared.add(connection);
-      }
+      this.#welcome(connection, performance.now() - startedAt);
     } catch (error) {
       this.#dialing--;
-      // Killed with all the others, before it had said hello: once, that is no reason to wait.
-      const isCut = wasCut(error) && !this.#isCutAgain;
-      this.#isCutAgain = isCut;
-      if (!isCut) {
-        this.#lastDialFailure = { error, at: performance.now() };
-        if (this.#dialing === 0) this.#rejectWaiters(error);
-      }
+      this.#dialFailed(error);
     }
+  }
+
+  #welcome(connection: Connection, handshakeMs: number): void {
+    const { report } = connection;
+    if (report !== undefined) {
+      this.#count(report.how);
+      this.#options.onClose(report);
+      return this.#dialFailed(
+        new DialError(
+          this.#options.endpoint,
+          "handshake",
+          "the connection ended right after the handshake",
+          { cause: new ConnectionClosedError(report, "unsent") },
+        ),
+      );
+    }
+    if (this.#closing.signal.aborted) {
+      return connection.close("the pool was closed");
+    }
+    this.#lastDialFailure = undefined;
+    this.#isCutAgain = false;
+    this.#handshakeMs.set(connection, handshakeMs);
+    const { maxAgeMs } = this.#options;
+    this.#retireAt.set(
+      connection,
+      connection.openedAt + maxAgeMs * (1 - Math.random() / 10),
+    );
+    this.#shared.add(connection);
     this.#serve();
+  }
+
+  #dialFailed(error: unknown): void {
+    // Killed with all the others, before it had said hello: once, that is no reason to wait.
+    const isCut = wasCut(error) && !this.#isCutAgain;
+    this.#isCutAgain ||= isCut;
+    if (isCut) return this.#serve();
+    this.#lastDialFailure = { error, at: performance.now() };
+    // No dial in its place: whoever waits is told as soon as none is left that may succeed.
+    if (this.#dialing === 0) this.#rejectWaiters(error);
   }
 
   readonly #observer: ConnectionObserver = {
