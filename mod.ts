@@ -32,6 +32,7 @@ export {
   type SendOptions,
 } from "./client/mod.ts";
 export {
+  type Cause,
   CheckoutTimeoutError,
   type ClosedBy,
   type ClosedDuring,
@@ -50,6 +51,7 @@ export {
   type PoolStats,
   type Socket,
   type TlsOptions,
+  type Verdict,
 } from "./pool/mod.ts";
 export {
   type RecorderOptions,

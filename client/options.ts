@@ -1,6 +1,7 @@
 // What a client can be told, with defaults, checked.
 import type { ParserLimits } from "../resp/mod.ts";
 import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
+import type { Verdict } from "../pool/diagnose.ts";
 import type { Retry } from "../retry/mod.ts";
 
 /** A call is about to be sent again. */
@@ -43,6 +44,10 @@ export interface RedisOptions extends EndpointOptions {
   dial?: Dial;
   /** Told how each connection ended. Must not throw. */
   onClose?: (report: CloseReport) => void;
+  /** Look for the cause of a death with the next connection, by INFO, CONFIG GET and CLIENT LIST. @default {false} */
+  postMortem?: boolean;
+  /** Told what a post-mortem has found: at most one in 5 seconds. Must not throw. */
+  onVerdict?: (verdict: Verdict) => void;
   /** Told of each attempt that will be followed by another. Must not throw. */
   onRetry?: (info: RetryInfo) => void;
 }
@@ -66,6 +71,8 @@ const OTHERS: ReadonlySet<string> = new Set(
     "dial",
     "onClose",
     "onRetry",
+    "onVerdict",
+    "postMortem",
     "username",
     "password",
     "database",

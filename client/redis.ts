@@ -23,6 +23,7 @@ import {
   type SendOptions,
   SingleCall,
 } from "./call.ts";
+import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
 import { numbersOf, type RedisOptions } from "./options.ts";
 import { routeOf } from "./routing.ts";
@@ -62,6 +63,7 @@ export class Redis implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #options: RedisOptions;
   readonly #pool: Pool;
+  readonly #inquest: Inquest | undefined;
   readonly #retry: Retry | false;
   readonly #closing = new AbortController();
   readonly #naps = new Set<AbortController>();
@@ -87,10 +89,21 @@ export class Redis implements AsyncDisposable {
     this.#options = options;
     this.#retry = options.retry ??
       new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) });
+    this.#inquest = options.postMortem
+      ? new Inquest((verdict) => options.onVerdict?.(verdict))
+      : undefined;
     this.#pool = new Pool({
       ...numbers,
       endpoint: `${endpoint}`,
-      onClose: (report) => options.onClose?.(report),
+      onOpen: (connection) => {
+        this.#inquest?.opened(connection);
+      },
+      onRefused: (report, connection) =>
+        this.#inquest?.closed(report, connection),
+      onClose: (report, connection) => {
+        this.#inquest?.closed(report, connection);
+        options.onClose?.(report);
+      },
       open: (number, observer, signal) =>
         open(endpoint, {
           ...numbers,
@@ -368,6 +381,7 @@ export class Redis implements AsyncDisposable {
     try {
       const lease = await this.lease(signal === undefined ? {} : { signal });
       try {
+        await this.#inquest?.fenced(call.connection!);
         fate = await lease.settle(call.connection!, call.command);
       } finally {
         lease.release();

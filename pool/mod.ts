@@ -46,3 +46,4 @@ export {
   type PoolOptions,
   type PoolStats,
 } from "./pool.ts";
+export type { Cause, Verdict } from "./diagnose.ts";

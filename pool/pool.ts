@@ -58,8 +58,12 @@ export interface PoolOptions {
   readonly maxAgeMs: number;
   /** A connection idle for longer must answer a PING before its next command, in milliseconds. */
   readonly validateAfterIdleMs: number;
+  /** Told of each connection that is open to all, after those who waited. */
+  readonly onOpen?: (connection: Connection) => void;
   /** Told how each connection ended. */
-  readonly onClose: (report: CloseReport) => void;
+  readonly onClose: (report: CloseReport, connection: Connection) => void;
+  /** Told how one ended that was not through its handshake. */
+  readonly onRefused?: (report: CloseReport, connection: Connection) => void;
 }
 
 /**
@@ -395,7 +399,7 @@ export class Pool {
     const { report } = connection;
     if (report !== undefined) {
       this.#count(report.how);
-      this.#options.onClose(report);
+      this.#options.onClose(report, connection);
       return this.#dialFailed(
         new DialError(
           this.#options.endpoint,
@@ -418,6 +422,7 @@ export class Pool {
     );
     this.#shared.add(connection);
     this.#serve();
+    if (this.#shared.has(connection)) this.#options.onOpen?.(connection);
   }
 
   #dialFailed(error: unknown): void {
@@ -455,9 +460,11 @@ export class Pool {
     },
     onClose: (connection, report) => {
       // During the handshake it was not ours yet: the dial fails instead.
-      if (!this.#forget(connection)) return;
+      if (!this.#forget(connection)) {
+        return this.#options.onRefused?.(report, connection);
+      }
       this.#count(report.how);
-      this.#options.onClose(report);
+      this.#options.onClose(report, connection);
       if (report.how === "silence") this.#suspectAll();
       if (report.during === "idle" && report.by !== "client") {
         this.#idleAges.observe(report.idleMs, performance.now());
@@ -481,7 +488,7 @@ export class Pool {
     this.#count(reason);
     connection.close(reason);
     if (connection.report !== undefined) {
-      this.#options.onClose(connection.report);
+      this.#options.onClose(connection.report, connection);
     }
   }
 
