@@ -40,6 +40,7 @@ async function freeze(
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   while (!text.includes("ready\n")) text += (await lines.read()).value ?? "";
+  await delay(200); // it is in its loop now
   Deno.kill(child.pid, "SIGSTOP");
   between();
   await delay(frozenMs);
