@@ -49,7 +49,7 @@ export interface ConnectionOptions {
 /** A reply owed for this long means that commands queue behind something slow. */
 export const STALL_MS = 20;
 /** A burst is flushed when this much has gathered, so that the server works while the rest is encoded. */
-const FLUSH_BYTES = 32 * 1024;
+const FLUSH_BYTES = 64 * 1024;
 
 type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
 

@@ -892,6 +892,24 @@ test("After an abort in flight the slot swallows its reply, and later replies st
   assertEquals(await redis.send(["GET", "n"]), "17");
 });
 
+test("Replies that the slots of aborted commands swallow do not count as done: close() waits for the others", async (stage) => {
+  const redis = stage.client({ maxConnections: 1 });
+  await redis.send(["PING"]);
+  stage.proxy.delay(80);
+  const leaver = new AbortController();
+  const { signal } = leaver;
+  const left = Promise.all(Array.from(
+    { length: 5 },
+    () => assertRejects(() => redis.send(["GET", "key"], { signal })),
+  ));
+  await delay(30);
+  const stays = later(redis.send(["ECHO", "last"]));
+  leaver.abort();
+  await left;
+  await redis.close();
+  assertEquals(await stays, "last");
+});
+
 test("An aborted command is not replayed when its connection dies", async (stage) => {
   const redis = stage.client({ maxConnections: 1 });
   await redis.send(["PING"]);

@@ -89,6 +89,12 @@ async function until(
   }
 }
 
+/** A promise that is awaited later: until then its failure is nobody's business. */
+function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 /** Opens that many connections, idle afterwards. */
 async function warm(redis: Redis, connections: number): Promise<void> {
   const leases = await Promise.all(
@@ -251,6 +257,29 @@ test("A lease is not starved by sends, nor sends by leases", async (stage) => {
   assertEquals(redis.stats().dialed, 1);
 });
 
+test("A lease gets its turn although the connection never rests", async (stage) => {
+  const redis = stage.client({ maxConnections: 1 });
+  await redis.send(["PING"]);
+  stage.proxy.delay(30);
+  let isOver = false;
+  const load = (async () => {
+    const replies: Promise<unknown>[] = [];
+    while (!isOver) {
+      replies.push(later(redis.send(["PING"])));
+      await delay(3);
+    }
+    await Promise.all(replies);
+  })();
+  await delay(50);
+  const startedAt = performance.now();
+  const lease = await redis.lease().finally(() => isOver = true);
+  assertLess(performance.now() - startedAt, 3000);
+  assertEquals(await lease.send(["ECHO", "mine"]), "mine");
+  lease.release();
+  await load;
+  assertEquals(redis.stats().dialed, 1);
+});
+
 test("Who waits longer than checkoutTimeoutMs is told what the pool is busy with", async (stage) => {
   const redis = stage.client({
     maxConnections: 1,
@@ -287,7 +316,7 @@ test("More than maxWaiting callers are refused at once", async (stage) => {
     retry: false,
   });
   const held = await redis.lease();
-  const waiting = [redis.send(["ECHO", "1"]), redis.send(["ECHO", "2"])];
+  const waiting = ["1", "2"].map((i) => later(redis.send(["ECHO", i])));
   const startedAt = performance.now();
   await assertRejects(
     () => redis.send(["ECHO", "3"]),
@@ -875,11 +904,11 @@ test("Commands that change a shared connection are refused by send and pipeline"
 
 test("Blocking commands by send delay nobody", async (stage) => {
   const redis = stage.client({ maxConnections: 4, replyTimeoutMs: 700 });
-  const popped = Promise.all([
+  const popped = later(Promise.all([
     redis.send(["BLPOP", "list1", 0]),
     redis.send(["BLMPOP", 0, 1, "list2", "LEFT"]),
     redis.send(["XREAD", "BLOCK", 0, "STREAMS", "stream", "$"]),
-  ]);
+  ]));
   await until(
     async () =>
       (await stage.server.cli("INFO", "clients")).includes("blocked_clients:3"),
