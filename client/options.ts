@@ -42,13 +42,13 @@ export interface RedisOptions extends EndpointOptions {
   limits?: ParserLimits;
   /** Opens sockets in place of `Deno.connect`. */
   dial?: Dial;
-  /** Told how each connection ended. Must not throw. */
+  /** Told how each connection ended. */
   onClose?: (report: CloseReport) => void;
   /** Look for the cause of a death with the next connection, by INFO, CONFIG GET and CLIENT LIST. @default {false} */
   postMortem?: boolean;
-  /** Told what a post-mortem has found: at most one in 5 seconds. Must not throw. */
+  /** Told what a post-mortem has found: at most one in 5 seconds. */
   onVerdict?: (verdict: Verdict) => void;
-  /** Told of each attempt that will be followed by another. Must not throw. */
+  /** Told of each attempt that will be followed by another. */
   onRetry?: (info: RetryInfo) => void;
 }
 

@@ -90,7 +90,7 @@ export class Redis implements AsyncDisposable {
     this.#retry = options.retry ??
       new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) });
     this.#inquest = options.postMortem
-      ? new Inquest((verdict) => options.onVerdict?.(verdict))
+      ? new Inquest((verdict) => tell("onVerdict", options.onVerdict, verdict))
       : undefined;
     this.#pool = new Pool({
       ...numbers,
@@ -102,7 +102,7 @@ export class Redis implements AsyncDisposable {
         this.#inquest?.closed(report, connection),
       onClose: (report, connection) => {
         this.#inquest?.closed(report, connection);
-        options.onClose?.(report);
+        tell("onClose", options.onClose, report);
       },
       open: (number, observer, signal) =>
         open(endpoint, {
@@ -419,7 +419,7 @@ export class Redis implements AsyncDisposable {
     policy?: Retry,
   ): void {
     if (isReplay) this.#replays++;
-    this.#options.onRetry?.({
+    tell("onRetry", this.#options.onRetry, {
       command: call.name,
       attempt: call.errors.length,
       delayMs,
@@ -502,3 +502,12 @@ const verdict = (call: Call, error: Error): Error =>
   call.errors.length === 1 || error.name === "ReplyError"
     ? error
     : new RetryError(call.errors);
+
+/** Tells whoever wants to know; what goes wrong there must not cost a command. */
+function tell<T>(name: string, fn: ((what: T) => void) | undefined, what: T) {
+  try {
+    fn?.(what);
+  } catch (error) {
+    console.error(`${name} of Redis has thrown:`, error);
+  }
+}

@@ -168,8 +168,7 @@ export class Pool {
    * caller has to wait: see {@linkcode Pool.checkout}.
    */
   shared(): Connection | undefined {
-    if (this.#waiters.length > 0) return undefined;
-    return this.#pick();
+    return this.#sharersWaiting > 0 ? undefined : this.#pick();
   }
 
   /**
@@ -212,9 +211,10 @@ export class Pool {
         checkout.fail(reason);
       },
     };
-    const connection = this.#waiters.length > 0
-      ? undefined
-      : this.#take(checkout.exclusive);
+    const ahead = checkout.exclusive
+      ? this.#leasesWaiting
+      : this.#sharersWaiting;
+    const connection = ahead > 0 ? undefined : this.#take(checkout.exclusive);
     if (connection !== undefined) return checkout.take(connection);
     signal?.addEventListener("abort", waiter.onAbort, { once: true });
     this.#waiters.push(waiter);
@@ -240,8 +240,10 @@ export class Pool {
   retire(connection: Connection, reason: EvictionReason): void {
     if (reason === "readonly") {
       const now = performance.now();
-      if (now - this.#readonlyAt < READONLY_PAUSE_MS) return;
-      this.#readonlyAt = now;
+      if (connection.openedAt > this.#readonlyAt) { // not one of the old ones
+        if (now - this.#readonlyAt < READONLY_PAUSE_MS) return;
+        this.#readonlyAt = now;
+      }
     }
     if (!this.#shared.delete(connection)) return;
     if (connection.inFlight === 0) this.#bury(connection, reason);
@@ -341,6 +343,10 @@ export class Pool {
     this.#leasesWaiting = waiters.filter((w) => w.exclusive).length;
   }
 
+  get #sharersWaiting(): number {
+    return this.#waiters.length - this.#leasesWaiting;
+  }
+
   #take(exclusive: boolean): Connection | undefined {
     return exclusive ? this.#takeIdle() : this.#pick();
   }
@@ -355,10 +361,10 @@ export class Pool {
 
   #dialAsNeeded(): void {
     const leases = this.#leasesWaiting;
-    const sharers = this.#waiters.length - leases;
     // A suspect that is about to prove itself serves every sharer.
     const hopeful = [...this.#suspects.values()].some((s) => s.provingNow);
-    const wanted = leases + (sharers > 0 && !hopeful ? 1 : 0) - this.#dialing;
+    const wanted = leases + (this.#sharersWaiting > 0 && !hopeful ? 1 : 0) -
+      this.#dialing;
     const allowed = Math.min(
       this.#options.maxConnections - this.#open - this.#dialing,
       MAX_DIALS - this.#dialing,
@@ -380,19 +386,20 @@ export class Pool {
     this.#dialing++;
     const startedAt = performance.now();
     if (!this.#isTicking) this.#tickedAt = startedAt;
+    let connection: Connection;
     try {
-      const connection = await this.#options.open(
+      connection = await this.#options.open(
         ++this.#dials,
         this.#observer,
         this.#closing.signal,
       );
-      this.#dialing--;
-      this.#dialed++;
-      this.#welcome(connection, performance.now() - startedAt);
     } catch (error) {
       this.#dialing--;
-      this.#dialFailed(error);
+      return this.#dialFailed(error);
     }
+    this.#dialing--;
+    this.#dialed++;
+    this.#welcome(connection, performance.now() - startedAt);
   }
 
   #welcome(connection: Connection, handshakeMs: number): void {

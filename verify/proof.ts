@@ -1,26 +1,12 @@
 // The three tests, one after the other, and that nothing is left behind.
 import type { Redis } from "../mod.ts";
-import type { Arguments, Method } from "./arguments.ts";
-import { EVENTS, type EventsResult, keysOf, testEvents } from "./events.ts";
-import { type RequestsResult, testRequests } from "./requests.ts";
-import { type Environment, findServer, textOf } from "./server.ts";
+import type { Arguments } from "./arguments.ts";
+import { EVENTS, keysOf, testEvents } from "./events.ts";
+import { testRequests } from "./requests.ts";
+import { findServer, textOf } from "./server.ts";
+import type { Proof } from "./result.ts";
 import * as text from "./text.ts";
 import { zombiesBy } from "./zombie.ts";
-
-/** Everything that was found out. */
-export interface Proof {
-  readonly environment: Environment;
-  /** How connections were made zombies; `reason` says why not by the first choice. */
-  readonly method: { readonly name: Method; readonly reason: string | null };
-  /** Test 1. */
-  readonly withoutRetry: RequestsResult;
-  /** Test 2. */
-  readonly withRetry: RequestsResult;
-  /** Test 3. */
-  readonly events: EventsResult;
-  /** Errors without retry, none with it, every event in Redis. */
-  readonly ok: boolean;
-}
 
 /** Who is told while it runs. */
 export interface Audience {

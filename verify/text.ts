@@ -1,7 +1,7 @@
 // The proof as text.
 import { ExponentialBackoff, Retry } from "../mod.ts";
 import { EVENTS, type EventsResult, KILL_EVERY_MS } from "./events.ts";
-import type { Proof } from "./proof.ts";
+import type { Proof } from "./result.ts";
 import type { RequestResult, RequestsResult } from "./requests.ts";
 
 const isColored = !Deno.noColor && Deno.stdout.isTerminal();
