@@ -36,6 +36,7 @@ export {
   CheckoutTimeoutError,
   type ClosedBy,
   type ClosedDuring,
+  ClosedError,
   type ClosedHow,
   type CloseReport,
   ConnectionClosedError,

@@ -1,6 +1,7 @@
 // Whether the command behind an error may have run.
 import {
   CheckoutTimeoutError,
+  ClosedError,
   ConnectionClosedError,
   DialError,
   type Fate,
@@ -34,7 +35,7 @@ export function fateOf(error: unknown): Fate {
   }
   if (
     error instanceof ConnectionClosedError || error instanceof DialError ||
-    error instanceof CheckoutTimeoutError
+    error instanceof CheckoutTimeoutError || error instanceof ClosedError
   ) return error.fate;
   if (error instanceof TypeError || error instanceof RangeError) {
     return "unsent";

@@ -1,6 +1,7 @@
 // The client: where the pool meets retry.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import {
+  ClosedError,
   type Connection,
   ConnectionClosedError,
   dial,
@@ -258,7 +259,7 @@ export class Redis implements AsyncDisposable {
       await promise;
       clearTimeout(timer);
     }
-    const reason = new Error(
+    const reason = new ClosedError(
       `Cannot go on: this client of ${this.#endpoint} is closed`,
     );
     this.#closing.abort(reason);
@@ -283,7 +284,7 @@ export class Redis implements AsyncDisposable {
 
   #refuseIfClosed(what: string): void {
     if (!this.isClosed) return;
-    throw new Error(
+    throw new ClosedError(
       `Cannot ${what}: this client of ${this.#endpoint} is closed`,
     );
   }
@@ -433,7 +434,10 @@ export class Redis implements AsyncDisposable {
     call.nap = nap;
     policy.sleep(delayMs, nap.signal).then(
       () => this.#travel(call),
-      (reason) => call.reject(reason),
+      (reason) => {
+        call.errors.push(reason); // the client was closed; an attempt before may have run
+        call.reject(verdict(call, reason));
+      },
     ).finally(() => this.#naps.delete(nap));
   }
 

@@ -41,6 +41,7 @@ export { open, type OpenOptions } from "./open.ts";
 export {
   type Checkout,
   CheckoutTimeoutError,
+  ClosedError,
   type EvictionReason,
   Pool,
   type PoolOptions,

@@ -85,6 +85,26 @@ export class CheckoutTimeoutError extends Error {
   readonly fate = "unsent";
 }
 
+/**
+ * The client was closed before the command was sent: its fate is `"unsent"`.
+ *
+ * @example After close
+ * ```ts
+ * import { ClosedError, Redis } from "@unzombie/redis";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const redis = new Redis();
+ * await redis.close();
+ * await assertRejects(() => redis.send(["PING"]), ClosedError);
+ * ```
+ */
+export class ClosedError extends Error {
+  /** Always `"ClosedError"`. */
+  override readonly name = "ClosedError";
+  /** Always `"unsent"`. */
+  readonly fate = "unsent";
+}
+
 /** Somebody who wants a connection. Exactly one of `take` and `fail` is called, once. */
 export interface Checkout {
   /** Whether the connection is to be the caller's own until {@linkcode Pool.release}. */
