@@ -296,7 +296,8 @@ export class WebhookRecorder implements AsyncDisposable {
     this.#report(cause, entry);
     if (!isPermanent(cause)) {
       this.#lastError = cause;
-      this.#isAway = true;
+      // An answer about one key, such as NOPERM, says nothing of the others.
+      if (!(cause instanceof ReplyError)) this.#isAway = true;
       this.#drain();
     }
     return {
@@ -322,7 +323,6 @@ export class WebhookRecorder implements AsyncDisposable {
         if (this.#outbox.pending === 0) break;
       }
       failures = await this.#drainChunk() ? 0 : failures + 1;
-      if (failures === 0) this.#isAway = false;
     }
     this.#isAway = false;
   }
@@ -343,12 +343,12 @@ export class WebhookRecorder implements AsyncDisposable {
       if (this.#redis.isClosed) this.#giveUp(error);
       return false;
     }
+    this.#isAway = false;
     const again: Entry[] = [];
     batches.forEach((batch, i) => {
       const [reply, ...trimmed] = replies.splice(0, commands[i]!.length);
       this.#acceptTrim(trimmed, batch);
       if (!(reply instanceof ReplyError)) return;
-      this.#lastError = reply;
       if (!isPermanent(reply)) again.push(...batch.entries);
       else for (const entry of batch.entries) this.#report(reply, entry);
     });
