@@ -9,7 +9,7 @@ import {
 } from "../pool/mod.ts";
 import { isNotRun } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
-import { replayHazard } from "./replay.ts";
+import { sequenceHazard } from "./replay.ts";
 import { serverOf } from "./settle.ts";
 
 /** Whether a command that may have run may be sent again. */
@@ -176,7 +176,7 @@ export class SingleCall extends Call implements Slot {
   }
 
   #settleError(error: ReplyError): void {
-    if (!isNotRun(error)) return this.reject(error);
+    if (!isNotRun(error) || isScript(this.command)) return this.reject(error);
     this.keeper.refused(this.connection!, error);
     this.keeper.failed(this, refusal(error));
   }
@@ -235,7 +235,10 @@ export class PipelineCall extends Call {
 
   #answered(connection: Connection): void {
     const [first] = this.#replies;
-    if (first instanceof ReplyError && this.#replies.every(isRefusal)) {
+    if (
+      first instanceof ReplyError && this.#replies.every(isRefusal) &&
+      !this.#commands.some(isScript)
+    ) {
       this.#replies = []; // the server ran none of them
       this.keeper.refused(connection, first);
       return this.keeper.failed(this, refusal(first));
@@ -251,6 +254,9 @@ const SETTLED_IN_MS = 50;
 const copyOf = (command: Command): Command =>
   // What is sent again must be what was sent.
   Array.isArray(command) ? command.slice() as unknown as Command : command;
+
+/** A script may answer with any code it likes, after it has done something. */
+const isScript = ([name]: Command): boolean => /^(EVAL|FCALL)/i.test(name);
 
 const isRefusal = (reply: Reply): boolean =>
   reply instanceof ReplyError && isNotRun(reply);
@@ -274,12 +280,7 @@ export function failureOf(
   if (replay === "never" && unknown.length > 0) {
     note = 'it was not replayed: replay is "never"';
   } else if (replay === "auto") {
-    for (const { command } of unknown) {
-      const hazard = replayHazard(command);
-      if (hazard === undefined) continue;
-      note = `${command[0]} was not replayed: ${hazard}`;
-      break;
-    }
+    note = sequenceHazard(unknown.map(({ command }) => command));
   }
   return {
     error: new ConnectionClosedError(

@@ -95,8 +95,11 @@ export class Lease implements AsyncDisposable {
         patienceMs: route.kind === "blocking" ? route.patienceMs : 0,
         settle: (reply) => {
           signal?.removeEventListener("abort", onAbort);
-          if (reply instanceof ReplyError) reject(reply);
-          else resolve(reply);
+          if (reply instanceof ReplyError) {
+            // A DISCARD that was refused has ended no transaction.
+            this.#isChanged ||= route.kind === "stateful";
+            reject(reply);
+          } else resolve(reply);
         },
         lose: ({ report, fate }) => {
           signal?.removeEventListener("abort", onAbort);

@@ -134,6 +134,61 @@ function optionsOfZadd(command: Words): Words {
   return command.slice(2, end);
 }
 
+const BLIND: ReadonlySet<string> = new Set(words(`
+  SETEX PSETEX MSET SETRANGE HMSET HSET GEOADD SADD PFADD DEL UNLINK HDEL SREM ZREM XDEL XACK PERSIST
+  ZREMRANGEBYSCORE ZREMRANGEBYLEX SETBIT
+`));
+const READS: ReadonlySet<string> = new Set(
+  words(
+    "GET MGET EXISTS TTL HGET HMGET HGETALL LRANGE SMEMBERS SISMEMBER ZRANGE ZCARD ZCOUNT ZSCORE PING ECHO",
+  ),
+);
+
+/** Whether a command writes what it says, whatever was there. */
+function isBlind(command: Command): boolean {
+  const [name = "", ...rest] = command.map(textOf);
+  switch (name.toUpperCase()) {
+    case "SET":
+      return rest.length === 2;
+    case "ZADD":
+      return optionsOfZadd(["ZADD", ...rest]).length === 0;
+    case "EXPIRE":
+    case "PEXPIRE":
+    case "EXPIREAT":
+    case "PEXPIREAT":
+      return rest.length === 2;
+    default:
+      return BLIND.has(name.toUpperCase());
+  }
+}
+
+/**
+ * Why commands that may have run, in this order, must not be sent again
+ * together: where one reads what a later one has changed, each is harmless
+ * alone and both are not.
+ *
+ * @param commands The commands.
+ * @returns The reason, or `undefined` if a second run is harmless.
+ */
+export function sequenceHazard(
+  commands: readonly Command[],
+): string | undefined {
+  for (const command of commands) {
+    const hazard = replayHazard(command);
+    if (hazard !== undefined) {
+      return `${command[0]} was not replayed: ${hazard}`;
+    }
+  }
+  // Blind writes, then reads: no read is followed by a write that it would see.
+  const writes = commands.findIndex((command) => !isBlind(command));
+  const rest = writes < 0 ? [] : commands.slice(writes);
+  if (
+    commands.length < 2 ||
+    rest.every((command) => READS.has(textOf(command[0]).toUpperCase()))
+  ) return undefined;
+  return "the pipeline was not replayed: it reads and writes, and a second run might read what the first has written";
+}
+
 /**
  * Why a command that may have run must not be sent again. "Harmless" holds as
  * long as no other client wrote the key in between, and leaves aside that a

@@ -66,7 +66,7 @@ const MOST_COUNT = 10_000;
 const CHUNK = 1000;
 const DISPOSE_MS = 5000;
 /** Error replies that no later attempt will change. */
-const PERMANENT: ReadonlySet<string> = new Set(["WRONGTYPE", "ERR"]);
+const PERMANENT: ReadonlySet<string> = new Set(["WRONGTYPE"]);
 /** The outbox has a schedule of its own: one attempt at a time. */
 const ONE_ATTEMPT: SendOptions = { retry: false };
 

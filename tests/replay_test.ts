@@ -1,7 +1,7 @@
 // Which commands may run twice: what the table says, and what a real server does.
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { replayHazard } from "../client/replay.ts";
+import { replayHazard, sequenceHazard } from "../client/replay.ts";
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { Conversation } from "./support/conversation.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
@@ -400,6 +400,20 @@ Deno.test("A destination is found to be a source however its name is written", (
     replayHazard(["ZUNIONSTORE", "5", 2, "a", "b", "WEIGHTS", 1, 5]),
     undefined,
   );
+});
+
+Deno.test("Commands that are harmless alone are not always so together", () => {
+  const lines = (...commands: string[]) => sequenceHazard(commands.map(typed));
+  assertEquals(lines("SET a 1", "DEL b", "GET a", "ZCARD b"), undefined);
+  assertEquals(
+    lines("ZADD z 1 m", "ZREMRANGEBYSCORE z -inf (0", "EXPIRE z 9"),
+    undefined,
+  );
+  assertEquals(lines("ZUNIONSTORE d 1 s"), undefined);
+  assertNotEquals(lines("ZUNIONSTORE d 1 s", "DEL s"), undefined);
+  assertNotEquals(lines("SMEMBERS q", "DEL q"), undefined);
+  assertNotEquals(lines("COPY a b REPLACE", "SET a new"), undefined);
+  assertNotEquals(lines("SET a 1", "INCR a"), undefined);
 });
 
 Deno.test("A destination is found where other arguments are called STORE", () => {
