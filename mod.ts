@@ -24,6 +24,7 @@ export {
   fateOf,
   Lease,
   type LeaseSendOptions,
+  type Origin,
   Redis,
   type RedisOptions,
   type RedisStats,

@@ -9,6 +9,7 @@ import {
 } from "../pool/mod.ts";
 import { isNotRun } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
+import { isScript, noteAnswer } from "./fate.ts";
 import { sequenceHazard } from "./replay.ts";
 import { serverOf } from "./settle.ts";
 
@@ -29,7 +30,8 @@ export interface SendOptions {
   /**
    * Where a command was lost and must not be replayed: make sure by CLIENT
    * KILL that it can no longer run, and find out by a read whether it has.
-   * Settles SET, SETNX, HSET, HSETNX, SADD and ZADD of one value or member.
+   * Settles SET without options or with NX, SETNX, HSET, HSETNX, SADD and ZADD
+   * of one value or member that nobody else writes or deletes.
    * @default {false}
    */
   settle?: boolean;
@@ -176,6 +178,7 @@ export class SingleCall extends Call implements Slot {
   }
 
   #settleError(error: ReplyError): void {
+    noteAnswer(this.command, error);
     if (!isNotRun(error) || isScript(this.command)) return this.reject(error);
     this.keeper.refused(this.connection!, error);
     this.keeper.failed(this, refusal(error));
@@ -222,6 +225,7 @@ export class PipelineCall extends Call {
         binary: this.options.binary === true,
         patienceMs: 0,
         settle: (reply) => {
+          if (reply instanceof ReplyError) noteAnswer(command, reply);
           this.#replies.push(reply);
           concluded();
         },
@@ -254,9 +258,6 @@ const SETTLED_IN_MS = 50;
 const copyOf = (command: Command): Command =>
   // What is sent again must be what was sent.
   Array.isArray(command) ? command.slice() as unknown as Command : command;
-
-/** A script may answer with any code it likes, after it has done something. */
-const isScript = ([name]: Command): boolean => /^(EVAL|FCALL)/i.test(name);
 
 const isRefusal = (reply: Reply): boolean =>
   reply instanceof ReplyError && isNotRun(reply);

@@ -8,7 +8,19 @@ import {
 } from "../pool/mod.ts";
 import { isNotRun } from "../pool/refusal.ts";
 import { RetryError } from "../retry/mod.ts";
-import { ReplyError } from "../resp/mod.ts";
+import { type Command, ReplyError } from "../resp/mod.ts";
+
+/** Errors of scripts: they may choose any code, after they have done something. */
+const ofScripts = new WeakSet<ReplyError>();
+
+/** Whether a command is a script. */
+export const isScript = ([name]: Command): boolean =>
+  /^(EVAL|FCALL)/i.test(name);
+
+/** Keeps in mind whose answer an error was, for {@linkcode fateOf}. */
+export function noteAnswer(command: Command, error: ReplyError): void {
+  if (isScript(command)) ofScripts.add(error);
+}
 
 /**
  * What became of a command that was rejected with `error`: over all its
@@ -41,5 +53,6 @@ export function fateOf(error: unknown): Fate {
     return "unsent";
   }
   if (!(error instanceof ReplyError)) return "unknown";
-  return isNotRun(error) ? "unsent" : "executed";
+  if (!isNotRun(error)) return "executed";
+  return ofScripts.has(error) ? "unknown" : "unsent";
 }

@@ -6,8 +6,10 @@ import {
   type Fate,
 } from "../pool/mod.ts";
 import { checkCommand } from "../resp/encode.ts";
+import { noteAnswer } from "./fate.ts";
 import { routeOf, upper } from "./routing.ts";
 import { settleFate } from "./settle.ts";
+import { listener, type Origin } from "./telemetry.ts";
 
 /** Options of {@linkcode Lease.send}. */
 export interface LeaseSendOptions {
@@ -44,6 +46,7 @@ type Release = (connection: Connection, clean: boolean) => void;
  */
 export class Lease implements AsyncDisposable {
   readonly #connection: Connection;
+  readonly #origin: Origin | undefined;
   readonly #release: Release;
   #isReleased = false;
   #isChanged = false;
@@ -52,8 +55,14 @@ export class Lease implements AsyncDisposable {
   #replies: "on" | "off" | "skip" = "on";
 
   /** @ignore Made by `Redis.lease`. */
-  constructor(connection: Connection, release: Release) {
+  constructor(
+    connection: Connection,
+    /** Where it leads to, unless its commands are told by somebody else. */
+    origin: Origin | undefined,
+    release: Release,
+  ) {
     this.#connection = connection;
+    this.#origin = origin;
     this.#release = release;
   }
 
@@ -69,6 +78,17 @@ export class Lease implements AsyncDisposable {
    * @throws {TypeError} If the command cannot be sent.
    */
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {
+    return listener === undefined || this.#origin === undefined
+      ? this.#send(command, options)
+      : listener.trace(
+        this.#origin,
+        [command],
+        false,
+        () => this.#send(command, options),
+      );
+  }
+
+  #send(command: Command, options: LeaseSendOptions): Promise<Reply> {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
@@ -92,12 +112,13 @@ export class Lease implements AsyncDisposable {
       this.#connection.push({
         command,
         binary: options.binary === true,
-        patienceMs: route.kind === "blocking" ? route.patienceMs : 0,
+        patienceMs: "patienceMs" in route ? route.patienceMs : 0,
         settle: (reply) => {
           signal?.removeEventListener("abort", onAbort);
           if (reply instanceof ReplyError) {
             // A DISCARD that was refused has ended no transaction.
             this.#isChanged ||= route.kind === "stateful";
+            noteAnswer(command, reply);
             reject(reply);
           } else resolve(reply);
         },

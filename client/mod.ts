@@ -4,3 +4,4 @@ export { fateOf } from "./fate.ts";
 export { Lease, type LeaseSendOptions } from "./lease.ts";
 export type { RedisOptions, RetryInfo } from "./options.ts";
 export { Redis, type RedisStats } from "./redis.ts";
+export type { Origin } from "./telemetry.ts";

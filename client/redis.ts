@@ -28,6 +28,8 @@ import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
 import { numbersOf, type RedisOptions } from "./options.ts";
 import { routeOf } from "./routing.ts";
+import { type Happenings, listener, type Origin } from "./telemetry.ts";
+import { tell } from "./tell.ts";
 
 /** What a client has done and holds. */
 export interface RedisStats extends PoolStats {
@@ -91,19 +93,36 @@ export class Redis implements AsyncDisposable {
     this.#retry = options.retry ??
       new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) });
     this.#inquest = options.postMortem
-      ? new Inquest((verdict) => tell("onVerdict", options.onVerdict, verdict))
+      ? new Inquest((verdict) =>
+        tell("onVerdict of Redis", options.onVerdict, verdict)
+      )
       : undefined;
     this.#pool = new Pool({
       ...numbers,
       endpoint: `${endpoint}`,
-      onOpen: (connection) => {
-        this.#inquest?.opened(connection);
+      onOpen: (connection, { tookMs, isShared }) => {
+        const { number, identity } = connection;
+        this.#publish("connection:open", {
+          connection: number,
+          clientId: identity?.clientId,
+          tookMs,
+        });
+        if (isShared) this.#inquest?.opened(connection);
       },
+      onDialFailed: (error) => this.#publish("connection:fail", { error }),
+      onEvict: (reason, { number }) =>
+        this.#publish("connection:evict", { connection: number, reason }),
+      onWait: ({ connection, ...wait }) =>
+        this.#publish("checkout:wait", {
+          ...wait,
+          connection: connection?.number,
+        }),
       onRefused: (report, connection) =>
         this.#inquest?.closed(report, connection),
       onClose: (report, connection) => {
+        this.#publish("connection:close", { report });
         this.#inquest?.closed(report, connection);
-        tell("onClose", options.onClose, report);
+        tell("onClose of Redis", options.onClose, report);
       },
       open: (number, observer, signal) =>
         open(endpoint, {
@@ -118,7 +137,8 @@ export class Redis implements AsyncDisposable {
   }
 
   /**
-   * Sends one command.
+   * Sends one command. Calls that do not wait for each other may run in any
+   * order; {@linkcode Redis.pipeline} keeps it.
    *
    * @param command The command, such as `["ZADD", key, score, member]`.
    * @param options See {@linkcode SendOptions}.
@@ -130,6 +150,17 @@ export class Redis implements AsyncDisposable {
    * @throws {TypeError} If the command cannot be sent, or not on a shared connection.
    */
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
+    return listener === undefined
+      ? this.#send(command, options)
+      : listener.trace(
+        this.#endpoint,
+        [command],
+        false,
+        () => this.#send(command, options),
+      );
+  }
+
+  #send(command: Command, options: SendOptions): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const route = routeOf(command);
       if (route.kind === "shared") {
@@ -172,6 +203,20 @@ export class Redis implements AsyncDisposable {
   pipeline(
     commands: readonly Command[],
     options: SendOptions = NO_OPTIONS,
+  ): Promise<Reply[]> {
+    return listener === undefined
+      ? this.#pipeline(commands, options)
+      : listener.trace(
+        this.#endpoint,
+        commands,
+        true,
+        () => this.#pipeline(commands, options),
+      );
+  }
+
+  #pipeline(
+    commands: readonly Command[],
+    options: SendOptions,
   ): Promise<Reply[]> {
     return new Promise((resolve, reject) => {
       for (const command of commands) {
@@ -218,13 +263,19 @@ export class Redis implements AsyncDisposable {
           isRetriable: mayPass,
         });
       this.#calls++;
-      return new Lease(connection, (connection, clean) => {
+      return new Lease(connection, this.#endpoint, (connection, clean) => {
         this.#pool.release(connection, clean);
         this.#keeper.closed(false);
       });
     } finally {
       this.#keeper.closed(false);
     }
+  }
+
+  /** Where it connects to: `hostname`, `port` and `database`, no credentials. */
+  get origin(): Origin {
+    const { hostname, port, database } = this.#endpoint;
+    return { hostname, port, database };
   }
 
   /** Whether {@linkcode Redis.close} was called. */
@@ -280,6 +331,13 @@ export class Redis implements AsyncDisposable {
     return `Redis ${
       inspect({ endpoint: `${this.#endpoint}`, ...this.stats() }, options)
     }`;
+  }
+
+  #publish<Name extends keyof Happenings>(
+    name: Name,
+    what: Happenings[Name],
+  ): void {
+    listener?.tell(name, this.#endpoint, what);
   }
 
   #refuseIfClosed(what: string): void {
@@ -419,14 +477,12 @@ export class Redis implements AsyncDisposable {
     delayMs: number,
     policy?: Retry,
   ): void {
+    const attempt = call.errors.length;
+    const info = { command: call.name, attempt, delayMs, isReplay, error };
     if (isReplay) this.#replays++;
-    tell("onRetry", this.#options.onRetry, {
-      command: call.name,
-      attempt: call.errors.length,
-      delayMs,
-      isReplay,
-      error,
-    });
+    if (isReplay) this.#publish("replay", info);
+    if (policy !== undefined) this.#publish("retry", info);
+    tell("onRetry of Redis", this.#options.onRetry, info);
     if (policy === undefined) return this.#travel(call);
     // A signal for each: thousands of listeners on one would cost the square.
     const nap = new AbortController();
@@ -454,6 +510,7 @@ export class Redis implements AsyncDisposable {
       });
       const lease = new Lease(
         connection,
+        undefined,
         (connection, clean) => this.#pool.release(connection, clean),
       );
       try {
@@ -506,12 +563,3 @@ const verdict = (call: Call, error: Error): Error =>
   call.errors.length === 1 || error.name === "ReplyError"
     ? error
     : new RetryError(call.errors);
-
-/** Tells whoever wants to know; what goes wrong there must not cost a command. */
-function tell<T>(name: string, fn: ((what: T) => void) | undefined, what: T) {
-  try {
-    fn?.(what);
-  } catch (error) {
-    console.error(`${name} of Redis has thrown:`, error);
-  }
-}

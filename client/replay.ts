@@ -55,7 +55,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     ZSCORE ZMSCORE ZRANK ZREVRANK ZRANDMEMBER ZINTER ZUNION ZDIFF ZINTERCARD ZSCAN
     XRANGE XREVRANGE XLEN XREAD XPENDING XINFO PFCOUNT
     GEOPOS GEODIST GEOHASH GEOSEARCH GEORADIUS_RO GEORADIUSBYMEMBER_RO
-    PING ECHO TIME INFO ROLE LASTSAVE COMMAND MEMORY LATENCY EVAL_RO EVALSHA_RO FCALL_RO WAIT WAITAOF
+    PING ECHO TIME INFO ROLE LASTSAVE COMMAND MEMORY LATENCY EVAL_RO EVALSHA_RO FCALL_RO
     GETEX
   `).map((name): [string, Rule] => [name, SAFE]),
   // A: writes that end in the same state with the same reply.
@@ -65,12 +65,19 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   // B: the same state.
   ...words(`
     GEOADD SADD HSET PFADD DEL UNLINK HDEL SREM ZREM XDEL SMOVE MOVE PERSIST COPY
-    ZREMRANGEBYSCORE ZREMRANGEBYLEX XACK SETBIT
+    ZREMRANGEBYSCORE ZREMRANGEBYLEX XACK
   `).map((name): [string, Rule] => [name, SAFE]),
   // By argument.
-  ["SET", (c) => has(c, 3, "NX") ? ANSWERS : has(c, 3, "GET") ? LOSES : SAFE],
-  ["GETSET", LOSES],
-  ["GETDEL", LOSES],
+  [
+    "SET",
+    (c) =>
+      has(c, 3, "NX", "IFEQ", "IFNE", "IFDEQ", "IFDNE")
+        ? ANSWERS
+        : has(c, 3, "GET")
+        ? LOSES
+        : SAFE,
+  ],
+  ...words("GETSET GETDEL SETBIT").map((name): [string, Rule] => [name, LOSES]),
   ...words("EXPIRE PEXPIRE EXPIREAT PEXPIREAT HEXPIREAT HPEXPIREAT").map((
     name,
   ): [string, Rule] => [
@@ -82,7 +89,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     "LREM",
     (c) => Number(c[2]) === 0 ? SAFE : "a second run would remove others",
   ],
-  ["BITFIELD", (c) => has(c, 2, "INCRBY") ? ADDS : SAFE],
+  [
+    "BITFIELD",
+    (c) => has(c, 2, "INCRBY") ? ADDS : has(c, 2, "SET") ? LOSES : SAFE,
+  ],
   ["BITOP", storesOntoSource(2, (c) => c.slice(3))],
   ...words("SINTERSTORE SUNIONSTORE SDIFFSTORE").map((
     name,
@@ -136,7 +146,7 @@ function optionsOfZadd(command: Words): Words {
 
 const BLIND: ReadonlySet<string> = new Set(words(`
   SETEX PSETEX MSET SETRANGE HMSET HSET GEOADD SADD PFADD DEL UNLINK HDEL SREM ZREM XDEL XACK PERSIST
-  ZREMRANGEBYSCORE ZREMRANGEBYLEX SETBIT
+  ZREMRANGEBYSCORE ZREMRANGEBYLEX
 `));
 const READS: ReadonlySet<string> = new Set(
   words(

@@ -7,6 +7,11 @@ export type Route =
   | { readonly kind: "shared" }
   | { readonly kind: "blocking"; readonly patienceMs: number }
   | {
+    readonly kind: "own-writes";
+    readonly why: string;
+    readonly patienceMs: number;
+  }
+  | {
     readonly kind: "stateful";
     readonly why: string;
     readonly answers: "once" | "many";
@@ -57,13 +62,20 @@ function blockOption(command: Command): Route {
   return SHARED;
 }
 
-const waits = (position: number) => (command: Command): Route =>
-  blocking(numberOf(command.at(position)));
+/** WAIT and WAITAOF ask about what was written on the same connection. */
+const waits = (position: number) => (command: Command): Route => ({
+  kind: "own-writes",
+  why: "it waits for what was written on the same connection",
+  patienceMs: patience(numberOf(command.at(position))),
+});
 
 const blocking = (ms: number): Route => ({
   kind: "blocking",
-  patienceMs: ms > 0 ? ms : Infinity,
+  patienceMs: patience(ms),
 });
+
+/** 0 is for ever. */
+const patience = (ms: number): number => ms > 0 ? ms : Infinity;
 
 function client(command: Command): Route {
   const subcommand = upper(command[1]);

@@ -47,6 +47,11 @@ function questionFor(command: Command): Question | undefined {
   if (key === undefined || first === undefined) return undefined;
   switch (upper(command[0])) {
     case "SET":
+      // With options the value may have gone again, or never have been meant to come.
+      if (command.length > 4 || (command[3] && upper(command[3]) !== "NX")) {
+        return undefined;
+      }
+      // falls through
     case "SETNX":
     case "GETSET":
       return {

@@ -16,8 +16,6 @@ import { FROZEN_MS, LightTimer } from "./timer.ts";
 export interface Identity {
   /** CLIENT ID. */
   readonly clientId?: number;
-  /** `"master"` or `"replica"`. */
-  readonly role?: string;
   /** The server's version. */
   readonly version?: string;
 }
@@ -26,6 +24,8 @@ export interface Identity {
 export interface ConnectionObserver {
   /** Nothing is in flight any more. */
   onIdle?(connection: Connection): void;
+  /** It was full, and has room again. */
+  onRoom?(connection: Connection): void;
   /** It is writing, and has been owed a reply for {@linkcode STALL_MS}. */
   onStall?(connection: Connection): void;
   /** It has ended. Called once, before the slots in flight are lost. */
@@ -50,6 +50,8 @@ export interface ConnectionOptions {
 export const STALL_MS = 20;
 /** A burst is flushed when this much has gathered, so that the server works while the rest is encoded. */
 const FLUSH_BYTES = 64 * 1024;
+/** Full is who owes so many replies, or has so many bytes to write: the server does not keep up. */
+const FULL = { replies: 16 * 1024, bytes: 16 * 1024 * 1024 };
 
 type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
 
@@ -79,6 +81,7 @@ export class Connection {
   #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
   #flushQueued = false;
   #writing = false;
+  #isFull = false;
   readonly #timer = new LightTimer((lateMs) => this.#timerFired(lateMs));
   #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
   #lastByteAt: number = this.openedAt;
@@ -112,6 +115,11 @@ export class Connection {
   /** Commands that have no reply yet. */
   get inFlight(): number {
     return this.#inFlight.length;
+  }
+
+  /** Whether more commands should go elsewhere, or wait. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   /** Commands answered since the handshake. */
@@ -158,6 +166,8 @@ export class Connection {
       this.#progressAt = performance.now();
       this.#timer.start(this.#patienceLeft());
     }
+    this.#isFull ||= this.#inFlight.length >= FULL.replies ||
+      this.#gathered.size >= FULL.bytes;
     this.#wantFlush();
   }
 
@@ -225,6 +235,7 @@ export class Connection {
       }
       this.#writing = false;
       this.#flush();
+      this.#relieve();
     }).catch((error) => this.#end(causeOf(error)));
   }
 
@@ -251,7 +262,7 @@ export class Connection {
         : undefined;
       if (slot === undefined) return this.#receivedAll();
       const reply = this.#parser.next(slot.binary);
-      if (reply === undefined) return;
+      if (reply === undefined) return this.#relieve();
       this.#inFlight.shift();
       this.#served++;
       slot.settle(reply);
@@ -272,9 +283,21 @@ export class Connection {
           : "Unasked bytes: they came when no reply was owed",
       );
     }
+    this.#relieve();
     if (this.#inFlight.length > 0) return;
     this.#timer.stop();
     this.#options.observer?.onIdle?.(this);
+  }
+
+  /** Whoever was full and is half empty takes commands again. */
+  #relieve(): void {
+    if (
+      !this.#isFull || this.#report !== undefined ||
+      this.#inFlight.length > FULL.replies / 2 ||
+      this.#gathered.size > FULL.bytes / 2
+    ) return;
+    this.#isFull = false;
+    this.#options.observer?.onRoom?.(this);
   }
 
   #timerFired(lateMs: number): void {

@@ -1,6 +1,7 @@
 // Which cause the evidence before and after a connection's end speaks for.
 import type { CloseReport } from "./close_report.ts";
 import type { Evidence } from "./evidence.ts";
+import { AGREE, apartMs } from "./idle_ages.ts";
 
 /** Why a connection ended. */
 export type Cause =
@@ -94,8 +95,6 @@ const IDLE_LATE_MS = 1500;
 const COARSE_MS = 2000;
 /** A server that started later than this may have gone down later, too. */
 const PROMPT_MS = 60_000;
-/** So many idle ages, no further apart than this, are a limit. */
-const AGREE = { ages: 3, share: 0.1, leastMs: 1100 };
 
 /** What moves when a server closes connections. Redis 6 does not tell subcommands apart. */
 const COUNTERS: readonly [string, Cause, number][] = [
@@ -177,9 +176,8 @@ function readIdleAge(
   { report, before, after, earlierIdleMs = [], find }: Case,
 ): void {
   const { idleMs } = report;
-  const apartMs = Math.max(AGREE.leastMs, AGREE.share * idleMs);
   const ages = [...earlierIdleMs, idleMs]
-    .filter((ms) => Math.abs(ms - idleMs) <= apartMs);
+    .filter((ms) => Math.abs(ms - idleMs) <= apartMs(idleMs));
   const least = Math.floor(Math.min(...ages));
   const most = Math.ceil(Math.max(...ages) / 1000);
   const times = ages.length < 2
@@ -197,7 +195,7 @@ function readIdleAge(
       [`${idle}; the server's timeout is ${timeout}`],
       `set idleTimeoutMs below ${timeout * 1000}`,
     );
-  } else if (ages.length >= AGREE.ages) {
+  } else if (ages.length >= AGREE) {
     const cause = timeouts.some((s) => s >= 0) ? "middlebox" : "idle-timeout";
     find(cause, HINT, [idle], `set idleTimeoutMs below ${least}`);
   }

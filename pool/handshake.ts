@@ -170,14 +170,13 @@ const isUnknown = ({ message }: ReplyError): boolean =>
 
 /** HELLO answers a flat list of names and values in RESP2. */
 function identityOf(hello: Reply | undefined): Identity {
-  const identity: { clientId?: number; role?: string; version?: string } = {};
+  const identity: { clientId?: number; version?: string } = {};
   if (!Array.isArray(hello)) return identity;
   for (let i = 0; i + 1 < hello.length; i += 2) {
     const value = hello[i + 1];
     if (hello[i] === "id" && typeof value === "number") {
       identity.clientId = value;
     }
-    if (hello[i] === "role" && typeof value === "string") identity.role = value;
     if (hello[i] === "version" && typeof value === "string") {
       identity.version = value;
     }

@@ -1,9 +1,10 @@
 // At what idle age connections keep dying, so that idle ones go before it.
 
-/** Deaths that must agree. */
-const AGREE = 3;
-/** How far they may be apart, as a share of the age, and at least in milliseconds: servers look once a second. */
-const APART = { share: 0.1, leastMs: 1100 };
+/** So many deaths at about the same idle age show a limit. */
+export const AGREE = 3;
+/** How far apart, in milliseconds, idle ages of one limit may lie: servers look once a second. */
+export const apartMs = (ageMs: number): number => Math.max(1100, 0.1 * ageMs);
+
 /** Nobody means to close what was used a moment ago: these were killed. */
 const LEAST_MS = 1000;
 /** Deaths this close together, in milliseconds, are one event, such as a restart. */
@@ -43,8 +44,7 @@ export class IdleAges {
   get limitMs(): number {
     if (this.#ages.length < AGREE) return Infinity;
     const least = Math.min(...this.#ages);
-    const apart = Math.max(...this.#ages) - least;
-    return apart <= Math.max(APART.leastMs, APART.share * least)
+    return Math.max(...this.#ages) - least <= apartMs(least)
       ? MARGIN * least
       : Infinity;
   }

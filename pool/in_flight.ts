@@ -1,6 +1,5 @@
 // Which command the next reply answers.
-import type { Reply } from "../resp/mod.ts";
-import type { Command } from "../resp/mod.ts";
+import type { Command, Reply } from "../resp/mod.ts";
 import type { CloseReport, Fate } from "./close_report.ts";
 
 /** How a command was lost. */

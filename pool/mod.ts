@@ -41,6 +41,7 @@ export { open, type OpenOptions } from "./open.ts";
 export {
   type Checkout,
   CheckoutTimeoutError,
+  type CheckoutWait,
   ClosedError,
   type EvictionReason,
   Pool,

@@ -72,8 +72,6 @@ export async function open(
     connection = new Connection(socket, {
       ...options,
       endpoint: `${endpoint}`,
-      // The connect timeout rules here.
-      replyTimeoutMs: options.replyTimeoutMs,
     });
     await shakeHands(connection, endpoint);
     return connection;

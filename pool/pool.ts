@@ -28,12 +28,20 @@ export interface PoolStats {
   inFlight: number;
   /** Callers waiting for a connection. */
   waiting: number;
+  /** Of the open ones, a caller's own until it releases them. */
+  leased: number;
+  /** Of the open ones, suspected to be dead until they answer a PING. */
+  suspect: number;
+  /** Connections being dialed. */
+  dialing: number;
   /** Connections opened so far. */
   dialed: number;
   /** Dials that failed so far. */
   dialFailures: number;
   /** Connections gone so far, by reason. */
   evicted: Partial<Record<EvictionReason, number>>;
+  /** How the last one ended that did not end by our own wish. */
+  lastClose: CloseReport | undefined;
 }
 
 /** Options of a {@linkcode Pool}. */
@@ -58,12 +66,21 @@ export interface PoolOptions {
   readonly maxAgeMs: number;
   /** A connection idle for longer must answer a PING before its next command, in milliseconds. */
   readonly validateAfterIdleMs: number;
-  /** Told of each connection that is open to all, after those who waited. */
-  readonly onOpen?: (connection: Connection) => void;
+  /** Told of each connection, after those who waited for it, and what it took to open it. */
+  readonly onOpen?: (
+    connection: Connection,
+    it: { readonly tookMs: number; readonly isShared: boolean },
+  ) => void;
+  /** Told that a connection could not be opened. */
+  readonly onDialFailed?: (error: unknown) => void;
+  /** Told why a connection has left the pool. */
+  readonly onEvict?: (reason: EvictionReason, connection: Connection) => void;
   /** Told how each connection ended. */
   readonly onClose: (report: CloseReport, connection: Connection) => void;
   /** Told how one ended that was not through its handshake. */
   readonly onRefused?: (report: CloseReport, connection: Connection) => void;
+  /** Told of each wait; who need not wait is not counted. */
+  readonly onWait?: (wait: CheckoutWait) => void;
 }
 
 /**
@@ -83,6 +100,19 @@ export class CheckoutTimeoutError extends Error {
   override readonly name = "CheckoutTimeoutError";
   /** Always `"unsent"`. */
   readonly fate = "unsent";
+  /** Whether to try again by itself: not where too many wait already. */
+  readonly isRetriable: boolean;
+
+  /**
+   * Makes the error.
+   *
+   * @param message What was waited for.
+   * @param options `isRetriable`: see there. @default {true}
+   */
+  constructor(message: string, options: { isRetriable?: boolean } = {}) {
+    super(message);
+    this.isRetriable = options.isRetriable ?? true;
+  }
 }
 
 /**
@@ -122,7 +152,18 @@ export interface Checkout {
 
 interface Waiter extends Checkout {
   dueAt: number;
+  readonly askedAt: number;
   readonly onAbort: () => void;
+}
+
+/** How a caller's wait for a connection ended. */
+export interface CheckoutWait {
+  /** How long it was, in milliseconds. */
+  readonly waitedMs: number;
+  /** Whether for a connection of one's own. */
+  readonly exclusive: boolean;
+  /** The connection, if there was one. */
+  readonly connection: Connection | undefined;
 }
 
 /** How often limits of age are checked, and how a jump of the clock shows. */
@@ -156,7 +197,7 @@ export class Pool {
   readonly #retiring = new Map<Connection, EvictionReason>();
   readonly #handshakeMs = new WeakMap<Connection, number>();
   readonly #retireAt = new WeakMap<Connection, number>();
-  #waiters: Waiter[] = [];
+  readonly #waiters = new Set<Waiter>(); // in the order in which they came
   #leasesWaiting = 0;
   readonly #closing = new AbortController();
   #reserved: Connection | undefined; // goes to the first lease as soon as it is idle
@@ -169,6 +210,7 @@ export class Pool {
   readonly #idleAges = new IdleAges();
   #lastDialFailure: { error: unknown; at: number } | undefined;
   #evicted: Partial<Record<EvictionReason, number>> = {};
+  #lastClose: CloseReport | undefined;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #isTicking = false;
   #tickedAt = 0;
@@ -209,38 +251,49 @@ export class Pool {
       failure !== undefined && this.#open === 0 && this.#dialing === 0 &&
       now - failure.at < DIAL_PAUSE_MS
     ) return checkout.fail(failure.error);
-    if (this.#waiters.length >= maxWaiting) {
+    if (this.#waiters.size >= maxWaiting) {
       return checkout.fail(
-        this.#waitedInVain(`${maxWaiting} callers wait already (maxWaiting)`),
+        this.#waitedInVain(
+          `${maxWaiting} callers wait already (maxWaiting)`,
+          false,
+        ),
       );
     }
-    const waiter: Waiter = {
-      exclusive: checkout.exclusive,
-      dueAt: now + checkoutTimeoutMs,
-      onAbort: () => {
-        this.#wait(this.#waiters.filter((other) => other !== waiter));
-        this.#armWaiterTimer();
-        checkout.fail(signal?.reason);
-      },
-      take: (connection) => {
-        signal?.removeEventListener("abort", waiter.onAbort);
-        checkout.take(connection);
-      },
-      fail: (reason) => {
-        signal?.removeEventListener("abort", waiter.onAbort);
-        checkout.fail(reason);
-      },
-    };
     const ahead = checkout.exclusive
       ? this.#leasesWaiting
       : this.#sharersWaiting;
     const connection = ahead > 0 ? undefined : this.#take(checkout.exclusive);
     if (connection !== undefined) return checkout.take(connection);
+    const waiter: Waiter = {
+      exclusive: checkout.exclusive,
+      askedAt: now,
+      dueAt: now + checkoutTimeoutMs,
+      onAbort: () => waiter.fail(signal?.reason),
+      take: (connection) => {
+        if (this.#leave(waiter, connection)) checkout.take(connection);
+      },
+      fail: (reason) => {
+        if (this.#leave(waiter)) checkout.fail(reason);
+      },
+      signal,
+    };
     signal?.addEventListener("abort", waiter.onAbort, { once: true });
-    this.#waiters.push(waiter);
+    this.#waiters.add(waiter);
     if (checkout.exclusive) this.#leasesWaiting++;
     this.#dialAsNeeded();
-    if (this.#waiters.length === 1) this.#armWaiterTimer();
+    if (this.#waiters.size === 1) this.#armWaiterTimer();
+  }
+
+  /** False if it has left before. */
+  #leave(waiter: Waiter, connection?: Connection): boolean {
+    if (!this.#waiters.delete(waiter)) return false;
+    const { exclusive, askedAt, signal, onAbort } = waiter;
+    if (exclusive) this.#leasesWaiting--;
+    if (this.#waiters.size === 0) this.#waiterTimer.stop();
+    signal?.removeEventListener("abort", onAbort);
+    const waitedMs = performance.now() - askedAt;
+    this.#options.onWait?.({ waitedMs, exclusive, connection });
+    return true;
   }
 
   /**
@@ -278,10 +331,14 @@ export class Pool {
       open: this.#open,
       idle: [...this.#shared].filter((c) => c.inFlight === 0).length,
       inFlight,
-      waiting: this.#waiters.length,
+      waiting: this.#waiters.size,
+      leased: this.#leased.size,
+      suspect: this.#suspects.size,
+      dialing: this.#dialing,
       dialed: this.#dialed,
       dialFailures: this.#dials - this.#dialed - this.#dialing,
       evicted: { ...this.#evicted },
+      lastClose: this.#lastClose,
     };
   }
 
@@ -324,10 +381,11 @@ export class Pool {
     return Math.min(this.#options.validateAfterIdleMs, this.#idleAges.limitMs);
   }
 
-  /** The least loaded connection. Sends idle ones that may be zombies to prove themselves. */
+  /** The least loaded connection that is not full. Sends idle ones that may be zombies to prove themselves. */
   #pick(): Connection | undefined {
     let best: Connection | undefined;
     for (const connection of this.#shared) {
+      if (connection.isFull) continue;
       if (best === undefined || connection.inFlight < best.inFlight) {
         best = connection;
       }
@@ -344,27 +402,22 @@ export class Pool {
   }
 
   #serve(): void {
-    const waiters = this.#waiters;
-    if (waiters.length === 0) return;
-    this.#waiters = [];
-    const left = waiters.filter((waiter) => {
-      const connection = this.#take(waiter.exclusive);
+    if (this.#waiters.size === 0) return;
+    const isDry = { shared: false, exclusive: false };
+    // Whoever asks while the others are served comes after them.
+    for (const waiter of this.#waiters) {
+      const kind = waiter.exclusive ? "exclusive" : "shared";
+      const connection = isDry[kind] ? undefined : this.#take(waiter.exclusive);
       if (connection !== undefined) waiter.take(connection);
-      return connection === undefined;
-    });
-    // Whoever asked while the others were served comes after them.
-    this.#wait(left.concat(this.#waiters));
+      else isDry[kind] = true;
+      if (isDry.shared && isDry.exclusive) break;
+    }
     this.#dialAsNeeded();
     this.#armWaiterTimer();
   }
 
-  #wait(waiters: Waiter[]): void {
-    this.#waiters = waiters;
-    this.#leasesWaiting = waiters.filter((w) => w.exclusive).length;
-  }
-
   get #sharersWaiting(): number {
-    return this.#waiters.length - this.#leasesWaiting;
+    return this.#waiters.size - this.#leasesWaiting;
   }
 
   #take(exclusive: boolean): Connection | undefined {
@@ -425,8 +478,8 @@ export class Pool {
   #welcome(connection: Connection, handshakeMs: number): void {
     const { report } = connection;
     if (report !== undefined) {
-      this.#count(report.how);
-      this.#options.onClose(report, connection);
+      this.#count(report.how, connection);
+      this.#closed(report, connection);
       return this.#dialFailed(
         new DialError(
           this.#options.endpoint,
@@ -449,10 +502,12 @@ export class Pool {
     );
     this.#shared.add(connection);
     this.#serve();
-    if (this.#shared.has(connection)) this.#options.onOpen?.(connection);
+    const isShared = this.#shared.has(connection);
+    this.#options.onOpen?.(connection, { tookMs: handshakeMs, isShared });
   }
 
   #dialFailed(error: unknown): void {
+    this.#options.onDialFailed?.(error);
     // Killed with all the others, before it had said hello: once, that is no reason to wait.
     const isCut = wasCut(error) && !this.#isCutAgain;
     this.#isCutAgain ||= isCut;
@@ -478,8 +533,9 @@ export class Pool {
         this.#retiring.delete(connection);
         this.#bury(connection, reason);
         this.#serve();
-      } else if (this.#waiters.length > 0) this.#serve();
+      } else this.#serve();
     },
+    onRoom: () => this.#serve(),
     onStall: () => {
       if (
         this.#dialing === 0 && this.#open < this.#options.maxConnections
@@ -490,8 +546,8 @@ export class Pool {
       if (!this.#forget(connection)) {
         return this.#options.onRefused?.(report, connection);
       }
-      this.#count(report.how);
-      this.#options.onClose(report, connection);
+      this.#count(report.how, connection);
+      this.#closed(report, connection);
       if (report.how === "silence") this.#suspectAll();
       if (report.during === "idle" && report.by !== "client") {
         this.#idleAges.observe(report.idleMs, performance.now());
@@ -512,15 +568,21 @@ export class Pool {
   #bury(connection: Connection, reason: EvictionReason): void {
     this.#forget(connection);
     if (connection.report !== undefined) return;
-    this.#count(reason);
+    this.#count(reason, connection);
     connection.close(reason);
     if (connection.report !== undefined) {
-      this.#options.onClose(connection.report, connection);
+      this.#closed(connection.report, connection);
     }
   }
 
-  #count(reason: EvictionReason): void {
+  #closed(report: CloseReport, connection: Connection): void {
+    if (report.how !== "requested") this.#lastClose = report;
+    this.#options.onClose(report, connection);
+  }
+
+  #count(reason: EvictionReason, connection: Connection): void {
     this.#evicted[reason] = (this.#evicted[reason] ?? 0) + 1;
+    this.#options.onEvict?.(reason, connection);
   }
 
   #suspectAll(): void {
@@ -593,7 +655,7 @@ export class Pool {
   }
 
   #armWaiterTimer(): void {
-    const first = this.#waiters[0];
+    const [first] = this.#waiters;
     if (first === undefined) return this.#waiterTimer.stop();
     this.#waiterTimer.start(first.dueAt - performance.now());
   }
@@ -601,9 +663,8 @@ export class Pool {
   #waitersDue(): void {
     const now = performance.now();
     if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
-    const late = this.#waiters.filter(({ dueAt }) => dueAt <= now);
-    this.#wait(this.#waiters.filter(({ dueAt }) => dueAt > now));
-    for (const waiter of late) {
+    for (const waiter of this.#waiters) {
+      if (waiter.dueAt > now) break;
       waiter.fail(this.#waitedInVain(
         `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
       ));
@@ -614,17 +675,17 @@ export class Pool {
 
   #rejectWaiters(reason: unknown): void {
     this.#waiterTimer.stop();
-    const waiters = this.#waiters;
-    this.#wait([]);
-    for (const waiter of waiters) waiter.fail(reason);
+    // Not those who ask anew upon the failure.
+    for (const waiter of [...this.#waiters]) waiter.fail(reason);
   }
 
-  #waitedInVain(what: string): CheckoutTimeoutError {
+  #waitedInVain(what: string, isRetriable = true): CheckoutTimeoutError {
     const { open, inFlight, waiting } = this.stats();
     return new CheckoutTimeoutError(
       `Cannot check out a connection to ${this.#options.endpoint}: ${what}, ` +
         `${open} of ${this.#options.maxConnections} open, ${this.#leased.size} leased, ` +
         `${this.#dialing} being dialed, ${inFlight} in flight, ${waiting} waiting`,
+      { isRetriable },
     );
   }
 }
@@ -637,5 +698,5 @@ const wasCut = (error: unknown): boolean =>
 
 /** Whether a failure to get a connection may pass by itself. */
 export const mayPass = (error: unknown): boolean =>
-  error instanceof CheckoutTimeoutError ||
-  (error instanceof DialError && error.isRetriable);
+  (error instanceof CheckoutTimeoutError || error instanceof DialError) &&
+  error.isRetriable;

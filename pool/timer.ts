@@ -2,7 +2,8 @@
 
 /** A timer that is this late shows that the process did not run. */
 export const FROZEN_MS = 500;
-const MAX_MS = 2 ** 31 - 1;
+/** A timer that waits for longer is called early: one that was stopped goes on in the dark for this long. */
+const MAX_MS = 60_000;
 
 /**
  * A timer to start and stop for each command. While it runs it keeps the
@@ -26,7 +27,7 @@ export class LightTimer {
     this.#fn = fn;
   }
 
-  /** Starts it, for `ms` milliseconds at most; `Infinity` is 24 days. */
+  /** Starts it, for `ms` milliseconds or a minute, whichever is less. */
   start(ms: number): void {
     const waitMs = Math.min(Math.max(0, Math.ceil(ms)), MAX_MS);
     const now = performance.now();

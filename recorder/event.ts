@@ -19,8 +19,8 @@ export interface Entry {
   readonly key: string;
   /** Unix time in whole seconds. */
   readonly score: number;
-  /** One for each count. */
-  readonly members: readonly string[];
+  /** One for each count; set once, before the first attempt. */
+  members: readonly string[];
   /** The event, for reports. */
   readonly event: WebhookEvent;
 }
@@ -70,16 +70,18 @@ export function checkWhole(name: string, value: number, most: number): void {
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5}
  */
-export function deliveryMembers(
+export async function deliveryMembers(
   deliveryId: string,
   count: number,
 ): Promise<string[]> {
-  const ids = Array.from(
-    { length: count },
-    (_, i) => i === 0 ? deliveryId : `${deliveryId}#${i}`,
-  );
   const utf8 = new TextEncoder();
-  return Promise.all(ids.map((id) => uuidV5(DELIVERIES, utf8.encode(id))));
+  const first = await uuidV5(DELIVERIES, utf8.encode(deliveryId));
+  // Its own namespace: no other delivery's id can lead to these.
+  const others = Array.from(
+    { length: count - 1 },
+    (_, i) => uuidV5(first, utf8.encode(`${i + 1}`)),
+  );
+  return [first, ...await Promise.all(others)];
 }
 
 const isText = (value: unknown): boolean =>

@@ -2,6 +2,8 @@
 import { checkCommand } from "../resp/encode.ts";
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import type { Redis, SendOptions } from "../client/mod.ts";
+import { type Happenings, listener } from "../client/telemetry.ts";
+import { tell } from "../client/tell.ts";
 import { ExponentialBackoff } from "../retry/mod.ts";
 import { type Batch, batchesOf, trim, zadd } from "./batch.ts";
 import {
@@ -18,8 +20,9 @@ import { Outbox } from "./outbox.ts";
 export interface RecordOutcome {
   /**
    * `"recorded"`: Redis acknowledged it. `"queued"`: it is held in the outbox
-   * and sent when Redis is back. `"dropped"`: it is lost, since the outbox is
-   * full or Redis will never take it.
+   * and sent when Redis is back. `"dropped"`: it is not sent again, since the
+   * outbox is full or Redis will never take it; `fateOf(error)` says whether the
+   * first attempt may have stored it.
    */
   readonly status: "recorded" | "queued" | "dropped";
   /** How many events it was. */
@@ -60,6 +63,12 @@ export interface RecorderOptions {
 interface Gathered {
   readonly entry: Entry;
   readonly resolve: (outcome: RecordOutcome) => void;
+}
+
+/** Somebody who waits for entries to come to their end. */
+interface Flush {
+  readonly left: Set<Entry>;
+  readonly resolve: () => void;
 }
 
 const MOST_COUNT = 10_000;
@@ -108,14 +117,13 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #backoff = new ExponentialBackoff({ jitter: 0.2 });
   #gathered: Gathered[] = [];
-  #underWay = 0; // calls of record() without an outcome
+  readonly #open = new Set<Entry>(); // accepted, and neither recorded nor given up
+  readonly #flushes = new Set<Flush>();
   #draining: Promise<void> | undefined;
   #wake: (() => void) | undefined; // ends the wait between two attempts
   #lastError: unknown;
   #isAway = false; // the last attempt to reach Redis failed
   #state: "open" | "closing" | "closed" = "open";
-  #idle: Promise<void> | undefined; // until no call is under way
-  #onIdle: (() => void) | undefined;
 
   /**
    * Makes a recorder.
@@ -162,17 +170,17 @@ export class WebhookRecorder implements AsyncDisposable {
     const { deliveryId } = event;
     const key = this.#keyOf(event);
     const score = Math.floor(this.#now() / 1000);
-    this.#underWay++;
-    try {
-      const members = deliveryId !== undefined
-        ? await deliveryMembers(deliveryId, count)
-        : count === 1
+    const entry: Entry = { key, score, members: [], event };
+    if (deliveryId === undefined) {
+      entry.members = count === 1
         ? [this.#newMember()]
         : Array.from({ length: count }, this.#newMember);
-      return await this.#accept({ key, score, members, event });
-    } finally {
-      if (--this.#underWay === 0) this.#onIdle?.();
+      this.#open.add(entry);
+    } else {
+      this.#open.add(entry);
+      entry.members = await deliveryMembers(deliveryId, count);
     }
+    return this.#accept(entry);
   }
 
   /**
@@ -209,15 +217,25 @@ export class WebhookRecorder implements AsyncDisposable {
     const { signal } = options;
     signal?.throwIfAborted();
     this.#wake?.();
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    if (this.#open.size === 0) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const flush: Flush = { left: new Set(this.#open), resolve };
     const onAbort = () => reject(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
+    this.#flushes.add(flush);
     try {
-      while (this.#underWay > 0 || this.#draining !== undefined) {
-        await Promise.race([this.#draining ?? this.#untilIdle(), aborted]);
-      }
+      await promise;
     } finally {
+      this.#flushes.delete(flush);
       signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** An entry has come to its end: recorded, or given up. */
+  #settle(entry: Entry): void {
+    this.#open.delete(entry);
+    for (const { left, resolve } of this.#flushes) {
+      if (left.delete(entry) && left.size === 0) resolve();
     }
   }
 
@@ -254,7 +272,9 @@ export class WebhookRecorder implements AsyncDisposable {
     for (const batch of batchesOf(gathered.map(({ entry }) => entry))) {
       const conclude = (outcomeOf: (entry: Entry) => RecordOutcome) => {
         for (const entry of batch.entries) {
-          resolvers.get(entry)!(outcomeOf(entry));
+          const outcome = outcomeOf(entry);
+          if (outcome.status === "recorded") this.#settle(entry);
+          resolvers.get(entry)!(outcome);
         }
       };
       this.#write(batch).then(
@@ -293,6 +313,9 @@ export class WebhookRecorder implements AsyncDisposable {
     const cause = unencodable(entry) ?? error;
     const isQueued = !isPermanent(cause) && this.#state !== "closed" &&
       !this.#redis.isClosed && this.#outbox.offer(entry);
+    if (!isQueued) this.#settle(entry);
+    const change = isQueued ? "queued" : "dropped";
+    this.#publish(change, entry.members.length, cause);
     this.#report(cause, entry);
     if (!isPermanent(cause)) {
       this.#lastError = cause;
@@ -301,7 +324,7 @@ export class WebhookRecorder implements AsyncDisposable {
       this.#drain();
     }
     return {
-      status: isQueued ? "queued" : "dropped",
+      status: change,
       count: entry.members.length,
       error: cause,
     };
@@ -344,15 +367,27 @@ export class WebhookRecorder implements AsyncDisposable {
       return false;
     }
     this.#isAway = false;
+    if (this.#outbox.pending === 0) return false; // given up meanwhile
     const again: Entry[] = [];
+    const ended = { recorded: 0, dropped: 0 };
     batches.forEach((batch, i) => {
       const [reply, ...trimmed] = replies.splice(0, commands[i]!.length);
       this.#acceptTrim(trimmed, batch);
-      if (!(reply instanceof ReplyError)) return;
-      if (!isPermanent(reply)) again.push(...batch.entries);
-      else for (const entry of batch.entries) this.#report(reply, entry);
+      if (reply instanceof ReplyError && !isPermanent(reply)) {
+        again.push(...batch.entries);
+        return;
+      }
+      for (const entry of batch.entries) {
+        this.#settle(entry);
+        const change = reply instanceof ReplyError ? "dropped" : "recorded";
+        ended[change] += entry.members.length;
+        if (reply instanceof ReplyError) this.#report(reply, entry);
+      }
     });
     this.#outbox.acknowledge(entries.length, again);
+    for (const change of ["recorded", "dropped"] as const) {
+      if (ended[change] > 0) this.#publish(change, ended[change]);
+    }
     return again.length === 0;
   }
 
@@ -368,32 +403,37 @@ export class WebhookRecorder implements AsyncDisposable {
 
   #report(error: unknown, { event }: Entry): void {
     const { mallId, shopNo, eventType } = event;
-    try {
-      this.#options.onError?.(error, {
-        context: { mallId, shopNo, eventType },
-        tags: { category: "webhook_blacklist" },
-      });
-    } catch (thrown) {
-      // The webhook must not fail because its error tracker does.
-      console.error("onError of WebhookRecorder has thrown:", thrown);
-    }
+    tell("onError of WebhookRecorder", this.#options.onError, error, {
+      context: { mallId, shopNo, eventType },
+      tags: { category: "webhook_blacklist" },
+    });
+  }
+
+  #publish(
+    change: Happenings["outbox"]["change"],
+    count: number,
+    error?: unknown,
+  ): void {
+    const { pending, capacity } = this.#outbox;
+    const what = { change, count, pending, capacity };
+    listener?.tell(
+      "outbox",
+      this.#redis.origin,
+      error === undefined ? what : { ...what, error },
+    );
   }
 
   /** Nobody will ever send what the outbox holds. */
   #giveUp(error: unknown): void {
     const left = this.#outbox.peek(Infinity);
+    const { pending } = this.#outbox;
     this.#outbox.acknowledge(left.length);
-    for (const entry of left) this.#report(error, entry);
+    if (pending > 0) this.#publish("dropped", pending, error);
+    for (const entry of left) {
+      this.#settle(entry);
+      this.#report(error, entry);
+    }
     this.#wake?.();
-  }
-
-  #untilIdle(): Promise<void> {
-    return this.#idle ??= new Promise((resolve) => {
-      this.#onIdle = () => {
-        this.#idle = this.#onIdle = undefined;
-        resolve();
-      };
-    });
   }
 }
 

@@ -939,8 +939,9 @@ test("A blocking command has its own time and the reply timeout", async (stage) 
   const redis = stage.client({ replyTimeoutMs: 200 });
   assertEquals(await redis.send(["BLPOP", "list", 0.6]), null);
   assertEquals(await redis.send(["BLPOP", "list", "0.3"]), null);
-  assertEquals(await redis.send(["WAIT", 1, 300]), 0);
+  await assertRejects(() => redis.send(["WAIT", 1, 300]), TypeError, "lease");
   await using lease = await redis.lease();
+  assertEquals(await lease.send(["WAIT", 1, 300]), 0);
   stage.proxy.silence({ scope: "open" });
   const startedAt = performance.now();
   const lost = await assertRejects(
@@ -1033,6 +1034,10 @@ test("stats() and Deno.inspect show what is there", async (stage) => {
     inFlight: 0,
     waiting: 0,
     dialed: 0,
+    leased: 0,
+    suspect: 0,
+    dialing: 0,
+    lastClose: undefined,
     dialFailures: 0,
     evicted: {},
     retries: 0,

@@ -91,10 +91,6 @@ const BLOCKING: readonly [string, number][] = [
   ["XREAD BLOCK 0 STREAMS s $", Infinity],
   ["XREADGROUP GROUP g c BLOCK 80 STREAMS s >", 80],
   ["XREADGROUP GROUP g c COUNT 1 BLOCK 0 NOACK STREAMS s >", Infinity],
-  ["WAIT 1 200", 200],
-  ["WAIT 1 0", Infinity],
-  ["WAITAOF 1 0 300", 300],
-  ["WAITAOF 1 0 0", Infinity],
 ];
 
 /** Commands that change the connection, and whether each is answered once. */
@@ -198,6 +194,22 @@ Deno.test("A command that changes the connection is stateful, and says why", () 
       assert(route.kind === "stateful", `${line} ${spelling}: ${route.kind}`);
       assertEquals(route.answers, answers, line);
       assert(route.why.length > 10, line);
+    }
+  }
+});
+
+Deno.test("WAIT asks about its own connection's writes: only on a lease, with patience", () => {
+  const cases = [
+    ["WAIT 1 200", 200],
+    ["WAIT 1 0", Infinity],
+    ["WAITAOF 1 0 300", 300],
+    ["WAITAOF 1 0 0", Infinity],
+  ] as const;
+  for (const [line, patienceMs] of cases) {
+    for (const [spelling, command] of spellings(line)) {
+      const route = routeOf(command);
+      assert(route.kind === "own-writes", `${line} ${spelling}: ${route.kind}`);
+      assertEquals(route.patienceMs, patienceMs, line);
     }
   }
 });

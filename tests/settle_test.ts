@@ -49,9 +49,15 @@ for (const command of EXECUTED) {
 }
 
 Deno.test("settle says unknown for what no read can tell", async () => {
-  for (const command of [["INCR", "key"], ["ZADD", "key", "INCR", 1, "m"]]) {
-    const { fate } = await loseReply(command as unknown as Command);
-    assertEquals(fate, "unknown");
+  const commands: Command[] = [
+    ["INCR", "key"],
+    ["ZADD", "key", "INCR", 1, "m"],
+    ["SET", "key", "value", "EX", 10],
+    ["SET", "key", "value", "NX", "PX", 10],
+    ["SET", "key", "value", "XX"],
+  ];
+  for (const command of commands) {
+    assertEquals((await loseReply(command)).fate, "unknown", `${command}`);
   }
 });
 

@@ -1,0 +1,79 @@
+// Who listens to what clients do: nobody, until diagnostics.ts is imported.
+import type { CloseReport, Endpoint, EvictionReason } from "../pool/mod.ts";
+import type { Command } from "../resp/mod.ts";
+import type { RetryInfo } from "./options.ts";
+
+/** Where a client connects to. It has no credentials. */
+export type Origin = Pick<Endpoint, "hostname" | "port" | "database">;
+
+/** What happens, by the name of its channel. */
+export interface Happenings {
+  /** A connection was opened. */
+  "connection:open": {
+    /** The how-manieth of its client it is. */
+    readonly connection: number;
+    /** The server's id for it, if the server told. */
+    readonly clientId: number | undefined;
+    /** For name, TCP, TLS and handshake together, in milliseconds. */
+    readonly tookMs: number;
+  };
+  /** A connection could not be opened. */
+  "connection:fail": { readonly error: unknown };
+  /** A connection has left the pool. */
+  "connection:evict": {
+    readonly connection: number;
+    readonly reason: EvictionReason;
+  };
+  /** A connection has ended. */
+  "connection:close": { readonly report: CloseReport };
+  /** Somebody had to wait for a connection. */
+  "checkout:wait": {
+    readonly waitedMs: number;
+    /** Whether for a lease. */
+    readonly exclusive: boolean;
+    /** The connection; `undefined` if there was none in the end. */
+    readonly connection: number | undefined;
+  };
+  /** A call is sent again after a wait. */
+  "retry": RetryInfo;
+  /** A call is sent again that may have run. */
+  "replay": RetryInfo;
+  /** Events went into the outbox of a recorder, or left it. */
+  "outbox": {
+    /** What became of them. */
+    readonly change: "queued" | "recorded" | "dropped";
+    /** How many events. */
+    readonly count: number;
+    /** How many are held now. */
+    readonly pending: number;
+    /** How many can be held. */
+    readonly capacity: number;
+    /** Why they were not recorded at once. */
+    readonly error?: unknown;
+  };
+}
+
+/** Somebody who listens to all clients. */
+export interface Listener {
+  /** Something has happened. */
+  tell<Name extends keyof Happenings>(
+    name: Name,
+    origin: Origin,
+    what: Happenings[Name],
+  ): void;
+  /** Commands are about to be sent by `run`: one, or those of a pipeline. */
+  trace<T>(
+    origin: Origin,
+    commands: readonly Command[],
+    isPipeline: boolean,
+    run: () => Promise<T>,
+  ): Promise<T>;
+}
+
+/** Who listens. Whoever has something to tell looks here first: that is all it costs. */
+export let listener: Listener | undefined;
+
+/** Listens to all clients of this process. */
+export function listen(who: Listener): void {
+  listener = who;
+}
