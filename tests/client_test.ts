@@ -520,6 +520,19 @@ Deno.test("fateOf does not call executed what the server refused to run", () => 
   }
 });
 
+test("fateOf does not believe a script that says it did not run", async (stage) => {
+  const redis = stage.client();
+  const script =
+    "redis.call('INCR', KEYS[1]); return redis.error_reply('LOADING later')";
+  const error = await assertRejects(
+    () => redis.send(["EVAL", script, 1, "key"]),
+    ReplyError,
+  );
+  assertEquals(error.code, "LOADING");
+  assertEquals(fateOf(error), "unknown");
+  assertEquals(await redis.send(["GET", "key"]), "1");
+});
+
 test("fateOf stays unknown when one attempt was lost and another refused", async (stage) => {
   const redis = stage.client({ retry: new NotedWaits().policy(1) });
   await stage.server.cli("REPLICAOF", "127.0.0.1", 1);

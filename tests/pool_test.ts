@@ -1068,3 +1068,58 @@ test("stats() and Deno.inspect show what is there", async (stage) => {
   assertFalse(text.includes("s3cret"));
   assertInstanceOf(redis, Redis);
 });
+
+test("A connection that owes 16384 replies is full: callers wait, or are refused at once", async (stage) => {
+  const redis = stage.client({ maxConnections: 1, maxWaiting: 1000 });
+  await redis.send(["PING"]);
+  stage.server.freeze();
+  const startedAt = performance.now();
+  const outcomes = Array.from(
+    { length: 30_000 },
+    (_, i) => redis.send(["ECHO", i]).catch((error: unknown) => error),
+  );
+  const { inFlight, waiting } = redis.stats();
+  assertEquals([inFlight, waiting], [16_384, 1000]);
+  const refused = await outcomes.at(-1);
+  assertLess(performance.now() - startedAt, 3000);
+  assertInstanceOf(refused, CheckoutTimeoutError);
+  assertMatch(refused.message, /1000 callers wait already \(maxWaiting\)/);
+  assertEquals(refused.fate, "unsent");
+  stage.server.thaw();
+  const replies = await Promise.all(outcomes);
+  for (let i = 0; i < 17_384; i++) assertEquals(replies[i], `${i}`);
+  for (const reply of replies.slice(17_384)) {
+    assertInstanceOf(reply, CheckoutTimeoutError);
+  }
+  assertAtRest(redis);
+});
+
+test("A connection with 16 MB to write is full: others go elsewhere", async (stage) => {
+  const redis = stage.client({ maxConnections: 2 });
+  await redis.send(["PING"]);
+  stage.server.freeze();
+  const large = new Uint8Array(24 * 1024 * 1024);
+  const first = redis.send(["SET", "key", large]);
+  const second = redis.send(["ECHO", "x"]);
+  assertEquals(redis.stats().waiting, 1);
+  stage.server.thaw();
+  assertEquals(await Promise.all([first, second]), ["OK", "x"]);
+});
+
+test("Twenty thousand callers who lose patience cost no more than one look each", async (stage) => {
+  const redis = stage.client({ maxConnections: 1, maxWaiting: Infinity });
+  await using _lease = await redis.lease();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const all = Array.from(
+    { length: 20_000 },
+    () => redis.send(["PING"], { signal: AbortSignal.any([signal]) }),
+  );
+  const outcomes = Promise.allSettled(all);
+  assertEquals(redis.stats().waiting, 20_000);
+  const startedAt = performance.now();
+  controller.abort();
+  await outcomes;
+  assertLess(performance.now() - startedAt, 1000); // took 3 s when each looked at all others
+  assertEquals(redis.stats().waiting, 0);
+});

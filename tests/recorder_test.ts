@@ -647,6 +647,64 @@ Deno.test("An onError that throws does no harm", async () => {
   assertEquals(printed.length, 1);
 });
 
+Deno.test("An onError that rejects later does no harm", async () => {
+  await using setup = await Setup.up();
+  await using recorder = setup.recorder({
+    outboxCapacity: 0,
+    onError: () => Promise.reject(new Error("the error tracker is away, too")),
+  });
+  const printed: unknown[][] = [];
+  const { error: print } = console;
+  console.error = (...words: unknown[]) => printed.push(words);
+  try {
+    await setup.server.stop();
+    assertEquals((await recorder.record(EVENT)).status, "dropped");
+    await delay(10);
+  } finally {
+    console.error = print;
+  }
+  assertEquals(printed.length, 1);
+});
+
+Deno.test("flush() waits for the events before it, not for those that keep coming", async () => {
+  await using setup = await Setup.up();
+  await using recorder = setup.recorder();
+  let isOver = false;
+  const traffic = (async () => {
+    while (!isOver) {
+      // There is always one under way.
+      await Promise.all([recorder.record(EVENT), delay(0)]);
+    }
+  })();
+  const another = (async () => {
+    while (!isOver) await recorder.record(EVENT);
+  })();
+  await delay(20);
+  await recorder.flush({ signal: AbortSignal.timeout(2000) });
+  isOver = true;
+  await Promise.all([traffic, another]);
+});
+
+Deno.test("flush() sees a delivery whose members are still being made", async () => {
+  await using setup = await Setup.up();
+  await using recorder = setup.recorder();
+  const outcome = recorder.record({ ...EVENT, deliveryId: "d" });
+  await recorder.flush();
+  assertEquals(await setup.cardinality(), 1);
+  assertEquals((await outcome).status, "recorded");
+});
+
+Deno.test("A delivery that counts twice shares no member with any other", async () => {
+  await using setup = await Setup.up();
+  await using recorder = setup.recorder();
+  await recorder.record({ ...EVENT, deliveryId: "x" }, 2);
+  await recorder.record({ ...EVENT, deliveryId: "x#1" });
+  await recorder.record({ ...EVENT, deliveryId: "1" });
+  assertEquals(await setup.cardinality(), 4);
+  await recorder.record({ ...EVENT, deliveryId: "x" }, 2);
+  assertEquals(await setup.cardinality(), 4);
+});
+
 Deno.test("With the retries of its client an event outlives a restart unqueued", async () => {
   await using setup = await Setup.up(DURABLE, { retry: new Retry() });
   await using recorder = setup.recorder();
