@@ -11,6 +11,11 @@ export class RetryBudget {
   readonly #paid = new WeakSet<object>();
   #tokens = RESERVE;
 
+  /** How many retries there are at once. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
   /** A command was answered. */
   earn(): void {
     if (this.#tokens < RESERVE) this.#tokens += PER_SUCCESS;

@@ -25,12 +25,13 @@
  * ```ts
  * import { subscribe } from "node:diagnostics_channel";
  * import { Redis } from "@unzombie/redis";
- * import type { CommandTrace } from "@unzombie/redis/diagnostics";
+ * import { CommandTrace } from "@unzombie/redis/diagnostics";
  * import { assertEquals } from "@std/assert";
  *
  * const counts: Record<string, number> = {};
  * subscribe("tracing:@unzombie/redis:command:start", (message) => {
- *   const name = (message as CommandTrace).attributes["db.operation.name"]!;
+ *   if (!(message instanceof CommandTrace)) return;
+ *   const name = message.attributes["db.operation.name"]!;
  *   counts[name] = (counts[name] ?? 0) + 1;
  * });
  *

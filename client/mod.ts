@@ -3,5 +3,6 @@ export type { ReplayPolicy, SendOptions } from "./call.ts";
 export { fateOf } from "./fate.ts";
 export { Lease, type LeaseSendOptions } from "./lease.ts";
 export type { RedisOptions, RetryInfo } from "./options.ts";
-export { Redis, type RedisStats } from "./redis.ts";
+export { Redis } from "./redis.ts";
+export type { RedisStats } from "./stats.ts";
 export type { Origin } from "./telemetry.ts";

@@ -9,7 +9,7 @@ import {
   type Fate,
   open,
   Pool,
-  type PoolStats,
+  type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/pool.ts";
 import { isNotRun } from "../pool/refusal.ts";
@@ -26,18 +26,11 @@ import {
 } from "./call.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
-import { numbersOf, type RedisOptions } from "./options.ts";
+import { NUMBERS, numbersOf, type RedisOptions } from "./options.ts";
 import { routeOf } from "./routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
+import { describe, type RedisStats } from "./stats.ts";
 import { tell } from "./tell.ts";
-
-/** What a client has done and holds. */
-export interface RedisStats extends PoolStats {
-  /** Attempts made after a wait. */
-  retries: number;
-  /** Times that commands were sent again which may have run. */
-  replays: number;
-}
 
 const NO_OPTIONS: SendOptions = {};
 
@@ -74,6 +67,7 @@ export class Redis implements AsyncDisposable {
   readonly #budget = new RetryBudget();
   #retries = 0;
   #replays = 0;
+  #lastVerdict: Verdict | undefined;
   #closed: Promise<void> | undefined;
   #drained: (() => void) | undefined;
 
@@ -93,9 +87,10 @@ export class Redis implements AsyncDisposable {
     this.#retry = options.retry ??
       new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) });
     this.#inquest = options.postMortem
-      ? new Inquest((verdict) =>
-        tell("onVerdict of Redis", options.onVerdict, verdict)
-      )
+      ? new Inquest((verdict) => {
+        this.#lastVerdict = verdict;
+        tell("onVerdict of Redis", options.onVerdict, verdict);
+      })
       : undefined;
     this.#pool = new Pool({
       ...numbers,
@@ -289,6 +284,8 @@ export class Redis implements AsyncDisposable {
       ...this.#pool.stats(),
       retries: this.#retries,
       replays: this.#replays,
+      retryBudget: this.#budget.tokens,
+      lastVerdict: this.#lastVerdict,
     };
   }
 
@@ -323,14 +320,15 @@ export class Redis implements AsyncDisposable {
     await this.close();
   }
 
-  /** The endpoint and the statistics; never the password. */
-  [Symbol.for("Deno.customInspect")](
-    inspect: typeof Deno.inspect,
-    options: Deno.InspectOptions,
-  ): string {
-    return `Redis ${
-      inspect({ endpoint: `${this.#endpoint}`, ...this.stats() }, options)
-    }`;
+  /** What it holds, who waits and what went wrong, in a few lines; never the password. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return describe({
+      endpoint: `${this.#endpoint}`,
+      isTls: this.#endpoint.tls !== undefined,
+      isClosed: this.isClosed,
+      maxConnections: this.#options.maxConnections ?? NUMBERS.maxConnections,
+      stats: this.stats(),
+    });
   }
 
   #publish<Name extends keyof Happenings>(

@@ -239,6 +239,15 @@ export class WebhookRecorder implements AsyncDisposable {
     }
   }
 
+  /** What it holds, and why. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const { pending, capacity } = this.#outbox;
+    const why = this.#isAway && this.#lastError instanceof Error
+      ? `, Redis is away: ${this.#lastError.message}`
+      : "";
+    return `WebhookRecorder ${this.#state}, ${pending} of ${capacity} events in the outbox${why}`;
+  }
+
   /**
    * Refuses new events and flushes, for at most 5 seconds. What is left then
    * is lost, and `onError` is told of each event.

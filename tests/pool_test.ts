@@ -1042,6 +1042,8 @@ test("stats() and Deno.inspect show what is there", async (stage) => {
     evicted: {},
     retries: 0,
     replays: 0,
+    retryBudget: 100,
+    lastVerdict: undefined,
   });
   const leases = await Promise.all([
     redis.lease(),
@@ -1064,7 +1066,7 @@ test("stats() and Deno.inspect show what is there", async (stage) => {
     showHidden: true,
   });
   assertStringIncludes(text, `127.0.0.1:${stage.proxy.port}`);
-  assertMatch(text, /open: 3/);
+  assertMatch(text, /connections +3 of 3 open: 3 idle\n/);
   assertFalse(text.includes("s3cret"));
   assertInstanceOf(redis, Redis);
 });

@@ -1,0 +1,85 @@
+// What a client has done and holds: as numbers, and as text for somebody who was woken by it.
+import { describeClose, type PoolStats, type Verdict } from "../pool/mod.ts";
+
+/** What a client has done and holds. */
+export interface RedisStats extends PoolStats {
+  /** Attempts made after a wait. */
+  retries: number;
+  /** Times that commands were sent again which may have run. */
+  replays: number;
+  /** How many retries it may make at once; each success earns a tenth of one, up to 100. */
+  retryBudget: number;
+  /** What the last post-mortem has found. */
+  lastVerdict: Verdict | undefined;
+}
+
+/** What a client shows of itself; never a credential. */
+export interface Look {
+  /** `host:port`. */
+  readonly endpoint: string;
+  readonly isTls: boolean;
+  readonly isClosed: boolean;
+  readonly maxConnections: number;
+  readonly stats: RedisStats;
+}
+
+/**
+ * A client in a few lines: what it holds, who waits, what has gone wrong so far and last.
+ *
+ * @param look What it shows.
+ * @param now Unix time in milliseconds.
+ */
+export function describe(look: Look, now: number = Date.now()): string {
+  const { endpoint, isTls, isClosed, maxConnections, stats } = look;
+  const rows: [string, string | undefined][] = [
+    [
+      "connections",
+      `${stats.open} of ${maxConnections} open` + list(": ", [
+        [stats.idle, "idle"],
+        [stats.leased, "leased"],
+        [stats.suspect, "suspect"],
+      ]) + list("; ", [[stats.dialing, "being dialed"]]),
+    ],
+    ["commands", `${stats.inFlight} in flight, ${stats.waiting} waiting`],
+    [
+      "so far",
+      `${stats.dialed} dialed, ${stats.dialFailures} dials failed, ` +
+      `${stats.retries} retries, ${stats.replays} replays, ` +
+      `budget for ${Math.floor(stats.retryBudget)} retries`,
+    ],
+    ["gone", goneFor(stats.evicted)],
+    ["last close", stats.lastClose && closeOf(stats.lastClose, now)],
+    ["last verdict", stats.lastVerdict && verdictOf(stats.lastVerdict, now)],
+  ];
+  return [
+    `Redis ${endpoint}${isTls ? " (TLS)" : ""}, ${
+      isClosed ? "closed" : "open"
+    }`,
+    ...rows.flatMap(([name, text]) =>
+      text === undefined ? [] : [`  ${name.padEnd(13)}${text}`]
+    ),
+  ].join("\n");
+}
+
+const list = (start: string, counts: [number, string][]): string => {
+  const some = counts.filter(([count]) => count > 0);
+  if (some.length === 0) return "";
+  return start + some.map(([count, what]) => `${count} ${what}`).join(", ");
+};
+
+function goneFor(evicted: RedisStats["evicted"]): string | undefined {
+  const reasons = Object.entries(evicted).sort(([, a], [, b]) => b - a);
+  if (reasons.length === 0) return undefined;
+  return reasons.map(([reason, count]) => `${count} ${reason}`).join(", ");
+}
+
+const closeOf = (
+  report: NonNullable<RedisStats["lastClose"]>,
+  now: number,
+): string => `${ago(report.closedAt, now)}: ${describeClose(report)}`;
+
+const verdictOf = ({ report, text }: Verdict, now: number): string =>
+  `${ago(report.closedAt, now)}: ${text}`;
+
+const ago = (at: number, now: number): string =>
+  `${Math.max(0, (now - at) / 1000).toFixed(1)} s ago`;
