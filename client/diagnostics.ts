@@ -19,7 +19,14 @@
  * {@link https://opentelemetry.io/docs/specs/semconv/db/redis/ | Redis} and
  * {@link https://opentelemetry.io/docs/specs/semconv/db/database-metrics/ | connection pools}.
  * No message has a value of a command, unless a subscriber calls
- * {@linkcode CommandTrace.statement}.
+ * {@linkcode CommandTrace.statement}. Errors are those that the caller gets: a
+ * server that does not know a command repeats its first arguments in the text
+ * of its {@linkcode ReplyError}, so log `error.type` rather than that text.
+ *
+ * A subscriber that throws costs no command, but `node:diagnostics_channel`
+ * throws its error again where nobody catches it. That ends the process, unless
+ * something listens to `uncaughtException` of `node:process`; where nothing has
+ * loaded that module, Deno 2.9 forgets the error.
  *
  * @example Count commands by name
  * ```ts
@@ -132,13 +139,13 @@ const textOf = (argument: Command[number]): string =>
     ? JSON.stringify(new TextDecoder().decode(argument))
     : typeof argument === "string"
     ? JSON.stringify(argument)
-    : `${argument}`;
+    : String(argument);
 
 function operationOf(
   commands: readonly Command[],
   isPipeline: boolean,
 ): string {
-  const names = new Set(commands.map(([name]) => `${name}`.toUpperCase()));
+  const names = new Set(commands.map(([name]) => name.toUpperCase()));
   const [first = ""] = names;
   if (!isPipeline) return first;
   return names.size === 1 ? `PIPELINE ${first}` : "PIPELINE";
@@ -159,37 +166,41 @@ const poolOf = (origin: Origin): Attributes => ({
 
 const commands = tracingChannel(`${PREFIX}command`);
 
-/** @throws Whatever `run` throws. */
-async function trace<T>(
+/** Like `tracePromise` of the tracing channel, which would tell the reply too. */
+const trace = <T>(
   message: CommandTrace,
   run: () => Promise<T>,
-): Promise<T> {
-  const running = commands.start.runStores(message, () => {
+): Promise<T> =>
+  // All of it, so that what is bound to `start` is there in each message.
+  commands.start.runStores(message, async () => {
+    const running = run();
+    commands.end.publish(message);
     try {
-      return run();
+      return await running;
+    } catch (error) {
+      message.error = error;
+      if (error instanceof ReplyError) {
+        message.attributes["db.response.status_code"] = error.code;
+      }
+      message.attributes["error.type"] = error instanceof ReplyError
+        ? error.code
+        : error instanceof Error
+        ? error.name
+        : "_OTHER";
+      commands.error.publish(message);
+      throw error;
     } finally {
-      commands.end.publish(message);
+      commands.asyncStart.publish(message);
+      commands.asyncEnd.publish(message);
     }
   });
-  try {
-    return await running;
-  } catch (error) {
-    message.error = error;
-    if (error instanceof ReplyError) {
-      message.attributes["db.response.status_code"] = error.code;
-    }
-    message.attributes["error.type"] = error instanceof ReplyError
-      ? error.code
-      : error instanceof Error
-      ? error.name
-      : "_OTHER";
-    commands.error.publish(message);
-    throw error;
-  } finally {
-    commands.asyncStart.publish(message);
-    commands.asyncEnd.publish(message);
-  }
-}
+
+/** What is no command has no name: it is refused untraced, as without subscribers. */
+const areCommands = (sent: readonly Command[]): boolean =>
+  Array.isArray(sent) &&
+  sent.every((command) =>
+    Array.isArray(command) && typeof command[0] === "string"
+  );
 
 const channels = {
   "connection:open": channel(`${PREFIX}connection:open`),
@@ -209,7 +220,7 @@ const publisher: Listener = {
     channel.publish({ attributes: poolOf(origin), ...what });
   },
   trace: (origin, sent, isPipeline, run) =>
-    commands.hasSubscribers
+    commands.hasSubscribers && areCommands(sent)
       ? trace(new CommandTrace(origin, sent, isPipeline), run)
       : run(),
 };

@@ -8,7 +8,7 @@ import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
-import { FROZEN_MS, laterTurn, LightTimer } from "./timer.ts";
+import { FROZEN_MS, LightTimer, pass } from "./timer.ts";
 
 /** Why a connection left the pool. */
 export type EvictionReason =
@@ -211,7 +211,6 @@ export class Pool {
   #lastDialFailure: { error: unknown; at: number } | undefined;
   #evicted: Partial<Record<EvictionReason, number>> = {};
   #lastClose: CloseReport | undefined;
-  #ticker: ReturnType<typeof setInterval> | undefined;
   #isTicking = false;
   #tickedAt = 0;
   readonly #waiterTimer = new LightTimer(() => this.#waitersDue());
@@ -350,7 +349,6 @@ export class Pool {
   close(reason: unknown): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(reason);
-    if (this.#ticker !== undefined) clearInterval(this.#ticker);
     this.#rejectWaiters(reason);
     for (const connection of [...this.#all()]) {
       connection.close("the pool was closed");
@@ -619,13 +617,15 @@ export class Pool {
     }, () => {}).finally(() => clearTimeout(timer));
   }
 
-  /** Once the first reply has been handed out, which must not wait for it. */
+  /** Ticks as long as there are connections. */
   async #startTicking(): Promise<void> {
     this.#isTicking = true;
-    await laterTurn();
-    if (this.#closing.signal.aborted) return;
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
-    Deno.unrefTimer(this.#ticker as unknown as number);
+    while (this.#open > 0 || this.#dialing > 0) {
+      await pass(TICK_MS);
+      if (this.#closing.signal.aborted) break;
+      this.#tick();
+    }
+    this.#isTicking = false;
   }
 
   #tick(): void {
@@ -639,10 +639,6 @@ export class Pool {
         connection.inFlight === 0 &&
         now - connection.lastByteAt > this.#idleTimeoutMs
       ) this.#bury(connection, "idle-timeout");
-    }
-    if (this.#open === 0 && this.#dialing === 0) {
-      clearInterval(this.#ticker);
-      this.#isTicking = false;
     }
   }
 

@@ -3,13 +3,26 @@ import type { Command, CommandArgument } from "./reply.ts";
 
 const utf8 = new TextEncoder();
 
-// Every header up to these sizes, made once: joining ready pieces is what
-// makes a ZADD cost 140 ns to encode instead of 240.
-const ARRAY_HEADERS = Array.from({ length: 64 }, (_, n) => `*${n}`);
-const BULK_HEADERS = Array.from({ length: 1024 }, (_, n) => `\r\n$${n}\r\n`);
+// Headers up to these sizes are made once: joining ready pieces is what makes
+// a ZADD cost 140 ns to encode instead of 240.
+const ARRAY_HEADERS: (string | undefined)[] = new Array(64).fill(undefined);
+const BULK_HEADERS: (string | undefined)[] = new Array(1024).fill(undefined);
+
+const arrayHeader = (count: number): string =>
+  ARRAY_HEADERS[count] ?? remember(ARRAY_HEADERS, count, `*${count}`);
 
 const bulkHeader = (length: number): string =>
-  BULK_HEADERS[length] ?? `\r\n$${length}\r\n`;
+  BULK_HEADERS[length] ??
+    remember(BULK_HEADERS, length, `\r\n$${length}\r\n`);
+
+function remember(
+  headers: (string | undefined)[],
+  size: number,
+  header: string,
+): string {
+  if (size < headers.length) headers[size] = header;
+  return header;
+}
 
 /**
  * Gathers commands and turns them into bytes all at once.
@@ -37,7 +50,7 @@ export class CommandBuffer {
   append(command: Command): void {
     checkName(command);
     const count = command.length;
-    let text = ARRAY_HEADERS[count] ?? `*${count}`;
+    let text = arrayHeader(count);
     for (let i = 0; i < count; i++) {
       const argument = command[i]!;
       if (typeof argument === "string") {

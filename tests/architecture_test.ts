@@ -22,6 +22,12 @@ const FOLDERS = Object.keys(ARROWS);
 /** Beside mod.ts, for those who listen: not loaded without being asked for. */
 const DIAGNOSTICS = "client/diagnostics.ts";
 
+/** What is imported only when it is needed. */
+const LATER: Readonly<Record<string, string[]>> = {
+  "client/inquest.ts": ["../pool/post_mortem.ts"],
+  "recorder/event.ts": ["@std/uuid/v5"],
+};
+
 /** What may be imported from outside the project, and by whom. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
   resp: [],
@@ -218,13 +224,13 @@ Deno.test("No module imports itself by way of others", () => {
   visit("mod.ts", []);
 });
 
-Deno.test("Only the post-mortem is imported while the program runs", () => {
+Deno.test("Only the post-mortem and UUID v5 are imported while the program runs", () => {
   for (const { path, source } of graphOf("mod.ts").values()) {
     const code = source.replace(COMMENT, "");
     const later = [...code.matchAll(DYNAMIC)].map(([, specifier]) => specifier);
     assertEquals(
       later,
-      path === "client/inquest.ts" ? ["../pool/post_mortem.ts"] : [],
+      LATER[path] ?? [],
       path,
     );
     assert(!/\bfrom\s*["'](?:node|npm|jsr|https?):/.test(code), path);
