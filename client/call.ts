@@ -71,13 +71,16 @@ export interface CallKeeper {
   refused(connection: Connection, error: ReplyError): void;
 }
 
+/** Shared by all calls that have not failed: each is spared an array. */
+const NONE: readonly Error[] = [];
+
 /** What `send` and `pipeline` have in common: an outcome, once, after one attempt or more. */
 export abstract class Call {
   readonly options: SendOptions;
   /** How many attempts have failed and were followed by a wait. */
   retries = 0;
   /** What earlier attempts failed with. */
-  readonly errors: Error[] = [];
+  errors: readonly Error[] = NONE;
   /** When its first attempt failed, by `performance.now()`. */
   failedAt = 0;
   /** When the call was made, by `performance.now()`; 0 where no policy asks. */
@@ -216,8 +219,12 @@ export class PipelineCall extends Call {
     let open = commands.length;
     const concluded = () => {
       if (--open > 0 || this.isDone) return;
-      if (lost.length === 0) this.#answered(connection);
-      else this.keeper.failed(this, failureOf(lost, this.options.replay));
+      if (lost.length === 0) return this.#answered(connection);
+      const { length: answered } = this.#replies;
+      this.keeper.failed(
+        this,
+        failureOf(lost, this.options.replay, answered),
+      );
     };
     for (const command of commands) {
       connection.push({
@@ -270,10 +277,14 @@ const refusal = (error: ReplyError): Failure => ({
   zombie: undefined,
 });
 
-/** What the loss of commands means: the first one's evidence, the worst one's fate. */
+/**
+ * What the loss of commands means: the first one's evidence, the worst one's
+ * fate. Where others of their pipeline were `answered`, it was not unsent.
+ */
 export function failureOf(
   lost: readonly { loss: Loss; command: Command }[],
   replay: ReplayPolicy = "auto",
+  answered = 0,
 ): Failure {
   const { report, untouched, openedAt } = lost[0]!.loss;
   const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
@@ -283,11 +294,12 @@ export function failureOf(
   } else if (replay === "auto") {
     note = sequenceHazard(unknown.map(({ command }) => command));
   }
+  const share = `${answered} of ${answered + lost.length} were answered`;
   return {
     error: new ConnectionClosedError(
       report,
-      unknown.length > 0 ? "unknown" : "unsent",
-      note,
+      unknown.length + answered > 0 ? "unknown" : "unsent",
+      [answered > 0 ? share : [], note ?? []].flat().join(", ") || undefined,
     ),
     mayRunAgain: note === undefined,
     isReplay: unknown.length > 0,

@@ -401,7 +401,7 @@ export class Redis implements AsyncDisposable {
     const policy = this.#policyOf(call);
     const isFirst = call.errors.length === 0;
     if (isFirst) call.failedAt = performance.now();
-    call.errors.push(error);
+    call.errors = [...call.errors, error];
     if (!failure.mayRunAgain) {
       return call.options.settle && isReplay && call instanceof SingleCall
         ? void this.#settle(call, error)
@@ -454,9 +454,9 @@ export class Redis implements AsyncDisposable {
       fate,
       "as a look at the key has shown",
     );
-    call.errors.pop();
+    call.errors = call.errors.slice(0, -1);
     if (fate === "executed") {
-      call.errors.push(settled);
+      call.errors = [...call.errors, settled];
       return call.reject(verdict(call, settled));
     }
     this.#failed(call, {
@@ -489,7 +489,7 @@ export class Redis implements AsyncDisposable {
     policy.sleep(delayMs, nap.signal).then(
       () => this.#travel(call),
       (reason) => {
-        call.errors.push(reason); // the client was closed; an attempt before may have run
+        call.errors = [...call.errors, reason]; // the client was closed; an attempt before may have run
         call.reject(verdict(call, reason));
       },
     ).finally(() => this.#naps.delete(nap));

@@ -208,8 +208,10 @@ export function sequenceHazard(
 
 /**
  * Why a command that may have run must not be sent again. "Harmless" holds as
- * long as no other client wrote the key in between, and leaves aside that a
- * count in the reply (`ZADD`, `DEL` …) may be smaller the second time.
+ * long as nobody else writes the key before the first copy has run or died:
+ * a network may hold it back, behind a connection that went silent, until
+ * after a later `SET`. It leaves aside that a count in the reply (`ZADD`,
+ * `DEL` …) may be smaller the second time.
  *
  * @param command The command.
  * @returns The reason, or `undefined` if a second run is harmless.

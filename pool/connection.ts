@@ -49,7 +49,7 @@ export interface ConnectionOptions {
 /** A reply owed for this long means that commands queue behind something slow. */
 export const STALL_MS = 20;
 /** A burst is flushed when this much has gathered, so that the server works while the rest is encoded. */
-const FLUSH_BYTES = 64 * 1024;
+const FLUSH_BYTES = 48 * 1024;
 /** Full is who owes so many replies, or has so many bytes to write: the server does not keep up. */
 const FULL = { replies: 16 * 1024, bytes: 16 * 1024 * 1024 };
 

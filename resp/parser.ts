@@ -201,7 +201,12 @@ export class ReplyParser {
       if (this.#bulkLength >= 0) return this.#bulk();
       if (this.#type === 0) {
         if (buffer.position === buffer.end) return MORE;
-        this.#begin(buffer.bytes[buffer.position]!);
+        const type = buffer.bytes[buffer.position]!;
+        if (type === DOLLAR) {
+          const text = this.#shortBulk();
+          if (text !== undefined) return text;
+        }
+        this.#begin(type);
       }
       if (this.#type === PLUS || this.#type === MINUS) return this.#line();
       if (!this.#header()) return MORE;
@@ -218,6 +223,33 @@ export class ReplyParser {
         this.#open(length);
       }
     }
+  }
+
+  /**
+   * A bulk string of up to three digits that has come whole, as elements of
+   * lists mostly have: without the steps that resume and complain, which
+   * spares a third of an element's time. `undefined`: take those steps.
+   */
+  #shortBulk(): string | Uint8Array | undefined {
+    const buffer = this.#buffer;
+    const { bytes, position, end } = buffer;
+    let at = position + 1;
+    let length = 0;
+    for (const last = at + 3; at < last; at++) {
+      const digit = bytes[at]! - ZERO;
+      if (!(digit >= 0 && digit <= 9)) break;
+      length = length * 10 + digit;
+    }
+    const from = at + 2;
+    const to = from + length;
+    if (
+      at === position + 1 || to + 2 > end ||
+      bytes[at] !== CR || bytes[at + 1] !== LF ||
+      bytes[to] !== CR || bytes[to + 1] !== LF ||
+      length > this.#limits.maxBulkLength
+    ) return undefined;
+    this.#consume(to + 2 - position);
+    return this.#binary ? bytes.slice(from, to) : buffer.text(from, to);
   }
 
   #begin(type: number): void {

@@ -520,6 +520,41 @@ Deno.test("fateOf does not call executed what the server refused to run", () => 
   }
 });
 
+Deno.test("A pipeline that was answered in part was not unsent", async () => {
+  const server = new TextEncoder();
+  const { promise: ended, resolve: end } = Promise.withResolvers<null>();
+  const answers = ["*0\r\n", ":1\r\n+OK\r\n"];
+  let written = () => {};
+  const dial = () =>
+    Promise.resolve({
+      async read(buffer: Uint8Array): Promise<number | null> {
+        await new Promise<void>((resolve) => written = resolve);
+        const answer = answers.shift();
+        if (answer === undefined) return await ended;
+        return server.encodeInto(answer, buffer).written;
+      },
+      async write(bytes: Uint8Array): Promise<number> {
+        written();
+        // The write of the first commands is not over when their answer comes.
+        if (bytes.length > 1000) setTimeout(() => end(null), 20), await ended;
+        return bytes.length;
+      },
+      close: () => end(null),
+    });
+  await using redis = new Redis("redis://nowhere", { retry: false, dial });
+  const error = await assertRejects(
+    () =>
+      redis.pipeline([
+        ["INCR", "n"],
+        ["SET", "k", "x".repeat(100_000)],
+        ["GET", "k"],
+      ]),
+    ConnectionClosedError,
+  );
+  assertEquals(fateOf(error), "unknown");
+  assertMatch(error.message, /2 of 3 were answered/);
+});
+
 test("fateOf does not believe a script that says it did not run", async (stage) => {
   const redis = stage.client();
   const script =

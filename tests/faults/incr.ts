@@ -1,5 +1,6 @@
 // INCR under a fault: what may not be sent twice, and whether errors say the truth about it.
 import { type Fate, fateOf } from "../../mod.ts";
+import { playAlone } from "./alone.ts";
 import type { Form } from "./form.ts";
 import { dueMsOf, eventsOf, measure, type Measured } from "./measured.ts";
 import { pace } from "./pace.ts";
@@ -26,6 +27,8 @@ export async function incrUnder(
   scenario: Scenario,
   form: Form,
 ): Promise<MeasuredIncr> {
+  const { alone } = scenario;
+  if (alone) return await playAlone({ ...scenario, alone }, "INCR", form);
   await using stage = await Stage.set(scenario, form);
   const { redis } = stage;
   const events = eventsOf(scenario, form);

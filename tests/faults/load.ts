@@ -1,5 +1,6 @@
 // Events through a recorder under a fault, and what is in the set afterwards.
 import { type RecordOutcome, WebhookRecorder } from "../../mod.ts";
+import { playAlone } from "./alone.ts";
 import type { Form } from "./form.ts";
 import { dueMsOf, eventsOf, measure, type Measured } from "./measured.ts";
 import { pace } from "./pace.ts";
@@ -18,6 +19,8 @@ export async function recordUnder(
   scenario: Scenario,
   form: Form,
 ): Promise<Measured> {
+  const { alone } = scenario;
+  if (alone) return await playAlone({ ...scenario, alone }, "record", form);
   await using stage = await Stage.set(scenario, form);
   const { redis } = stage;
   const { count = 1 } = scenario;
@@ -80,6 +83,10 @@ export async function recordUnder(
     outcomes.filter((outcome, event) =>
       outcome?.status === "recorded" && !present[event]
     ).length;
+  const queued = outcomes.filter((o) => o?.status === "queued").length;
+  if (scenario.demands?.queues && queued === 0) {
+    stage.complain("no event has waited in the outbox");
+  }
   if (dishonest > 0) {
     stage.complain(`${dishonest} events are called recorded and are not`);
   }
@@ -89,7 +96,7 @@ export async function recordUnder(
   return measure(scenario, stage, timings, {
     missing: missing.length,
     errors: outcomes.filter((o) => o?.status === "dropped").length + thrown,
-    queued: outcomes.filter((o) => o?.status === "queued").length,
+    queued,
     doubled: found.size - (expected.flat().length - missing.length),
     catchUpMs,
   });

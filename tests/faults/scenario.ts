@@ -12,6 +12,13 @@ export interface Scenario {
   readonly tls?: boolean;
   /** Lines of `redis.conf` besides append-only and fsync. */
   readonly config?: Readonly<Record<string, string | number>>;
+  /** What clients call the host. @default {its address} */
+  readonly hostname?: string;
+  /** The command that starts a process in which alone it can be played. */
+  readonly alone?: {
+    readonly command: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  };
   /** Connections that are open before the load begins. @default {1} */
   readonly connections?: number;
   /** When an event is due, in milliseconds after the first. @default {at a steady rate} */
@@ -40,6 +47,8 @@ export interface Demands {
   readonly p99HitMs?: number;
   /** No call may take longer, in milliseconds. */
   readonly longestMs?: (form: Form) => number;
+  /** The fault must outlast a call's retries: some events wait in the outbox. */
+  readonly queues?: boolean;
   /** No call that begins after a silent connection was found out may wait for another. */
   readonly paysOnce?: boolean;
   /** Connections tried a second, at most, while the fault lasts. */

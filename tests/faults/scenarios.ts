@@ -1,8 +1,9 @@
 // Every fault that the module must survive, one after the other.
 import { delay } from "@std/async/delay";
 import { fateOf } from "../../mod.ts";
-import { dial, Endpoint, type Socket } from "../../pool/mod.ts";
+import { dial, Endpoint } from "../../pool/mod.ts";
 import { startProxy } from "../support/fault_proxy.ts";
+import { dns } from "./dns.ts";
 import { demote, promote, startReplica } from "./failover.ts";
 import type { Form } from "./form.ts";
 import { halfTlsPeer } from "./peers.ts";
@@ -283,23 +284,10 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    ...dns,
     name: "dns",
-    fault: "DNS answers nothing for 2 s",
     connections: 5,
-    demands: { longestMs: muteMs, dialsPerSecond: 30 },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      // A look-up ends when its own time is up, whatever our signal says.
-      const { promise, reject } = Promise.withResolvers<Socket>();
-      stage.dial = () => promise;
-      promise.catch(() => {});
-      await stage.proxy.killAll("fin");
-      await stage.wait(2000);
-      stage.dial = dial;
-      stage.back();
-      reject(new Error("failed to lookup address information"));
-    },
+    demands: { longestMs: muteMs, dialsPerSecond: 30, queues: true },
   },
   {
     name: "half-tls",

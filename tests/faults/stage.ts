@@ -76,7 +76,9 @@ export class Stage implements AsyncDisposable {
       },
     };
     if (scenario.tls) options.tls = { caCerts: [server.caCert] };
-    this.redis = new Redis(proxy.url, options);
+    const url = new URL(proxy.url);
+    if (scenario.hostname !== undefined) url.hostname = scenario.hostname;
+    this.redis = new Redis(url, options);
     things.defer(() => this.redis.close({ drainMs: 0 }));
   }
 

@@ -1,0 +1,241 @@
+// Runs a mixed load for minutes under random faults, and shows that nothing breaks and nothing is left over.
+import { deadline } from "@std/async/deadline";
+import { delay } from "@std/async/delay";
+import { Ledger, LIMIT_MS } from "./soak/ledger.ts";
+import { crowd, work } from "./soak/load.ts";
+import {
+  describe,
+  growth,
+  type Holding,
+  look,
+  lookAround,
+  slotsOf,
+} from "./soak/quiet.ts";
+import { MAX_CONNECTIONS, Scene } from "./soak/scene.ts";
+import { clear, type Forecast, forecast, storm } from "./soak/weather.ts";
+import { startProxy } from "./support/fault_proxy.ts";
+import { numberFromEnv, Random } from "./support/random.ts";
+import { startRedis } from "./support/redis_server.ts";
+
+const HELP =
+  `Runs a mixed load under random faults, and checks that nothing breaks.
+
+deno task soak [options]
+  --minutes N  how long (default 3)
+  --seed N     the faults of an earlier run, in the same order
+  --help       this text
+
+The load: events recorded, ECHO, SET, GET, INCR, pipelines, transactions on leases,
+BLPOP, texts of up to 200 KB, callers who lose patience. The faults, two at a time:
+silence, cuts, delays, pieces, resets, refusals, CLIENT KILL, restarts, crashes, freezes.
+Every few seconds all is quiet, and what is in Redis, in memory and in the pool is
+held against what the callers were told. Ctrl-C ends it early with the summary so far.
+
+Exit: 0 if nothing broke, 1 if something did, 2 for bad usage.
+`;
+
+const ROUND_MS = 8500;
+/** Calls begin at the last moment, and one step may make two of them. */
+const WORK_MS = 3 * LIMIT_MS;
+const FLUSH_MS = 10_000;
+const LOOK_MS = 250;
+/** A server that has got Ctrl-C still answers for a moment. */
+const ANSWERS_AFTER_INTERRUPT = 10;
+/**
+ * What may be held more in the end. The heap keeps code, and at times the
+ * buffers of the last connections; the system takes memory back when it likes.
+ */
+const MOST_GROWTH: Holding = {
+  heap: 12 * 2 ** 20,
+  memory: 150 * 2 ** 20,
+  sockets: 0,
+  timers: 0,
+  slots: 0,
+};
+const MOST_SHOWN = 10;
+/** What keeps the process alive for this long after the end was forgotten there. */
+const LEFT_OVER_MS = 100;
+
+interface Options {
+  minutes: number;
+  seed: number;
+}
+
+/** @throws {Error} If an argument is not known. */
+function parse(args: readonly string[]): Options {
+  const seed = numberFromEnv("SEED", Math.floor(Math.random() * 2 ** 32));
+  const options = { minutes: 3, seed };
+  const left = args.flatMap((arg) => arg.split("="));
+  while (left.length > 0) {
+    const [name, text = ""] = left.splice(0, 2);
+    const value = text === "" ? NaN : Number(text);
+    if (name === "--minutes" && value > 0 && value < Infinity) {
+      options.minutes = value;
+    } else if (name === "--seed" && value === value >>> 0) {
+      options.seed = value;
+    } else {
+      throw new Error(
+        `cannot use ${
+          `${name} ${text}`.trim()
+        }; accepted are --minutes N (above 0), ` +
+          "--seed N (a whole number from 0 to 4294967295) and --help",
+      );
+    }
+  }
+  return options;
+}
+
+/** Ctrl-C as a signal that can be waited for. */
+function onInterrupt(): { signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const stop = () => {
+    if (signal.aborted) Deno.exit(130); // a second one means it
+    console.log("Interrupted: looking at what there is");
+    controller.abort();
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  return {
+    signal,
+    [Symbol.dispose]: () => Deno.removeSignalListener("SIGINT", stop),
+  };
+}
+
+/** One storm and the quiet after it: what is held then, or nothing if callers hang. */
+async function turnOfWeather(
+  scene: Scene,
+  prefix: string,
+  plan: Forecast,
+  interrupt: AbortSignal,
+): Promise<Holding | undefined> {
+  const { ledger, redis, recorders, server } = scene;
+  const callers = crowd(scene, prefix);
+  const over = new AbortController();
+  const stop = AbortSignal.any([over.signal, interrupt]);
+  const watch = setInterval(() => {
+    ledger.look();
+    const { open } = redis.stats();
+    if (open > MAX_CONNECTIONS) ledger.violate(`${open} connections are open`);
+  }, LOOK_MS);
+  try {
+    const working = Promise.all(
+      callers.map((caller) => work(caller, scene, stop)),
+    );
+    const storming = storm(scene, plan, stop);
+    await delay(ROUND_MS, { signal: interrupt }).catch(() => {});
+    over.abort();
+    await storming.catch((error) => {
+      if (!interrupt.aborted) throw error; // Ctrl-C reaches the server, too
+    });
+    await clear(scene, interrupt.aborted ? ANSWERS_AFTER_INTERRUPT : 1);
+    try {
+      await deadline(working, WORK_MS);
+    } catch (error) {
+      ledger.violate(`callers do not come to an end: ${error}`);
+      return undefined;
+    }
+    for (const recorder of recorders) {
+      await recorder.flush({ signal: AbortSignal.timeout(FLUSH_MS) }).catch(
+        () => ledger.violate(`${recorder.pending} events wait in an outbox`),
+      );
+    }
+    for (const caller of callers) await caller.verify();
+    const quiet = await lookAround(scene);
+    await server.cli("FLUSHALL");
+    return quiet;
+  } finally {
+    clearInterval(watch);
+  }
+}
+
+/** Round after round, then close. Returns how many slots are taken after that. */
+async function weather(
+  random: Random,
+  ledger: Ledger,
+  minutes: number,
+  interrupt: AbortSignal,
+): Promise<number> {
+  const endAt = performance.now() + minutes * 60_000;
+  // All are drawn before the load, which draws as it comes to it.
+  const plans = Array.from(
+    { length: Math.ceil(minutes * 60_000 / ROUND_MS) },
+    () => forecast(random, ROUND_MS),
+  );
+  // An acknowledged write survives a crash of this server.
+  const config = { appendonly: "yes", appendfsync: "always" };
+  await using server = await startRedis({ config });
+  await using proxy = await startProxy({ target: server });
+  const scene = new Scene(random, ledger, server, proxy);
+  const { redis, recorders } = scene;
+  for (const [i, plan] of plans.entries()) {
+    if (interrupt.aborted || (i > 0 && performance.now() > endAt)) break;
+    const quiet = await turnOfWeather(scene, `soak${i}`, plan, interrupt);
+    if (quiet === undefined) return slotsOf(scene); // close() would wait for them, too
+    const seconds = (performance.now() / 1000).toFixed(0);
+    console.log(`${seconds} s: ${ledger}; ${describe(quiet)}`);
+  }
+  for (const recorder of recorders) await recorder[Symbol.asyncDispose]();
+  await redis.close();
+  await lookAround(scene);
+  const { open } = redis.stats();
+  if (open > 0) ledger.violate(`${open} connections are open after close()`);
+  return slotsOf(scene);
+}
+
+async function soak({ minutes, seed }: Options): Promise<number> {
+  const random = new Random(seed);
+  using interrupt = onInterrupt();
+  const ledger = new Ledger();
+  const { violations } = ledger;
+  const begin = await look(0);
+  const slots = await weather(random, ledger, minutes, interrupt.signal);
+  const end = await look(slots);
+  for (const sentence of growth(begin, end, MOST_GROWTH)) {
+    ledger.violate(sentence);
+  }
+  console.log(
+    `\n${ledger}\nat the start: ${describe(begin)}\nin the end:   ${
+      describe(end)
+    }`,
+  );
+  if (violations.length === 0) console.log("Nothing broke.");
+  else {
+    console.log(
+      `Broken in ${violations.length} places, with --seed ${seed}, such as:\n  ` +
+        violations.slice(0, MOST_SHOWN).join("\n  "),
+    );
+  }
+  return violations.length === 0 ? 0 : 1;
+}
+
+/** Says how the process ends, and ends it if it does not. */
+function awaitTheEnd(): void {
+  addEventListener(
+    "beforeunload",
+    () => console.log("The process ended by itself."),
+  );
+  const impatience = setTimeout(() => {
+    console.error("!! The process does not end: a timer or a socket is left.");
+    Deno.exit(1);
+  }, LEFT_OVER_MS);
+  Deno.unrefTimer(impatience);
+}
+
+async function main(): Promise<number> {
+  if (Deno.args.some((arg) => arg === "--help" || arg === "-h")) {
+    console.log(HELP);
+    return 0;
+  }
+  let options: Options;
+  try {
+    options = parse(Deno.args);
+  } catch (error) {
+    console.error(`soak: ${error instanceof Error ? error.message : error}`);
+    return 2;
+  }
+  const code = await soak(options);
+  awaitTheEnd();
+  return code;
+}
+
+if (import.meta.main) Deno.exitCode = await main();
