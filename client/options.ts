@@ -6,7 +6,7 @@ import type { Retry } from "../retry/mod.ts";
 
 /** A call is about to be sent again. */
 export interface RetryInfo {
-  /** The command's name, or that of the first unanswered one of a pipeline. */
+  /** The command's name, or that of the first unanswered one of a pipeline; `"lease"` for `Redis.lease`. */
   readonly command: string;
   /** How many attempts have failed. */
   readonly attempt: number;
@@ -53,7 +53,7 @@ export interface RedisOptions extends EndpointOptions {
 }
 
 /** The numbers among the options, with their defaults. */
-export const NUMBERS = {
+const NUMBERS = {
   maxConnections: 10,
   connectTimeoutMs: 5000,
   replyTimeoutMs: 5000,

@@ -13,7 +13,12 @@ import {
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/pool.ts";
 import { isNotRun } from "../pool/refusal.ts";
-import { ExponentialBackoff, Retry, RetryError } from "../retry/mod.ts";
+import {
+  ExponentialBackoff,
+  Retry,
+  type RetryAttempt,
+  RetryError,
+} from "../retry/mod.ts";
 import { RetryBudget } from "./budget.ts";
 import {
   type Call,
@@ -26,7 +31,7 @@ import {
 } from "./call.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
-import { NUMBERS, numbersOf, type RedisOptions } from "./options.ts";
+import { numbersOf, type RedisOptions, type RetryInfo } from "./options.ts";
 import { routeOf } from "./routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
@@ -107,10 +112,10 @@ export class Redis implements AsyncDisposable {
       onDialFailed: (error) => this.#publish("connection:fail", { error }),
       onEvict: (reason, { number }) =>
         this.#publish("connection:evict", { connection: number, reason }),
-      onWait: ({ connection, ...wait }) =>
+      onWait: (wait) =>
         this.#publish("checkout:wait", {
           ...wait,
-          connection: connection?.number,
+          connection: wait.connection?.number,
         }),
       onRefused: (report, connection) =>
         this.#inquest?.closed(report, connection),
@@ -256,6 +261,7 @@ export class Redis implements AsyncDisposable {
         : await this.#retry.run(checkout, {
           signal: this.#untilClosed(options.signal),
           isRetriable: mayPass,
+          onRetry: this.#noting("lease", () => false),
         });
       this.#calls++;
       return new Lease(connection, this.#endpoint, (connection, clean) => {
@@ -326,7 +332,6 @@ export class Redis implements AsyncDisposable {
       endpoint: `${this.#endpoint}`,
       isTls: this.#endpoint.tls !== undefined,
       isClosed: this.isClosed,
-      maxConnections: this.#options.maxConnections ?? NUMBERS.maxConnections,
       stats: this.stats(),
     });
   }
@@ -427,7 +432,6 @@ export class Redis implements AsyncDisposable {
       return call.reject(new RetryError(call.errors, next));
     }
     call.retries++;
-    this.#retries++;
     this.#again(call, { error, isReplay }, next, policy);
   }
 
@@ -477,10 +481,7 @@ export class Redis implements AsyncDisposable {
   ): void {
     const attempt = call.errors.length;
     const info = { command: call.name, attempt, delayMs, isReplay, error };
-    if (isReplay) this.#replays++;
-    if (isReplay) this.#publish("replay", info);
-    if (policy !== undefined) this.#publish("retry", info);
-    tell("onRetry of Redis", this.#options.onRetry, info);
+    this.#note(info, policy !== undefined);
     if (policy === undefined) return this.#travel(call);
     // A signal for each: thousands of listeners on one would cost the square.
     const nap = new AbortController();
@@ -495,13 +496,43 @@ export class Redis implements AsyncDisposable {
     ).finally(() => this.#naps.delete(nap));
   }
 
+  /** Counts and tells that a call is sent again, as a retry if it waits before. */
+  #note(info: RetryInfo, isRetry: boolean): void {
+    if (info.isReplay) {
+      this.#replays++;
+      this.#publish("replay", info);
+    }
+    if (isRetry) {
+      this.#retries++;
+      this.#publish("retry", info);
+    }
+    tell("onRetry of Redis", this.#options.onRetry, info);
+  }
+
+  /** What `Retry.run` is to do before it tries again. */
+  #noting(command: string, isReplay: () => boolean) {
+    return ({ attempt, delayMs, error }: RetryAttempt): void =>
+      this.#note(
+        {
+          command,
+          attempt: attempt + 1,
+          delayMs,
+          isReplay: isReplay(),
+          error: error instanceof Error ? error : new Error(String(error)),
+        },
+        true,
+      );
+  }
+
   /** A blocking command: alone on a connection, which an abort closes. */
   #sendAlone(command: Command, options: SendOptions): Promise<Reply> {
     const { signal, binary } = options;
     const policy = options.retry ?? this.#retry;
     let mayRunAgain = true;
+    let isReplay = false;
     const once = async () => {
       mayRunAgain = true;
+      isReplay = false;
       const connection = await this.#checkoutAlone(signal).catch((error) => {
         mayRunAgain = mayPass(error);
         throw error;
@@ -522,7 +553,7 @@ export class Redis implements AsyncDisposable {
           const { report, fate } = error;
           const loss = { report, fate, untouched: true, openedAt: 0 };
           const failure = failureOf([{ loss, command }], options.replay);
-          mayRunAgain = failure.mayRunAgain;
+          ({ mayRunAgain, isReplay } = failure);
           throw failure.error;
         } else mayRunAgain = mayPass(error);
         throw error;
@@ -535,6 +566,7 @@ export class Redis implements AsyncDisposable {
     const outcome = policy === false ? once() : policy.run(once, {
       signal: this.#untilClosed(signal),
       isRetriable: (error) => mayRunAgain && !(error instanceof TypeError),
+      onRetry: this.#noting(command[0], () => isReplay),
     });
     return outcome.finally(() => this.#keeper.closed(false));
   }

@@ -19,7 +19,6 @@ export interface Look {
   readonly endpoint: string;
   readonly isTls: boolean;
   readonly isClosed: boolean;
-  readonly maxConnections: number;
   readonly stats: RedisStats;
 }
 
@@ -30,11 +29,11 @@ export interface Look {
  * @param now Unix time in milliseconds.
  */
 export function describe(look: Look, now: number = Date.now()): string {
-  const { endpoint, isTls, isClosed, maxConnections, stats } = look;
+  const { endpoint, isTls, isClosed, stats } = look;
   const rows: [string, string | undefined][] = [
     [
       "connections",
-      `${stats.open} of ${maxConnections} open` + list(": ", [
+      `${stats.open} of ${stats.maxConnections} open` + list(": ", [
         [stats.idle, "idle"],
         [stats.leased, "leased"],
         [stats.suspect, "suspect"],

@@ -33,6 +33,8 @@ export interface Happenings {
     readonly exclusive: boolean;
     /** The connection; `undefined` if there was none in the end. */
     readonly connection: number | undefined;
+    /** Why there was none. */
+    readonly error?: unknown;
   };
   /** A call is sent again after a wait. */
   "retry": RetryInfo;

@@ -20,6 +20,8 @@ export type EvictionReason =
 
 /** What a pool looks like at one moment. */
 export interface PoolStats {
+  /** The most connections there may be. */
+  maxConnections: number;
   /** Connections open, leased ones included. */
   open: number;
   /** Of these, with nothing in flight and not leased. */
@@ -163,7 +165,9 @@ export interface CheckoutWait {
   /** Whether for a connection of one's own. */
   readonly exclusive: boolean;
   /** The connection, if there was one. */
-  readonly connection: Connection | undefined;
+  readonly connection?: Connection;
+  /** Why there was none. */
+  readonly error?: unknown;
 }
 
 /** How often limits of age are checked, and how a jump of the clock shows. */
@@ -269,10 +273,10 @@ export class Pool {
       dueAt: now + checkoutTimeoutMs,
       onAbort: () => waiter.fail(signal?.reason),
       take: (connection) => {
-        if (this.#leave(waiter, connection)) checkout.take(connection);
+        if (this.#leave(waiter, { connection })) checkout.take(connection);
       },
       fail: (reason) => {
-        if (this.#leave(waiter)) checkout.fail(reason);
+        if (this.#leave(waiter, { error: reason })) checkout.fail(reason);
       },
       signal,
     };
@@ -284,14 +288,17 @@ export class Pool {
   }
 
   /** False if it has left before. */
-  #leave(waiter: Waiter, connection?: Connection): boolean {
+  #leave(
+    waiter: Waiter,
+    outcome: Pick<CheckoutWait, "connection" | "error">,
+  ): boolean {
     if (!this.#waiters.delete(waiter)) return false;
     const { exclusive, askedAt, signal, onAbort } = waiter;
     if (exclusive) this.#leasesWaiting--;
     if (this.#waiters.size === 0) this.#waiterTimer.stop();
     signal?.removeEventListener("abort", onAbort);
     const waitedMs = performance.now() - askedAt;
-    this.#options.onWait?.({ waitedMs, exclusive, connection });
+    this.#options.onWait?.({ waitedMs, exclusive, ...outcome });
     return true;
   }
 
@@ -327,6 +334,7 @@ export class Pool {
     let inFlight = 0;
     for (const connection of this.#all()) inFlight += connection.inFlight;
     return {
+      maxConnections: this.#options.maxConnections,
       open: this.#open,
       idle: [...this.#shared].filter((c) => c.inFlight === 0).length,
       inFlight,
@@ -540,8 +548,9 @@ export class Pool {
       ) this.#dial();
     },
     onClose: (connection, report) => {
-      // During the handshake it was not ours yet: the dial fails instead.
       if (!this.#forget(connection)) {
+        // Not ours yet: the dial fails instead. Else it is buried already.
+        if (report.during !== "handshake") return;
         return this.#options.onRefused?.(report, connection);
       }
       this.#count(report.how, connection);

@@ -520,6 +520,24 @@ Deno.test("fateOf does not call executed what the server refused to run", () => 
   }
 });
 
+Deno.test("Further attempts of a lease and of a blocking command are told and counted", async () => {
+  const told: [string, number, boolean][] = [];
+  await using redis = new Redis("redis://127.0.0.1:1", {
+    retry: new Retry({ retries: 2, sleep: () => Promise.resolve() }),
+    onRetry: ({ command, attempt, isReplay }) =>
+      told.push([command, attempt, isReplay]),
+  });
+  await assertRejects(() => redis.lease(), RetryError);
+  await assertRejects(() => redis.send(["BLPOP", "key", 1]), RetryError);
+  assertEquals(told, [
+    ["lease", 1, false],
+    ["lease", 2, false],
+    ["BLPOP", 1, false],
+    ["BLPOP", 2, false],
+  ]);
+  assertEquals(redis.stats().retries, 4);
+});
+
 Deno.test("A pipeline that was answered in part was not unsent", async () => {
   const server = new TextEncoder();
   const { promise: ended, resolve: end } = Promise.withResolvers<null>();

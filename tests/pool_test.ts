@@ -1029,6 +1029,7 @@ test("A connection that is slow to answer gets company", async (stage) => {
 test("stats() and Deno.inspect show what is there", async (stage) => {
   const redis = stage.client({ password: "s3cret", maxConnections: 3 });
   assertEquals(redis.stats(), {
+    maxConnections: 3,
     open: 0,
     idle: 0,
     inFlight: 0,
