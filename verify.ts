@@ -1,9 +1,12 @@
 /**
- * The command-line proof: on a Redis of yours, or one started for the run, it
- * makes connections that the server has closed and the client takes for open,
- * shows what they cost without retry (`Connection closed by server`), that
- * the retry saves every request, and that no webhook event is lost while all
- * connections are killed ten times a second.
+ * Zombie connections at the command line: a proof of what they cost and of the
+ * cure, and a watch that finds out why a server or a proxy ends connections.
+ *
+ * The proof, on a Redis of yours, or one started for the run, makes
+ * connections that the server has closed and the client takes for open, shows
+ * what they cost without retry (`Connection closed by server`) and why each
+ * died, that the retry saves every request, and that no webhook event is lost
+ * while all connections are killed ten times a second.
  *
  * ```sh
  * deno run -A jsr:@unzombie/redis/verify
@@ -11,13 +14,25 @@
  * ```
  *
  * It touches no connection and no key but its own, and deletes its keys.
- * `--help` lists the options.
+ *
+ * The watch keeps connections open, idle and busy, for minutes or hours, and
+ * prints each death with its cause, and a summary at the end. It writes nothing.
+ *
+ * ```sh
+ * deno run --allow-net jsr:@unzombie/redis/verify watch --url rediss://:password@redis.example
+ * ```
+ *
+ * `--help` and `watch --help` list the options.
  *
  * @module
  */
-import { HELP, parseArguments, UsageError } from "./verify/arguments.ts";
-import { type Audience, prove } from "./verify/proof.ts";
-import { textOf } from "./verify/server.ts";
+import { HELP, parseArguments } from "./verify/arguments.ts";
+import type { Audience } from "./verify/audience.ts";
+import { UsageError } from "./verify/command_line.ts";
+import { prove } from "./verify/proof.ts";
+import { adviceOf } from "./verify/target.ts";
+import { parseWatchArguments, WATCH_HELP } from "./verify/watch_arguments.ts";
+import { watch } from "./verify/watch_command.ts";
 
 /**
  * Runs the command; prints to standard output, errors and progress to
@@ -29,11 +44,12 @@ import { textOf } from "./verify/server.ts";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(await verify(["--help"]), 0);
+ * assertEquals(await verify(["watch", "--help"]), 0);
  * ```
  *
  * @param args The arguments of the command line.
- * @returns The exit code: 0 proved, 1 not proved, 2 bad usage or no server,
- * 130 interrupted.
+ * @returns The exit code: 0 proved, or watched to the end; 1 not proved, or no
+ * server to watch; 2 bad usage, or no server for the proof; 130 interrupted.
  */
 export async function verify(args: readonly string[]): Promise<number> {
   const stop = new AbortController();
@@ -43,20 +59,19 @@ export async function verify(args: readonly string[]): Promise<number> {
   };
   const ignoreSignals = () =>
     SIGNALS.forEach((name) => Deno.removeSignalListener(name, onSignal));
-  try {
-    const parsed = parseArguments(args);
-    if (parsed.help) {
-      console.log(HELP);
-      return 0;
-    }
+  const heedSignals = () =>
     SIGNALS.forEach((name) => Deno.addSignalListener(name, onSignal));
-    const audience = parsed.json ? { ...AUDIENCE, say: () => {} } : AUDIENCE;
-    const proof = await prove(parsed, audience, stop.signal);
-    if (parsed.json) console.log(JSON.stringify(proof, null, 2));
-    return proof.ok ? 0 : 1;
+  try {
+    const [command, ...rest] = args;
+    const run = command === "watch" ? runWatch : runProof;
+    return await run(
+      command === "watch" ? rest : args,
+      stop.signal,
+      heedSignals,
+    );
   } catch (error) {
     AUDIENCE.progress("");
-    AUDIENCE.warn(textOf(error));
+    AUDIENCE.warn(adviceOf(error));
     if (stop.signal.aborted) return 130;
     return error instanceof UsageError || isDenied(error) ? 2 : 1;
   } finally {
@@ -64,16 +79,51 @@ export async function verify(args: readonly string[]): Promise<number> {
   }
 }
 
+async function runProof(
+  args: readonly string[],
+  signal: AbortSignal,
+  onReady: () => void,
+): Promise<number> {
+  const parsed = parseArguments(args);
+  if (parsed.help) return help(HELP);
+  onReady();
+  const audience = parsed.json ? { ...AUDIENCE, say: () => {} } : AUDIENCE;
+  const proof = await prove(parsed, audience, signal);
+  if (parsed.json) console.log(JSON.stringify(proof, null, 2));
+  return proof.ok ? 0 : 1;
+}
+
+async function runWatch(
+  args: readonly string[],
+  signal: AbortSignal,
+  onReady: () => void,
+): Promise<number> {
+  const parsed = parseWatchArguments(args);
+  if (parsed.help) return help(WATCH_HELP);
+  onReady();
+  await watch(parsed, AUDIENCE, signal);
+  return 0;
+}
+
+function help(text: string): number {
+  console.log(text);
+  return 0;
+}
+
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
+const isLive = Deno.stderr.isTerminal();
+
 const AUDIENCE: Audience = {
   say: (lines) => console.log(lines.join("\n")),
   progress(what) {
-    if (!Deno.stderr.isTerminal()) return;
+    if (!isLive) return;
     Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${what}`));
   },
+  isLive,
+  note: (what) => console.error(what),
   warn: (what) => console.error(`verify: ${what}`),
 };
 

@@ -91,7 +91,10 @@ export class PostMortem {
     fresh: Connection,
   ): Promise<void> {
     const { minIntervalMs, onVerdict, now } = this.#options;
-    const earlierIdleMs = this.#idle.map(({ idleMs }) => idleMs);
+    // Those that died with it are no other time.
+    const earlierIdleMs = this.#idle
+      .filter(({ closedAt }) => Math.abs(report.closedAt - closedAt) > APART_MS)
+      .map(({ idleMs }) => idleMs);
     this.#remember(report);
     const isEarly = Math.abs(now() - this.#startedAt) < minIntervalMs;
     if (this.#isBusy || isEarly) return;

@@ -62,6 +62,10 @@ Deno.test("Verify starts a server of its own and shows the errors and the cure",
     /^ +\d {2}failed {2}ConnectionClosedError: Connection closed by server: /gm,
   );
   assertEquals(failed?.length, 5, stdout);
+  const causes = stdout.match(
+    /^ +why: +Connection 1 to \S+ was likely ended by CLIENT KILL: cmdstat_client\|kill calls \d -> \d, /gm,
+  );
+  assertEquals([causes?.length, new Set(causes).size], [5, 5], stdout);
   assertStringIncludes(stdout, "  5 of 5 requests failed\n");
   assertStringIncludes(stdout, "  0 of 5 requests failed\n");
   assertEquals(stdout.match(/^ +\d {2}ok .*1 replay/gm)?.length, 5, stdout);
@@ -90,6 +94,18 @@ Deno.test("Verify over TLS needs the network and the CA file only, and touches n
     assertEquals(proof.withoutRetry.failed, 2);
     for (const { error } of proof.withoutRetry.requests) {
       assertMatch(error.message, /^Connection closed by server: /);
+    }
+    for (
+      const { verdict } of [
+        ...proof.withoutRetry.requests,
+        ...proof.withRetry.requests,
+      ]
+    ) {
+      assertEquals(
+        [verdict.cause, verdict.confidence],
+        ["client-kill", "likely"],
+        verdict.text,
+      );
     }
     assertEquals(proof.withRetry.failed, 0);
     assertEquals(proof.events.stored, 1000);
@@ -120,6 +136,10 @@ Deno.test("Verify shuts sockets down where the server refuses CLIENT", async () 
   assertEquals(proof.method.name, "shutdown");
   assertMatch(proof.method.reason, /^the server refuses CLIENT: NOPERM/);
   assertEquals(proof.withoutRetry.failed, 5);
+  for (const { verdict } of proof.withoutRetry.requests) {
+    assertEquals([verdict.cause, verdict.confidence], [null, "none"]);
+    assertMatch(verdict.text, /^Cannot tell why .*CLIENT LIST \(refused\)/);
+  }
   assertEquals(code, 0);
 
   const killing = await verify(["--url", url, "--method", "kill"]);
@@ -215,5 +235,6 @@ Deno.test("Verify prints its options", async () => {
   for (const option of ["--url", "--requests", "--method", "--ca", "--json"]) {
     assertStringIncludes(stdout, `  ${option} `);
   }
+  assertStringIncludes(stdout, "verify watch [options]");
   assertEquals([code, stderr], [0, ""]);
 });

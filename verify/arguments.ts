@@ -1,4 +1,5 @@
 // The command line of the proof.
+import { readCommandLine, UsageError, wholeNumber } from "./command_line.ts";
 
 /** How a connection is made a zombie. */
 export type Method = "kill" | "shutdown";
@@ -15,16 +16,14 @@ export interface Arguments {
   readonly ca: string | undefined;
 }
 
-/** The command line cannot be used, or no server can. Its text is all that the user needs. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 export const HELP =
-  `Shows that connections closed by the server cost requests, that the retry
-saves them, and that no webhook event is lost.
+  `Shows that connections closed by the server cost requests, why each was
+closed, that the retry saves the requests, and that no webhook event is lost.
 
 Usage: deno run -A jsr:@unzombie/redis/verify [options]
+       deno run -A jsr:@unzombie/redis/verify watch [options]
+                   keeps connections open on a server and says why each one
+                   ends: see watch --help
 
   --url URL        the server, redis://… or rediss://…
                    (default: REDIS_URL, else a redis-server or valkey-server
@@ -45,69 +44,36 @@ Exit code: 0 errors without retry, none with it, every event in Redis;
 1 anything else; 2 bad usage, or no server.`;
 
 const MOST_REQUESTS = 1000;
-const FLAGS = ["--json", "--help"] as const;
-const OPTIONS = ["--url", "--requests", "--method", "--ca"] as const;
+const ACCEPTED = {
+  flags: ["--json", "--help"],
+  options: ["--url", "--requests", "--method", "--ca"],
+};
 const METHODS = ["auto", "kill", "shutdown"] as const;
 
 /** @throws {UsageError} If an argument cannot be used. */
 export function parseArguments(args: readonly string[]): Arguments {
-  const flags = new Set<string>();
-  const values = new Map<string, string>();
-  for (let i = 0; i < args.length; i++) {
-    // Arguments are not repeated whole: one of them may hold a password.
-    const [name = "", inline] = split(args[i]!);
-    if (isOneOf(FLAGS, name) && inline === undefined) flags.add(name);
-    else if (isOneOf(OPTIONS, name)) {
-      const value = inline ?? args[++i];
-      if (value === undefined || value === "") {
-        throw new UsageError(`Cannot use ${name}: it needs a value`);
-      }
-      values.set(name, value);
-    } else {
-      const what = /^--?[a-z-]+$/i.test(name) ? name : `argument ${i + 1}`;
-      const why = isOneOf(FLAGS, name)
-        ? "it takes no value"
-        : `not an option, accepted are ${[...OPTIONS, ...FLAGS].join(", ")}`;
-      throw new UsageError(`Cannot use ${what}: ${why}`);
-    }
-  }
+  const { flags, values } = readCommandLine(args, ACCEPTED);
   return {
     help: flags.has("--help"),
     json: flags.has("--json"),
     url: values.get("--url"),
-    requests: requestsOf(values.get("--requests") ?? "5"),
+    requests: wholeNumber(
+      "--requests",
+      values.get("--requests") ?? "5",
+      1,
+      MOST_REQUESTS,
+    ),
     method: methodOf(values.get("--method") ?? "auto"),
     ca: values.get("--ca"),
   };
 }
 
-function split(argument: string): [string, string?] {
-  const at = argument.startsWith("--") ? argument.indexOf("=") : -1;
-  return at < 0 ? [argument] : [argument.slice(0, at), argument.slice(at + 1)];
-}
-
-function requestsOf(text: string): number {
-  const requests = Number(text);
-  if (/^\d+$/.test(text) && requests >= 1 && requests <= MOST_REQUESTS) {
-    return requests;
-  }
-  throw new UsageError(
-    `Cannot use --requests ${
-      JSON.stringify(text)
-    }: accepted is a whole number from 1 to ${MOST_REQUESTS}`,
-  );
-}
-
 function methodOf(text: string): Arguments["method"] {
-  if (isOneOf(METHODS, text)) return text;
+  const method = METHODS.find((method) => method === text);
+  if (method !== undefined) return method;
   throw new UsageError(
     `Cannot use --method ${JSON.stringify(text)}: accepted are ${
       METHODS.join(", ")
     }`,
   );
 }
-
-const isOneOf = <T extends string>(
-  list: readonly T[],
-  text: string,
-): text is T => (list as readonly string[]).includes(text);

@@ -1,22 +1,15 @@
 // The three tests, one after the other, and that nothing is left behind.
 import type { Redis } from "../mod.ts";
 import type { Arguments } from "./arguments.ts";
+import type { Audience } from "./audience.ts";
 import { EVENTS, keysOf, testEvents } from "./events.ts";
 import { testRequests } from "./requests.ts";
-import { findServer, textOf } from "./server.ts";
 import type { Proof } from "./result.ts";
+import { findServer } from "./server.ts";
+import { textOf } from "./target.ts";
 import * as text from "./text.ts";
+import { Witness } from "./witness.ts";
 import { zombiesBy } from "./zombie.ts";
-
-/** Who is told while it runs. */
-export interface Audience {
-  /** Lines of the report. */
-  say(lines: readonly string[]): void;
-  /** What is going on now, in place of what was said before. */
-  progress(what: string): void;
-  /** Something went wrong that the report does not show. */
-  warn(what: string): void;
-}
 
 /**
  * Runs the tests.
@@ -37,6 +30,7 @@ export async function prove(
   await using server = await findServer(args);
   await using admin = server.connect({ clientName: `${clientName}-admin` });
   const zombies = await zombiesBy(args.method, admin);
+  using witness = await Witness.of(server, `${clientName}-witness`, signal);
   const { environment } = server;
   const method = { name: zombies.method, reason: zombies.reason ?? null };
   audience.say(text.heading(environment, method));
@@ -47,17 +41,18 @@ export async function prove(
       key: requestKey,
       retry,
       clientName,
+      witness,
       signal,
-      onRequest: (result, n) => audience.say([text.request(result, n)]),
+      onRequest: (result, n) => audience.say(text.request(result, n)),
     });
   try {
     audience.say(text.TEST_1);
     const withoutRetry = await requestsWith(false);
-    audience.say(text.requestsSummary(withoutRetry));
+    audience.say(text.requestsSummary(withoutRetry, method.name));
 
     audience.say(text.TEST_2);
     const withRetry = await requestsWith(undefined);
-    audience.say(text.requestsSummary(withRetry));
+    audience.say(text.requestsSummary(withRetry, method.name));
 
     audience.say(text.TEST_3);
     const events = await testEvents(server, zombies, {

@@ -1,7 +1,8 @@
 // Tests 1 and 2: requests on connections that the server has closed.
-import type { RedisOptions } from "../mod.ts";
+import type { CloseReport, RedisOptions } from "../mod.ts";
 import { LateSockets } from "./late_socket.ts";
 import type { Server } from "./server.ts";
+import type { Why, Witness } from "./witness.ts";
 import type { Zombies } from "./zombie.ts";
 
 /** What became of one request. */
@@ -14,6 +15,8 @@ export interface RequestResult {
   readonly retries: number;
   /** From the first command written to the last reply, in milliseconds. */
   readonly tookMs: number;
+  /** Why its zombie died. */
+  readonly verdict: Why | null;
 }
 
 /** What became of them all. */
@@ -29,6 +32,8 @@ export interface RequestsOptions {
   /** Of the client. */
   readonly retry: RedisOptions["retry"] | undefined;
   readonly clientName: string;
+  /** Tells why the zombies died. */
+  readonly witness: Witness;
   readonly signal: AbortSignal;
   /** Told of each request. */
   readonly onRequest: (result: RequestResult, number: number) => void;
@@ -58,16 +63,19 @@ export async function testRequests(
 async function request(
   server: Server,
   zombies: Zombies,
-  { key, retry, clientName, signal }: RequestsOptions,
+  { key, retry, clientName, witness, signal }: RequestsOptions,
 ): Promise<RequestResult> {
   const sockets = new LateSockets();
+  let death: CloseReport | undefined;
   await using redis = server.connect({
     clientName,
     maxConnections: 1,
     dial: sockets.dial,
+    onClose: (report) => death ??= report,
     ...retry === undefined ? {} : { retry },
   });
   await redis.send(["PING"], { signal });
+  await witness.before();
   await zombies.make(redis, sockets);
 
   const startedAt = performance.now();
@@ -85,5 +93,6 @@ async function request(
   }
   const { replays, retries } = redis.stats();
   const tookMs = Math.round(performance.now() - startedAt);
-  return { error, replays, retries, tookMs };
+  const verdict = death === undefined ? null : await witness.why(death);
+  return { error, replays, retries, tookMs, verdict };
 }

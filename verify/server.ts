@@ -1,12 +1,28 @@
 // Which server the proof runs on, and how to reach it.
 import { Redis, type RedisOptions } from "../mod.ts";
-import { Endpoint } from "../pool/mod.ts";
-import { type Arguments, UsageError } from "./arguments.ts";
+import {
+  type Connection,
+  dial,
+  type EndpointOptions,
+  open,
+} from "../pool/mod.ts";
+import type { Arguments } from "./arguments.ts";
+import { UsageError } from "./command_line.ts";
+import {
+  adviceOf,
+  endpointOf,
+  type Origin,
+  targetOf,
+  textOf,
+  trustOf,
+} from "./target.ts";
 
 /** A server that answers. */
 export interface Server extends AsyncDisposable {
   /** A client of it. */
   connect(options: RedisOptions): Redis;
+  /** A connection to it that nobody else knows. */
+  open(options: EndpointOptions, signal: AbortSignal): Promise<Connection>;
   readonly environment: Environment;
 }
 
@@ -17,35 +33,42 @@ export interface Environment {
   /** Name and version, as far as it tells. */
   readonly server: string;
   /** Where the address came from. */
-  readonly origin: "--url" | "REDIS_URL" | "started for this run";
+  readonly origin: Origin | "started for this run";
   /** `host:port`. */
   readonly endpoint: string;
   readonly tls: boolean;
 }
 
+const TIMEOUT_MS = 5000;
+
 /** @throws {UsageError} If there is no server, or none that can be used. */
 export async function findServer(
   { url: given, ca }: Arguments,
 ): Promise<Server> {
-  const origin = given !== undefined
-    ? "--url"
-    : fromEnvironment() !== undefined
-    ? "REDIS_URL"
-    : "started for this run";
-  if (origin === "started for this run" && ca !== undefined) {
+  const target = targetOf(given);
+  if (target === undefined && ca !== undefined) {
     throw new UsageError(
       "Cannot use --ca: it is for a rediss:// URL, and there is neither --url nor REDIS_URL",
     );
   }
-  const own = origin === "started for this run" ? await start() : undefined;
+  const own = target === undefined ? await start() : undefined;
   try {
-    const url = own?.url ?? given ?? fromEnvironment()!;
-    const tls = ca === undefined ? {} : { tls: { caCerts: [await pem(ca)] } };
-    const endpoint = endpointOf(url, tls, origin);
+    const { url, origin } = target ??
+      { url: own!.url, origin: "started for this run" } as const;
+    const trust = await trustOf(ca);
+    const endpoint = endpointOf(url, trust, origin);
     const connect = (options: RedisOptions) =>
-      new Redis(url, { ...options, ...tls });
+      new Redis(url, { ...options, ...trust });
     return {
       connect,
+      open: (options, signal) =>
+        open(endpointOf(url, { ...options, ...trust }, origin), {
+          dial,
+          connectTimeoutMs: TIMEOUT_MS,
+          replyTimeoutMs: TIMEOUT_MS,
+          number: 1,
+          signal,
+        }),
       environment: {
         deno: Deno.version.deno,
         system: `${Deno.build.os} ${Deno.build.arch}`,
@@ -62,9 +85,6 @@ export async function findServer(
   }
 }
 
-const fromEnvironment = (): string | undefined =>
-  Deno.env.get("REDIS_URL") || undefined;
-
 async function start(): Promise<{ readonly url: string } & AsyncDisposable> {
   // Only now: users with a server of their own need none of it.
   const { startRedis } = await import("../tests/support/redis_server.ts");
@@ -75,36 +95,6 @@ async function start(): Promise<{ readonly url: string } & AsyncDisposable> {
   }
 }
 
-function endpointOf(
-  url: string,
-  options: RedisOptions,
-  origin: string,
-): Endpoint {
-  try {
-    return new Endpoint(url, options);
-  } catch (error) {
-    throw new UsageError(
-      textOf(error).replace(
-        /^Cannot use (url|tls)/,
-        (_, name) => `Cannot use ${name === "url" ? origin : "--ca"}`,
-      ),
-    );
-  }
-}
-
-async function pem(file: string): Promise<string> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    throw new UsageError(`Cannot use --ca: ${textOf(error)}`);
-  }
-  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw new UsageError(
-    `Cannot use --ca: ${file} holds no certificate, accepted is PEM`,
-  );
-}
-
 /** Asks the server what it is, and so whether it can be used at all. */
 async function identify(connect: Server["connect"]): Promise<string> {
   await using redis = connect({ maxConnections: 1, retry: false });
@@ -112,10 +102,7 @@ async function identify(connect: Server["connect"]): Promise<string> {
     const [, info] = await redis.pipeline([["PING"], ["INFO", "server"]]);
     return nameIn(`${info}`);
   } catch (error) {
-    const option = "pass it with --ca FILE";
-    throw new UsageError(
-      textOf(error).replace("pass it in tls.caCerts", option),
-    );
+    throw new UsageError(adviceOf(error));
   }
 }
 
@@ -129,6 +116,3 @@ function nameIn(info: string): string {
     ? "of unknown version: INFO is refused"
     : `Redis ${redis}`;
 }
-
-export const textOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);

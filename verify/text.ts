@@ -1,15 +1,10 @@
 // The proof as text.
 import { ExponentialBackoff, Retry } from "../mod.ts";
+import type { Method } from "./arguments.ts";
 import { EVENTS, type EventsResult, KILL_EVERY_MS } from "./events.ts";
+import { bold, columns, count, green, number, red } from "./layout.ts";
 import type { Proof } from "./result.ts";
 import type { RequestResult, RequestsResult } from "./requests.ts";
-
-const isColored = !Deno.noColor && Deno.stdout.isTerminal();
-const paint = (code: number) => (text: string): string =>
-  isColored ? `\x1b[${code}m${text}\x1b[0m` : text;
-const bold = paint(1);
-const red = paint(31);
-const green = paint(32);
 
 const METHOD = {
   kill: "CLIENT KILL ID, from an admin connection",
@@ -64,28 +59,55 @@ export const TEST_3: readonly string[] = test(
   `Every connection is killed each ${KILL_EVERY_MS} ms meanwhile.`,
 );
 
-/** One request. */
+/** One request; of one that failed also why its zombie died. */
 export function request(
-  { error, replays, retries, tookMs }: RequestResult,
+  { error, replays, retries, tookMs, verdict }: RequestResult,
   number: number,
-): string {
-  const [mark, what] = error === null
-    ? [
-      green("ok    "),
-      `${tookMs} ms, ${count(replays, "replay", "replays")}, ${
+): string[] {
+  const head = `  ${`${number}`.padStart(2)}  `;
+  if (error === null) {
+    return [
+      `${head}${green("ok    ")}  ${tookMs} ms, ${count(replays, "replay")}, ${
         count(retries, "retry", "retries")
       }`,
-    ]
-    : [red("failed"), `${error.name}: ${error.message}`];
-  return `  ${`${number}`.padStart(2)}  ${mark}  ${what}`;
+    ];
+  }
+  const failed = `${head}${red("failed")}  ${error.name}: ${error.message}`;
+  const why = verdict === null ? [] : [`      why:    ${verdict.text}`];
+  return [failed, ...why];
 }
 
-/** Both counts of a test of requests. */
-export const requestsSummary = (
+/** The cause as the proof itself knows it. */
+const TRUTH: Record<Method, string> = {
+  kill: "CLIENT KILL from the admin connection",
+  shutdown: "our own FIN, upon which the server closes and counts nothing",
+};
+
+/** How many failed, and which causes were found. */
+export function requestsSummary(
   { failed, requests }: RequestsResult,
-): string[] => [
-  `  ${bold(`${failed} of ${requests.length}`)} requests failed`,
-];
+  method: Method,
+): string[] {
+  const causes = Map.groupBy(
+    requests,
+    ({ verdict }) =>
+      verdict === null
+        ? "not sought"
+        : verdict.cause === null
+        ? "none found"
+        : `${verdict.cause} (${verdict.confidence})`,
+  );
+  const found = Array.from(
+    causes,
+    ([cause, { length }]) => `${cause} ${length} of ${requests.length}`,
+  );
+  return [
+    `  ${bold(`${failed} of ${requests.length}`)} requests failed`,
+    `  found as the zombies' cause: ${found.join(", ")}; it was ${
+      TRUTH[method]
+    }`,
+  ];
+}
 
 /** What became of the events. */
 export function events(result: EventsResult): string[] {
@@ -97,9 +119,7 @@ export function events(result: EventsResult): string[] {
       ["dropped", `${number(dropped)}`],
       [
         "connections killed",
-        `${result.connectionsKilled} in ${
-          count(result.rounds, "round", "rounds")
-        }`,
+        `${result.connectionsKilled} in ${count(result.rounds, "round")}`,
       ],
       ["replays", `${result.replays}`],
       ["retries", `${result.retries}`],
@@ -171,21 +191,3 @@ function whyNot({ withoutRetry, withRetry, events }: Proof): string {
     ? "requests failed for another reason than a closed connection"
     : "the sorted sets do not hold every event once";
 }
-
-/** Rows of equal length, aligned. */
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, cell.length));
-  }
-  return rows.map((row) =>
-    `  ${row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ")}`.trimEnd()
-  );
-}
-
-function number(n: number): string {
-  return n.toLocaleString("en-US");
-}
-
-const count = (n: number, one: string, many: string): string =>
-  `${number(n)} ${n === 1 ? one : many}`;

@@ -1,6 +1,7 @@
 // How connections of the proof's own are made zombies.
 import { type Redis, ReplyError } from "../mod.ts";
-import { type Arguments, type Method, UsageError } from "./arguments.ts";
+import type { Arguments, Method } from "./arguments.ts";
+import { UsageError } from "./command_line.ts";
 import type { LateSockets } from "./late_socket.ts";
 
 /** What becomes of connections, by which method. */
