@@ -8,12 +8,35 @@ import {
 } from "../../mod.ts";
 import { dial } from "../../pool/mod.ts";
 import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
-import { type RedisServer, startRedis } from "../support/redis_server.ts";
+import {
+  type RedisServer,
+  type RedisServerOptions,
+  startRedis,
+} from "../support/redis_server.ts";
 import type { Form } from "./form.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** An acknowledged event survives whatever happens to the server. */
 const DURABLE = { appendonly: "yes", appendfsync: "always" };
+/** On files in memory where there are such: a disk stalls for longer than what is measured. */
+const MEMORY = "/dev/shm";
+
+const startDurable = (
+  { config, ...options }: RedisServerOptions,
+): Promise<RedisServer> =>
+  startRedis({
+    ...options,
+    ...(existsSync(MEMORY) ? { directory: MEMORY } : {}),
+    config: { ...DURABLE, ...config },
+  });
+
+function existsSync(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
 
 /** A death of a connection that we did not ask for. */
 export interface Hit {
@@ -87,7 +110,7 @@ export class Stage implements AsyncDisposable {
     const tls = scenario.tls ?? false;
     await using things = new AsyncDisposableStack();
     const server = things.use(
-      await startRedis({ tls, config: { ...DURABLE, ...scenario.config } }),
+      await startDurable({ tls, config: scenario.config ?? {} }),
     );
     const { hostname } = server;
     const port = tls ? server.tlsPort : server.port;
@@ -110,7 +133,7 @@ export class Stage implements AsyncDisposable {
     config: Readonly<Record<string, string | number>>,
   ): Promise<RedisServer> {
     return this.#things.use(
-      await startRedis({ config: { ...DURABLE, ...config } }),
+      await startDurable({ config }),
     );
   }
 
