@@ -188,7 +188,7 @@ export class SingleCall extends Call implements Slot {
   }
 }
 
-/** Several commands, in one flush and in order. */
+/** Several commands, at once and in order. */
 export class PipelineCall extends Call {
   readonly #commands: readonly Command[];
   readonly #resolve: (replies: Reply[]) => void;

@@ -180,7 +180,7 @@ export class Redis implements AsyncDisposable {
   }
 
   /**
-   * Sends several commands in one flush, in order, on one connection.
+   * Sends several commands at once, in order, on one connection.
    *
    * @param commands The commands.
    * @param options See {@linkcode SendOptions}.

@@ -25,6 +25,7 @@ import {
   ReplyError,
 } from "../mod.ts";
 import { Connection, dial, Endpoint, type Socket } from "../pool/mod.ts";
+import { encodeCommand } from "../resp/mod.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
@@ -309,23 +310,29 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(await redis.send(["INCR", "counter"]), 1);
   });
 
-  test("Commands of one turn go out in one write", async (stage) => {
+  test("Commands of one turn go out in one write, or in two halves", async (stage) => {
     const watched = new WatchedDial();
     const redis = stage.client({ dial: watched.dial });
     await redis.send(["PING"]);
-    watched.writes.length = 0;
-    const sent = Array.from(
-      { length: 200 },
-      (_, i) => later(redis.send(["ECHO", `${i}`])),
-    );
-    const piped = later(redis.pipeline([["ECHO", "a"], ["ECHO", "b"]]));
-    assertEquals(watched.writes.length, 0);
-    assertEquals(
-      await Promise.all(sent),
-      Array.from({ length: 200 }, (_, i) => `${i}`),
-    );
-    assertEquals(await piped, ["a", "b"]);
-    assertEquals(watched.writes.length, 1);
+    /** How many commands each write of a turn with `count` of them has. */
+    const writesFor = async (count: number): Promise<number[]> => {
+      watched.writes.length = 0;
+      const expected = Array.from({ length: count }, (_, i) => `${1000 + i}`);
+      const sent = expected.slice(2).map((text) =>
+        later(redis.send(["ECHO", text]))
+      );
+      const piped = later(
+        redis.pipeline([["ECHO", "1000"], ["ECHO", "1001"]]),
+      );
+      assertEquals([...await piped, ...await Promise.all(sent)], expected);
+      const { length } = encodeCommand(["ECHO", "1000"]);
+      return watched.writes.map((bytes) => bytes / length);
+    };
+    assertEquals(await writesFor(7), [7]);
+    assertEquals(await writesFor(200), [8, 192]); // nobody could know
+    assertEquals(await writesFor(200), [100, 100]);
+    assertEquals(await writesFor(7), [7]);
+    assertEquals(await writesFor(200), [50, 150]);
   });
 
   test("Commands that come while a write is pending go out together after it", async (stage) => {
