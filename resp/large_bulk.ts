@@ -1,78 +1,137 @@
-// A bulk string too large for the receive buffer, received right where it will stay.
+// Bulk strings too large for the receive buffer, received right where they will stay.
+import { decodeText } from "./receive_buffer.ts";
 
+/** A bulk string that is being received, and the CRLF behind it. */
+export interface LargeBulk {
+  /** Bytes that have come. */
+  readonly filled: number;
+  /** Whether all of them have. */
+  readonly isFull: boolean;
+  /** Where the next bytes go; not empty unless it is full. */
+  room(): Uint8Array;
+  /** `count` more bytes stand where {@linkcode LargeBulk.room} pointed. */
+  wrote(count: number): void;
+  /** The two bytes behind the body. */
+  ending(): Uint8Array;
+  /** The body, once it is full. */
+  take(): Uint8Array | string;
+}
+
+/** The line end behind a body. */
+const CRLF_LENGTH = 2;
 /** What an announced length may reserve before its bytes have come. */
 const FIRST_RESERVE = 4 * 1024 * 1024;
-/** Text is decoded and forgotten, so up to this size one array serves again and again. */
-const MOST_KEPT = 2 * 1024 * 1024;
+/** Pages that nothing was written to cost no memory, bytes that must be moved cost time. */
+const GROWTH = 16;
+/** Text is decoded by pieces of this size, so that it never stands there twice. */
+const WINDOW = 1024 * 1024;
 
-/**
- * Room for one bulk string and the CRLF behind it. Memory follows the bytes
- * that have come: it grows fourfold, so each byte is moved a third of a time.
- */
-export class LargeBulk {
-  #bytes: Uint8Array | undefined;
-  #kept: Uint8Array | undefined;
-  #whole = 0;
-  #filled = 0;
+/** Bytes, in an array that goes to the caller. */
+export class LargeBytes implements LargeBulk {
+  filled = 0;
+  readonly #whole: number;
+  #bytes: Uint8Array;
 
-  /** Whether a bulk string is being received. */
-  get isOpen(): boolean {
-    return this.#bytes !== undefined;
+  constructor(length: number) {
+    this.#whole = length + CRLF_LENGTH;
+    this.#bytes = new Uint8Array(reserve(this.#whole, FIRST_RESERVE));
   }
 
-  /** Bytes that have come. */
-  get filled(): number {
-    return this.#filled;
-  }
-
-  /** Whether all of them have, or none is expected. */
   get isFull(): boolean {
-    return this.#filled === this.#whole;
+    return this.filled === this.#whole;
   }
 
-  /**
-   * Begins a bulk string.
-   *
-   * @param length Its length without the CRLF.
-   * @param come What has come of it.
-   * @param binary Whether its array goes to the caller.
-   */
-  open(length: number, come: Uint8Array, binary: boolean): void {
-    this.#whole = length + 2;
-    const size = Math.min(this.#whole, Math.max(FIRST_RESERVE, come.length));
-    if (binary || size > MOST_KEPT) {
-      this.#bytes = new Uint8Array(size);
-    } else {
-      if (this.#kept === undefined || this.#kept.length < size) {
-        this.#kept = new Uint8Array(size);
-      }
-      this.#bytes = this.#kept.subarray(0, size);
-    }
-    this.#bytes.set(come);
-    this.#filled = come.length;
-  }
-
-  /** Where the next bytes go; not empty unless it is full. */
   room(): Uint8Array {
-    let bytes = this.#bytes!;
-    if (this.#filled === bytes.length && !this.isFull) {
-      const larger = new Uint8Array(Math.min(4 * bytes.length, this.#whole));
-      larger.set(bytes);
-      this.#bytes = bytes = larger;
+    if (this.filled === this.#bytes.length && !this.isFull) {
+      const size = reserve(this.#whole, GROWTH * this.#bytes.length);
+      const larger = new Uint8Array(size);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
     }
-    return bytes.subarray(this.#filled);
+    return this.#bytes.subarray(this.filled);
   }
 
-  /** `count` more bytes stand where {@linkcode LargeBulk.room} pointed. */
   wrote(count: number): void {
-    this.#filled += count;
+    this.filled += count;
   }
 
-  /** Takes the bytes, CRLF included. Text must be decoded before the next bulk string begins. */
-  take(): Uint8Array {
-    const bytes = this.#bytes!;
-    this.#bytes = undefined;
-    this.#whole = this.#filled = 0;
-    return bytes;
+  ending(): Uint8Array {
+    return this.#bytes.subarray(-CRLF_LENGTH);
   }
+
+  take(): Uint8Array {
+    return this.#bytes.subarray(0, -CRLF_LENGTH);
+  }
+}
+
+/** `size`, or all of the bytes if that is not twice as much: nobody moves 64 MB for the sake of the last two. */
+const reserve = (whole: number, size: number): number =>
+  whole <= 2 * size ? whole : size;
+
+/** Text, decoded window by window. One window serves one text after the other. */
+export class LargeText implements LargeBulk {
+  filled = 0;
+  #whole = 0;
+  #window = new Uint8Array(0);
+  #used = 0;
+  #size = 0; // how much of the window is to be filled
+  #text = "";
+
+  /** Begins a text. */
+  open(length: number): this {
+    this.filled = this.#used = 0;
+    this.#whole = length + CRLF_LENGTH;
+    this.#text = "";
+    this.#aim();
+    return this;
+  }
+
+  get isFull(): boolean {
+    return this.filled === this.#whole;
+  }
+
+  room(): Uint8Array {
+    return this.#window.subarray(this.#used, this.#size);
+  }
+
+  wrote(count: number): void {
+    this.filled += count;
+    this.#used += count;
+    if (this.#used < this.#size || this.isFull) return;
+    const end = cutBefore(this.#window, this.#used);
+    this.#text += decodeText(this.#window.subarray(0, end));
+    this.#window.copyWithin(0, end, this.#used);
+    this.#used -= end;
+    this.#aim();
+  }
+
+  ending(): Uint8Array {
+    return this.#window.subarray(this.#used - CRLF_LENGTH, this.#used);
+  }
+
+  take(): string {
+    const body = this.#window.subarray(0, this.#used - CRLF_LENGTH);
+    const text = this.#text + decodeText(body);
+    this.#text = "";
+    return text;
+  }
+
+  /** The last window holds the line end whole, the others none of it. */
+  #aim(): void {
+    const left = this.#used + this.#whole - this.filled;
+    this.#size = left <= WINDOW + CRLF_LENGTH ? left : WINDOW;
+    if (this.#window.length >= this.#size) return;
+    const larger = new Uint8Array(this.#size);
+    larger.set(this.#window.subarray(0, this.#used));
+    this.#window = larger;
+  }
+}
+
+/** Where UTF-8 can be cut so that both parts decode as they would together: before its last lead byte. */
+function cutBefore(bytes: Uint8Array, end: number): number {
+  for (let at = end - 1; at >= Math.max(0, end - 4); at--) {
+    if ((bytes[at]! & 0xc0) === 0x80) continue; // within a sequence
+    return bytes[at]! < 0x80 ? end : at;
+  }
+  return end;
 }

@@ -1,5 +1,5 @@
 // Bytes to replies: fed, resumable at any byte, bounded.
-import { LargeBulk } from "./large_bulk.ts";
+import { type LargeBulk, LargeBytes, LargeText } from "./large_bulk.ts";
 import { ProtocolError, type Reply, ReplyError } from "./reply.ts";
 import { decodeText, ReceiveBuffer } from "./receive_buffer.ts";
 
@@ -91,7 +91,8 @@ export class ReplyParser {
 
   // The bulk string being received: its length, or -1.
   #bulkLength = -1;
-  readonly #large = new LargeBulk();
+  #large: LargeBulk | undefined; // where it is received, if it is large
+  readonly #text = new LargeText();
 
   /**
    * Makes a parser.
@@ -118,9 +119,7 @@ export class ReplyParser {
     if (this.#failure !== undefined) throw this.#failure;
     for (let fed = 0; fed < bytes.length;) {
       const left = bytes.length - fed;
-      const room = this.#large.isFull
-        ? this.#buffer.room(left)
-        : this.#large.room();
+      const room = this.#filling?.room() ?? this.#buffer.room(left);
       const count = Math.min(room.length, left);
       room.set(bytes.subarray(fed, fed + count));
       this.commit(count);
@@ -153,7 +152,7 @@ export class ReplyParser {
    */
   reserve(): Uint8Array {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#large.isFull ? this.#buffer.room() : this.#large.room();
+    return this.#filling?.room() ?? this.#buffer.room();
   }
 
   /**
@@ -163,13 +162,17 @@ export class ReplyParser {
    */
   commit(count: number): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#large.isFull) this.#buffer.wrote(count);
-    else this.#large.wrote(count);
+    (this.#filling ?? this.#buffer).wrote(count);
+  }
+
+  /** The large bulk string that lacks bytes. */
+  get #filling(): LargeBulk | undefined {
+    return this.#large?.isFull ? undefined : this.#large;
   }
 
   /** Bytes received of the reply that is not complete. */
   get partialLength(): number {
-    return this.#length + this.#large.filled + this.#buffer.end -
+    return this.#length + (this.#large?.filled ?? 0) + this.#buffer.end -
       this.#buffer.position;
   }
 
@@ -409,16 +412,11 @@ export class ReplyParser {
   #bulk(): string | Uint8Array | typeof MORE {
     const buffer = this.#buffer;
     const length = this.#bulkLength;
-    if (this.#large.isOpen) return this.#largeBulk();
+    if (this.#large !== undefined) return this.#largeBulk(this.#large);
     const from = buffer.position;
     const to = from + length;
     if (to + 2 > buffer.end) {
-      if (length > LARGE_BULK) {
-        // All that is in the buffer belongs to it.
-        const come = buffer.bytes.subarray(from, buffer.end);
-        this.#large.open(length, come, this.#binary);
-        buffer.position = buffer.end;
-      }
+      if (length > LARGE_BULK) this.#openLarge(length);
       return MORE;
     }
     const { bytes } = buffer;
@@ -430,16 +428,32 @@ export class ReplyParser {
     return value;
   }
 
-  #largeBulk(): string | Uint8Array | typeof MORE {
-    if (!this.#large.isFull) return MORE;
-    const length = this.#bulkLength;
-    const bytes = this.#large.take();
-    if (bytes[length] !== CR) throw this.#unexpected(bytes[length]!);
-    if (bytes[length + 1] !== LF) throw this.#unexpected(bytes[length + 1]!);
+  /** From now on bytes go where they will stay. All that is in the buffer belongs there. */
+  #openLarge(length: number): void {
+    const buffer = this.#buffer;
+    const large = this.#binary
+      ? new LargeBytes(length)
+      : this.#text.open(length);
+    while (buffer.position < buffer.end) {
+      const room = large.room();
+      const count = Math.min(room.length, buffer.end - buffer.position);
+      const from = buffer.position;
+      room.set(buffer.bytes.subarray(from, from + count));
+      large.wrote(count);
+      buffer.position += count;
+    }
+    this.#large = large;
+  }
+
+  #largeBulk(large: LargeBulk): string | Uint8Array | typeof MORE {
+    if (!large.isFull) return MORE;
+    const [first, second] = large.ending();
+    if (first !== CR) throw this.#unexpected(first!);
+    if (second !== LF) throw this.#unexpected(second!);
+    this.#count(large.filled);
     this.#bulkLength = -1;
-    this.#count(length + 2);
-    const body = bytes.subarray(0, length);
-    return this.#binary ? body : decodeText(body);
+    this.#large = undefined;
+    return large.take();
   }
 
   /** Moves past bytes of the receive buffer that have been parsed. */
