@@ -11,7 +11,6 @@ import { isNotRun } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
 import { isScript, noteAnswer } from "./fate.ts";
 import { sequenceHazard } from "./replay.ts";
-import { serverOf } from "./settle.ts";
 
 /** Whether a command that may have run may be sent again. */
 export type ReplayPolicy = "auto" | "always" | "never";
@@ -69,6 +68,8 @@ export interface CallKeeper {
   failed(call: Call, failure: Failure): void;
   /** The server refused to run a command. */
   refused(connection: Connection, error: ReplyError): void;
+  /** Send a call, on whichever connection may be shared now. */
+  travel(call: Call): void;
 }
 
 /** Shared by all calls that have not failed: each is spared an array. */
@@ -125,6 +126,14 @@ export abstract class Call {
   }
 }
 
+/** Connections that have been asked which server they lead to. */
+const asked = new WeakSet<Connection>();
+
+async function ask(connection: Connection): Promise<void> {
+  const { serverOf } = await import("./settle.ts");
+  await serverOf(connection);
+}
+
 /** One command. It is its own slot, so that the happy path makes one object. */
 export class SingleCall extends Call implements Slot {
   readonly command: Command;
@@ -155,9 +164,14 @@ export class SingleCall extends Call implements Slot {
 
   travel(connection: Connection): void {
     if (this.isDone) return;
+    if (this.options.settle && !asked.has(connection)) {
+      // Who settles later must know to whom the command was sent. By the time
+      // that it has told, the connection may be leased to somebody else.
+      asked.add(connection);
+      return void ask(connection).then(() => this.keeper.travel(this));
+    }
     this.connection = connection;
     try {
-      if (this.options.settle) serverOf(connection);
       connection.push(this);
     } catch (error) {
       this.reject(error);

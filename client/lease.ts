@@ -8,7 +8,6 @@ import {
 import { checkCommand } from "../resp/encode.ts";
 import { noteAnswer } from "./fate.ts";
 import { routeOf, upper } from "./routing.ts";
-import { settleFate } from "./settle.ts";
 import { listener, type Origin } from "./telemetry.ts";
 
 /** Options of {@linkcode Lease.send}. */
@@ -48,6 +47,7 @@ export class Lease implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #origin: Origin | undefined;
   readonly #release: Release;
+  readonly #since = performance.now();
   #isReleased = false;
   #isChanged = false;
   #inTransaction = false;
@@ -136,8 +136,26 @@ export class Lease implements AsyncDisposable {
    *
    * @ignore For `SendOptions.settle`.
    */
-  settle(ended: Connection, command: Command): Promise<Fate> {
-    return settleFate(this.#connection, ended, command);
+  async settle(ended: Connection, command: Command): Promise<Fate> {
+    const { settleFate } = await import("./settle.ts");
+    return await settleFate(this.#connection, ended, command);
+  }
+
+  /** Which connection it is, for how long, and in what state. */
+  [Symbol.for("Deno.customInspect")](): string {
+    if (this.#isReleased) return "Lease, released";
+    const { number, report } = this.#connection;
+    const heldMs = performance.now() - this.#since;
+    const state = [
+      ...(report === undefined ? [] : ["ended"]),
+      ...(this.#inTransaction ? ["in a transaction"] : []),
+      ...(this.#isWatching ? ["watching"] : []),
+      ...(this.#isChanged ? ["changed, to be closed on release"] : []),
+    ];
+    return [
+      `Lease of connection ${number} for ${(heldMs / 1000).toFixed(1)} s`,
+      ...state,
+    ].join(", ");
   }
 
   /** Gives the connection back. Further sends are refused. */

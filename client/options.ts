@@ -3,6 +3,7 @@ import type { ParserLimits } from "../resp/mod.ts";
 import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
 import type { Verdict } from "../pool/diagnose.ts";
 import type { Retry } from "../retry/mod.ts";
+import type { SendOptions } from "./call.ts";
 
 /** A call is about to be sent again. */
 export interface RetryInfo {
@@ -22,7 +23,12 @@ export interface RetryInfo {
 export interface RedisOptions extends EndpointOptions {
   /** Never more connections than this. @default {10} */
   maxConnections?: number;
-  /** For name look-up, TCP, TLS and handshake together. @default {5000} */
+  /**
+   * For name look-up, TCP, TLS and handshake together. A look-up given up
+   * early goes on in the background, for up to 10 seconds where DNS is silent:
+   * below a second these can fill the threads that Deno has for files and names.
+   * @default {5000}
+   */
   connectTimeoutMs?: number;
   /** How long a reply may be owed without a byte coming; then the connection is closed. @default {5000} */
   replyTimeoutMs?: number;
@@ -64,22 +70,94 @@ const NUMBERS = {
   maxWaiting: 20_000,
 } as const;
 
-const OTHERS: ReadonlySet<string> = new Set(
-  [
-    "retry",
-    "limits",
-    "dial",
-    "onClose",
-    "onRetry",
-    "onVerdict",
-    "postMortem",
-    "username",
-    "password",
-    "database",
-    "clientName",
-    "tls",
-  ] satisfies (keyof RedisOptions)[],
-);
+type Check = readonly [is: (value: unknown) => boolean, accepted: string];
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
+const FUNCTION: Check = [(value) => typeof value === "function", "a function"];
+const BOOLEAN: Check = [
+  (value) => typeof value === "boolean",
+  "true or false",
+];
+/** Not `instanceof`: a service may hold two copies of this module. */
+const RETRY: Check = [
+  (value) =>
+    value === false ||
+    (isObject(value) && typeof value.next === "function" &&
+      typeof value.run === "function"),
+  "a Retry, such as new Retry({ retries: 3 }), or false",
+];
+/** Looked at by the endpoint, which knows more of it. */
+const ELSEWHERE: Check = [() => true, ""];
+
+const OTHERS = {
+  retry: RETRY,
+  limits: [isObject, "an object of ParserLimits"],
+  dial: FUNCTION,
+  onClose: FUNCTION,
+  onRetry: FUNCTION,
+  onVerdict: FUNCTION,
+  postMortem: BOOLEAN,
+  username: ELSEWHERE,
+  password: ELSEWHERE,
+  database: ELSEWHERE,
+  clientName: ELSEWHERE,
+  tls: ELSEWHERE,
+} satisfies Partial<Record<keyof RedisOptions, Check>>;
+
+const SEND_OPTIONS = {
+  signal: [
+    (value) => isObject(value) && typeof value.throwIfAborted === "function",
+    "an AbortSignal",
+  ],
+  binary: BOOLEAN,
+  replay: [
+    (value) => ["auto", "always", "never"].includes(value as string),
+    '"auto", "always" or "never"',
+  ],
+  settle: BOOLEAN,
+  retry: RETRY,
+} satisfies Record<keyof SendOptions, Check>;
+
+/**
+ * Checks what a call was given beside its commands.
+ *
+ * @throws {TypeError} If an option is unknown or not of its type.
+ */
+export function checkSendOptions(options: SendOptions): void {
+  check(options, SEND_OPTIONS);
+}
+
+function check(options: object, checks: Readonly<Record<string, Check>>): void {
+  if (!isObject(options)) {
+    throw new TypeError(
+      `Cannot use options ${options}: accepted is an object, or nothing`,
+    );
+  }
+  for (const name in options) {
+    const [is, accepted] = checks[name] ?? [];
+    if (is === undefined) {
+      throw new TypeError(
+        `Cannot use option ${JSON.stringify(name)}: accepted are ${
+          Object.keys(checks).join(", ")
+        }`,
+      );
+    }
+    const value = options[name];
+    if (value !== undefined && !is(value)) {
+      throw new TypeError(
+        `Cannot use ${name} ${show(value)}: accepted is ${accepted}`,
+      );
+    }
+  }
+}
+
+const show = (value: unknown): string =>
+  typeof value === "string"
+    ? JSON.stringify(value)
+    : isObject(value)
+    ? "that is an object"
+    : String(value);
 
 /**
  * The numbers of `options`, complete.
@@ -90,15 +168,8 @@ const OTHERS: ReadonlySet<string> = new Set(
 export function numbersOf(
   options: RedisOptions,
 ): Record<keyof typeof NUMBERS, number> {
-  for (const name of Object.keys(options)) {
-    if (!(name in NUMBERS) && !OTHERS.has(name)) {
-      throw new TypeError(
-        `Cannot use option ${JSON.stringify(name)}: accepted are ${
-          [...Object.keys(NUMBERS), ...OTHERS].join(", ")
-        }`,
-      );
-    }
-  }
+  const anyNumber = Object.keys(NUMBERS).map((name) => [name, ELSEWHERE]);
+  check(options, { ...Object.fromEntries(anyNumber), ...OTHERS });
   const numbers: Record<keyof typeof NUMBERS, number> = { ...NUMBERS };
   for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
     const value = options[name];
@@ -108,7 +179,7 @@ export function numbersOf(
       Number.isInteger(value);
     if (typeof value !== "number" || !(value >= least) || !isWhole) {
       throw new RangeError(
-        `Cannot use ${name} ${String(value)}: accepted is ${
+        `Cannot use ${name} ${show(value)}: accepted is ${
           name.endsWith("Ms") ? "a number" : "a whole number"
         } of ${least} or more`,
       );

@@ -31,7 +31,12 @@ import {
 } from "./call.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
-import { numbersOf, type RedisOptions, type RetryInfo } from "./options.ts";
+import {
+  checkSendOptions,
+  numbersOf,
+  type RedisOptions,
+  type RetryInfo,
+} from "./options.ts";
 import { routeOf } from "./routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
@@ -352,6 +357,7 @@ export class Redis implements AsyncDisposable {
 
   #start(call: Call): void {
     const { signal } = call.options;
+    if (call.options !== NO_OPTIONS) checkSendOptions(call.options);
     if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
     if (signal !== undefined) {
       signal.throwIfAborted();
@@ -398,6 +404,7 @@ export class Redis implements AsyncDisposable {
       if (error.code === "READONLY") this.#pool.retire(connection, "readonly");
     },
     failed: (call: Call, failure: Failure) => this.#failed(call, failure),
+    travel: (call: Call) => this.#travel(call),
   };
 
   #failed(call: Call, failure: Failure): void {
@@ -526,6 +533,7 @@ export class Redis implements AsyncDisposable {
 
   /** A blocking command: alone on a connection, which an abort closes. */
   #sendAlone(command: Command, options: SendOptions): Promise<Reply> {
+    checkSendOptions(options);
     const { signal, binary } = options;
     const policy = options.retry ?? this.#retry;
     let mayRunAgain = true;

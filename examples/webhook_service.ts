@@ -207,10 +207,19 @@ function matching(
   );
 }
 
+function portOf(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  console.error(
+    `Cannot use PORT: it is ${JSON.stringify(text)}, accepted is 0 to 65535`,
+  );
+  Deno.exit(2);
+}
+
 if (import.meta.main) {
   const service = startService({
     redisUrl: Deno.env.get("REDIS_URL"),
-    port: Number(Deno.env.get("PORT") ?? 8000),
+    port: portOf(Deno.env.get("PORT") || "8000"),
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // Once: a second signal ends the process at once.

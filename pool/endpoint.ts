@@ -142,7 +142,7 @@ function parseUrl(url: string | URL): URL {
   } catch {
     // The text is not repeated: it may hold a password in the wrong place.
     throw new TypeError(
-      `Cannot use url: it is not a valid URL, accepted is ${ACCEPTED}`,
+      `Cannot use url: it is not a valid URL, accepted is ${ACCEPTED}; in a password / is written %2F, # %23, ? %3F, @ %40`,
     );
   }
   if (parsed.protocol !== "redis:" && parsed.protocol !== "rediss:") {
@@ -213,6 +213,53 @@ function databaseOf(value: string | number): number {
   );
 }
 
+/** A misspelled option of TLS would make a connection less safe than it was meant to be. */
+const TLS_OPTIONS: Readonly<
+  Record<keyof TlsOptions, [is: (value: unknown) => boolean, accepted: string]>
+> = {
+  caCerts: [
+    (value) => Array.isArray(value) && value.every(isString),
+    "a list of PEM texts",
+  ],
+  cert: [isString, "a PEM text"],
+  key: [isString, "a PEM text"],
+  serverName: [isString, "a host name"],
+  unsafelyDisableHostnameVerification: [
+    (value) => typeof value === "boolean",
+    "true or false",
+  ],
+};
+
+function isString(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+/** Values are not repeated: one is a private key. */
+function checkTls(tls: TlsOptions): void {
+  if (typeof tls !== "object" || tls === null) {
+    throw new TypeError(
+      `Cannot use tls of type ${typeof tls}: accepted is an object with ${
+        Object.keys(TLS_OPTIONS).join(", ")
+      }`,
+    );
+  }
+  for (const [name, value] of Object.entries(tls)) {
+    const [is, accepted] = TLS_OPTIONS[name as keyof TlsOptions] ?? [];
+    if (is === undefined) {
+      throw new TypeError(
+        `Cannot use tls.${name}: accepted are ${
+          Object.keys(TLS_OPTIONS).join(", ")
+        }`,
+      );
+    }
+    if (value !== undefined && !is(value)) {
+      throw new TypeError(
+        `Cannot use tls.${name} of type ${typeof value}: accepted is ${accepted}`,
+      );
+    }
+  }
+}
+
 function tlsOf(url: URL, tls: TlsOptions | undefined): TlsOptions | undefined {
   if (url.protocol === "redis:") {
     if (tls === undefined) return undefined;
@@ -220,6 +267,7 @@ function tlsOf(url: URL, tls: TlsOptions | undefined): TlsOptions | undefined {
       "Cannot use tls with redis://: write the URL with rediss://",
     );
   }
+  checkTls(tls ?? {});
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
     throw new TypeError("Cannot use tls: cert and key go together");
   }

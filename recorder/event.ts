@@ -57,9 +57,18 @@ export function checkEvent(event: WebhookEvent): void {
 }
 
 /** @throws {TypeError} If the value is not a whole number of at least 1 and at most `most`. */
-export function checkWhole(name: string, value: number, most: number): void {
+export function checkWhole(
+  what: string,
+  name: string,
+  value: number,
+  most: number,
+): void {
   if (Number.isSafeInteger(value) && value >= 1 && value <= most) return;
-  refuse(name, value, `a whole number from 1 to ${most}`);
+  throw new TypeError(
+    `Cannot ${what}: ${name} is ${
+      show(value)
+    }, accepted is a whole number from 1 to ${most}`,
+  );
 }
 
 /**

@@ -71,6 +71,13 @@ interface Flush {
   readonly resolve: () => void;
 }
 
+const MAKE = "make a recorder";
+const FUNCTIONS = ["keyOf", "now", "newMember", "onError"] as const;
+const OPTIONS: readonly string[] = [
+  ...FUNCTIONS,
+  "outboxCapacity",
+  "retentionSeconds",
+] satisfies (keyof RecorderOptions)[];
 const MOST_COUNT = 10_000;
 const CHUNK = 1000;
 const DISPOSE_MS = 5000;
@@ -133,12 +140,13 @@ export class WebhookRecorder implements AsyncDisposable {
    * @throws {TypeError} If a number is not a whole number in its range.
    */
   constructor(redis: Redis, options: RecorderOptions = {}) {
+    checkParts(redis, options);
     const { outboxCapacity = 10_000, retentionSeconds } = options;
     if (outboxCapacity !== 0) {
-      checkWhole("outboxCapacity", outboxCapacity, 1e9);
+      checkWhole(MAKE, "outboxCapacity", outboxCapacity, 1e9);
     }
     if (retentionSeconds !== undefined) {
-      checkWhole("retentionSeconds", retentionSeconds, 1e9);
+      checkWhole(MAKE, "retentionSeconds", retentionSeconds, 1e9);
     }
     this.#redis = redis;
     this.#options = options;
@@ -163,7 +171,7 @@ export class WebhookRecorder implements AsyncDisposable {
    */
   async record(event: WebhookEvent, count = 1): Promise<RecordOutcome> {
     checkEvent(event);
-    checkWhole("count", count, MOST_COUNT);
+    checkWhole("record event", "count", count, MOST_COUNT);
     if (this.#state !== "open") {
       throw new TypeError("Cannot record event: this recorder is closed");
     }
@@ -197,7 +205,7 @@ export class WebhookRecorder implements AsyncDisposable {
     options: { windowSeconds: number },
   ): Promise<number> {
     checkEvent(event);
-    checkWhole("windowSeconds", options?.windowSeconds, 1e9);
+    checkWhole("count events", "windowSeconds", options?.windowSeconds, 1e9);
     const since = Math.floor(this.#now() / 1000) - options.windowSeconds;
     const reply = await this.#redis.send([
       "ZCOUNT",
@@ -443,6 +451,30 @@ export class WebhookRecorder implements AsyncDisposable {
       this.#report(error, entry);
     }
     this.#wake?.();
+  }
+}
+
+/** @throws {TypeError} If the client is none, or an option is unknown or not of its type. */
+function checkParts(redis: Redis, options: RecorderOptions): void {
+  // Not `instanceof`: a service may hold two copies of this module.
+  if (typeof redis?.send !== "function" || redis.origin === undefined) {
+    throw new TypeError(`Cannot ${MAKE}: redis is no Redis client`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.includes(name)) {
+      throw new TypeError(
+        `Cannot ${MAKE}: option ${
+          JSON.stringify(name)
+        } is unknown, accepted are ${OPTIONS.join(", ")}`,
+      );
+    }
+  }
+  for (const name of FUNCTIONS) {
+    const value: unknown = options[name];
+    if (value === undefined || typeof value === "function") continue;
+    throw new TypeError(
+      `Cannot ${MAKE}: ${name} is a value of type ${typeof value}, accepted is a function`,
+    );
   }
 }
 

@@ -24,7 +24,9 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
+  "client/call.ts": ["./settle.ts"],
   "client/inquest.ts": ["../pool/post_mortem.ts"],
+  "client/lease.ts": ["./settle.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
 };
 
@@ -224,7 +226,7 @@ Deno.test("No module imports itself by way of others", () => {
   visit("mod.ts", []);
 });
 
-Deno.test("Only the post-mortem and UUID v5 are imported while the program runs", () => {
+Deno.test("Only what few need is imported while the program runs", () => {
   for (const { path, source } of graphOf("mod.ts").values()) {
     const code = source.replace(COMMENT, "");
     const later = [...code.matchAll(DYNAMIC)].map(([, specifier]) => specifier);

@@ -13,6 +13,7 @@ import {
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
+  assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import {
@@ -31,6 +32,7 @@ import {
   Retry,
   RetryError,
   type RetryInfo,
+  type SendOptions,
 } from "../mod.ts";
 import { type Dial, dial } from "../pool/mod.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
@@ -1313,4 +1315,44 @@ Deno.test("In a storm of kills every ZADD succeeds, and every member is there on
   isOver = true;
   await storm;
   assertEquals(await stage.server.cli("ZCARD", "set"), "2000");
+});
+
+Deno.test("Options of the wrong type are refused by name, before anything is sent", async () => {
+  const make = (options: unknown) => () =>
+    new Redis("rediss://127.0.0.1:1", options as RedisOptions);
+  for (
+    const [options, says] of [
+      [{ retry: { retries: 3 } }, /retry that is an object: .*new Retry/],
+      [{ retry: 3 }, /retry 3: .*a Retry/],
+      [{ maxConnections: "3" }, /maxConnections "3"/],
+      [{ dial: "x" }, /dial "x": accepted is a function/],
+      [{ onClose: 1 }, /onClose 1: accepted is a function/],
+      [{ postMortem: "yes" }, /postMortem "yes": accepted is true or false/],
+      [{ tls: { caCert: "x" } }, /tls\.caCert: accepted are caCerts/],
+      [{ tls: { caCerts: "x" } }, /tls\.caCerts of type string/],
+      [null, /options null/],
+    ] as const
+  ) {
+    assertMatch(assertThrows(make(options), Error).message, says);
+  }
+  await using redis = new Redis("redis://127.0.0.1:1");
+  for (
+    const [options, says] of [
+      [{ setle: true }, /option "setle": accepted are signal, .*settle/],
+      [{ replay: "sometimes" }, /replay "sometimes": accepted is "auto"/],
+      [{ signal: 5 }, /signal 5: accepted is an AbortSignal/],
+      [{ retry: { retries: 3 } }, /retry that is an object/],
+      [null, /options null/],
+    ] as const
+  ) {
+    const given = options as unknown as SendOptions;
+    for (
+      const call of [
+        () => redis.send(["GET", "key"], given),
+        () => redis.send(["BLPOP", "key", 1], given),
+        () => redis.pipeline([["GET", "key"]], given),
+      ]
+    ) assertMatch((await assertRejects(call, TypeError)).message, says);
+  }
+  assertEquals(redis.stats().dialFailures, 0);
 });

@@ -7,6 +7,7 @@ import {
   type Fate,
   Redis,
 } from "../mod.ts";
+import { dial } from "../pool/mod.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 import { startRedis } from "./support/redis_server.ts";
 
@@ -88,6 +89,33 @@ Deno.test("settle says unknown when the server was restarted in between", async 
   await server.kill();
   await server.start();
   assertEquals((await lost).fate, "unknown");
+});
+
+Deno.test("settle knows the server before the first command that it may have to settle", async () => {
+  await using server = await startRedis();
+  let isLost = false;
+  await using redis = new Redis(server.url, {
+    dial: async (endpoint, options) => {
+      const socket = await dial(endpoint, options);
+      return {
+        read: async (buffer) => {
+          const count = await socket.read(buffer);
+          return isLost ? null : count;
+        },
+        write: (bytes) => {
+          isLost = new TextDecoder().decode(bytes).includes("SETNX");
+          return socket.write(bytes);
+        },
+        close: () => socket.close(),
+        unref: () => socket.unref?.(),
+      };
+    },
+  });
+  const error = await assertRejects(
+    () => redis.send(["SETNX", "key", "value"], { settle: true }),
+    ConnectionClosedError,
+  );
+  assertEquals(error.fate, "executed");
 });
 
 Deno.test("settle sends a command again that it has proved not to have run", async () => {
