@@ -4,12 +4,13 @@ import { checkCommand } from "../resp/encode.ts";
 import {
   type Connection,
   ConnectionClosedError,
+  isOverLimit,
   type Loss,
   type Slot,
 } from "../pool/mod.ts";
 import { isNotRun } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
-import { isScript, noteAnswer } from "./fate.ts";
+import { isScript, noteAbort, noteAnswer } from "./fate.ts";
 import { sequenceHazard } from "./replay.ts";
 
 /** Whether a command that may have run may be sent again. */
@@ -240,8 +241,8 @@ export class PipelineCall extends Call {
         failureOf(lost, this.options.replay, answered),
       );
     };
-    for (const command of commands) {
-      connection.push({
+    for (const [i, command] of commands.entries()) {
+      const slot: Slot = {
         command,
         binary: this.options.binary === true,
         patienceMs: 0,
@@ -254,7 +255,13 @@ export class PipelineCall extends Call {
           lost.push({ loss, command });
           concluded();
         },
-      });
+      };
+      try {
+        connection.push(slot);
+      } catch (error) {
+        if (i > 0) noteAbort(error); // those before it are on their way
+        return this.reject(error);
+      }
     }
   }
 
@@ -307,6 +314,10 @@ export function failureOf(
     note = 'it was not replayed: replay is "never"';
   } else if (replay === "auto") {
     note = sequenceHazard(unknown.map(({ command }) => command));
+  }
+  // It would be as large the next time.
+  if (isOverLimit(report)) {
+    note ??= "the reply is over one of this client's limits";
   }
   const share = `${answered} of ${answered + lost.length} were answered`;
   return {

@@ -17,6 +17,14 @@ const ofScripts = new WeakSet<ReplyError>();
 export const isScript = ([name]: Command): boolean =>
   /^(EVAL|FCALL)/i.test(name);
 
+/** Reasons of aborts: whatever they say of themselves, the call they ended may have run. */
+const ofAborts = new WeakSet<object>();
+
+/** Keeps in mind that a call was rejected with what says nothing of it, for {@linkcode fateOf}. */
+export function noteAbort(reason: unknown): void {
+  if (typeof reason === "object" && reason !== null) ofAborts.add(reason);
+}
+
 /** Keeps in mind whose answer an error was, for {@linkcode fateOf}. */
 export function noteAnswer(command: Command, error: ReplyError): void {
   if (isScript(command)) ofScripts.add(error);
@@ -39,6 +47,7 @@ export function noteAnswer(command: Command, error: ReplyError): void {
  * ran it and answered with an error; `"unknown"` for everything else, such as an abort.
  */
 export function fateOf(error: unknown): Fate {
+  if (ofAborts.has(error as object)) return "unknown";
   if (error instanceof RetryError) {
     const fates = error.errors.map(fateOf);
     const worst = (["unknown", "executed"] as const)

@@ -6,7 +6,7 @@ import {
   type Fate,
 } from "../pool/mod.ts";
 import { checkCommand } from "../resp/encode.ts";
-import { noteAnswer } from "./fate.ts";
+import { noteAbort, noteAnswer } from "./fate.ts";
 import { routeOf, upper } from "./routing.ts";
 import { listener, type Origin } from "./telemetry.ts";
 
@@ -104,8 +104,10 @@ export class Lease implements AsyncDisposable {
         return resolve(null);
       }
       const route = routeOf(command);
+      let isDone = false;
       const onAbort = () => {
         this.#isChanged = true;
+        noteAbort(signal?.reason);
         reject(signal?.reason);
         this.#connection.close("a command on a lease was aborted");
       };
@@ -114,6 +116,7 @@ export class Lease implements AsyncDisposable {
         binary: options.binary === true,
         patienceMs: "patienceMs" in route ? route.patienceMs : 0,
         settle: (reply) => {
+          isDone = true;
           signal?.removeEventListener("abort", onAbort);
           if (reply instanceof ReplyError) {
             // A DISCARD that was refused has ended no transaction.
@@ -123,11 +126,12 @@ export class Lease implements AsyncDisposable {
           } else resolve(reply);
         },
         lose: ({ report, fate }) => {
+          isDone = true;
           signal?.removeEventListener("abort", onAbort);
           reject(new ConnectionClosedError(report, fate));
         },
       });
-      signal?.addEventListener("abort", onAbort, { once: true });
+      if (!isDone) signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
 
@@ -141,21 +145,12 @@ export class Lease implements AsyncDisposable {
     return await settleFate(this.#connection, ended, command);
   }
 
-  /** Which connection it is, for how long, and in what state. */
+  /** Which connection it is, and since when. */
   [Symbol.for("Deno.customInspect")](): string {
-    if (this.#isReleased) return "Lease, released";
-    const { number, report } = this.#connection;
-    const heldMs = performance.now() - this.#since;
-    const state = [
-      ...(report === undefined ? [] : ["ended"]),
-      ...(this.#inTransaction ? ["in a transaction"] : []),
-      ...(this.#isWatching ? ["watching"] : []),
-      ...(this.#isChanged ? ["changed, to be closed on release"] : []),
-    ];
-    return [
-      `Lease of connection ${number} for ${(heldMs / 1000).toFixed(1)} s`,
-      ...state,
-    ].join(", ");
+    const held = ((performance.now() - this.#since) / 1000).toFixed(1);
+    return this.#isReleased
+      ? "Lease, released"
+      : `Lease of connection ${this.#connection.number} for ${held} s`;
   }
 
   /** Gives the connection back. Further sends are refused. */

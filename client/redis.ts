@@ -29,6 +29,7 @@ import {
   type SendOptions,
   SingleCall,
 } from "./call.ts";
+import { noteAbort } from "./fate.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
 import {
@@ -71,7 +72,6 @@ export class Redis implements AsyncDisposable {
   readonly #pool: Pool;
   readonly #inquest: Inquest | undefined;
   readonly #retry: Retry | false;
-  readonly #closing = new AbortController();
   readonly #naps = new Set<AbortController>();
   #calls = 0;
   readonly #budget = new RetryBudget();
@@ -258,16 +258,19 @@ export class Redis implements AsyncDisposable {
    */
   async lease(options: { signal?: AbortSignal } = {}): Promise<Lease> {
     this.#refuseIfClosed("lease a connection");
+    const retry = this.#retry;
     const checkout = () => this.#checkoutAlone(options.signal);
     this.#calls++;
     try {
-      const connection = this.#retry === false
+      const connection = retry === false
         ? await checkout()
-        : await this.#retry.run(checkout, {
-          signal: this.#untilClosed(options.signal),
-          isRetriable: mayPass,
-          onRetry: this.#noting("lease", () => false),
-        });
+        : await this.#whileOpen(options.signal, (signal) =>
+          retry.run(checkout, {
+            signal,
+            isRetriable: mayPass,
+            onRetry: this.#noting("lease", () =>
+              false),
+          }));
       this.#calls++;
       return new Lease(connection, this.#endpoint, (connection, clean) => {
         this.#pool.release(connection, clean);
@@ -321,7 +324,6 @@ export class Redis implements AsyncDisposable {
     const reason = new ClosedError(
       `Cannot go on: this client of ${this.#endpoint} is closed`,
     );
-    this.#closing.abort(reason);
     for (const nap of this.#naps) nap.abort(reason);
     this.#pool.close(reason);
   }
@@ -356,12 +358,13 @@ export class Redis implements AsyncDisposable {
   }
 
   #start(call: Call): void {
-    const { signal } = call.options;
     if (call.options !== NO_OPTIONS) checkSendOptions(call.options);
+    const { signal } = call.options;
     if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
     if (signal !== undefined) {
       signal.throwIfAborted();
       const onAbort = () => {
+        noteAbort(signal.reason);
         call.reject(signal.reason);
         call.nap?.abort(signal.reason);
       };
@@ -403,7 +406,14 @@ export class Redis implements AsyncDisposable {
       // It was the primary once; the next connection may lead to the new one.
       if (error.code === "READONLY") this.#pool.retire(connection, "readonly");
     },
-    failed: (call: Call, failure: Failure) => this.#failed(call, failure),
+    failed: (call: Call, failure: Failure) => {
+      try {
+        this.#failed(call, failure);
+      } catch (thrown) {
+        // A policy of the user's own: strangers must not suffer from it.
+        call.reject(new RetryError([...call.errors, thrown]));
+      }
+    },
     travel: (call: Call) => this.#travel(call),
   };
 
@@ -538,6 +548,7 @@ export class Redis implements AsyncDisposable {
     const policy = options.retry ?? this.#retry;
     let mayRunAgain = true;
     let isReplay = false;
+    const failures: unknown[] = [];
     const once = async () => {
       mayRunAgain = true;
       isReplay = false;
@@ -571,12 +582,24 @@ export class Redis implements AsyncDisposable {
     };
     this.#refuseIfClosed(`send ${command[0]}`);
     this.#calls++;
-    const outcome = policy === false ? once() : policy.run(once, {
-      signal: this.#untilClosed(signal),
-      isRetriable: (error) => mayRunAgain && !(error instanceof TypeError),
-      onRetry: this.#noting(command[0], () => isReplay),
-    });
-    return outcome.finally(() => this.#keeper.closed(false));
+    const outcome = policy === false
+      ? once()
+      : this.#whileOpen(signal, (signal) =>
+        policy.run(once, {
+          signal,
+          isRetriable: (error) => {
+            failures.push(error);
+            return mayRunAgain && !(error instanceof TypeError);
+          },
+          onRetry: this.#noting(command[0], () => isReplay),
+        }));
+    return outcome.catch((error) => {
+      if (isAnswer(error) || error instanceof RetryError || signal?.aborted) {
+        throw error;
+      }
+      const all = failures.includes(error) ? failures : [...failures, error];
+      throw all.length > 1 ? new RetryError(all) : error;
+    }).finally(() => this.#keeper.closed(false));
   }
 
   #checkoutAlone(signal?: AbortSignal): Promise<Connection> {
@@ -589,15 +612,31 @@ export class Redis implements AsyncDisposable {
     return call.options.retry ?? this.#retry;
   }
 
-  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined
-      ? this.#closing.signal
-      : AbortSignal.any([signal, this.#closing.signal]);
+  /** Runs `fn` with a signal that ends with the caller's and with the client, and keeps neither busy afterwards. */
+  async #whileOpen<T>(
+    signal: AbortSignal | undefined,
+    fn: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const nap = new AbortController();
+    const onAbort = () => nap.abort(signal?.reason);
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#naps.add(nap);
+    try {
+      return await fn(nap.signal);
+    } finally {
+      this.#naps.delete(nap);
+      signal?.removeEventListener("abort", onAbort);
+    }
   }
 }
 
 /** What the caller gets: the error itself if it is an answer or the only one, else all of them. */
 const verdict = (call: Call, error: Error): Error =>
-  call.errors.length === 1 || error.name === "ReplyError"
+  call.errors.length === 1 || isAnswer(error)
     ? error
     : new RetryError(call.errors);
+
+/** A refusal is none: the attempt before it may have run. */
+const isAnswer = (error: unknown): boolean =>
+  error instanceof ReplyError && !isNotRun(error);

@@ -173,10 +173,30 @@ function isBlind(command: Command): boolean {
     case "PEXPIRE":
     case "EXPIREAT":
     case "PEXPIREAT":
-      return rest.length === 2;
+      return rest.length === 2; // but see earlyExpire
     default:
       return BLIND.has(name.toUpperCase());
   }
+}
+
+const isRead = ([name]: Command): boolean => READS.has(name.toUpperCase());
+
+/**
+ * The first EXPIRE of a key that a later command may make: the first time it
+ * does nothing, the second time it does.
+ */
+function earlyExpire(commands: readonly Command[]): number {
+  const written = new Set<string>();
+  let first = -1;
+  for (let i = commands.length - 1; i >= 0; i--) {
+    const command = commands[i]!;
+    const [name, key, ...others] = command.map(textOf);
+    if (/^P?EXPIRE/i.test(name!) && written.has(key!)) first = i;
+    if (!isRead(command)) {
+      [key!, ...others].forEach((word) => written.add(word));
+    }
+  }
+  return first;
 }
 
 /**
@@ -197,11 +217,14 @@ export function sequenceHazard(
     }
   }
   // Blind writes, then reads: no read is followed by a write that it would see.
-  const writes = commands.findIndex((command) => !isBlind(command));
+  const early = earlyExpire(commands);
+  const writes = commands.findIndex((command, i) =>
+    !isBlind(command) || i === early
+  );
   const rest = writes < 0 ? [] : commands.slice(writes);
   if (
     commands.length < 2 ||
-    rest.every((command) => READS.has(textOf(command[0]).toUpperCase()))
+    rest.every(isRead)
   ) return undefined;
   return "the pipeline was not replayed: it reads and writes, and a second run might read what the first has written";
 }

@@ -13,8 +13,13 @@ export function tell<What extends unknown[]>(
   fn: ((...what: What) => unknown) | undefined,
   ...what: What
 ): void {
-  const complain = (error: unknown) =>
-    console.error(`${name} has thrown:`, error);
+  const complain = (error: unknown) => {
+    try {
+      console.error(`${name} has thrown:`, error);
+    } catch {
+      // It cannot even be printed.
+    }
+  };
   try {
     const told = fn?.(...what);
     if (told instanceof Promise) told.catch(complain);

@@ -64,6 +64,10 @@ export interface CloseReport {
   readonly replyBytes: number;
 }
 
+/** Whether it ended because a reply was larger than this client accepts. */
+export const isOverLimit = ({ how, cause }: CloseReport): boolean =>
+  how === "protocol-error" && cause?.startsWith("Reply too large") === true;
+
 const DURING: Record<ClosedDuring, string> = {
   "handshake": "during the handshake",
   "idle": "while idle",

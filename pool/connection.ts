@@ -38,8 +38,10 @@ export interface ConnectionOptions {
   readonly endpoint: string;
   /** The how-manieth connection it is. */
   readonly number: number;
-  /** How long a reply may be owed without a byte coming, in milliseconds. */
+  /** How long a reply may be owed without a byte coming or going, in milliseconds. */
   readonly replyTimeoutMs: number;
+  /** What must not stand in a report: the password. */
+  readonly secret?: string | undefined;
   /** The largest reply to accept. */
   readonly limits?: ParserLimits;
   /** Who is told. */
@@ -68,7 +70,7 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  * - A read is always armed, so a close is seen while idle, too.
  * - Commands of one turn go out in one write, or two if there are many; while
  *   a write is pending, more gather.
- * - The timer runs only while a reply is owed, and any byte moves it. When the
+ * - The timer runs only while a reply is owed, and any byte moves it either way. When the
  *   time is up, the connection ends: a late reply can reach nobody.
  * - A reply that nobody asked for, or that is no RESP, ends it.
  * - It ends once: the first cause wins. Nothing is written or settled afterwards.
@@ -237,13 +239,21 @@ export class Connection {
 
   #write(bytes: Uint8Array): void {
     this.#bytesOut += bytes.length;
-    this.#socket.write(bytes).then((count) => {
+    let written: Promise<number>;
+    try {
+      written = this.#socket.write(bytes);
+    } catch (error) { // a socket of the user's own
+      return this.#end(causeOf(error));
+    }
+    written.then((count) => {
       if (!(count > 0 && count <= bytes.length)) {
         throw new RangeError(
           `the socket says that it wrote ${count} of ${bytes.length} bytes`,
         );
       }
       if (count < bytes.length) {
+        // What is too large for one write goes on; small ones prove nothing.
+        this.#progressAt = performance.now();
         this.#bytesOut -= bytes.length - count;
         if (this.#report === undefined) this.#write(bytes.subarray(count));
         return;
@@ -331,10 +341,13 @@ export class Connection {
   }
 
   /** The one way out. */
-  #end(cause: Cause): void {
+  #end({ by, how, cause }: Cause): void {
     if (this.#report !== undefined) return;
     const inside = this.#parser.partialLength;
-    const report = this.#report = this.#makeReport(cause, inside);
+    const report = this.#report = this.#makeReport(
+      { by, how, ...(cause === undefined ? {} : { cause: this.#mask(cause) }) },
+      inside,
+    );
     this.#timer.stop();
     try {
       this.#socket.close();
@@ -356,6 +369,14 @@ export class Connection {
         openedAt: this.openedAt,
       })
     );
+  }
+
+  /** A peer that is no Redis may repeat what the handshake has said. */
+  #mask(cause: string): string {
+    const { secret } = this.#options;
+    if (!secret) return cause;
+    return cause.replaceAll(secret, "***")
+      .replaceAll(JSON.stringify(secret).slice(1, -1), "***");
   }
 
   #makeReport(

@@ -1,5 +1,5 @@
 // Which cause the evidence before and after a connection's end speaks for.
-import type { CloseReport } from "./close_report.ts";
+import { type CloseReport, isOverLimit } from "./close_report.ts";
 import type { Evidence } from "./evidence.ts";
 import { AGREE, apartMs } from "./idle_ages.ts";
 
@@ -167,7 +167,10 @@ function readWire(it: Case): void {
     it.find("max-clients", LIKELY, [...rejected, limit]);
   } else if (how === "protocol-error") {
     const errors = moved(it, "errorstat_ERR");
-    it.find("protocol-error", PROOF, [cause, ...errors]);
+    const advice = isOverLimit(it.report)
+      ? "ask for less at once, or raise the limits of this client"
+      : "";
+    it.find("protocol-error", PROOF, [cause, ...errors], advice);
   }
 }
 
@@ -272,7 +275,8 @@ function readOtherRun(it: Case): void {
     const isPrompt = startedAt - closedAt <= PROMPT_MS && survivors === 0;
     find("restart", isPrompt ? LIKELY : POSSIBLE, evidence);
   } else if (isHeir || startedAt < closedAt - idleMs) {
-    find("failover", LIKELY, evidence);
+    // Servers behind one address: another one answering proves nothing then.
+    find("failover", it.survivors ? POSSIBLE : LIKELY, evidence);
   } else find(isElsewhere ? "failover" : "restart", POSSIBLE, evidence);
 }
 

@@ -1,4 +1,5 @@
 // An endpoint to an open TCP or TLS socket.
+import { TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The part of `Deno.Conn` that a connection needs. Bring your own by the option `dial`. */
@@ -27,55 +28,6 @@ export interface DialOptions {
   readonly onTls?: () => void;
 }
 
-/** How far opening a connection came: name and TCP, TLS, or the Redis handshake. */
-export type DialPhase = "connect" | "tls" | "handshake";
-
-/**
- * No connection could be opened. No command was sent: its fate is `"unsent"`.
- *
- * @example A port on which nobody listens
- * ```ts
- * import { DialError, Redis } from "@unzombie/redis";
- * import { assertRejects } from "@std/assert";
- *
- * await using redis = new Redis("redis://127.0.0.1:1", { retry: false });
- * const error = await assertRejects(() => redis.send(["PING"]), DialError);
- * console.log(error.message); // Cannot connect to 127.0.0.1:1: connection refused …
- * ```
- */
-export class DialError extends Error {
-  /** Always `"DialError"`. */
-  override readonly name = "DialError";
-  /** `host:port`. */
-  readonly endpoint: string;
-  /** How far it came. */
-  readonly phase: DialPhase;
-  /** Whether the same attempt may succeed later: not with a wrong password or an unknown CA. */
-  readonly isRetriable: boolean;
-  /** Always `"unsent"`. */
-  readonly fate = "unsent";
-
-  /**
-   * Makes the error.
-   *
-   * @param endpoint Where to.
-   * @param phase How far it came.
-   * @param reason What went wrong.
-   * @param options The cause, and whether it may pass by itself (default true).
-   */
-  constructor(
-    endpoint: Endpoint | string,
-    phase: DialPhase,
-    reason: string,
-    options: { cause?: unknown; isRetriable?: boolean } = {},
-  ) {
-    super(`Cannot connect to ${endpoint}: ${reason}`, { cause: options.cause });
-    this.endpoint = `${endpoint}`;
-    this.phase = phase;
-    this.isRetriable = options.isRetriable ?? true;
-  }
-}
-
 /**
  * Opens a TCP or TLS socket with no-delay and keep-alive.
  *
@@ -93,6 +45,7 @@ export async function dial(
     return await connect(endpoint, options);
   } catch (error) {
     signal.throwIfAborted();
+    const { explain } = await import("./explain.ts");
     throw explain(endpoint, error);
   }
 }
@@ -167,85 +120,5 @@ async function handshake(
     throw new TlsFailure(error);
   } finally {
     signal.removeEventListener("abort", close);
-  }
-}
-
-/** Marks what failed after TCP was open. */
-class TlsFailure extends Error {
-  constructor(cause: unknown) {
-    super("TLS failed", { cause });
-  }
-}
-
-function explain(endpoint: Endpoint, error: unknown): DialError {
-  if (error instanceof DialError) return error;
-  const cause = error instanceof TlsFailure ? error.cause : error;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  if (cause instanceof Deno.errors.NotCapable) {
-    return new DialError(
-      endpoint,
-      "connect",
-      `Deno has no permission, run with --allow-net=${endpoint}`,
-      { cause, isRetriable: false },
-    );
-  }
-  if (cause instanceof TypeError) { // a name or a certificate that is none
-    return new DialError(
-      endpoint,
-      endpoint.tls === undefined ? "connect" : "tls",
-      text,
-      { cause, isRetriable: false },
-    );
-  }
-  if (error instanceof TlsFailure || /certificate|tls/i.test(text)) {
-    return explainTls(endpoint, cause, text);
-  }
-  if (cause instanceof Deno.errors.ConnectionRefused) {
-    return new DialError(
-      endpoint,
-      "connect",
-      "connection refused, nobody listens on that port",
-      { cause },
-    );
-  }
-  if (/lookup address|resolve/i.test(text)) {
-    return new DialError(endpoint, "connect", `no such host (${text})`, {
-      cause,
-    });
-  }
-  return new DialError(endpoint, "connect", text, { cause });
-}
-
-function explainTls(
-  endpoint: Endpoint,
-  cause: unknown,
-  text: string,
-): DialError {
-  if (/UnknownIssuer/.test(text)) {
-    return refusal(
-      "the server's certificate is signed by an unknown authority, pass it in tls.caCerts",
-    );
-  }
-  if (/corrupt message|InvalidContentType/.test(text)) {
-    return refusal("the server does not speak TLS on this port, use redis://");
-  }
-  if (
-    /certificate|NotValidForName|Expired|HandshakeFailure|alert/i.test(text)
-  ) {
-    return refusal(`TLS refused: ${text}`);
-  }
-  // An end of file or a reset: a plain Redis closes on the first TLS byte, but so does a dying server.
-  return new DialError(
-    endpoint,
-    "tls",
-    `the TLS handshake was cut short: ${text}`,
-    { cause },
-  );
-
-  function refusal(reason: string): DialError {
-    return new DialError(endpoint, "tls", reason, {
-      cause,
-      isRetriable: false,
-    });
   }
 }

@@ -2,7 +2,7 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import type { Connection, Identity } from "./connection.ts";
 import { ConnectionClosedError } from "./close_report.ts";
-import { DialError } from "./dial.ts";
+import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { isNotRun } from "./refusal.ts";
 

@@ -20,6 +20,7 @@ export {
   ConnectionClosedError,
   describeClose,
   type Fate,
+  isOverLimit,
 } from "./close_report.ts";
 export {
   Connection,
@@ -27,14 +28,8 @@ export {
   type ConnectionOptions,
   type Identity,
 } from "./connection.ts";
-export {
-  type Dial,
-  dial,
-  DialError,
-  type DialOptions,
-  type DialPhase,
-  type Socket,
-} from "./dial.ts";
+export { type Dial, dial, type DialOptions, type Socket } from "./dial.ts";
+export { DialError, type DialPhase } from "./dial_error.ts";
 export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
 export type { Loss, Slot } from "./in_flight.ts";
 export { open, type OpenOptions } from "./open.ts";

@@ -1,7 +1,8 @@
 // An endpoint to a connection that is ready for commands, within one deadline.
 import type { ParserLimits } from "../resp/mod.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import { type Dial, DialError, type DialPhase, type Socket } from "./dial.ts";
+import type { Dial, Socket } from "./dial.ts";
+import { DialError, type DialPhase } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
 import { FROZEN_MS, LightTimer } from "./timer.ts";
@@ -72,6 +73,7 @@ export async function open(
     connection = new Connection(socket, {
       ...options,
       endpoint: `${endpoint}`,
+      secret: endpoint.credentials()?.password,
     });
     await shakeHands(connection, endpoint);
     return connection;

@@ -5,7 +5,7 @@ import {
   ConnectionClosedError,
 } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
-import { DialError } from "./dial.ts";
+import { DialError } from "./dial_error.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
 import { FROZEN_MS, LightTimer, pass } from "./timer.ts";
@@ -181,6 +181,8 @@ const MAX_DIALS = 3;
 /** How long a suspect has for its PING: this many times what its handshake took, within bounds. */
 const PROOF_FACTOR = 4;
 const PROOF_MS = { least: 100, most: 1000 };
+/** However slow the way is, one answer takes less than this many handshakes. */
+const SLOW_PROOF_FACTOR = 2;
 
 /**
  * A pool of connections.
@@ -298,7 +300,10 @@ export class Pool {
     if (this.#waiters.size === 0) this.#waiterTimer.stop();
     signal?.removeEventListener("abort", onAbort);
     const waitedMs = performance.now() - askedAt;
-    this.#options.onWait?.({ waitedMs, exclusive, ...outcome });
+    // Whoever is told may ask for a connection: not before all have been served.
+    queueMicrotask(() =>
+      this.#options.onWait?.({ waitedMs, exclusive, ...outcome })
+    );
     return true;
   }
 
@@ -464,7 +469,7 @@ export class Pool {
   async #dial(): Promise<void> {
     this.#dialing++;
     const startedAt = performance.now();
-    if (!this.#isTicking) this.#tickedAt = startedAt;
+    if (!this.#isTicking) this.#startTicking();
     let connection: Connection;
     try {
       connection = await this.#options.open(
@@ -525,9 +530,6 @@ export class Pool {
 
   readonly #observer: ConnectionObserver = {
     onIdle: (connection) => {
-      if (!this.#isTicking && this.#shared.has(connection)) {
-        this.#startTicking();
-      }
       if (this.#reserved === connection) {
         this.#reserved = undefined;
         this.#shared.add(connection);
@@ -601,12 +603,11 @@ export class Pool {
     this.#shared.delete(connection);
     const provingNow = connection.inFlight === 0;
     this.#suspects.set(connection, { provingNow });
-    const proofMs = Math.min(
-      PROOF_MS.most,
-      Math.max(
-        PROOF_MS.least,
-        PROOF_FACTOR * (this.#handshakeMs.get(connection) ?? 0),
-      ),
+    const handshakeMs = this.#handshakeMs.get(connection) ?? 0;
+    const proofMs = Math.max(
+      PROOF_MS.least,
+      SLOW_PROOF_FACTOR * handshakeMs,
+      Math.min(PROOF_MS.most, PROOF_FACTOR * handshakeMs),
     );
     // One that is busy is watched by its reply timer.
     const timer = provingNow
@@ -626,9 +627,10 @@ export class Pool {
     }, () => {}).finally(() => clearTimeout(timer));
   }
 
-  /** Ticks as long as there are connections. */
+  /** Ticks as long as there are connections, or may be soon. */
   async #startTicking(): Promise<void> {
     this.#isTicking = true;
+    this.#tickedAt = performance.now();
     while (this.#open > 0 || this.#dialing > 0) {
       await pass(TICK_MS);
       if (this.#closing.signal.aborted) break;

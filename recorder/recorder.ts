@@ -186,7 +186,12 @@ export class WebhookRecorder implements AsyncDisposable {
       this.#open.add(entry);
     } else {
       this.#open.add(entry);
-      entry.members = await deliveryMembers(deliveryId, count);
+      try {
+        entry.members = await deliveryMembers(deliveryId, count);
+      } catch (error) {
+        this.#settle(entry);
+        throw error;
+      }
     }
     return this.#accept(entry);
   }
@@ -273,6 +278,9 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   #accept(entry: Entry): RecordOutcome | Promise<RecordOutcome> {
+    // Alone, so that it takes no other event of its shop along.
+    const flaw = flawOf(entry);
+    if (flaw !== undefined) return this.#hold(entry, flaw);
     // Behind the others, without waiting for another timeout.
     if (this.#isAway) return this.#hold(entry, this.#lastError);
     return new Promise((resolve) => {
@@ -327,23 +335,22 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /** Puts an entry that could not be written into the outbox, or gives it up. */
   #hold(entry: Entry, error: unknown): RecordOutcome {
-    const cause = unencodable(entry) ?? error;
-    const isQueued = !isPermanent(cause) && this.#state !== "closed" &&
+    const isQueued = !isPermanent(error) && this.#state !== "closed" &&
       !this.#redis.isClosed && this.#outbox.offer(entry);
     if (!isQueued) this.#settle(entry);
     const change = isQueued ? "queued" : "dropped";
-    this.#publish(change, entry.members.length, cause);
-    this.#report(cause, entry);
-    if (!isPermanent(cause)) {
-      this.#lastError = cause;
+    this.#publish(change, entry.members.length, error);
+    this.#report(error, entry);
+    if (!isPermanent(error)) {
+      this.#lastError = error;
       // An answer about one key, such as NOPERM, says nothing of the others.
-      if (!(cause instanceof ReplyError)) this.#isAway = true;
+      if (!(error instanceof ReplyError)) this.#isAway = true;
       this.#drain();
     }
     return {
       status: change,
       count: entry.members.length,
-      error: cause,
+      error,
     };
   }
 
@@ -479,7 +486,12 @@ function checkParts(redis: Redis, options: RecorderOptions): void {
 }
 
 /** Why an entry can never be sent, where `keyOf`, `now` or `newMember` have made it so. */
-function unencodable(entry: Entry): unknown {
+function flawOf(entry: Entry): unknown {
+  const { key, score, members } = entry;
+  const isText = (word: unknown) => typeof word === "string";
+  if (isText(key) && Number.isFinite(score) && members.every(isText)) {
+    return undefined;
+  }
   try {
     checkCommand(zadd({ key: entry.key, entries: [entry] }));
   } catch (error) {

@@ -8,6 +8,8 @@ const utf8 = new TextEncoder();
 const ARRAY_HEADERS: (string | undefined)[] = new Array(64).fill(undefined);
 const BULK_HEADERS: (string | undefined)[] = new Array(1024).fill(undefined);
 
+const LONG_TEXT = 16 * 1024 * 1024;
+
 const arrayHeader = (count: number): string =>
   ARRAY_HEADERS[count] ?? remember(ARRAY_HEADERS, count, `*${count}`);
 
@@ -64,6 +66,8 @@ export class CommandBuffer {
         text += digits;
       }
     }
+    // Two that fit into a string each need not fit into one together.
+    if (this.#text.length > LONG_TEXT) this.#endText();
     this.#text += text;
     this.#text += "\r\n";
   }

@@ -9,7 +9,7 @@ export interface ParserLimits {
   maxBulkLength?: number;
   /** Bytes of a simple string or an error. @default {65536} */
   maxLineLength?: number;
-  /** Elements of one reply, those of nested arrays included. @default {16777216} */
+  /** Elements of one reply, those of nested arrays included; an error in an array counts as 100. @default {16777216} */
   maxElements?: number;
   /** Arrays inside arrays. @default {128} */
   maxDepth?: number;
@@ -34,6 +34,8 @@ const ZERO = 48;
 
 /** Up to here a bulk string waits in the receive buffer; a larger one gets an array of its own. */
 const LARGE_BULK = 16 * 1024;
+/** An error in an array counts as so many elements: it takes as much memory. */
+const ERROR_ELEMENTS = 100;
 /** Digits that a double holds exactly, whatever they are. */
 const SAFE_DIGITS = 15;
 const MAX_DIGITS = 19;
@@ -356,16 +358,20 @@ export class ReplyParser {
         );
       }
       this.#count(0, length);
-    } else if ((this.#elements += length) > this.#limits.maxElements) {
-      throw overLimit(
-        "reply of",
-        this.#elements,
-        "elements",
-        "maxElements",
-        this.#limits.maxElements,
-      );
-    }
+    } else this.#addElements(length);
     return length;
+  }
+
+  #addElements(count: number): void {
+    this.#elements += count;
+    if (this.#elements <= this.#limits.maxElements) return;
+    throw overLimit(
+      "reply of",
+      this.#elements,
+      "elements",
+      "maxElements",
+      this.#limits.maxElements,
+    );
   }
 
   #open(length: number): void {
@@ -404,6 +410,7 @@ export class ReplyParser {
       ? "OK"
       : buffer.text(from, at);
     const isError = this.#type === MINUS;
+    if (isError && this.#stack.length > 0) this.#addElements(ERROR_ELEMENTS);
     this.#type = 0;
     this.#consume(at + 2 - from);
     return isError ? new ReplyError(text) : text;

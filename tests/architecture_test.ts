@@ -27,6 +27,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "client/call.ts": ["./settle.ts"],
   "client/inquest.ts": ["../pool/post_mortem.ts"],
   "client/lease.ts": ["./settle.ts"],
+  "pool/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
 };
 

@@ -1328,8 +1328,11 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
       [{ dial: "x" }, /dial "x": accepted is a function/],
       [{ onClose: 1 }, /onClose 1: accepted is a function/],
       [{ postMortem: "yes" }, /postMortem "yes": accepted is true or false/],
-      [{ tls: { caCert: "x" } }, /tls\.caCert: accepted are caCerts/],
-      [{ tls: { caCerts: "x" } }, /tls\.caCerts of type string/],
+      [
+        { tls: { caCert: "x" } },
+        /tls caCert: accepted is an object with caCerts/,
+      ],
+      [{ tls: { caCerts: "x" } }, /tls\.caCerts: accepted is a list/],
       [null, /options null/],
     ] as const
   ) {
@@ -1355,4 +1358,96 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
     ) assertMatch((await assertRejects(call, TypeError)).message, says);
   }
   assertEquals(redis.stats().dialFailures, 0);
+});
+
+test("A policy that throws costs its own caller the call, and nobody else", async (stage) => {
+  const redis = stage.client({ maxConnections: 1 });
+  await redis.send(["SET", "key", "0123456789"]);
+  stage.proxy.cut(5, { scope: "open" });
+  const retry = new Retry({
+    isRetriable: () => {
+      throw new TypeError("a mistake");
+    },
+  });
+  const [own, stranger, single] = await Promise.allSettled([
+    redis.send(["GET", "key"], { retry }),
+    redis.send(["GET", "key"]),
+    redis.send(["GET", "key"], { retry: false }),
+  ]);
+  assert(own.status === "rejected" && single.status === "rejected");
+  assertMatch(own.reason.message, /a mistake/);
+  assertEquals(fateOf(own.reason), "unknown");
+  assertInstanceOf(single.reason, ConnectionClosedError);
+  assertEquals(stranger, { status: "fulfilled", value: "0123456789" });
+});
+
+test("fateOf remembers the attempt before a refusal", async (stage) => {
+  await using replica = await startRedis();
+  await replica.cli("REPLICAOF", "127.0.0.1", "1");
+  const retry = new Retry({ isRetriable: (e) => !(e instanceof ReplyError) });
+  const redis = stage.client({ retry, maxConnections: 1 });
+  await redis.send(["PING"]);
+  stage.proxy.retarget(replica);
+  stage.proxy.cut(0, { scope: "open" });
+  const error = await assertRejects(() => redis.send(["SET", "key", "v"]));
+  assertMatch(`${error}`, /READONLY/);
+  assertEquals(fateOf(error), "unknown");
+  assertEquals(await stage.server.cli("GET", "key"), "v");
+});
+
+test("fateOf does not believe what an abort gives as its reason", async (stage) => {
+  const redis = stage.client();
+  await redis.send(["PING"]);
+  stage.server.freeze();
+  const group = new AbortController();
+  const call = redis.send(["INCR", "n"], { signal: group.signal });
+  await delay(20);
+  group.abort(new DialError("elsewhere:1", "connect", "refused"));
+  const error = await assertRejects(() => call, DialError);
+  stage.server.thaw();
+  assertEquals(fateOf(error), "unknown");
+});
+
+test("A socket whose write throws ends its connection, not the process", async (stage) => {
+  let writes = 0;
+  const redis = stage.client({
+    dial: async (endpoint, options) => {
+      const socket = await dial(endpoint, options);
+      return {
+        read: (buffer) => socket.read(buffer),
+        write: (bytes) => {
+          if (++writes === 2) throw new Error("write after end");
+          return socket.write(bytes);
+        },
+        close: () => socket.close(),
+        unref: () => socket.unref?.(),
+      };
+    },
+  });
+  assertEquals(await redis.send(["PING"]), "PONG");
+});
+
+test("Leases with a signal leave nothing on it, dead ones neither", async (stage) => {
+  const redis = stage.client();
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners.add(args[1]);
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (
+    ...args: Parameters<typeof removeEventListener>
+  ) => {
+    listeners.delete(args[1]);
+    removeEventListener.apply(signal, args);
+  };
+  const lease = await redis.lease({ signal });
+  await lease.send(["PING"], { signal });
+  await stage.server.cli("CLIENT", "KILL", "TYPE", "normal");
+  for (let i = 0; i < 3; i++) {
+    await assertRejects(() => lease.send(["PING"], { signal }));
+  }
+  lease.release();
+  assertEquals(listeners.size, 0);
 });

@@ -192,12 +192,12 @@ Deno.test("Diagnostics tell of a connection from its opening to its end", async 
   await redis.send(["PING"]);
   await redis.close();
   assertEquals(ear.order, [
-    "checkout:wait",
     "connection:open",
+    "checkout:wait",
     "connection:evict",
     "connection:close",
-    "checkout:wait",
     "connection:open",
+    "checkout:wait",
     "connection:evict",
     "connection:close",
   ]);

@@ -1034,6 +1034,15 @@ Deno.test("ReplyParser costs no more for a byte of a large reply than for one of
   }
 });
 
+Deno.test("ReplyParser counts errors in an array for what they weigh", () => {
+  const parser = new ReplyParser({ maxElements: 10_000 });
+  parser.feed(bytes("*9000\r\n", "-ERR no\r\n".repeat(9000)));
+  assertThrows(() => parser.next(), ProtocolError, "maxElements is 10000");
+  const few = new ReplyParser({ maxElements: 10_000 });
+  few.feed(bytes("*50\r\n", "-ERR no\r\n".repeat(50)));
+  assertEquals((few.next() as Reply[]).length, 50);
+});
+
 Deno.test("ReplyParser spends no memory on lengths that are only announced", () => {
   const count = 50;
   for (

@@ -1126,3 +1126,27 @@ test("Twenty thousand callers who lose patience cost no more than one look each"
   assertLess(performance.now() - startedAt, 1000); // took 3 s when each looked at all others
   assertEquals(redis.stats().waiting, 0);
 });
+
+test("Who only leases waits no longer than checkoutTimeoutMs, and idle connections go", async (stage) => {
+  const redis = stage.client({
+    maxConnections: 1,
+    checkoutTimeoutMs: 300,
+    idleTimeoutMs: 1000,
+    retry: false,
+  });
+  const lease = await redis.lease();
+  await delay(2200); // longer than a freeze would look
+  const startedAt = performance.now();
+  await assertRejects(() => redis.lease(), CheckoutTimeoutError);
+  assertLess(performance.now() - startedAt, 800);
+  lease.release();
+  await until(() => redis.stats().open === 0, "the idle one is closed");
+  assertEquals(redis.stats().evicted, { "idle-timeout": 1 });
+});
+
+test("A link slower than a tick of the pool serves its first command", async (stage) => {
+  const redis = stage.client({ retry: false, replyTimeoutMs: 8000 });
+  stage.proxy.delay(1600);
+  assertEquals(await redis.send(["PING"]), "PONG");
+  assertEquals(redis.stats().dialed, 1);
+});

@@ -685,6 +685,22 @@ Deno.test("flush() waits for the events before it, not for those that keep comin
   await Promise.all([traffic, another]);
 });
 
+Deno.test("An event that cannot be sent takes no other of its shop along", async () => {
+  await using setup = await Setup.up();
+  let made = 0;
+  await using recorder = setup.recorder({
+    newMember: () => made++ === 1 ? undefined as unknown as string : `${made}`,
+  });
+  const outcomes = await Promise.all(
+    [1, 2, 3].map(() => recorder.record(EVENT)),
+  );
+  assertEquals(
+    outcomes.map(({ status }) => status),
+    ["recorded", "dropped", "recorded"],
+  );
+  assertEquals(await setup.cardinality(), 2);
+});
+
 Deno.test("flush() sees a delivery whose members are still being made", async () => {
   await using setup = await Setup.up();
   await using recorder = setup.recorder();

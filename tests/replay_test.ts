@@ -404,6 +404,13 @@ Deno.test("A destination is found to be a source however its name is written", (
 
 Deno.test("Commands that are harmless alone are not always so together", () => {
   const lines = (...commands: string[]) => sequenceHazard(commands.map(typed));
+  // The first time EXPIRE finds no key, the second time it does.
+  assertNotEquals(lines("EXPIRE k 100", "HSET k f v"), undefined);
+  assertEquals(lines("HSET k f v", "EXPIRE k 100", "GET k"), undefined);
+  assertEquals(
+    lines("ZADD a 1 x", "EXPIRE a 9", "ZADD b 1 x", "EXPIRE b 9"),
+    undefined,
+  );
   assertEquals(lines("SET a 1", "DEL b", "GET a", "ZCARD b"), undefined);
   assertEquals(
     lines("ZADD z 1 m", "ZREMRANGEBYSCORE z -inf (0", "EXPIRE z 9"),
