@@ -338,8 +338,8 @@ Deno.test("JSON lines example tells how a connection came and went", async () =>
   assertEquals(
     quiet.map(({ channel }) => channel),
     [1, 2].flatMap(() => [
-      "checkout:wait",
       "connection:open",
+      "checkout:wait",
       "connection:evict",
       "connection:close",
     ]),
