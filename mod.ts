@@ -50,6 +50,7 @@ export {
   type EndpointOptions,
   type EvictionReason,
   type Fate,
+  type PoolState,
   type PoolStats,
   type Socket,
   type TlsOptions,

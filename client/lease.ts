@@ -47,7 +47,6 @@ export class Lease implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #origin: Origin | undefined;
   readonly #release: Release;
-  readonly #since = performance.now();
   #isReleased = false;
   #isChanged = false;
   #inTransaction = false;
@@ -143,14 +142,6 @@ export class Lease implements AsyncDisposable {
   async settle(ended: Connection, command: Command): Promise<Fate> {
     const { settleFate } = await import("./settle.ts");
     return await settleFate(this.#connection, ended, command);
-  }
-
-  /** Which connection it is, and since when. */
-  [Symbol.for("Deno.customInspect")](): string {
-    const held = ((performance.now() - this.#since) / 1000).toFixed(1);
-    return this.#isReleased
-      ? "Lease, released"
-      : `Lease of connection ${this.#connection.number} for ${held} s`;
   }
 
   /** Gives the connection back. Further sends are refused. */

@@ -30,6 +30,7 @@ export interface Look {
  */
 export function describe(look: Look, now: number = Date.now()): string {
   const { endpoint, isTls, isClosed, stats } = look;
+  const { lastClose: last, lastVerdict: found } = stats;
   const rows: [string, string | undefined][] = [
     [
       "connections",
@@ -37,7 +38,8 @@ export function describe(look: Look, now: number = Date.now()): string {
         [stats.idle, "idle"],
         [stats.leased, "leased"],
         [stats.suspect, "suspect"],
-      ]) + list("; ", [[stats.dialing, "being dialed"]]),
+        [stats.dialing, "more being dialed"],
+      ]),
     ],
     ["commands", `${stats.inFlight} in flight, ${stats.waiting} waiting`],
     [
@@ -47,8 +49,14 @@ export function describe(look: Look, now: number = Date.now()): string {
       `budget for ${Math.floor(stats.retryBudget)} retries`,
     ],
     ["gone", goneFor(stats.evicted)],
-    ["last close", stats.lastClose && closeOf(stats.lastClose, now)],
-    ["last verdict", stats.lastVerdict && verdictOf(stats.lastVerdict, now)],
+    [
+      "last close",
+      last && `${ago(last.closedAt, now)}: ${describeClose(last)}`,
+    ],
+    [
+      "last verdict",
+      found && `${ago(found.report.closedAt, now)}: ${found.text}`,
+    ],
   ];
   return [
     `Redis ${endpoint}${isTls ? " (TLS)" : ""}, ${
@@ -61,24 +69,13 @@ export function describe(look: Look, now: number = Date.now()): string {
 }
 
 const list = (start: string, counts: [number, string][]): string => {
-  const some = counts.filter(([count]) => count > 0);
-  if (some.length === 0) return "";
-  return start + some.map(([count, what]) => `${count} ${what}`).join(", ");
+  const some = counts.filter(([n]) => n > 0).map((pair) => pair.join(" "));
+  return some.length === 0 ? "" : start + some.join(", ");
 };
 
-function goneFor(evicted: RedisStats["evicted"]): string | undefined {
-  const reasons = Object.entries(evicted).sort(([, a], [, b]) => b - a);
-  if (reasons.length === 0) return undefined;
-  return reasons.map(([reason, count]) => `${count} ${reason}`).join(", ");
-}
-
-const closeOf = (
-  report: NonNullable<RedisStats["lastClose"]>,
-  now: number,
-): string => `${ago(report.closedAt, now)}: ${describeClose(report)}`;
-
-const verdictOf = ({ report, text }: Verdict, now: number): string =>
-  `${ago(report.closedAt, now)}: ${text}`;
+const goneFor = (evicted: RedisStats["evicted"]): string | undefined =>
+  Object.entries(evicted).map(([reason, n]) => `${n} ${reason}`).join(", ") ||
+  undefined;
 
 const ago = (at: number, now: number): string =>
   `${Math.max(0, (now - at) / 1000).toFixed(1)} s ago`;

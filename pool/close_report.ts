@@ -62,6 +62,20 @@ export interface CloseReport {
     | undefined;
   /** Bytes that had come of a reply that was cut. */
   readonly replyBytes: number;
+  /** Its pool at that moment, itself included. */
+  readonly pool?: PoolState | undefined;
+}
+
+/** What a pool held when one of its connections ended. */
+export interface PoolState {
+  /** Connections open. */
+  readonly open: number;
+  /** Of these, leased. */
+  readonly leased: number;
+  /** Connections being dialed. */
+  readonly dialing: number;
+  /** Callers waiting for a connection. */
+  readonly waiting: number;
 }
 
 /** Whether it ended because a reply was larger than this client accepts. */
@@ -105,6 +119,12 @@ export function describeClose(report: CloseReport): string {
   ];
   if (report.clientId !== undefined) {
     evidence.push(`client id ${report.clientId}`);
+  }
+  const { pool } = report;
+  if (pool !== undefined) {
+    evidence.push(
+      `pool: ${pool.open} open, ${pool.leased} leased, ${pool.waiting} waiting`,
+    );
   }
   const cause = report.cause === undefined ? "" : `: ${report.cause}`;
   return `${opening(report)}: ${evidence.join(", ")}${cause}`;

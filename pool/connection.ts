@@ -7,7 +7,7 @@ import {
   ReplyError,
   ReplyParser,
 } from "../resp/mod.ts";
-import type { CloseReport } from "./close_report.ts";
+import type { CloseReport, PoolState } from "./close_report.ts";
 import type { Socket } from "./dial.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
 import { FROZEN_MS, LightTimer } from "./timer.ts";
@@ -28,6 +28,8 @@ export interface ConnectionObserver {
   onRoom?(connection: Connection): void;
   /** It is writing, and has been owed a reply for {@linkcode STALL_MS}. */
   onStall?(connection: Connection): void;
+  /** What the report of its end says of its pool. */
+  state?(): PoolState;
   /** It has ended. Called once, before the slots in flight are lost. */
   onClose?(connection: Connection, report: CloseReport): void;
 }
@@ -412,6 +414,7 @@ export class Connection {
         ? undefined
         : { name: first.command[0], args: first.command.length - 1 },
       replyBytes,
+      pool: this.#options.observer?.state?.(),
     };
   }
 }

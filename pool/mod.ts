@@ -21,6 +21,7 @@ export {
   describeClose,
   type Fate,
   isOverLimit,
+  type PoolState,
 } from "./close_report.ts";
 export {
   Connection,

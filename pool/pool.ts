@@ -3,6 +3,7 @@ import {
   type ClosedHow,
   type CloseReport,
   ConnectionClosedError,
+  type PoolState,
 } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial_error.ts";
@@ -339,14 +340,11 @@ export class Pool {
     let inFlight = 0;
     for (const connection of this.#all()) inFlight += connection.inFlight;
     return {
+      ...this.#state(),
       maxConnections: this.#options.maxConnections,
-      open: this.#open,
       idle: [...this.#shared].filter((c) => c.inFlight === 0).length,
       inFlight,
-      waiting: this.#waiters.size,
-      leased: this.#leased.size,
       suspect: this.#suspects.size,
-      dialing: this.#dialing,
       dialed: this.#dialed,
       dialFailures: this.#dials - this.#dialed - this.#dialing,
       evicted: { ...this.#evicted },
@@ -366,6 +364,15 @@ export class Pool {
     for (const connection of [...this.#all()]) {
       connection.close("the pool was closed");
     }
+  }
+
+  #state(): PoolState {
+    return {
+      open: this.#open,
+      leased: this.#leased.size,
+      dialing: this.#dialing,
+      waiting: this.#waiters.size,
+    };
   }
 
   get #open(): number {
@@ -529,6 +536,7 @@ export class Pool {
   }
 
   readonly #observer: ConnectionObserver = {
+    state: () => this.#state(),
     onIdle: (connection) => {
       if (this.#reserved === connection) {
         this.#reserved = undefined;

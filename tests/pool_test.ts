@@ -19,6 +19,7 @@ import {
   type CloseReport,
   type Command,
   ConnectionClosedError,
+  describeClose,
   DialError,
   fateOf,
   type Lease,
@@ -1142,6 +1143,17 @@ test("Who only leases waits no longer than checkoutTimeoutMs, and idle connectio
   lease.release();
   await until(() => redis.stats().open === 0, "the idle one is closed");
   assertEquals(redis.stats().evicted, { "idle-timeout": 1 });
+});
+
+test("A close report says what its pool held", async (stage) => {
+  const redis = stage.client({ maxConnections: 2 });
+  await using _lease = await redis.lease();
+  await redis.send(["PING"]);
+  await stage.proxy.killAll("fin");
+  await until(() => stage.reports.length === 2, "both are closed");
+  const [first] = stage.reports;
+  assertEquals(first!.pool, { open: 2, leased: 1, dialing: 0, waiting: 0 });
+  assertMatch(describeClose(first!), /pool: 2 open, 1 leased, 0 waiting/);
 });
 
 test("A link slower than a tick of the pool serves its first command", async (stage) => {
