@@ -319,12 +319,13 @@ export function failureOf(
   if (isOverLimit(report)) {
     note ??= "the reply is over one of this client's limits";
   }
-  const share = `${answered} of ${answered + lost.length} were answered`;
+  const share = answered > 0 &&
+    `${answered} of ${answered + lost.length} were answered`;
   return {
     error: new ConnectionClosedError(
       report,
       unknown.length + answered > 0 ? "unknown" : "unsent",
-      [answered > 0 ? share : [], note ?? []].flat().join(", ") || undefined,
+      [share, note].filter(Boolean).join(", ") || undefined,
     ),
     mayRunAgain: note === undefined,
     isReplay: unknown.length > 0,

@@ -70,11 +70,19 @@ const NUMBERS = {
   maxWaiting: 20_000,
 } as const;
 
-type Check = readonly [is: (value: unknown) => boolean, accepted: string];
+/** Whether an option is of its type, and what is. */
+export type Check = readonly [
+  is: (value: unknown) => boolean,
+  accepted: string,
+];
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null;
-const FUNCTION: Check = [(value) => typeof value === "function", "a function"];
+/** A callback. */
+export const FUNCTION: Check = [
+  (value) => typeof value === "function",
+  "a function",
+];
 const BOOLEAN: Check = [
   (value) => typeof value === "boolean",
   "true or false",
@@ -87,8 +95,8 @@ const RETRY: Check = [
       typeof value.run === "function"),
   "a Retry, such as new Retry({ retries: 3 }), or false",
 ];
-/** Looked at by the endpoint, which knows more of it. */
-const ELSEWHERE: Check = [() => true, ""];
+/** Looked at by somebody who knows more of it. */
+export const ELSEWHERE: Check = [() => true, ""];
 
 const OTHERS = {
   retry: RETRY,
@@ -119,16 +127,16 @@ const SEND_OPTIONS = {
   retry: RETRY,
 } satisfies Record<keyof SendOptions, Check>;
 
-/**
- * Checks what a call was given beside its commands.
- *
- * @throws {TypeError} If an option is unknown or not of its type.
- */
+/** Checks what a call was given beside its commands: see {@linkcode checkOptions}. */
 export function checkSendOptions(options: SendOptions): void {
-  check(options, SEND_OPTIONS);
+  checkOptions(options, SEND_OPTIONS);
 }
 
-function check(options: object, checks: Readonly<Record<string, Check>>): void {
+/** @throws {TypeError} If an option is unknown or not of its type. */
+export function checkOptions(
+  options: object,
+  checks: Readonly<Record<string, Check>>,
+): void {
   if (!isObject(options)) {
     throw new TypeError(
       `Cannot use options ${options}: accepted is an object, or nothing`,
@@ -169,7 +177,7 @@ export function numbersOf(
   options: RedisOptions,
 ): Record<keyof typeof NUMBERS, number> {
   const anyNumber = Object.keys(NUMBERS).map((name) => [name, ELSEWHERE]);
-  check(options, { ...Object.fromEntries(anyNumber), ...OTHERS });
+  checkOptions(options, { ...Object.fromEntries(anyNumber), ...OTHERS });
   const numbers: Record<keyof typeof NUMBERS, number> = { ...NUMBERS };
   for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
     const value = options[name];

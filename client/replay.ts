@@ -190,11 +190,9 @@ function earlyExpire(commands: readonly Command[]): number {
   let first = -1;
   for (let i = commands.length - 1; i >= 0; i--) {
     const command = commands[i]!;
-    const [name, key, ...others] = command.map(textOf);
-    if (/^P?EXPIRE/i.test(name!) && written.has(key!)) first = i;
-    if (!isRead(command)) {
-      [key!, ...others].forEach((word) => written.add(word));
-    }
+    const [name, ...args] = command.map(textOf);
+    if (/^P?EXPIRE/i.test(name!) && written.has(args[0]!)) first = i;
+    if (!isRead(command)) args.forEach((word) => written.add(word));
   }
   return first;
 }
@@ -216,16 +214,14 @@ export function sequenceHazard(
       return `${command[0]} was not replayed: ${hazard}`;
     }
   }
+  if (commands.length < 2) return undefined;
   // Blind writes, then reads: no read is followed by a write that it would see.
   const early = earlyExpire(commands);
   const writes = commands.findIndex((command, i) =>
     !isBlind(command) || i === early
   );
   const rest = writes < 0 ? [] : commands.slice(writes);
-  if (
-    commands.length < 2 ||
-    rest.every(isRead)
-  ) return undefined;
+  if (rest.every(isRead)) return undefined;
   return "the pipeline was not replayed: it reads and writes, and a second run might read what the first has written";
 }
 

@@ -144,7 +144,15 @@ function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
   });
 }
 
-/** Sends one command on a connection, without retry or replay. */
+/**
+ * Sends one command on a connection, without retry or replay.
+ *
+ * @param connection An open connection.
+ * @param command The command.
+ * @param binary Whether bulk strings of the reply become `Uint8Array`. @default {false}
+ * @returns The reply; an error reply is a value.
+ * @throws {ConnectionClosedError} If the connection ends before the reply.
+ */
 export function say(
   connection: Connection,
   command: Command,

@@ -31,6 +31,7 @@ export {
 } from "./connection.ts";
 export { type Dial, dial, type DialOptions, type Socket } from "./dial.ts";
 export { DialError, type DialPhase } from "./dial_error.ts";
+export { say } from "./handshake.ts";
 export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
 export type { Loss, Slot } from "./in_flight.ts";
 export { open, type OpenOptions } from "./open.ts";

@@ -20,23 +20,15 @@ export type EvictionReason =
   | "unclean-lease";
 
 /** What a pool looks like at one moment. */
-export interface PoolStats {
+export interface PoolStats extends PoolState {
   /** The most connections there may be. */
   maxConnections: number;
-  /** Connections open, leased ones included. */
-  open: number;
-  /** Of these, with nothing in flight and not leased. */
+  /** Of the open ones, with nothing in flight and not leased. */
   idle: number;
   /** Commands written or about to be, without a reply yet. */
   inFlight: number;
-  /** Callers waiting for a connection. */
-  waiting: number;
-  /** Of the open ones, a caller's own until it releases them. */
-  leased: number;
   /** Of the open ones, suspected to be dead until they answer a PING. */
   suspect: number;
-  /** Connections being dialed. */
-  dialing: number;
   /** Connections opened so far. */
   dialed: number;
   /** Dials that failed so far. */
@@ -412,10 +404,10 @@ export class Pool {
       return best;
     }
     const now = performance.now();
-    if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
-    else if (now - best.lastByteAt > this.#validateAfterIdleMs) {
+    if (!this.#thaw(now)) {
+      if (now - best.lastByteAt <= this.#validateAfterIdleMs) return best;
       this.#suspect(best);
-    } else return best;
+    }
     return this.#pick();
   }
 
@@ -538,18 +530,12 @@ export class Pool {
   readonly #observer: ConnectionObserver = {
     state: () => this.#state(),
     onIdle: (connection) => {
+      const reason = this.#retiring.get(connection);
       if (this.#reserved === connection) {
         this.#reserved = undefined;
         this.#shared.add(connection);
-        this.#serve();
-        return;
-      }
-      const reason = this.#retiring.get(connection);
-      if (reason !== undefined) {
-        this.#retiring.delete(connection);
-        this.#bury(connection, reason);
-        this.#serve();
-      } else this.#serve();
+      } else if (reason !== undefined) this.#bury(connection, reason);
+      this.#serve();
     },
     onRoom: () => this.#serve(),
     onStall: () => {
@@ -649,7 +635,7 @@ export class Pool {
 
   #tick(): void {
     const now = performance.now();
-    if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
+    this.#thaw(now);
     this.#tickedAt = now;
     for (const connection of [...this.#shared]) {
       if (now > (this.#retireAt.get(connection) ?? Infinity)) {
@@ -661,12 +647,14 @@ export class Pool {
     }
   }
 
-  /** The clock jumped: whoever was idle may have been closed meanwhile, unheard. */
-  #thaw(now: number): void {
+  /** If the clock has jumped, whoever was idle may have been closed meanwhile, unheard. */
+  #thaw(now: number): boolean {
     const frozenMs = now - this.#tickedAt - TICK_MS;
+    if (frozenMs <= FROZEN_MS) return false;
     for (const waiter of this.#waiters) waiter.dueAt += frozenMs;
     this.#tickedAt = now;
     this.#suspectAll();
+    return true;
   }
 
   #armWaiterTimer(): void {
@@ -677,7 +665,7 @@ export class Pool {
 
   #waitersDue(): void {
     const now = performance.now();
-    if (now - this.#tickedAt > TICK_MS + FROZEN_MS) this.#thaw(now);
+    this.#thaw(now);
     for (const waiter of this.#waiters) {
       if (waiter.dueAt > now) break;
       waiter.fail(this.#waitedInVain(
@@ -685,21 +673,20 @@ export class Pool {
       ));
     }
     this.#serve();
-    this.#armWaiterTimer();
   }
 
   #rejectWaiters(reason: unknown): void {
-    this.#waiterTimer.stop();
     // Not those who ask anew upon the failure.
     for (const waiter of [...this.#waiters]) waiter.fail(reason);
   }
 
   #waitedInVain(what: string, isRetriable = true): CheckoutTimeoutError {
-    const { open, inFlight, waiting } = this.stats();
+    const { maxConnections, open, leased, dialing, inFlight, waiting } = this
+      .stats();
     return new CheckoutTimeoutError(
       `Cannot check out a connection to ${this.#options.endpoint}: ${what}, ` +
-        `${open} of ${this.#options.maxConnections} open, ${this.#leased.size} leased, ` +
-        `${this.#dialing} being dialed, ${inFlight} in flight, ${waiting} waiting`,
+        `${open} of ${maxConnections} open, ${leased} leased, ` +
+        `${dialing} being dialed, ${inFlight} in flight, ${waiting} waiting`,
       { isRetriable },
     );
   }

@@ -18,8 +18,8 @@ export interface PostMortemOptions {
   readonly now?: () => number;
   /** From one investigation to the next, at least, in milliseconds. @default {5000} */
   readonly minIntervalMs?: number;
-  /** Gets what was found. What it throws is ignored. */
-  readonly onVerdict: (verdict: Verdict) => void;
+  /** Gets what was found. What it throws is ignored. @default {nobody} */
+  readonly onVerdict?: (verdict: Verdict) => void;
 }
 
 /** Moments closer than this, in milliseconds, are one. */
@@ -52,8 +52,13 @@ export class PostMortem {
    *
    * @param options See {@linkcode PostMortemOptions}.
    */
-  constructor(options: PostMortemOptions) {
-    this.#options = { now: Date.now, minIntervalMs: 5000, ...options };
+  constructor(options: PostMortemOptions = {}) {
+    this.#options = {
+      now: Date.now,
+      minIntervalMs: 5000,
+      onVerdict: () => {},
+      ...options,
+    };
   }
 
   /**
@@ -83,13 +88,13 @@ export class PostMortem {
    * @param report How it ended.
    * @param ended The connection.
    * @param fresh An open one to the same endpoint, best the next.
-   * @returns When it is done. Never rejects.
+   * @returns What was found; nothing if it was not time. Never rejects.
    */
   async investigate(
     report: CloseReport,
     ended: Connection,
     fresh: Connection,
-  ): Promise<void> {
+  ): Promise<Verdict | undefined> {
     const { minIntervalMs, onVerdict, now } = this.#options;
     // Those that died with it are no other time.
     const earlierIdleMs = this.#idle
@@ -97,16 +102,17 @@ export class PostMortem {
       .map(({ idleMs }) => idleMs);
     this.#remember(report);
     const isEarly = Math.abs(now() - this.#startedAt) < minIntervalMs;
-    if (this.#isBusy || isEarly) return;
+    if (this.#isBusy || isEarly) return undefined;
     this.#isBusy = true;
     this.#startedAt = now();
+    let verdict: Verdict | undefined;
     try {
       const before = this.#before(report, ended);
       const [listed, after] = await Promise.all([
         this.#list(report, ended, fresh),
         this.#look(fresh, true),
       ]);
-      onVerdict(diagnose(
+      verdict = diagnose(
         report,
         before,
         after && (listed === undefined ? after : { ...after, listed }),
@@ -115,11 +121,13 @@ export class PostMortem {
           survivors: this.#survivors(report, before),
           refused: [...this.#refused],
         },
-      ));
+      );
+      onVerdict(verdict);
     } catch {
       // What onVerdict throws disturbs nobody.
     }
     this.#isBusy = false;
+    return verdict;
   }
 
   /** Deaths of one moment are one: a limit is what comes back. */

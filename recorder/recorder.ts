@@ -2,6 +2,12 @@
 import { checkCommand } from "../resp/encode.ts";
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import type { Redis, SendOptions } from "../client/mod.ts";
+import {
+  type Check,
+  checkOptions,
+  ELSEWHERE,
+  FUNCTION,
+} from "../client/options.ts";
 import { type Happenings, listener } from "../client/telemetry.ts";
 import { tell } from "../client/tell.ts";
 import { ExponentialBackoff } from "../retry/mod.ts";
@@ -72,12 +78,14 @@ interface Flush {
 }
 
 const MAKE = "make a recorder";
-const FUNCTIONS = ["keyOf", "now", "newMember", "onError"] as const;
-const OPTIONS: readonly string[] = [
-  ...FUNCTIONS,
-  "outboxCapacity",
-  "retentionSeconds",
-] satisfies (keyof RecorderOptions)[];
+const OPTIONS = {
+  keyOf: FUNCTION,
+  now: FUNCTION,
+  newMember: FUNCTION,
+  onError: FUNCTION,
+  outboxCapacity: ELSEWHERE,
+  retentionSeconds: ELSEWHERE,
+} satisfies Record<keyof RecorderOptions, Check>;
 const MOST_COUNT = 10_000;
 const CHUNK = 1000;
 const DISPOSE_MS = 5000;
@@ -137,10 +145,14 @@ export class WebhookRecorder implements AsyncDisposable {
    *
    * @param redis The client to record with. It stays the caller's to close.
    * @param options See {@linkcode RecorderOptions}.
-   * @throws {TypeError} If a number is not a whole number in its range.
+   * @throws {TypeError} If the client is none, or an option is unknown or not of its type.
    */
   constructor(redis: Redis, options: RecorderOptions = {}) {
-    checkParts(redis, options);
+    // Not `instanceof`: a service may hold two copies of this module.
+    if (typeof redis?.send !== "function" || redis.origin === undefined) {
+      throw new TypeError(`Cannot ${MAKE}: redis is no Redis client`);
+    }
+    checkOptions(options, OPTIONS);
     const { outboxCapacity = 10_000, retentionSeconds } = options;
     if (outboxCapacity !== 0) {
       checkWhole(MAKE, "outboxCapacity", outboxCapacity, 1e9);
@@ -458,30 +470,6 @@ export class WebhookRecorder implements AsyncDisposable {
       this.#report(error, entry);
     }
     this.#wake?.();
-  }
-}
-
-/** @throws {TypeError} If the client is none, or an option is unknown or not of its type. */
-function checkParts(redis: Redis, options: RecorderOptions): void {
-  // Not `instanceof`: a service may hold two copies of this module.
-  if (typeof redis?.send !== "function" || redis.origin === undefined) {
-    throw new TypeError(`Cannot ${MAKE}: redis is no Redis client`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name)) {
-      throw new TypeError(
-        `Cannot ${MAKE}: option ${
-          JSON.stringify(name)
-        } is unknown, accepted are ${OPTIONS.join(", ")}`,
-      );
-    }
-  }
-  for (const name of FUNCTIONS) {
-    const value: unknown = options[name];
-    if (value === undefined || typeof value === "function") continue;
-    throw new TypeError(
-      `Cannot ${MAKE}: ${name} is a value of type ${typeof value}, accepted is a function`,
-    );
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../mod.ts";
 import { Connection, type Loss, type Slot, type Socket } from "../pool/mod.ts";
 import { encodeCommand } from "../resp/mod.ts";
+import { concat } from "./support/bytes.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 
 const ITERATIONS = 3000;
@@ -86,16 +87,6 @@ interface Script {
 
 const latin1 = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(text, (character) => character.charCodeAt(0));
-
-const concat = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> => {
-  const whole = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
-  let end = 0;
-  for (const part of parts) {
-    whole.set(part, end);
-    end += part.length;
-  }
-  return whole;
-};
 
 /** Writes scripts: the same ones from the same seed. */
 class Author {

@@ -17,6 +17,7 @@ import {
   ReplyError,
   ReplyParser,
 } from "../resp/mod.ts";
+import { concat } from "./support/bytes.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 
 const KIB = 1024;
@@ -35,13 +36,7 @@ function bytes(...pieces: (string | number | Uint8Array)[]): Uint8Array {
       ? Uint8Array.of(piece)
       : piece
   );
-  const whole = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
-  let end = 0;
-  for (const part of parts) {
-    whole.set(part, end);
-    end += part.length;
-  }
-  return whole;
+  return concat(...parts);
 }
 
 const bulk = (body: Uint8Array): Uint8Array =>

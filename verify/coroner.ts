@@ -29,16 +29,8 @@ const RENEW_MS = 15_000;
 
 /** Finds out why connections to one endpoint ended. It sends INFO, CONFIG GET and CLIENT LIST. */
 export class Coroner {
-  readonly #postMortem: PostMortem;
-  #verdict: Verdict | undefined;
+  readonly #postMortem = new PostMortem({ minIntervalMs: 0 });
   #renewedAt = -Infinity;
-
-  constructor() {
-    this.#postMortem = new PostMortem({
-      minIntervalMs: 0,
-      onVerdict: (verdict) => this.#verdict = verdict,
-    });
-  }
 
   /** Takes what the end of a fresh connection will be compared with. */
   admit(connection: Connection): void {
@@ -82,12 +74,10 @@ export class Coroner {
 
   async #look(dead: Dead, fresh: Connection): Promise<Verdict> {
     const { report, connection, frozenMs } = dead;
-    this.#verdict = undefined;
     // After a freeze the idle age is this process's doing and no limit of
     // anybody's, as if it had ended the connection itself.
     const told = frozenMs > 0 ? { ...report, by: "client" as const } : report;
-    await this.#postMortem.investigate(told, connection, fresh);
-    const verdict = this.#verdict as Verdict | undefined;
+    const verdict = await this.#postMortem.investigate(told, connection, fresh);
     return verdict === undefined ? unexamined(dead) : { ...verdict, report };
   }
 }

@@ -1,6 +1,5 @@
 // One connection of the watch: how often it is used, and how long it was idle when it ended.
-import type { CloseReport, Connection } from "../pool/mod.ts";
-import { ask } from "./ask.ts";
+import { type CloseReport, type Connection, say } from "../pool/mod.ts";
 
 /** What a connection is kept open for. */
 export type Role = "idle" | "busy";
@@ -84,7 +83,7 @@ export class Watched {
     this.#gapMs = this.idleMs;
     const sentAt = performance.now();
     try {
-      await ask(connection, ["PING"]); // an error reply is an answer, too
+      await say(connection, ["PING"]); // an error reply is an answer, too
     } catch {
       return; // whoever watches its end is told
     }

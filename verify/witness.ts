@@ -1,9 +1,8 @@
 // Why a connection died, from what another one sees of the server before and after.
 import { delay } from "@std/async/delay";
 import type { CloseReport, Verdict } from "../mod.ts";
-import type { Connection } from "../pool/mod.ts";
+import { type Connection, say } from "../pool/mod.ts";
 import { PostMortem } from "../pool/post_mortem.ts";
-import { ask } from "./ask.ts";
 import type { Server } from "./server.ts";
 
 /** The part of a verdict that is shown. */
@@ -14,15 +13,10 @@ export type Why = Pick<Verdict, "confidence" | "text"> & {
 /** A connection that lives on. */
 export class Witness implements Disposable {
   readonly #connection: Connection;
-  readonly #postMortem: PostMortem;
-  #verdict: Verdict | undefined;
+  readonly #postMortem = new PostMortem({ minIntervalMs: 0 });
 
   private constructor(connection: Connection) {
     this.#connection = connection;
-    this.#postMortem = new PostMortem({
-      minIntervalMs: 0,
-      onVerdict: (verdict) => this.#verdict = verdict,
-    });
   }
 
   static async of(
@@ -37,18 +31,18 @@ export class Witness implements Disposable {
   async before(): Promise<void> {
     this.#postMortem.baseline(this.#connection);
     // Replies come in order, so this one comes after those of the baseline.
-    await ask(this.#connection, ["PING"]).catch(() => {});
+    await say(this.#connection, ["PING"]).catch(() => {});
     await delay(0);
   }
 
   /** Looks again, and tells why. Never rejects. */
   async why(report: CloseReport): Promise<Why | null> {
     const connection = this.#connection;
-    this.#verdict = undefined;
     // What is compared is what this connection saw: the dead one was not asked.
-    await this.#postMortem.investigate(report, connection, connection);
-    if (this.#verdict === undefined) return null;
-    const { cause = null, confidence, text } = this.#verdict as Verdict;
+    const verdict = await this.#postMortem
+      .investigate(report, connection, connection);
+    if (verdict === undefined) return null;
+    const { cause = null, confidence, text } = verdict;
     return { cause, confidence, text };
   }
 
