@@ -61,6 +61,13 @@ export const STALL_MS = 20;
 const HALF = { least: 8, bytes: 256 * 1024 };
 /** Full is who owes so many replies, or has so many bytes to write: the server does not keep up. */
 const FULL = { replies: 16 * 1024, bytes: 16 * 1024 * 1024 };
+/**
+ * Microtasks in which whoever was answered may ask again, before the next read
+ * is armed: the server works while it is. One at a time that is worth 5 %.
+ */
+const TURNAROUND = 8;
+
+const NOTHING = new Uint8Array(0);
 
 type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
 
@@ -69,7 +76,7 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  *
  * - The n-th reply answers the n-th command.
  * - Each slot is settled or lost, once.
- * - A read is always armed, so a close is seen while idle, too.
+ * - A read is armed by the end of each turn, so a close is seen while idle, too.
  * - Commands of one turn go out in one write, or two if there are many; while
  *   a write is pending, more gather.
  * - The timer runs only while a reply is owed, and any byte moves it either way. When the
@@ -93,6 +100,8 @@ export class Connection {
   #turn = 0; // commands of this turn of the event loop
   #usualTurn = 0; // the most of late
   #writing = false;
+  #outgoing = NOTHING; // what is being written
+  #isOwed = false; // whether somebody waits for a reply, since the end of a turn
   #isFull = false;
   readonly #timer = new LightTimer((lateMs) => this.#timerFired(lateMs));
   #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
@@ -174,10 +183,6 @@ export class Connection {
     this.#gathered.append(slot.command);
     this.#inFlight.push(slot);
     this.#unwritten++;
-    if (this.#inFlight.length === 1) {
-      this.#progressAt = performance.now();
-      this.#timer.start(this.#patienceLeft());
-    }
     this.#isFull ||= this.#inFlight.length >= FULL.replies ||
       this.#gathered.size >= FULL.bytes;
     this.#wantFlush();
@@ -224,47 +229,59 @@ export class Connection {
     this.#usualTurn = Math.max(this.#turn, this.#usualTurn / 2);
     this.#turn = 0;
     if (!this.#writing) this.#flush();
+    // What need not come before the write comes after it: the server works already.
+    const now = this.#lastByteAt = performance.now();
+    if (this.#isOwed || this.#inFlight.length === 0) return;
+    this.#isOwed = true;
+    this.#progressAt = now;
+    this.#timer.start(this.#patienceLeft(now), now);
   };
 
   #flush(): void {
     if (this.#report !== undefined || this.#gathered.size === 0) return;
-    const now = performance.now();
     if (
       this.#inFlight.length > this.#unwritten &&
-      now - this.#progressAt > STALL_MS
+      performance.now() - this.#progressAt > STALL_MS
     ) this.#options.observer?.onStall?.(this);
-    this.#lastByteAt = now;
     this.#unwritten = 0;
     this.#writing = true;
-    this.#write(this.#gathered.take());
+    this.#outgoing = this.#gathered.take();
+    this.#bytesOut += this.#outgoing.length;
+    this.#write();
   }
 
-  #write(bytes: Uint8Array): void {
-    this.#bytesOut += bytes.length;
-    let written: Promise<number>;
+  #write(): void {
     try {
-      written = this.#socket.write(bytes);
+      this.#socket.write(this.#outgoing).then(this.#wrote)
+        .catch(this.#failed);
     } catch (error) { // a socket of the user's own
-      return this.#end(causeOf(error));
+      this.#failed(error);
     }
-    written.then((count) => {
-      if (!(count > 0 && count <= bytes.length)) {
-        throw new RangeError(
-          `the socket says that it wrote ${count} of ${bytes.length} bytes`,
-        );
-      }
-      if (count < bytes.length) {
-        // What is too large for one write goes on; small ones prove nothing.
-        this.#progressAt = performance.now();
-        this.#bytesOut -= bytes.length - count;
-        if (this.#report === undefined) this.#write(bytes.subarray(count));
-        return;
-      }
-      this.#writing = false;
-      this.#flush();
-      this.#relieve();
-    }).catch((error) => this.#end(causeOf(error)));
   }
+
+  readonly #wrote = (count: number): void => {
+    const { length } = this.#outgoing;
+    if (!(count > 0 && count <= length)) {
+      throw new RangeError(
+        `the socket says that it wrote ${count} of ${length} bytes`,
+      );
+    }
+    if (count < length) {
+      // What is too large for one write goes on; small ones prove nothing.
+      this.#progressAt = performance.now();
+      this.#bytesOut -= length - count;
+      if (this.#report !== undefined) return;
+      this.#outgoing = this.#outgoing.subarray(count);
+      this.#bytesOut += length - count;
+      return this.#write();
+    }
+    this.#writing = false;
+    this.#outgoing = NOTHING;
+    this.#flush();
+    this.#relieve();
+  };
+
+  readonly #failed = (error: unknown): void => this.#end(causeOf(error));
 
   async #read(): Promise<void> {
     try {
@@ -273,7 +290,15 @@ export class Connection {
         if (this.#report !== undefined) return;
         if (count === null) return this.#end({ by: "server", how: "fin" });
         this.#parser.commit(count);
+        const sent = this.#bytesOut;
+        const served = this.#served;
         this.#received(count);
+        if (served === this.#served) continue;
+        for (let i = 0; i < TURNAROUND && sent === this.#bytesOut; i++) {
+          await undefined;
+        }
+        if (this.#report !== undefined) return;
+        if (!this.#isOwed) this.#timer.stop();
       }
     } catch (error) {
       this.#end(causeOf(error));
@@ -295,7 +320,8 @@ export class Connection {
       slot.settle(reply);
       // The timer was set for a reply that might take longer than others.
       if (slot.patienceMs > 0 && this.#inFlight.length > 0) {
-        this.#timer.start(this.#patienceLeft());
+        const now = performance.now();
+        this.#timer.start(this.#patienceLeft(now), now);
       }
     }
   }
@@ -312,7 +338,7 @@ export class Connection {
     }
     this.#relieve();
     if (this.#inFlight.length > 0) return;
-    this.#timer.stop();
+    this.#isOwed = false;
     this.#options.observer?.onIdle?.(this);
   }
 
@@ -328,18 +354,19 @@ export class Connection {
   }
 
   #timerFired(lateMs: number): void {
+    const now = performance.now();
     // Frozen time is charged to nobody: the reply may only want to be read.
-    if (lateMs > FROZEN_MS) this.#progressAt = performance.now();
-    const leftMs = this.#patienceLeft();
-    if (leftMs > 0) return this.#timer.start(leftMs);
+    if (lateMs > FROZEN_MS) this.#progressAt = now;
+    const leftMs = this.#patienceLeft(now);
+    if (leftMs > 0) return this.#timer.start(leftMs, now);
     const { replyTimeoutMs } = this.#options;
     this.condemn(`no byte came, replyTimeoutMs is ${replyTimeoutMs}`);
   }
 
   /** How much longer the first reply may be owed, in milliseconds. */
-  #patienceLeft(): number {
+  #patienceLeft(now: number): number {
     return this.#progressAt + this.#options.replyTimeoutMs +
-      (this.#inFlight.first()?.patienceMs ?? 0) - performance.now();
+      (this.#inFlight.first()?.patienceMs ?? 0) - now;
   }
 
   /** The one way out. */

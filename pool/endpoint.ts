@@ -82,11 +82,12 @@ export class Endpoint {
     }
     const parsed = parseUrl(url);
     const query = parameters(parsed);
-    this.hostname = parsed.hostname.replace(/^\[(.*)\]$/, "$1");
+    const { hostname } = parsed;
+    this.hostname = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
     this.port = parsed.port === "" ? 6379 : Number(parsed.port);
     this.database = databaseOf(
       options.database ?? query.database ??
-        (parsed.pathname.replace(/^\//, "") || 0),
+        (parsed.pathname.slice(1) || 0),
     );
     this.clientName = options.clientName ?? query.clientName;
     if (
@@ -171,6 +172,7 @@ function parseUrl(url: string | URL): URL {
 function parameters(
   url: URL,
 ): Partial<Record<typeof PARAMETERS[number], string>> {
+  if (url.search === "") return {};
   for (const name of url.searchParams.keys()) {
     if (!(PARAMETERS as readonly string[]).includes(name)) {
       // A password with a ? in it ends up here, and is not repeated.

@@ -27,10 +27,9 @@ export class LightTimer {
     this.#fn = fn;
   }
 
-  /** Starts it, for `ms` milliseconds or a minute, whichever is less. */
-  start(ms: number): void {
+  /** Starts it, for `ms` milliseconds from `now` or a minute, whichever is less. */
+  start(ms: number, now: number = performance.now()): void {
     const waitMs = Math.min(Math.max(0, Math.ceil(ms)), MAX_MS);
-    const now = performance.now();
     if (this.#signal?.aborted !== false || this.#dueAt > now + waitMs) {
       this.stop();
       this.#dueAt = now + waitMs;

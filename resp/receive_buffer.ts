@@ -30,7 +30,7 @@ export class ReceiveBuffer {
       if (this.bytes.length > ROOM) this.bytes = new Uint8Array(ROOM);
     }
     if (this.bytes.length - this.end < wanted) this.#makeRoom(wanted);
-    return this.bytes.subarray(this.end);
+    return this.end === 0 ? this.bytes : this.bytes.subarray(this.end);
   }
 
   /** `count` more bytes stand where {@linkcode room} pointed. */

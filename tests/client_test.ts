@@ -544,17 +544,18 @@ Deno.test("A pipeline that was answered in part was not unsent", async () => {
   const server = new TextEncoder();
   const { promise: ended, resolve: end } = Promise.withResolvers<null>();
   const answers = ["*0\r\n", ":1\r\n+OK\r\n"];
-  let written = () => {};
+  let written = Promise.withResolvers<void>();
   const dial = () =>
     Promise.resolve({
       async read(buffer: Uint8Array): Promise<number | null> {
-        await new Promise<void>((resolve) => written = resolve);
+        await written.promise;
+        written = Promise.withResolvers<void>();
         const answer = answers.shift();
         if (answer === undefined) return await ended;
         return server.encodeInto(answer, buffer).written;
       },
       async write(bytes: Uint8Array): Promise<number> {
-        written();
+        written.resolve();
         // The write of the first commands is not over when their answer comes.
         if (bytes.length > 1000) setTimeout(() => end(null), 20), await ended;
         return bytes.length;

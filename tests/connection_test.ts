@@ -80,6 +80,9 @@ class Stage implements AsyncDisposable {
 /** Dials as usual, and lets a test watch and hold what is written. */
 class WatchedDial {
   readonly writes: number[] = [];
+  /** How many of the writes began while a read was armed. */
+  besideRead = 0;
+  #isReading = false;
   reads = 0;
   closes = 0;
   /** While set, writes wait for it. */
@@ -93,10 +96,12 @@ class WatchedDial {
     return {
       read: (buffer) => {
         this.reads++;
-        return socket.read(buffer);
+        this.#isReading = true;
+        return socket.read(buffer).finally(() => this.#isReading = false);
       },
       write: async (bytes) => {
         this.writes.push(bytes.length);
+        if (this.#isReading) this.besideRead++;
         await this.gate;
         return await socket.write(bytes);
       },
@@ -308,6 +313,19 @@ for (const transport of ["TCP", "TLS"] as const) {
       ["network", "rst", "idle"],
     );
     assertEquals(await redis.send(["INCR", "counter"]), 1);
+  });
+
+  test("What is asked upon a reply is written before the next read is armed", async (stage) => {
+    const watched = new WatchedDial();
+    const redis = stage.client({ dial: watched.dial });
+    const ask = async () => await redis.send(["PING"]); // a wrapper, as callers have
+    await ask();
+    watched.besideRead = 0;
+    for (let n = 0; n < 10; n++) await ask();
+    assertEquals(watched.besideRead, 0);
+    await delay(0); // whoever asks later finds the read armed
+    await ask();
+    assertEquals(watched.besideRead, 1);
   });
 
   test("Commands of one turn go out in one write, or in two halves", async (stage) => {

@@ -1,6 +1,12 @@
 // Commands to bytes: what is written for which argument, and what is refused.
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotStrictEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { checkCommand, CommandBuffer } from "../resp/encode.ts";
 import { type Command, encodeCommand } from "../resp/mod.ts";
 import { Conversation } from "./support/conversation.ts";
@@ -321,6 +327,19 @@ Deno.test("CommandBuffer can be filled again after each take", () => {
     buffer.append(command);
     assertEquals(buffer.take(), encodeCommand(command));
   }
+});
+
+Deno.test("CommandBuffer writes what is short into the same bytes again, and new ones when it is long", () => {
+  const buffer = new CommandBuffer();
+  const take = (length: number): Uint8Array => {
+    buffer.append(["ECHO", "x".repeat(length)]);
+    return buffer.take();
+  };
+  assertStrictEquals(take(10).buffer, take(20).buffer);
+  const long = take(100_000);
+  assertEquals(long.length, encodeCommand(["ECHO", "x".repeat(1e5)]).length);
+  assertNotStrictEquals(take(10).buffer, long.buffer);
+  assertNotStrictEquals(take(100_000).buffer, long.buffer);
 });
 
 Deno.test("CommandBuffer knows how many bytes of ASCII and of bytes it holds", () => {
