@@ -29,6 +29,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "client/lease.ts": ["./settle.ts"],
   "pool/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
+  "retry/retry.ts": ["@std/async/delay"],
 };
 
 /** What may be imported from outside the project, and by whom. */
