@@ -1,10 +1,6 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import {
-  type Connection,
-  ConnectionClosedError,
-  type Fate,
-} from "../pool/mod.ts";
+import { type Connection, ConnectionClosedError } from "../pool/mod.ts";
 import { checkCommand } from "../resp/encode.ts";
 import { noteAbort, noteAnswer } from "./fate.ts";
 import { routeOf, upper } from "./routing.ts";
@@ -132,16 +128,6 @@ export class Lease implements AsyncDisposable {
       });
       if (!isDone) signal?.addEventListener("abort", onAbort, { once: true });
     });
-  }
-
-  /**
-   * Finds out on this connection what became of a command lost on another.
-   *
-   * @ignore For `SendOptions.settle`.
-   */
-  async settle(ended: Connection, command: Command): Promise<Fate> {
-    const { settleFate } = await import("./settle.ts");
-    return await settleFate(this.#connection, ended, command);
   }
 
   /** Gives the connection back. Further sends are refused. */

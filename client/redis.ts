@@ -1,5 +1,5 @@
 // The client: where the pool meets retry.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import type { Command, Reply, ReplyError } from "../resp/mod.ts";
 import {
   ClosedError,
   type Connection,
@@ -12,7 +12,7 @@ import {
   type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/pool.ts";
-import { isNotRun } from "../pool/refusal.ts";
+import { isAnswer } from "../pool/refusal.ts";
 import {
   ExponentialBackoff,
   Retry,
@@ -24,7 +24,6 @@ import {
   type Call,
   type CallKeeper,
   type Failure,
-  failureOf,
   PipelineCall,
   type SendOptions,
   SingleCall,
@@ -173,7 +172,7 @@ export class Redis implements AsyncDisposable {
           new SingleCall(this.#keeper, command, options, resolve, reject),
         );
       } else if (route.kind === "blocking") {
-        resolve(this.#sendAlone(command, options));
+        resolve(this.#sendBlocking(command, options));
       } else {
         throw new TypeError(
           `Cannot send ${
@@ -258,19 +257,9 @@ export class Redis implements AsyncDisposable {
    */
   async lease(options: { signal?: AbortSignal } = {}): Promise<Lease> {
     this.#refuseIfClosed("lease a connection");
-    const retry = this.#retry;
-    const checkout = () => this.#checkoutAlone(options.signal);
     this.#calls++;
     try {
-      const connection = retry === false
-        ? await checkout()
-        : await this.#whileOpen(options.signal, (signal) =>
-          retry.run(checkout, {
-            signal,
-            isRetriable: mayPass,
-            onRetry: this.#noting("lease", () =>
-              false),
-          }));
+      const connection = await this.#checkoutPatiently(options.signal);
       this.#calls++;
       return new Lease(connection, this.#endpoint, (connection, clean) => {
         this.#pool.release(connection, clean);
@@ -454,15 +443,15 @@ export class Redis implements AsyncDisposable {
 
   /** Finds out what became of a command that must not be replayed, and goes on from there. */
   async #settle(call: SingleCall, lost: Error): Promise<void> {
-    const { signal } = call.options;
     let fate: Fate = "unknown";
     try {
-      const lease = await this.lease(signal === undefined ? {} : { signal });
+      const { settleFate } = await import("./settle.ts");
+      const connection = await this.#checkoutPatiently(call.options.signal);
       try {
         await this.#inquest?.fenced(call.connection!);
-        fate = await lease.settle(call.connection!, call.command);
+        fate = await settleFate(connection, call.connection!, call.command);
       } finally {
-        lease.release();
+        this.#pool.release(connection, true);
       }
     } catch {
       // No connection, no facts.
@@ -541,71 +530,46 @@ export class Redis implements AsyncDisposable {
       );
   }
 
-  /** A blocking command: alone on a connection, which an abort closes. */
-  #sendAlone(command: Command, options: SendOptions): Promise<Reply> {
+  async #sendBlocking(
+    command: Command,
+    options: SendOptions,
+  ): Promise<Reply> {
     checkSendOptions(options);
-    const { signal, binary } = options;
-    const policy = options.retry ?? this.#retry;
-    let mayRunAgain = true;
-    let isReplay = false;
-    const failures: unknown[] = [];
-    const once = async () => {
-      mayRunAgain = true;
-      isReplay = false;
-      const connection = await this.#checkoutAlone(signal).catch((error) => {
-        mayRunAgain = mayPass(error);
-        throw error;
-      });
-      const lease = new Lease(
-        connection,
-        undefined,
-        (connection, clean) => this.#pool.release(connection, clean),
-      );
-      try {
-        return await lease.send(command, { signal, binary });
-      } catch (error) {
-        if (error instanceof ReplyError) {
-          mayRunAgain = isNotRun(error);
-          lease.release();
-          this.#keeper.refused(connection, error);
-        } else if (error instanceof ConnectionClosedError) {
-          const { report, fate } = error;
-          const loss = { report, fate, untouched: true, openedAt: 0 };
-          const failure = failureOf([{ loss, command }], options.replay);
-          ({ mayRunAgain, isReplay } = failure);
-          throw failure.error;
-        } else mayRunAgain = mayPass(error);
-        throw error;
-      } finally {
-        lease.release();
-      }
-    };
     this.#refuseIfClosed(`send ${command[0]}`);
     this.#calls++;
-    const outcome = policy === false
-      ? once()
-      : this.#whileOpen(signal, (signal) =>
-        policy.run(once, {
-          signal,
-          isRetriable: (error) => {
-            failures.push(error);
-            return mayRunAgain && !(error instanceof TypeError);
-          },
-          onRetry: this.#noting(command[0], () => isReplay),
-        }));
-    return outcome.catch((error) => {
-      if (isAnswer(error) || error instanceof RetryError || signal?.aborted) {
-        throw error;
-      }
-      const all = failures.includes(error) ? failures : [...failures, error];
-      throw all.length > 1 ? new RetryError(all) : error;
-    }).finally(() => this.#keeper.closed(false));
+    try {
+      const { sendBlocking } = await import("./blocking.ts");
+      return await sendBlocking(command, options, {
+        policy: options.retry ?? this.#retry,
+        checkout: () => this.#checkoutAlone(options.signal),
+        release: (connection, clean) => this.#pool.release(connection, clean),
+        refused: this.#keeper.refused,
+        whileOpen: (fn) => this.#whileOpen(options.signal, fn),
+        onRetry: (isReplay) => this.#noting(command[0], isReplay),
+      });
+    } finally {
+      this.#keeper.closed(false);
+    }
   }
 
   #checkoutAlone(signal?: AbortSignal): Promise<Connection> {
     return new Promise((take, fail) =>
       this.#pool.checkout({ exclusive: true, signal, take, fail })
     );
+  }
+
+  /** The same, tried again by the client's policy. */
+  async #checkoutPatiently(signal?: AbortSignal): Promise<Connection> {
+    const retry = this.#retry;
+    const checkout = () => this.#checkoutAlone(signal);
+    return retry === false
+      ? await checkout()
+      : await this.#whileOpen(signal, (signal) =>
+        retry.run(checkout, {
+          signal,
+          isRetriable: mayPass,
+          onRetry: this.#noting("lease", () => false),
+        }));
   }
 
   #policyOf(call: Call): Retry | false {
@@ -636,7 +600,3 @@ const verdict = (call: Call, error: Error): Error =>
   call.errors.length === 1 || isAnswer(error)
     ? error
     : new RetryError(call.errors);
-
-/** A refusal is none: the attempt before it may have run. */
-const isAnswer = (error: unknown): boolean =>
-  error instanceof ReplyError && !isNotRun(error);

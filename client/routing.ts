@@ -85,37 +85,21 @@ function client(command: Command): Route {
   return CLIENT_STATE.has(subcommand) ? CHANGES : SHARED;
 }
 
+/** The same rule for each of the names. */
+const each = (rule: Rule, names: string): [string, Rule][] =>
+  names.split(" ").map((name) => [name, rule]);
+
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
-  ...["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"].map(
-    (name): [string, Rule] => [name, TRANSACTION],
+  ...each(TRANSACTION, "MULTI EXEC DISCARD WATCH UNWATCH"),
+  ...each(
+    STREAM,
+    "SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC",
   ),
-  ...[
-    "SUBSCRIBE",
-    "UNSUBSCRIBE",
-    "PSUBSCRIBE",
-    "PUNSUBSCRIBE",
-    "SSUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "MONITOR",
-    "SYNC",
-    "PSYNC",
-  ].map((name): [string, Rule] => [name, STREAM]),
-  ...[
-    "SELECT",
-    "AUTH",
-    "HELLO",
-    "RESET",
-    "QUIT",
-    "READONLY",
-    "READWRITE",
-    "ASKING",
-  ].map((name): [string, Rule] => [name, CHANGES]),
+  ...each(CHANGES, "SELECT AUTH HELLO RESET QUIT READONLY READWRITE ASKING"),
   ["SCRIPT", (c) => upper(c[1]) === "DEBUG" ? CHANGES : SHARED],
   ["CLIENT", client],
   // https://redis.io/docs/latest/commands/blpop/ and its siblings
-  ...["BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BZPOPMIN", "BZPOPMAX"].map(
-    (name): [string, Rule] => [name, blocksFor(-1)],
-  ),
+  ...each(blocksFor(-1), "BLPOP BRPOP BRPOPLPUSH BLMOVE BZPOPMIN BZPOPMAX"),
   ["BLMPOP", blocksFor(1)],
   ["BZMPOP", blocksFor(1)],
   ["XREAD", blockOption],

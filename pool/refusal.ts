@@ -1,5 +1,5 @@
 // Error replies by which the server says that it did not run the command.
-import type { ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/mod.ts";
 
 const NOT_RUN: ReadonlySet<string> = new Set([
   "LOADING", // reading its data set after a start
@@ -17,3 +17,7 @@ const NOT_RUN: ReadonlySet<string> = new Set([
  */
 export const isNotRun = ({ code, message }: ReplyError): boolean =>
   NOT_RUN.has(code) || message.startsWith("ERR max number of clients");
+
+/** Whether the server answered after running the command. A refusal is no answer: an attempt before it may have run. */
+export const isAnswer = (error: unknown): boolean =>
+  error instanceof ReplyError && !isNotRun(error);

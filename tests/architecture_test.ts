@@ -26,7 +26,7 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 const LATER: Readonly<Record<string, string[]>> = {
   "client/call.ts": ["./settle.ts"],
   "client/inquest.ts": ["../pool/post_mortem.ts"],
-  "client/lease.ts": ["./settle.ts"],
+  "client/redis.ts": ["./settle.ts", "./blocking.ts"],
   "pool/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
   "retry/retry.ts": ["@std/async/delay"],
