@@ -1,6 +1,7 @@
 // Worker of scaling.ts: answers one question about ours, in a process of its own.
 
 import { Redis } from "../../mod.ts";
+import { bareBulk, bareCallers, bareElements } from "./bare.ts";
 import {
   collect,
   dearer,
@@ -15,10 +16,15 @@ const [question, argument, url] = Deno.args as [string, string, string];
 
 const questions: Record<string, () => Promise<Finding>> = {
   bulk: () => bulk(argument === "bytes"),
-  floor: bulkOfFloor,
   elements,
   peak: () => peak(argument === "bytes"),
   callers,
+  bare: () =>
+    argument === "bulk"
+      ? bareBulk(url)
+      : argument === "elements"
+      ? bareElements()
+      : bareCallers(),
   memory: () => memoryBack(argument),
   pieces: () => {
     const [shape, length] = argument.split("/");
@@ -37,33 +43,6 @@ async function bulk(binary: boolean): Promise<Finding> {
       for (let n = 0; n < 64; n++) await get("scaling:1mb");
     },
   }, { units: 64 * MEBIBYTE, run: () => get("scaling:64mb") });
-}
-
-/** The same on a raw socket, into a new array for each value. */
-async function bulkOfFloor(): Promise<Finding> {
-  const { hostname, port } = new URL(url);
-  const conn = await Deno.connect({ hostname, port: Number(port) });
-  const encoder = new TextEncoder();
-  const get = async (key: string, length: number) => {
-    const request = `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`;
-    await conn.write(encoder.encode(request));
-    const total = `$${length}\r\n`.length + length + 2;
-    const value = new Uint8Array(total);
-    for (let got = 0; got < total;) {
-      got += await conn.read(value.subarray(got)) ?? Infinity;
-    }
-  };
-  const finding = await dearer({
-    units: 64 * MEBIBYTE,
-    async run() {
-      for (let n = 0; n < 64; n++) await get("scaling:1mb", MEBIBYTE);
-    },
-  }, {
-    units: 64 * MEBIBYTE,
-    run: () => get("scaling:64mb", 64 * MEBIBYTE),
-  });
-  conn.close();
-  return finding;
 }
 
 /** Time an element: one array of 1 M to 100 arrays of 10k, one at a time. */
