@@ -1,7 +1,7 @@
 // A blocking command: alone on a connection, which an abort closes.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { type Connection, ConnectionClosedError } from "../pool/mod.ts";
-import { mayPass } from "../pool/pool.ts";
+import { mayPass } from "../pool/checkout_error.ts";
 import { isAnswer, isNotRun } from "../pool/refusal.ts";
 import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
 import { failureOf, type SendOptions } from "./call.ts";

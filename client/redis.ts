@@ -11,7 +11,7 @@ import {
   Pool,
   type Verdict,
 } from "../pool/mod.ts";
-import { mayPass } from "../pool/pool.ts";
+import { mayPass } from "../pool/checkout_error.ts";
 import { isAnswer } from "../pool/refusal.ts";
 import {
   ExponentialBackoff,

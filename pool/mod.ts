@@ -35,14 +35,12 @@ export { say } from "./handshake.ts";
 export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
 export type { Loss, Slot } from "./in_flight.ts";
 export { open, type OpenOptions } from "./open.ts";
+export { CheckoutTimeoutError, ClosedError } from "./checkout_error.ts";
 export {
-  type Checkout,
-  CheckoutTimeoutError,
-  type CheckoutWait,
-  ClosedError,
   type EvictionReason,
   Pool,
   type PoolOptions,
   type PoolStats,
 } from "./pool.ts";
+export type { Checkout, CheckoutWait } from "./waiters.ts";
 export type { Cause, Verdict } from "./diagnose.ts";

@@ -1,4 +1,5 @@
 // How many connections, which one, whose turn, and when one must go.
+import { CheckoutTimeoutError } from "./checkout_error.ts";
 import {
   type ClosedHow,
   type CloseReport,
@@ -9,7 +10,8 @@ import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial_error.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
-import { FROZEN_MS, LightTimer, pass } from "./timer.ts";
+import { FROZEN_MS, pass } from "./timer.ts";
+import { type Checkout, type CheckoutWait, Waiters } from "./waiters.ts";
 
 /** Why a connection left the pool. */
 export type EvictionReason =
@@ -78,91 +80,6 @@ export interface PoolOptions {
   readonly onWait?: (wait: CheckoutWait) => void;
 }
 
-/**
- * No connection could be had in time. No command was sent: its fate is `"unsent"`.
- *
- * @example When everything is leased
- * ```ts
- * import { CheckoutTimeoutError } from "@unzombie/redis";
- * import { assertEquals } from "@std/assert";
- *
- * const error = new CheckoutTimeoutError("no connection for 5000 ms");
- * assertEquals(error.fate, "unsent");
- * ```
- */
-export class CheckoutTimeoutError extends Error {
-  /** Always `"CheckoutTimeoutError"`. */
-  override readonly name = "CheckoutTimeoutError";
-  /** Always `"unsent"`. */
-  readonly fate = "unsent";
-  /** Whether to try again by itself: not where too many wait already. */
-  readonly isRetriable: boolean;
-
-  /**
-   * Makes the error.
-   *
-   * @param message What was waited for.
-   * @param options `isRetriable`: see there. @default {true}
-   */
-  constructor(message: string, options: { isRetriable?: boolean } = {}) {
-    super(message);
-    this.isRetriable = options.isRetriable ?? true;
-  }
-}
-
-/**
- * The client was closed before the command was sent: its fate is `"unsent"`.
- *
- * @example After close
- * ```ts
- * import { ClosedError, Redis } from "@unzombie/redis";
- * import { assertRejects } from "@std/assert";
- *
- * const redis = new Redis();
- * await redis.close();
- * await assertRejects(() => redis.send(["PING"]), ClosedError);
- * ```
- */
-export class ClosedError extends Error {
-  /** Always `"ClosedError"`. */
-  override readonly name = "ClosedError";
-  /** Always `"unsent"`. */
-  readonly fate = "unsent";
-}
-
-/** Somebody who wants a connection. Exactly one of `take` and `fail` is called, once. */
-export interface Checkout {
-  /** Whether the connection is to be the caller's own until {@linkcode Pool.release}. */
-  readonly exclusive: boolean;
-  /** Ends the wait; its reason is the failure. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * Gets the connection. What is to be sent on a shared one must be pushed
-   * before this returns: afterwards it may be leased to somebody else.
-   */
-  take(connection: Connection): void;
-  /** There is none: a `CheckoutTimeoutError`, a `DialError` or the signal's reason. */
-  fail(reason: unknown): void;
-}
-
-interface Waiter extends Checkout {
-  dueAt: number;
-  readonly askedAt: number;
-  readonly onAbort: () => void;
-}
-
-/** How a caller's wait for a connection ended. */
-export interface CheckoutWait {
-  /** How long it was, in milliseconds. */
-  readonly waitedMs: number;
-  /** Whether for a connection of one's own. */
-  readonly exclusive: boolean;
-  /** The connection, if there was one. */
-  readonly connection?: Connection;
-  /** Why there was none. */
-  readonly error?: unknown;
-}
-
 /** How often limits of age are checked, and how a jump of the clock shows. */
 const TICK_MS = 1000;
 /** A failed dial answers for everyone who asks within this time after it. */
@@ -196,8 +113,7 @@ export class Pool {
   readonly #retiring = new Map<Connection, EvictionReason>();
   readonly #handshakeMs = new WeakMap<Connection, number>();
   readonly #retireAt = new WeakMap<Connection, number>();
-  readonly #waiters = new Set<Waiter>(); // in the order in which they came
-  #leasesWaiting = 0;
+  readonly #waiters: Waiters;
   readonly #closing = new AbortController();
   #reserved: Connection | undefined; // goes to the first lease as soon as it is idle
   #proven: Connection | undefined; // has just answered: not to be suspected again
@@ -212,7 +128,6 @@ export class Pool {
   #lastClose: CloseReport | undefined;
   #isTicking = false;
   #tickedAt = 0;
-  readonly #waiterTimer = new LightTimer(() => this.#waitersDue());
 
   /**
    * Makes a pool. It dials on first use.
@@ -221,6 +136,7 @@ export class Pool {
    */
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#waiters = new Waiters(() => this.#waitersDue(), options.onWait);
   }
 
   /**
@@ -228,7 +144,7 @@ export class Pool {
    * caller has to wait: see {@linkcode Pool.checkout}.
    */
   shared(): Connection | undefined {
-    return this.#sharersWaiting > 0 ? undefined : this.#pick();
+    return this.#waiters.count(false) > 0 ? undefined : this.#pick();
   }
 
   /**
@@ -257,47 +173,13 @@ export class Pool {
         ),
       );
     }
-    const ahead = checkout.exclusive
-      ? this.#leasesWaiting
-      : this.#sharersWaiting;
-    const connection = ahead > 0 ? undefined : this.#take(checkout.exclusive);
+    const { exclusive } = checkout;
+    const connection = this.#waiters.count(exclusive) > 0
+      ? undefined
+      : this.#take(exclusive);
     if (connection !== undefined) return checkout.take(connection);
-    const waiter: Waiter = {
-      exclusive: checkout.exclusive,
-      askedAt: now,
-      dueAt: now + checkoutTimeoutMs,
-      onAbort: () => waiter.fail(signal?.reason),
-      take: (connection) => {
-        if (this.#leave(waiter, { connection })) checkout.take(connection);
-      },
-      fail: (reason) => {
-        if (this.#leave(waiter, { error: reason })) checkout.fail(reason);
-      },
-      signal,
-    };
-    signal?.addEventListener("abort", waiter.onAbort, { once: true });
-    this.#waiters.add(waiter);
-    if (checkout.exclusive) this.#leasesWaiting++;
+    this.#waiters.add(checkout, now, checkoutTimeoutMs);
     this.#dialAsNeeded();
-    if (this.#waiters.size === 1) this.#armWaiterTimer();
-  }
-
-  /** False if it has left before. */
-  #leave(
-    waiter: Waiter,
-    outcome: Pick<CheckoutWait, "connection" | "error">,
-  ): boolean {
-    if (!this.#waiters.delete(waiter)) return false;
-    const { exclusive, askedAt, signal, onAbort } = waiter;
-    if (exclusive) this.#leasesWaiting--;
-    if (this.#waiters.size === 0) this.#waiterTimer.stop();
-    signal?.removeEventListener("abort", onAbort);
-    const waitedMs = performance.now() - askedAt;
-    // Whoever is told may ask for a connection: not before all have been served.
-    queueMicrotask(() =>
-      this.#options.onWait?.({ waitedMs, exclusive, ...outcome })
-    );
-    return true;
   }
 
   /**
@@ -352,7 +234,7 @@ export class Pool {
   close(reason: unknown): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(reason);
-    this.#rejectWaiters(reason);
+    this.#waiters.failAll(reason);
     for (const connection of [...this.#all()]) {
       connection.close("the pool was closed");
     }
@@ -423,11 +305,7 @@ export class Pool {
       if (isDry.shared && isDry.exclusive) break;
     }
     this.#dialAsNeeded();
-    this.#armWaiterTimer();
-  }
-
-  get #sharersWaiting(): number {
-    return this.#waiters.size - this.#leasesWaiting;
+    this.#waiters.arm();
   }
 
   #take(exclusive: boolean): Connection | undefined {
@@ -443,10 +321,11 @@ export class Pool {
   }
 
   #dialAsNeeded(): void {
-    const leases = this.#leasesWaiting;
+    const leases = this.#waiters.count(true);
     // A suspect that is about to prove itself serves every sharer.
     const hopeful = [...this.#suspects.values()].some((s) => s.provingNow);
-    const wanted = leases + (this.#sharersWaiting > 0 && !hopeful ? 1 : 0) -
+    const wanted = leases +
+      (this.#waiters.count(false) > 0 && !hopeful ? 1 : 0) -
       this.#dialing;
     const allowed = Math.min(
       this.#options.maxConnections - this.#open - this.#dialing,
@@ -524,7 +403,7 @@ export class Pool {
     if (isCut) return this.#serve();
     this.#lastDialFailure = { error, at: performance.now() };
     // No dial in its place: whoever waits is told as soon as none is left that may succeed.
-    if (this.#dialing === 0) this.#rejectWaiters(error);
+    if (this.#dialing === 0) this.#waiters.failAll(error);
   }
 
   readonly #observer: ConnectionObserver = {
@@ -651,33 +530,23 @@ export class Pool {
   #thaw(now: number): boolean {
     const frozenMs = now - this.#tickedAt - TICK_MS;
     if (frozenMs <= FROZEN_MS) return false;
-    for (const waiter of this.#waiters) waiter.dueAt += frozenMs;
+    this.#waiters.forgive(frozenMs);
     this.#tickedAt = now;
     this.#suspectAll();
     return true;
   }
 
-  #armWaiterTimer(): void {
-    const [first] = this.#waiters;
-    if (first === undefined) return this.#waiterTimer.stop();
-    this.#waiterTimer.start(first.dueAt - performance.now());
-  }
-
   #waitersDue(): void {
     const now = performance.now();
     this.#thaw(now);
-    for (const waiter of this.#waiters) {
-      if (waiter.dueAt > now) break;
-      waiter.fail(this.#waitedInVain(
-        `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
-      ));
-    }
+    this.#waiters.failDue(
+      now,
+      () =>
+        this.#waitedInVain(
+          `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
+        ),
+    );
     this.#serve();
-  }
-
-  #rejectWaiters(reason: unknown): void {
-    // Not those who ask anew upon the failure.
-    for (const waiter of [...this.#waiters]) waiter.fail(reason);
   }
 
   #waitedInVain(what: string, isRetriable = true): CheckoutTimeoutError {
@@ -697,8 +566,3 @@ const wasCut = (error: unknown): boolean =>
   error instanceof DialError &&
   error.cause instanceof ConnectionClosedError &&
   ["fin", "rst"].includes(error.cause.report.how);
-
-/** Whether a failure to get a connection may pass by itself. */
-export const mayPass = (error: unknown): boolean =>
-  (error instanceof CheckoutTimeoutError || error instanceof DialError) &&
-  error.isRetriable;
