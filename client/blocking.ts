@@ -11,7 +11,7 @@ import { Lease } from "./lease.ts";
 export interface BlockingHost {
   /** When to try again; `false`: never. */
   readonly policy: Retry | false;
-  /** Takes a connection out of the pool. */
+  /** Takes a connection out of the pool, for a further attempt. */
   checkout(): Promise<Connection>;
   /** Gives it back. */
   release(connection: Connection, clean: boolean): void;
@@ -26,21 +26,28 @@ export interface BlockingHost {
 /**
  * Sends a command that may wait for long, on a connection of its own.
  *
+ * @param first The connection of the first attempt.
  * @returns The reply.
  * @throws What `Redis.send` throws.
  */
 export async function sendBlocking(
   command: Command,
   { signal, binary, replay }: SendOptions,
+  first: Promise<Connection>,
   host: BlockingHost,
 ): Promise<Reply> {
+  if (signal?.aborted) {
+    first.then((unused) => host.release(unused, true), () => {});
+    throw signal.reason;
+  }
   let mayRunAgain = true;
   let isReplay = false;
   const failures: unknown[] = [];
-  const once = async () => {
+  const once = async (attempt: number) => {
     mayRunAgain = true;
     isReplay = false;
-    const connection = await host.checkout().catch((error) => {
+    const taking = attempt === 0 ? first : host.checkout();
+    const connection = await taking.catch((error) => {
       mayRunAgain = mayPass(error);
       throw error;
     });
@@ -66,7 +73,7 @@ export async function sendBlocking(
   };
   const { policy } = host;
   try {
-    if (policy === false) return await once();
+    if (policy === false) return await once(0);
     return await host.whileOpen((signal) =>
       policy.run(once, {
         signal,

@@ -167,7 +167,7 @@ export class Lease implements AsyncDisposable {
         if (route.kind !== "stateful") break;
         if (route.answers === "many") {
           throw new TypeError(
-            `Cannot send ${name}: ${route.why}, which this client does not support`,
+            `Cannot send ${name}: ${route.why}`,
           );
         }
         if (name === "CLIENT" && upper(command[1]) === "REPLY") {

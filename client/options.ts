@@ -1,5 +1,6 @@
 // What a client can be told, with defaults, checked.
 import type { ParserLimits } from "../resp/mod.ts";
+import { LIMITS } from "../resp/parser.ts";
 import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
 import type { Verdict } from "../pool/diagnose.ts";
 import type { Retry } from "../retry/mod.ts";
@@ -100,7 +101,15 @@ export const ELSEWHERE: Check = [() => true, ""];
 
 const OTHERS = {
   retry: RETRY,
-  limits: [isObject, "an object of ParserLimits"],
+  limits: [
+    (value) =>
+      isObject(value) &&
+      Object.entries(value).every(([name, limit]) =>
+        name in LIMITS &&
+        (limit === undefined || (typeof limit === "number" && limit >= 1))
+      ),
+    `an object of numbers of 1 or more: ${Object.keys(LIMITS).join(", ")}`,
+  ],
   dial: FUNCTION,
   onClose: FUNCTION,
   onRetry: FUNCTION,
@@ -113,11 +122,14 @@ const OTHERS = {
   tls: ELSEWHERE,
 } satisfies Partial<Record<keyof RedisOptions, Check>>;
 
+/** Who may end a wait. */
+export const SIGNAL: Check = [
+  (value) => isObject(value) && typeof value.throwIfAborted === "function",
+  "an AbortSignal",
+];
+
 const SEND_OPTIONS = {
-  signal: [
-    (value) => isObject(value) && typeof value.throwIfAborted === "function",
-    "an AbortSignal",
-  ],
+  signal: SIGNAL,
   binary: BOOLEAN,
   replay: [
     (value) => ["auto", "always", "never"].includes(value as string),
@@ -160,11 +172,12 @@ export function checkOptions(
   }
 }
 
-const show = (value: unknown): string =>
+/** A value in an error: never what is inside an object. */
+export const show = (value: unknown): string =>
   typeof value === "string"
     ? JSON.stringify(value)
-    : isObject(value)
-    ? "that is an object"
+    : isObject(value) || typeof value === "function"
+    ? `of type ${typeof value}`
     : String(value);
 
 /**

@@ -32,12 +32,14 @@ import { noteAbort } from "./fate.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
 import {
+  checkOptions,
   checkSendOptions,
   numbersOf,
   type RedisOptions,
   type RetryInfo,
+  SIGNAL,
 } from "./options.ts";
-import { routeOf } from "./routing.ts";
+import { ALONE, routeOf } from "./routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { tell } from "./tell.ts";
@@ -175,9 +177,7 @@ export class Redis implements AsyncDisposable {
         resolve(this.#sendBlocking(command, options));
       } else {
         throw new TypeError(
-          `Cannot send ${
-            command[0]
-          } on a shared connection: ${route.why}; use redis.lease()`,
+          `Cannot send ${command[0]} on a shared connection: ${route.why}`,
         );
       }
     });
@@ -229,9 +229,9 @@ export class Redis implements AsyncDisposable {
         throw new TypeError(
           `Cannot send ${command[0]} in a pipeline: ${
             route.kind === "blocking"
-              ? "it would block those who share the connection"
+              ? "it would block those who share the connection" + ALONE
               : route.why
-          }; use redis.lease()`,
+          }`,
         );
       }
       const call = new PipelineCall(
@@ -256,6 +256,7 @@ export class Redis implements AsyncDisposable {
    * @throws {RetryError} If every attempt failed.
    */
   async lease(options: { signal?: AbortSignal } = {}): Promise<Lease> {
+    checkOptions(options, { signal: SIGNAL });
     this.#refuseIfClosed("lease a connection");
     this.#calls++;
     try {
@@ -537,9 +538,12 @@ export class Redis implements AsyncDisposable {
     checkSendOptions(options);
     this.#refuseIfClosed(`send ${command[0]}`);
     this.#calls++;
+    // Before the import: whoever asks after this call comes after it.
+    const first = this.#checkoutAlone(options.signal);
+    first.catch(() => {}); // it is looked at below
     try {
       const { sendBlocking } = await import("./blocking.ts");
-      return await sendBlocking(command, options, {
+      return await sendBlocking(command, options, first, {
         policy: options.retry ?? this.#retry,
         checkout: () => this.#checkoutAlone(options.signal),
         release: (connection, clean) => this.#pool.release(connection, clean),

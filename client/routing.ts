@@ -8,6 +8,7 @@ export type Route =
   | { readonly kind: "blocking"; readonly patienceMs: number }
   | {
     readonly kind: "own-writes";
+    /** Why it cannot be shared, and what to do. */
     readonly why: string;
     readonly patienceMs: number;
   }
@@ -21,19 +22,25 @@ const SHARED: Route = { kind: "shared" };
 
 type Rule = Route | ((command: Command) => Route);
 
-const stateful = (
-  why: string,
-  answers: "once" | "many" = "once",
-): Route => ({ kind: "stateful", why, answers });
+/** What to do about a command that cannot be shared. */
+export const ALONE = "; use redis.lease()";
+
+const stateful = (why: string): Route => ({
+  kind: "stateful",
+  why: why + ALONE,
+  answers: "once",
+});
 
 const TRANSACTION = stateful("a transaction belongs to one connection");
 const CHANGES = stateful(
   "it changes the connection for everyone who shares it",
 );
-const STREAM = stateful(
-  "the server answers it with more than one reply",
-  "many",
-);
+const STREAM: Route = {
+  kind: "stateful",
+  why:
+    "the server answers it with more than one reply, which this client does not support",
+  answers: "many",
+};
 
 const CLIENT_STATE = new Set([
   "TRACKING",
@@ -65,7 +72,7 @@ function blockOption(command: Command): Route {
 /** WAIT and WAITAOF ask about what was written on the same connection. */
 const waits = (position: number) => (command: Command): Route => ({
   kind: "own-writes",
-  why: "it waits for what was written on the same connection",
+  why: "it waits for what was written on the same connection" + ALONE,
   patienceMs: patience(numberOf(command.at(position))),
 });
 

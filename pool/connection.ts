@@ -46,6 +46,8 @@ export interface ConnectionOptions {
   readonly secret?: string | undefined;
   /** The largest reply to accept. */
   readonly limits?: ParserLimits;
+  /** Whether bytes may be overwritten once their write is over: not where a socket keeps them, in a buffer of its own. @default {false} */
+  readonly reusesBytes?: boolean;
   /** Who is told. */
   readonly observer?: ConnectionObserver;
 }
@@ -79,8 +81,8 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  * - A read is armed by the end of each turn, so a close is seen while idle, too.
  * - Commands of one turn go out in one write, or two if there are many; while
  *   a write is pending, more gather.
- * - The timer runs only while a reply is owed, and any byte moves it either way. When the
- *   time is up, the connection ends: a late reply can reach nobody.
+ * - The timer runs only while a reply is owed, or may be again in the same turn. Any byte
+ *   moves it, either way. When the time is up, the connection ends: a late reply can reach nobody.
  * - A reply that nobody asked for, or that is no RESP, ends it.
  * - It ends once: the first cause wins. Nothing is written or settled afterwards.
  */
@@ -94,7 +96,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #parser: ReplyParser;
   readonly #inFlight = new InFlight();
-  readonly #gathered = new CommandBuffer();
+  readonly #gathered: CommandBuffer;
   #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
   #flushQueued = false;
   #turn = 0; // commands of this turn of the event loop
@@ -123,6 +125,7 @@ export class Connection {
     this.#options = options;
     this.number = options.number;
     this.#parser = new ReplyParser(options.limits);
+    this.#gathered = new CommandBuffer(options.reusesBytes);
     // The timer, not the read, keeps the process alive while a reply is owed.
     socket.unref?.();
     this.#read();
@@ -229,11 +232,9 @@ export class Connection {
     this.#usualTurn = Math.max(this.#turn, this.#usualTurn / 2);
     this.#turn = 0;
     if (!this.#writing) this.#flush();
-    // What need not come before the write comes after it: the server works already.
-    const now = this.#lastByteAt = performance.now();
     if (this.#isOwed || this.#inFlight.length === 0) return;
     this.#isOwed = true;
-    this.#progressAt = now;
+    const now = this.#progressAt = performance.now();
     this.#timer.start(this.#patienceLeft(now), now);
   };
 
@@ -248,6 +249,8 @@ export class Connection {
     this.#outgoing = this.#gathered.take();
     this.#bytesOut += this.#outgoing.length;
     this.#write();
+    // Not before: the server works already.
+    this.#lastByteAt = performance.now();
   }
 
   #write(): void {
@@ -336,9 +339,10 @@ export class Connection {
           : "Unasked bytes: they came when no reply was owed",
       );
     }
+    // Before anybody is told: who asks upon it is owed anew.
+    if (this.#inFlight.length === 0) this.#isOwed = false;
     this.#relieve();
     if (this.#inFlight.length > 0) return;
-    this.#isOwed = false;
     this.#options.observer?.onIdle?.(this);
   }
 

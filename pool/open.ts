@@ -1,7 +1,7 @@
 // An endpoint to a connection that is ready for commands, within one deadline.
 import type { ParserLimits } from "../resp/mod.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import type { Dial, Socket } from "./dial.ts";
+import { type Dial, dial as ours, type Socket } from "./dial.ts";
 import { DialError, type DialPhase } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
@@ -72,6 +72,7 @@ export async function open(
     phase = "handshake";
     connection = new Connection(socket, {
       ...options,
+      reusesBytes: dial === ours, // who brings a socket may keep what is written
       endpoint: `${endpoint}`,
       secret: endpoint.credentials()?.password,
     });

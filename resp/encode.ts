@@ -9,7 +9,7 @@ const ARRAY_HEADERS: (string | undefined)[] = new Array(64).fill(undefined);
 const BULK_HEADERS: (string | undefined)[] = new Array(1024).fill(undefined);
 
 const LONG_TEXT = 16 * 1024 * 1024;
-/** What is shorter is written into the same bytes again and again. */
+/** What is no longer than this can be written into the same bytes again and again. */
 const KEPT = 64 * 1024;
 
 const arrayHeader = (count: number): string =>
@@ -40,7 +40,16 @@ export class CommandBuffer {
   #parts: (string | Uint8Array)[] = [];
   #text = "";
   #size = 0;
-  readonly #kept = new Uint8Array(KEPT);
+  readonly #kept: Uint8Array<ArrayBuffer>;
+
+  /**
+   * @param reuses Whether {@linkcode CommandBuffer.take} may write into the
+   * same bytes again: only where nobody keeps them. New ones for each command
+   * would take a quarter of its time.
+   */
+  constructor(reuses = false) {
+    this.#kept = new Uint8Array(reuses ? KEPT : 0);
+  }
 
   /** About how many bytes are gathered: exact for ASCII and bytes. */
   get size(): number {
@@ -76,15 +85,14 @@ export class CommandBuffer {
   }
 
   /**
-   * Takes everything gathered, encoded. The buffer is empty afterwards, and
-   * the bytes are good until the next call.
+   * Takes everything gathered, encoded. The buffer is empty afterwards; bytes
+   * that it reuses are good until the next call.
    */
   take(): Uint8Array<ArrayBuffer> {
     this.#endText();
     const parts = this.#parts;
     const size = this.#size;
-    // New bytes for each command would take a quarter of its time.
-    const bytes = size <= KEPT ? this.#kept : new Uint8Array(size);
+    const bytes = size <= this.#kept.length ? this.#kept : new Uint8Array(size);
     this.#parts = [];
     this.#size = 0;
     let end = 0;

@@ -1,4 +1,5 @@
 // Run, ask whether to run again, wait, run again.
+import { delay } from "@std/async/delay";
 import { ExponentialBackoff, inRange } from "./backoff.ts";
 
 /** Options of a {@linkcode Retry}. */
@@ -205,8 +206,5 @@ export class Retry {
 const isAbort = (error: unknown): boolean =>
   error instanceof DOMException && error.name === "AbortError";
 
-/** Who never waits does not load what waits: 2 ms of a cold start. */
-const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => {
-  const { delay } = await import("@std/async/delay");
-  await delay(ms, signal === undefined ? {} : { signal });
-};
+const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+  delay(ms, signal === undefined ? {} : { signal });

@@ -29,7 +29,6 @@ const LATER: Readonly<Record<string, string[]>> = {
   "client/redis.ts": ["./settle.ts", "./blocking.ts"],
   "pool/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
-  "retry/retry.ts": ["@std/async/delay"],
 };
 
 /** What may be imported from outside the project, and by whom. */

@@ -667,6 +667,28 @@ test("A blocking command that a replica refuses is tried again like any other", 
   assertEquals(await popped, ["list", "element"]);
 });
 
+test("A blocking command comes before those who ask for a connection after it", async (stage) => {
+  const redis = stage.client({ maxConnections: 1 });
+  await redis.send(["RPUSH", "list", "element"]);
+  const popped = later(redis.send(["BLPOP", "list", 5]));
+  await using _lease = await redis.lease();
+  const late = delay(1000).then(() => "it waits for the lease");
+  assertEquals(await Promise.race([popped, late]), ["list", "element"]);
+  await late;
+});
+
+test("A blocking command that is aborted before it begins keeps no connection", async (stage) => {
+  const redis = stage.client({ maxConnections: 1 });
+  await redis.send(["PING"]);
+  const abort = new AbortController();
+  const { signal } = abort;
+  const popped = redis.send(["BLPOP", "list", 0], { signal });
+  abort.abort();
+  await assertRejects(() => popped, DOMException);
+  assertEquals(await redis.send(["PING"]), "PONG");
+  assertEquals(redis.stats().leased, 0);
+});
+
 test("The loss of a blocking command says why it was not replayed", async (stage) => {
   const redis = stage.client();
   await redis.send(["RPUSH", "list", "element"]);
@@ -1323,7 +1345,10 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
     new Redis("rediss://127.0.0.1:1", options as RedisOptions);
   for (
     const [options, says] of [
-      [{ retry: { retries: 3 } }, /retry that is an object: .*new Retry/],
+      [{ retry: { retries: 3 } }, /retry of type object: .*new Retry/],
+      [{ limits: { maxBulk: 1 } }, /limits of type object: .*maxBulkLength/],
+      [{ limits: { maxDepth: 0 } }, /limits of type object: .*1 or more/],
+      [{ limits: { maxDepth: "9" } }, /limits of type object: .*numbers/],
       [{ retry: 3 }, /retry 3: .*a Retry/],
       [{ maxConnections: "3" }, /maxConnections "3"/],
       [{ dial: "x" }, /dial "x": accepted is a function/],
@@ -1345,7 +1370,7 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
       [{ setle: true }, /option "setle": accepted are signal, .*settle/],
       [{ replay: "sometimes" }, /replay "sometimes": accepted is "auto"/],
       [{ signal: 5 }, /signal 5: accepted is an AbortSignal/],
-      [{ retry: { retries: 3 } }, /retry that is an object/],
+      [{ retry: { retries: 3 } }, /retry of type object/],
       [null, /options null/],
     ] as const
   ) {
@@ -1358,6 +1383,8 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
       ]
     ) assertMatch((await assertRejects(call, TypeError)).message, says);
   }
+  const misspelled = { sgnal: AbortSignal.abort() } as object;
+  await assertRejects(() => redis.lease(misspelled), TypeError, '"sgnal"');
   assertEquals(redis.stats().dialFailures, 0);
 });
 

@@ -889,6 +889,91 @@ Deno.test("A reply over the limits destroys the connection", async () => {
   assertEquals(reports.length, 1);
 });
 
+Deno.test("A socket of the user's own may keep the bytes that it was given", async () => {
+  await using server = await startRedis();
+  const kept: Uint8Array[] = [];
+  const copies: Uint8Array[] = [];
+  await using redis = once(server.url, {
+    dial: async (endpoint, options) => {
+      const socket = await dial(endpoint, options);
+      return {
+        read: (buffer) => socket.read(buffer),
+        write: (bytes) => {
+          kept.push(bytes);
+          copies.push(bytes.slice());
+          return socket.write(bytes);
+        },
+        close: () => socket.close(),
+      };
+    },
+  });
+  for (let n = 0; n < 20; n++) await redis.send(["ECHO", `text ${n}`]);
+  assertEquals(kept, copies);
+});
+
+Deno.test("Callers who go on asking do not make a silent server look alive", async () => {
+  const stuck = Promise.withResolvers<undefined>();
+  await using fake = new FakeRedis((name) =>
+    name === "GET" ? stuck.promise : "+OK\r\n"
+  );
+  await using redis = once(fake.url, { replyTimeoutMs: 300 });
+  await redis.send(["PING"]);
+  const first = lossOf(redis.send(["GET", "key"])); // it reads no more
+  await delay(0);
+  // More than the sockets hold: the write does not end.
+  const asked = [later(redis.send(["SET", "key", "x".repeat(15_000_000)]))];
+  let isOver = false;
+  first.finally(() => isOver = true);
+  while (!isOver) {
+    asked.push(later(redis.send(["PING"])));
+    await delay(10);
+  }
+  const { report } = await first;
+  assertEquals(report.how, "silence");
+  assertGreaterOrEqual(report.idleMs, 250);
+  await Promise.allSettled(asked);
+  stuck.resolve(undefined);
+});
+
+Deno.test("A command pushed by whoever is told of room has a timer of its own", async () => {
+  const ended = Promise.withResolvers<CloseReport>();
+  const answer = Promise.withResolvers<void>();
+  let answered = false;
+  const connection = new Connection({
+    read: async (buffer) => {
+      await answer.promise;
+      if (answered) return await new Promise(() => {}); // silent from now on
+      answered = true;
+      return new TextEncoder().encodeInto("+\r\n".repeat(MANY), buffer).written;
+    },
+    write: (bytes) => Promise.resolve(bytes.length),
+    close: () => {},
+  }, {
+    endpoint: "nowhere:6379",
+    number: 1,
+    replyTimeoutMs: 100,
+    observer: {
+      onRoom: (connection) => connection.push(slot(0)),
+      onClose: (_, report) => ended.resolve(report),
+    },
+  });
+  const slot = (patienceMs: number) => ({
+    command: ["PING"] as const,
+    binary: false,
+    patienceMs,
+    settle: () => {},
+    lose: () => {},
+  });
+  const MANY = 16 * 1024; // as many as make it full
+  for (let n = 0; n < MANY; n++) connection.push(slot(60_000));
+  assert(connection.isFull);
+  answer.resolve();
+  const startedAt = performance.now();
+  const { how } = await ended.promise;
+  assertEquals(how, "silence");
+  assertLess(performance.now() - startedAt, 5000);
+});
+
 Deno.test("After a patient command the timer is as short again as the next one allows", async () => {
   await using fake = new FakeRedis((name) =>
     name === "BLPOP" ? "*-1\r\n" : undefined

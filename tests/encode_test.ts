@@ -329,8 +329,8 @@ Deno.test("CommandBuffer can be filled again after each take", () => {
   }
 });
 
-Deno.test("CommandBuffer writes what is short into the same bytes again, and new ones when it is long", () => {
-  const buffer = new CommandBuffer();
+Deno.test("CommandBuffer writes into the same bytes again if it may, and if they are long enough", () => {
+  let buffer = new CommandBuffer(true);
   const take = (length: number): Uint8Array => {
     buffer.append(["ECHO", "x".repeat(length)]);
     return buffer.take();
@@ -340,6 +340,8 @@ Deno.test("CommandBuffer writes what is short into the same bytes again, and new
   assertEquals(long.length, encodeCommand(["ECHO", "x".repeat(1e5)]).length);
   assertNotStrictEquals(take(10).buffer, long.buffer);
   assertNotStrictEquals(take(100_000).buffer, long.buffer);
+  buffer = new CommandBuffer();
+  assertNotStrictEquals(take(10).buffer, take(10).buffer);
 });
 
 Deno.test("CommandBuffer knows how many bytes of ASCII and of bytes it holds", () => {
