@@ -216,11 +216,21 @@ function portOf(text: string): number {
   Deno.exit(2);
 }
 
+function start(): Service {
+  try {
+    return startService({
+      redisUrl: Deno.env.get("REDIS_URL"),
+      port: portOf(Deno.env.get("PORT") || "8000"),
+    });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`Cannot start with this REDIS_URL: ${error.message}`);
+    Deno.exit(2);
+  }
+}
+
 if (import.meta.main) {
-  const service = startService({
-    redisUrl: Deno.env.get("REDIS_URL"),
-    port: portOf(Deno.env.get("PORT") || "8000"),
-  });
+  const service = start();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // Once: a second signal ends the process at once.
     const stop = async () => {

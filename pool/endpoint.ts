@@ -137,6 +137,11 @@ export class Endpoint {
 }
 
 function parseUrl(url: string | URL): URL {
+  if (typeof url !== "string" && !(url instanceof URL)) {
+    throw new TypeError(
+      `Cannot use url of type ${typeof url}: accepted is a text or URL such as ${ACCEPTED}`,
+    );
+  }
   let parsed: URL;
   try {
     parsed = new URL(url);

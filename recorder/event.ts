@@ -1,4 +1,6 @@
 // What an event is, checked, and where and as what it is written.
+import { show } from "../client/options.ts";
+
 /** A webhook event. */
 export interface WebhookEvent {
   /** The mall it came from. */
@@ -56,18 +58,19 @@ export function checkEvent(event: WebhookEvent): void {
   }
 }
 
-/** @throws {TypeError} If the value is not a whole number of at least 1 and at most `most`. */
+/** @throws {TypeError} If the value is not a whole number from `least` to `most`. */
 export function checkWhole(
   what: string,
   name: string,
   value: number,
   most: number,
+  least = 1,
 ): void {
-  if (Number.isSafeInteger(value) && value >= 1 && value <= most) return;
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return;
   throw new TypeError(
     `Cannot ${what}: ${name} is ${
       show(value)
-    }, accepted is a whole number from 1 to ${most}`,
+    }, accepted is a whole number from ${least} to ${most}`,
   );
 }
 
@@ -101,10 +104,3 @@ function refuse(name: string, value: unknown, accepted: string): never {
     `Cannot record event: ${name} is ${show(value)}, accepted is ${accepted}`,
   );
 }
-
-const show = (value: unknown): string =>
-  typeof value === "string" || typeof value === "number"
-    ? JSON.stringify(value) ?? "nothing"
-    : value === null || value === undefined
-    ? `${value}`
-    : `a value of type ${typeof value}`;

@@ -7,6 +7,7 @@ import {
   checkOptions,
   ELSEWHERE,
   FUNCTION,
+  SIGNAL,
 } from "../client/options.ts";
 import { type Happenings, listener } from "../client/telemetry.ts";
 import { tell } from "../client/tell.ts";
@@ -154,9 +155,7 @@ export class WebhookRecorder implements AsyncDisposable {
     }
     checkOptions(options, OPTIONS);
     const { outboxCapacity = 10_000, retentionSeconds } = options;
-    if (outboxCapacity !== 0) {
-      checkWhole(MAKE, "outboxCapacity", outboxCapacity, 1e9);
-    }
+    checkWhole(MAKE, "outboxCapacity", outboxCapacity, 1e9, 0);
     if (retentionSeconds !== undefined) {
       checkWhole(MAKE, "retentionSeconds", retentionSeconds, 1e9);
     }
@@ -222,6 +221,7 @@ export class WebhookRecorder implements AsyncDisposable {
     options: { windowSeconds: number },
   ): Promise<number> {
     checkEvent(event);
+    checkOptions(options ?? {}, { windowSeconds: ELSEWHERE });
     checkWhole("count events", "windowSeconds", options?.windowSeconds, 1e9);
     const since = Math.floor(this.#now() / 1000) - options.windowSeconds;
     const reply = await this.#redis.send([
@@ -239,6 +239,7 @@ export class WebhookRecorder implements AsyncDisposable {
    * @param options The signal ends the waiting, not the trying; its reason is thrown.
    */
   async flush(options: { signal?: AbortSignal } = {}): Promise<void> {
+    checkOptions(options, { signal: SIGNAL });
     const { signal } = options;
     signal?.throwIfAborted();
     this.#wake?.();

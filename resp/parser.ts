@@ -17,6 +17,15 @@ export interface ParserLimits {
   maxReplyLength?: number;
 }
 
+/** The limits where nothing else is said. */
+export const LIMITS: Readonly<Required<ParserLimits>> = {
+  maxBulkLength: 512 * 1024 * 1024,
+  maxLineLength: 64 * 1024,
+  maxElements: 16 * 1024 * 1024,
+  maxDepth: 128,
+  maxReplyLength: 1024 * 1024 * 1024,
+};
+
 /** An array whose elements are still arriving. */
 interface Frame {
   readonly items: Reply[];
@@ -74,7 +83,7 @@ const MORE = Symbol("more");
  * @see {@link https://redis.io/docs/latest/develop/reference/protocol-spec/}
  */
 export class ReplyParser {
-  readonly #limits: Required<ParserLimits>;
+  readonly #limits: Required<ParserLimits> = { ...LIMITS };
   readonly #buffer = new ReceiveBuffer();
   readonly #stack: Frame[] = [];
   #failure: ProtocolError | undefined;
@@ -111,13 +120,9 @@ export class ReplyParser {
    * @param limits The largest reply to accept.
    */
   constructor(limits: ParserLimits = {}) {
-    this.#limits = {
-      maxBulkLength: limits.maxBulkLength ?? 512 * 1024 * 1024,
-      maxLineLength: limits.maxLineLength ?? 64 * 1024,
-      maxElements: limits.maxElements ?? 16 * 1024 * 1024,
-      maxDepth: limits.maxDepth ?? 128,
-      maxReplyLength: limits.maxReplyLength ?? 1024 * 1024 * 1024,
-    };
+    for (const name of Object.keys(LIMITS) as (keyof ParserLimits)[]) {
+      this.#limits[name] = limits[name] ?? LIMITS[name];
+    }
   }
 
   /**
@@ -352,15 +357,7 @@ export class ReplyParser {
       );
     }
     if (type === DOLLAR) {
-      if (length > this.#limits.maxBulkLength) {
-        throw overLimit(
-          "bulk string of",
-          length,
-          "bytes",
-          "maxBulkLength",
-          this.#limits.maxBulkLength,
-        );
-      }
+      this.#keepTo("maxBulkLength", "bulk string of", length, "bytes");
       if (length > MAX_TEXT && !this.#binary) {
         throw new ProtocolError(
           `Reply too large: bulk string of ${length} bytes, a string holds ${MAX_TEXT}; ask for bytes with binary: true`,
@@ -373,26 +370,11 @@ export class ReplyParser {
 
   #addElements(count: number): void {
     this.#elements += count;
-    if (this.#elements <= this.#limits.maxElements) return;
-    throw overLimit(
-      "reply of",
-      this.#elements,
-      "elements",
-      "maxElements",
-      this.#limits.maxElements,
-    );
+    this.#keepTo("maxElements", "reply of", this.#elements, "elements");
   }
 
   #open(length: number): void {
-    if (this.#stack.length === this.#limits.maxDepth) {
-      throw overLimit(
-        "arrays nested",
-        this.#stack.length + 1,
-        "deep",
-        "maxDepth",
-        this.#limits.maxDepth,
-      );
-    }
+    this.#keepTo("maxDepth", "arrays nested", this.#stack.length + 1, "deep");
     this.#stack.push({ items: [], remaining: length });
   }
 
@@ -402,15 +384,7 @@ export class ReplyParser {
     let at = from + this.#scanned;
     while (at < end && bytes[at] !== CR && bytes[at] !== LF) at++;
     this.#scanned = at - from;
-    if (this.#scanned > this.#limits.maxLineLength) {
-      throw overLimit(
-        "line of",
-        this.#scanned,
-        "bytes",
-        "maxLineLength",
-        this.#limits.maxLineLength,
-      );
-    }
+    this.#keepTo("maxLineLength", "line of", this.#scanned, "bytes");
     if (at < end && bytes[at] === LF) throw this.#unexpected(LF);
     if (at + 1 >= end) return MORE;
     if (bytes[at + 1] !== LF) throw this.#unexpected(bytes[at + 1]!);
@@ -484,15 +458,23 @@ export class ReplyParser {
 
   #count(count: number, announced = 0): void {
     this.#length += count;
-    if (this.#length + announced > this.#limits.maxReplyLength) {
-      throw overLimit(
-        "reply of",
-        this.#length + announced,
-        "bytes",
-        "maxReplyLength",
-        this.#limits.maxReplyLength,
-      );
+    const length = this.#length + announced;
+    if (length > this.#limits.maxReplyLength) {
+      this.#keepTo("maxReplyLength", "reply of", length, "bytes");
     }
+  }
+
+  #keepTo(
+    limit: keyof ParserLimits,
+    what: string,
+    got: number,
+    unit: string,
+  ): void {
+    const most = this.#limits[limit];
+    if (got <= most) return;
+    throw new ProtocolError(
+      `Reply too large: ${what} ${got} ${unit}, ${limit} is ${most}`,
+    );
   }
 
   #unexpected(byte: number): ProtocolError {
@@ -524,18 +506,6 @@ export class ReplyParser {
       }${hint}`,
     );
   }
-}
-
-function overLimit(
-  what: string,
-  got: number,
-  unit: string,
-  limit: string,
-  allowed: number,
-): ProtocolError {
-  return new ProtocolError(
-    `Reply too large: ${what} ${got} ${unit}, ${limit} is ${allowed}`,
-  );
 }
 
 const quote = (byte: number): string =>

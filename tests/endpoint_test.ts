@@ -284,3 +284,13 @@ Deno.test("Endpoint never tells a password in an error", async (t) => {
     });
   }
 });
+
+Deno.test("What is no URL at all is refused by its type", () => {
+  for (const url of [6379, null, { maxConnections: 1 }]) {
+    assertThrows(
+      () => new Endpoint(url as unknown as string),
+      TypeError,
+      `Cannot use url of type ${typeof url}: accepted is a text or URL`,
+    );
+  }
+});

@@ -796,6 +796,24 @@ Deno.test("Invalid arguments are refused by name, and nothing is sent", async ()
 
 Deno.test("Invalid options are refused by name", async () => {
   await using redis = new Redis("redis://127.0.0.1:1");
+  const recorder = new WebhookRecorder(redis);
+  for (
+    const [options, says] of [
+      [{ signal: 1 }, "signal 1: accepted is an AbortSignal"],
+      [{ timeout: 1 }, 'option "timeout"'],
+    ] as const
+  ) {
+    await assertRejects(
+      () => recorder.flush(wrong<{ signal: AbortSignal }>(options)),
+      TypeError,
+      says,
+    );
+  }
+  assertThrows(
+    () => new WebhookRecorder(redis, { outboxCapacity: Infinity }),
+    TypeError,
+    "outboxCapacity is Infinity, accepted is a whole number from 0 to",
+  );
   for (const outboxCapacity of [-1, 1.5, NaN, "10"]) {
     assertThrows(
       () =>

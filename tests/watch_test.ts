@@ -287,6 +287,10 @@ Deno.test("Watch prints a summary when it is interrupted, and ends well", async 
   const child = new Child("--url", server.url);
   await child.says(/^Watching 127\.0\.0\.1:\d+ \(version [\d.]+, plain TCP\)/);
   await until(async () => (await idsOf(server)).length === 10);
+  await delay(300); // until the last of them has read its welcome
+  // As timeout(1) does it: once to the process and once to its group.
+  child.process.kill("SIGINT");
+  await delay(5);
   child.process.kill("SIGINT");
   const { code, stdout, stderr } = await child.end();
   assertMatch(stdout, /^No connection died in .*: longest idle \d/m);

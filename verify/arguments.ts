@@ -47,6 +47,7 @@ const MOST_REQUESTS = 1000;
 const ACCEPTED = {
   flags: ["--json", "--help"],
   options: ["--url", "--requests", "--method", "--ca"],
+  commands: ["watch"],
 };
 const METHODS = ["auto", "kill", "shutdown"] as const;
 

@@ -11,6 +11,8 @@ export interface Accepted {
   readonly flags: readonly string[];
   /** Take a value, such as `--url`. */
   readonly options: readonly string[];
+  /** Stand first and alone, such as `watch`. */
+  readonly commands?: readonly string[];
 }
 
 /** What stands there. */
@@ -25,7 +27,7 @@ export interface CommandLine {
  */
 export function readCommandLine(
   args: readonly string[],
-  { flags: FLAGS, options: OPTIONS }: Accepted,
+  { flags: FLAGS, options: OPTIONS, commands = [] }: Accepted,
   skipped = 0,
 ): CommandLine {
   const flags = new Set<string>();
@@ -46,7 +48,9 @@ export function readCommandLine(
         : `argument ${skipped + i + 1}`;
       const why = FLAGS.includes(name)
         ? "it takes no value"
-        : `not an option, accepted are ${[...OPTIONS, ...FLAGS].join(", ")}`;
+        : `not an option, accepted are ${
+          [...commands, ...OPTIONS, ...FLAGS].join(", ")
+        }`;
       throw new UsageError(`Cannot use ${what}: ${why}`);
     }
   }
