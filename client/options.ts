@@ -105,7 +105,7 @@ const OTHERS = {
     (value) =>
       isObject(value) &&
       Object.entries(value).every(([name, limit]) =>
-        name in LIMITS &&
+        Object.hasOwn(LIMITS, name) &&
         (limit === undefined || (typeof limit === "number" && limit >= 1))
       ),
     `an object of numbers of 1 or more: ${Object.keys(LIMITS).join(", ")}`,
