@@ -94,9 +94,9 @@ export class Connection {
 
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
-  readonly #parser: ReplyParser;
+  #parser: ReplyParser;
   readonly #inFlight = new InFlight();
-  readonly #gathered: CommandBuffer;
+  #gathered: CommandBuffer;
   #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
   #flushQueued = false;
   #turn = 0; // commands of this turn of the event loop
@@ -387,6 +387,9 @@ export class Connection {
     } catch {
       // Already closed by the error that brought us here.
     }
+    // Somebody may hold a dead connection for the sake of its report: its buffers go.
+    this.#parser = new ReplyParser();
+    this.#gathered = new CommandBuffer();
     this.#options.observer?.onClose?.(this, report);
 
     const written = this.#inFlight.length - this.#unwritten;

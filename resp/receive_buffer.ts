@@ -12,7 +12,7 @@ export const decodeText = (bytes: Uint8Array): string => utf8.decode(bytes);
 
 /** A window of the stored bytes: `[position, end)` is what is left to parse. */
 export class ReceiveBuffer {
-  bytes: Uint8Array = new Uint8Array(ROOM);
+  bytes: Uint8Array = new Uint8Array(0);
   position = 0;
   end = 0;
 
@@ -26,8 +26,8 @@ export class ReceiveBuffer {
     if (this.position === this.end) {
       this.position = this.end = 0;
       this.#textTo = 0;
-      // A large feed must not keep its room for ever.
-      if (this.bytes.length > ROOM) this.bytes = new Uint8Array(ROOM);
+      // At first there is none; and a large feed must not keep its room for ever.
+      if (this.bytes.length !== ROOM) this.bytes = new Uint8Array(ROOM);
     }
     if (this.bytes.length - this.end < wanted) this.#makeRoom(wanted);
     return this.end === 0 ? this.bytes : this.bytes.subarray(this.end);
