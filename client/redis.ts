@@ -378,7 +378,7 @@ export class Redis implements AsyncDisposable {
       take: (connection) => call.travel(connection),
       fail: (reason) =>
         this.#keeper.failed(call, {
-          error: asError(reason),
+          error: reason instanceof Error ? reason : new Error(String(reason)),
           mayRunAgain: mayPass(reason),
           isReplay: false,
           charge: undefined,
@@ -525,7 +525,7 @@ export class Redis implements AsyncDisposable {
           attempt: attempt + 1,
           delayMs,
           isReplay: isReplay(),
-          error: asError(error),
+          error: error instanceof Error ? error : new Error(String(error)),
         },
         true,
       );
@@ -598,9 +598,6 @@ export class Redis implements AsyncDisposable {
     }
   }
 }
-
-const asError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new Error(String(thrown));
 
 /** What the caller gets: the error itself if it is an answer or the only one, else all of them. */
 const verdict = (call: Call, error: Error): Error =>

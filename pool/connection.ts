@@ -269,13 +269,11 @@ export class Connection {
         `the socket says that it wrote ${count} of ${length} bytes`,
       );
     }
+    if (this.#report !== undefined) return;
     if (count < length) {
       // What is too large for one write goes on; small ones prove nothing.
       this.#progressAt = performance.now();
-      this.#bytesOut -= length - count;
-      if (this.#report !== undefined) return;
       this.#outgoing = this.#outgoing.subarray(count);
-      this.#bytesOut += length - count;
       return this.#write();
     }
     this.#writing = false;
@@ -304,7 +302,7 @@ export class Connection {
         if (!this.#isOwed) this.#timer.stop();
       }
     } catch (error) {
-      this.#end(causeOf(error));
+      this.#failed(error);
     }
   }
 
