@@ -458,10 +458,12 @@ export class ReplyParser {
 
   #count(count: number, announced = 0): void {
     this.#length += count;
-    const length = this.#length + announced;
-    if (length > this.#limits.maxReplyLength) {
-      this.#keepTo("maxReplyLength", "reply of", length, "bytes");
-    }
+    this.#keepTo(
+      "maxReplyLength",
+      "reply of",
+      this.#length + announced,
+      "bytes",
+    );
   }
 
   #keepTo(

@@ -1,6 +1,6 @@
 // Bare: what the same growth costs where no client is in between, only sockets, strings and promises.
 
-import { dearer, type Finding } from "./measure.ts";
+import { dearer, type Finding, growthOfCallers } from "./measure.ts";
 
 /** A value on a raw socket, in a new array each time: 64 MB to 64 times 1 MB. */
 export async function bareBulk(url: string): Promise<Finding> {
@@ -52,7 +52,7 @@ export function bareElements(): Promise<Finding> {
 /** Callers that wait for promises, all kept in one turn: 10,000 to 1,000. */
 export function bareCallers(): Promise<Finding> {
   let waiting: ((reply: number) => void)[] = [];
-  const send = (_command: readonly string[]) =>
+  const send = () =>
     new Promise<number>((resolve) => {
       if (waiting.length === 0) setImmediate(answer);
       waiting.push(resolve);
@@ -62,17 +62,5 @@ export function bareCallers(): Promise<Finding> {
     waiting = [];
     for (const resolve of answered) resolve(1);
   };
-  const caller = async (c: number, commands: number) => {
-    for (let n = 0; n < commands; n++) {
-      await send(["ZADD", "scaling:zset", "1", `${c + n}`]);
-    }
-  };
-  const work = (callers: number) => ({
-    units: 200_000,
-    run: () =>
-      Promise.all(
-        Array.from({ length: callers }, (_, c) => caller(c, 200_000 / callers)),
-      ),
-  });
-  return dearer(work(1000), work(10_000), 11);
+  return growthOfCallers(send);
 }

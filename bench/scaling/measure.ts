@@ -33,6 +33,26 @@ export async function dearer(
   };
 }
 
+/** Time a command of callers who each wait for their reply: 10,000 of them to 1,000. */
+export function growthOfCallers(
+  send: (command: [string, ...string[]]) => Promise<unknown>,
+): Promise<Finding> {
+  const members = Array.from({ length: 1000 }, () => crypto.randomUUID());
+  const caller = async (c: number, commands: number) => {
+    for (let n = 0; n < commands; n++) {
+      await send(["ZADD", "scaling:zset", "1", members[(c + n) % 1000]!]);
+    }
+  };
+  const work = (callers: number) => ({
+    units: 200_000,
+    run: () =>
+      Promise.all(
+        Array.from({ length: callers }, (_, c) => caller(c, 200_000 / callers)),
+      ),
+  });
+  return dearer(work(1000), work(10_000), 11);
+}
+
 async function nanosecondsAUnit(
   work: { units: number; run(): unknown },
 ): Promise<number> {

@@ -7,6 +7,7 @@ import {
   dearer,
   type Finding,
   forgetPeak,
+  growthOfCallers,
   statusBytes,
 } from "./measure.ts";
 import { pieces } from "./pieces.ts";
@@ -79,20 +80,7 @@ async function peak(binary: boolean): Promise<Finding> {
 /** Time a command with 10,000 callers to that with 1,000, default options. */
 async function callers(): Promise<Finding> {
   await using redis = new Redis(url);
-  const members = Array.from({ length: 1000 }, () => crypto.randomUUID());
-  const caller = async (c: number, commands: number) => {
-    for (let n = 0; n < commands; n++) {
-      await redis.send(["ZADD", "scaling:zset", "1", members[(c + n) % 1000]!]);
-    }
-  };
-  const work = (callers: number) => ({
-    units: 200_000,
-    run: () =>
-      Promise.all(
-        Array.from({ length: callers }, (_, c) => caller(c, 200_000 / callers)),
-      ),
-  });
-  return await dearer(work(1000), work(10_000), 11);
+  return await growthOfCallers((command) => redis.send(command));
 }
 
 /**
