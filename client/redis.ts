@@ -130,7 +130,7 @@ export class Redis implements AsyncDisposable {
         this.#inquest?.closed(report, connection);
         tell("onClose of Redis", options.onClose, report);
       },
-      open: (number, observer, signal) =>
+      open: (number, observer, signal, progress) =>
         open(endpoint, {
           ...numbers,
           dial: options.dial ?? dial,
@@ -138,6 +138,7 @@ export class Redis implements AsyncDisposable {
           number,
           observer,
           signal,
+          progress,
         }),
     });
   }

@@ -34,6 +34,7 @@ export { DialError, type DialPhase } from "./dial_error.ts";
 export { say } from "./handshake.ts";
 export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
 export type { Loss, Slot } from "./in_flight.ts";
+export { DialProgress } from "./dial_progress.ts";
 export { open, type OpenOptions } from "./open.ts";
 export { CheckoutTimeoutError, ClosedError } from "./checkout_error.ts";
 export {

@@ -2,7 +2,8 @@
 import type { ParserLimits } from "../resp/mod.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { type Dial, dial as ours, type Socket } from "./dial.ts";
-import { DialError, type DialPhase } from "./dial_error.ts";
+import { DialError } from "./dial_error.ts";
+import { DialProgress } from "./dial_progress.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
 import { FROZEN_MS, LightTimer } from "./timer.ts";
@@ -23,13 +24,9 @@ export interface OpenOptions {
   readonly number: number;
   /** Gives up; the reason is thrown. */
   readonly signal: AbortSignal;
+  /** Told how far it has come. */
+  readonly progress?: DialProgress;
 }
-
-const WAITED_FOR: Record<DialPhase, string> = {
-  connect: "no connection",
-  tls: "connected, but no TLS handshake",
-  handshake: "connected, but no answer to the Redis handshake",
-};
 
 /**
  * Dials and shakes hands.
@@ -42,7 +39,7 @@ export async function open(
 ): Promise<Connection> {
   const { connectTimeoutMs, signal, dial } = options;
   const timeUp = new AbortController();
-  let phase: DialPhase = "connect";
+  const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
   const dueAt = performance.now() + connectTimeoutMs;
   const timer = new LightTimer((lateMs) => {
@@ -53,8 +50,8 @@ export async function open(
     timeUp.abort(
       new DialError(
         endpoint,
-        phase,
-        `${WAITED_FOR[phase]} within ${connectTimeoutMs} ms`,
+        progress.phase,
+        progress.describe(`within ${connectTimeoutMs} ms`),
       ),
     );
     connection?.close("connect timeout");
@@ -64,12 +61,13 @@ export async function open(
   signal.addEventListener("abort", onAbort, { once: true });
   const either = AbortSignal.any([signal, timeUp.signal]);
   try {
-    const onTls = () => phase = "tls";
+    const onTls = () => progress.reach("tls");
     const socket = await ownedUntil(
       dial(endpoint, { signal: either, onTls }),
       either,
     );
-    phase = "handshake";
+    if (endpoint.tls !== undefined) onTls(); // a dial of the user's own need not say so
+    progress.reach("handshake");
     connection = new Connection(socket, {
       ...options,
       reusesBytes: dial === ours, // who brings a socket may keep what is written

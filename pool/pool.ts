@@ -8,6 +8,7 @@ import {
 } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
 import { DialError } from "./dial_error.ts";
+import { DialProgress } from "./dial_progress.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
 import { FROZEN_MS, pass } from "./timer.ts";
@@ -50,6 +51,7 @@ export interface PoolOptions {
     number: number,
     observer: ConnectionObserver,
     signal: AbortSignal,
+    progress: DialProgress,
   ) => Promise<Connection>;
   /** Never more connections than this, those being dialed included. */
   readonly maxConnections: number;
@@ -354,6 +356,7 @@ export class Pool {
         ++this.#dials,
         this.#observer,
         this.#closing.signal,
+        new DialProgress(this.#options.endpoint),
       );
     } catch (error) {
       this.#dialing--;
