@@ -1,0 +1,158 @@
+// Runs the tests on newer servers: Redis and Valkey of Debian's later suites, fetched into .tools/.
+import { importFlags } from "./support/imports.ts";
+
+/** A server to test with. */
+interface Server {
+  readonly name: string;
+  /** Where Debian has it. */
+  readonly suite: string;
+  /** The package, and the program in it. */
+  readonly program: string;
+  /** Whether it is the newest of its kind. */
+  readonly newest: boolean;
+}
+
+const SERVERS: readonly Server[] = [
+  { name: "redis-8", suite: "sid", program: "redis-server", newest: true },
+  {
+    name: "valkey-8",
+    suite: "trixie",
+    program: "valkey-server",
+    newest: false,
+  },
+  { name: "valkey-9", suite: "sid", program: "valkey-server", newest: true },
+];
+
+/** What depends most on the server. */
+const SHORT = [
+  "client",
+  "connection",
+  "pool",
+  "post_mortem",
+  "recorder",
+  "replay",
+  "routing",
+];
+
+const HELP =
+  `Runs the tests on newer servers, fetched by apt into .tools/servers.
+
+./dev servers [options] [-- arguments of deno test]
+  --short       ${SHORT.join(", ")} on the newest Redis and Valkey
+  --only NAMES  only these servers, by name, separated by commas
+  --fetch       fetch the servers, print where they are, and run nothing
+  --help        this text
+
+Servers: ${SERVERS.map(({ name }) => name).join(", ")}
+Remove .tools/servers to fetch them anew.
+
+Exit: 0 if every test has passed on every server, 1 if not, 2 for bad usage.
+`;
+
+interface Options {
+  readonly servers: readonly Server[];
+  readonly fetchOnly: boolean;
+  readonly testArguments: readonly string[];
+}
+
+/** @throws {Error} If an argument is not known. */
+function parse(args: readonly string[]): Options | "help" {
+  const left = [...args];
+  let servers = SERVERS;
+  let fetchOnly = false;
+  const testArguments: string[] = [];
+  while (left.length > 0) {
+    const name = left.shift()!;
+    switch (name) {
+      case "--short":
+        servers = servers.filter(({ newest }) => newest);
+        testArguments.push(...SHORT.map((test) => `tests/${test}_test.ts`));
+        break;
+      case "--only": {
+        const names = left.shift()?.split(",") ?? [];
+        servers = servers.filter((server) => names.includes(server.name));
+        if (servers.length === 0 || servers.length !== names.length) {
+          throw new Error(`unknown server among ${names}, try --help`);
+        }
+        break;
+      }
+      case "--fetch":
+        fetchOnly = true;
+        break;
+      case "--help":
+      case "-h":
+        return "help";
+      case "--":
+        testArguments.push(...left.splice(0));
+        break;
+      default:
+        throw new Error(`unknown option ${name}, try --help`);
+    }
+  }
+  return { servers, fetchOnly, testArguments };
+}
+
+const root = decodeURIComponent(new URL("..", import.meta.url).pathname);
+
+/**
+ * Where the program of a server is, fetched if it is not there yet.
+ *
+ * @throws {Error} If it cannot be fetched.
+ */
+async function fetchServer({ name, suite, program }: Server): Promise<string> {
+  const directory = `${root}.tools/servers/${name}`;
+  const { success } = await new Deno.Command("sh", {
+    args: [`${root}tests/servers/fetch.sh`, directory, suite, program],
+  }).spawn().status;
+  if (!success) throw new Error(`${name} could not be fetched`);
+  return `${directory}/${program}`;
+}
+
+/** Runs the tests on one server, and tells whether all have passed. */
+async function test(
+  { name }: Server,
+  program: string,
+  testArguments: readonly string[],
+): Promise<boolean> {
+  const { stdout } = await new Deno.Command(program, { args: ["--version"] })
+    .output();
+  console.log(`${name}: ${new TextDecoder().decode(stdout).trim()}`);
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", ...importFlags, "tests/run.ts", ...testArguments],
+    cwd: root,
+    // An address would be that of another server.
+    env: { REDIS_SERVER: program, REDIS_URL: "" },
+  }).spawn().status;
+  return success;
+}
+
+async function run({ servers, fetchOnly, testArguments }: Options) {
+  const failed: string[] = [];
+  for (const server of servers) {
+    const program = await fetchServer(server);
+    if (fetchOnly) console.log(program);
+    else if (!await test(server, program, testArguments)) {
+      failed.push(server.name);
+    }
+  }
+  if (failed.length > 0) {
+    throw new Error(`tests have failed on ${failed.join(", ")}`);
+  }
+}
+
+let options: Options | "help" | undefined;
+try {
+  options = parse(Deno.args);
+} catch (error) {
+  console.error(`servers: ${(error as Error).message}`);
+  Deno.exitCode = 2;
+}
+if (options === "help") console.log(HELP);
+else if (options !== undefined) {
+  try {
+    await run(options);
+  } catch (error) {
+    console.error(`servers: ${(error as Error).message}`);
+    Deno.exitCode = 1;
+  }
+}
