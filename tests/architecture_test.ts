@@ -1,5 +1,6 @@
 // That the folders keep to their arrows, and the module to its imports and its size.
 
+import "./support/strict.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 
 const ROOT = new URL("../", import.meta.url);
@@ -277,4 +278,15 @@ Deno.test("Every export of deno.json is there, and a mod.ts is the face of its f
       }
     }
   }
+});
+
+Deno.test("Every test has a time limit and is searched for leaks", () => {
+  const files = modulesOf("tests").filter(({ path }) =>
+    path.endsWith("_test.ts")
+  );
+  const loose = files.filter(({ inside }) =>
+    !inside.includes("tests/support/strict.ts")
+  );
+  assert(files.length > 0);
+  assertEquals(loose.map(({ path }) => path), []);
 });

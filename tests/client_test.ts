@@ -1,5 +1,6 @@
 // That a command runs once or says that it may not have, however its connection ends.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

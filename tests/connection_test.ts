@@ -1,5 +1,6 @@
 // That a connection answers the n-th command with the n-th reply, over TCP and TLS, until it dies once.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

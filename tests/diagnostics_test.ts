@@ -1,5 +1,6 @@
 // What the diagnostics channels tell, when, and that they tell no values.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -1,5 +1,6 @@
 // That a connection which cannot be opened says why, in time, and without the password.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -1,5 +1,6 @@
 // Commands to bytes: what is written for which argument, and what is refused.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

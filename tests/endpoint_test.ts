@@ -1,5 +1,6 @@
 // Where a server is, and as whom: what a URL and options mean, what is refused, and what is never printed.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -1,5 +1,6 @@
 // That the examples for observability run and tell what they promise.
 
+import "./support/strict.ts";
 import {
   assert,
   assertArrayIncludes,

@@ -1,4 +1,5 @@
 // That no event is lost and no command runs twice in silence, whatever breaks: the quick form of faults.ts.
+import "./support/strict.ts";
 import { assertEquals } from "@std/assert";
 import { incrUnder } from "./faults/incr.ts";
 import { type Form, QUICK } from "./faults/form.ts";

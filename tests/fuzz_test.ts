@@ -2,6 +2,7 @@
 //
 // SEED=1 repeats a run, ITERATIONS=100000 makes it longer, and ROUND=17 plays that round of it alone.
 
+import "./support/strict.ts";
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import {

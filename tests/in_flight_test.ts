@@ -1,5 +1,6 @@
 // Slots in flight: the first in is the first out, whatever the order of pushes and shifts.
 
+import "./support/strict.ts";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { InFlight, type Slot } from "../pool/in_flight.ts";
 import { Random } from "./support/random.ts";

@@ -1,5 +1,6 @@
 // A client that is asked to looks into how its connections died, and costs its callers nothing by it.
 
+import "./support/strict.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { Redis, type Verdict } from "../mod.ts";

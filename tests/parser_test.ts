@@ -1,5 +1,6 @@
 // Bytes to replies: what is a reply, however its bytes are cut, and what is none.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -1,5 +1,6 @@
 // That the pool never has too many connections, never the wrong one, and none that is dead.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -1,5 +1,6 @@
 // That a post-mortem names what ended a connection, on real servers, and says so when it cannot.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -1,4 +1,5 @@
 // That events end in Redis once, or their caller knows better.
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

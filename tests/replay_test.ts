@@ -1,5 +1,6 @@
 // Which commands may run twice: what the table says, and what a real server does.
 
+import "./support/strict.ts";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { replayHazard, sequenceHazard } from "../client/replay.ts";
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";

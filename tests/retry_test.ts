@@ -1,5 +1,6 @@
 // Trying again: when, how often, after what, and how it is given up.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

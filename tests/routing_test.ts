@@ -1,5 +1,6 @@
 // Which commands share a connection, which get one of their own, and which only the caller can send.
 
+import "./support/strict.ts";
 import { assert, assertEquals } from "@std/assert";
 import { routeOf } from "../client/routing.ts";
 import type { Command } from "../resp/mod.ts";

@@ -9,6 +9,7 @@ async function test(redisUrl: string): Promise<number> {
       "-A",
       "--doc",
       "--trace-leaks",
+      `--preload=${import.meta.resolve("./support/strict.ts")}`, // for the examples
       ...importFlags,
       ...Deno.args,
     ],

@@ -1,5 +1,6 @@
 // Fence, look, decide: what becomes of commands that must not be replayed.
 
+import "./support/strict.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type Command,

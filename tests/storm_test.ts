@@ -1,5 +1,6 @@
 // Thousands of callers, a dead server: bounded dials, bounded retries, and everybody is served in the end.
 
+import "./support/strict.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { ExponentialBackoff, Redis, Retry, RetryError } from "../mod.ts";

@@ -1,11 +1,13 @@
 // That the helpers of the tests do to a server and to bytes what they say.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,
   assertGreater,
   assertGreaterOrEqual,
   assertLess,
+  assertMatch,
   assertRejects,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -457,4 +459,84 @@ Deno.test("Proxy goes away with connections open, silent and delayed", async () 
   await proxy[Symbol.asyncDispose]();
   assertLess(performance.now() - start, 500);
   await assertRejects(() => client.read(), Deno.errors.ConnectionReset);
+});
+
+const STRICT = new URL("./support/strict.ts", import.meta.url).href;
+
+/** Runs a test file as by hand, and returns what Deno printed. */
+async function runTests(source: string): Promise<string> {
+  const directory = await Deno.makeTempDir();
+  try {
+    const path = `${directory}/tried_test.ts`;
+    await Deno.writeTextFile(path, source);
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--no-check", "--no-lock", "--allow-net=127.0.0.1", path],
+      cwd: directory,
+      env: { NO_COLOR: "1" },
+    }).output();
+    return decoder.decode(stdout) + decoder.decode(stderr);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("A test that hangs fails with its name when its time is up, and the others go on", async () => {
+  const output = await runTests(`
+    import "${STRICT}";
+    const forever = () => new Promise(() => setInterval(() => {}, 100));
+    Deno.test("in time", { timeout: 60_000 }, () => {});
+    Deno.test("hangs by name", { timeout: 100 }, forever);
+    Deno.test({ name: "hangs by definition", timeout: 110, fn: forever });
+    Deno.test({ name: "hangs in a step", timeout: 120 }, async (t) => {
+      await t.step("for ever", forever);
+    });
+    Deno.test(function named() {});
+    Deno.test.ignore("left out", forever);
+  `);
+  const lines = [
+    /^in time \.\.\. ok/m,
+    /"hangs by name" did not end within 100 ms/,
+    /"hangs by definition" did not end within 110 ms/,
+    /"hangs in a step" did not end within 120 ms/,
+    /^named \.\.\. ok/m,
+    /^left out \.\.\. ignored/m,
+    /^FAILED \| 2 passed \| 3 failed/m,
+  ];
+  for (const line of lines) assertMatch(output, line);
+});
+
+Deno.test("A test without a limit of its own has one of a minute, and the timer of it goes with the test", async () => {
+  const output = await runTests(`
+    const armed = new Map();
+    const { setTimeout, clearTimeout } = globalThis;
+    globalThis.setTimeout = (fn, ms) => {
+      const timer = setTimeout(fn, ms);
+      armed.set(timer, ms);
+      return timer;
+    };
+    globalThis.clearTimeout = (timer) => {
+      armed.delete(timer);
+      clearTimeout(timer);
+    };
+    await import("${STRICT}");
+    const limits = (expected) => {
+      const found = [...armed.values()].join();
+      if (found !== expected) throw new Error(found);
+    };
+    Deno.test("a minute", () => limits("60000"));
+    Deno.test("another", { timeout: 70_000 }, () => limits("70000"));
+  `);
+  assertMatch(output, /^ok \| 2 passed/m);
+});
+
+Deno.test("A test that leaves a timer or a socket behind fails on every version of Deno", async () => {
+  const output = await runTests(`
+    import "${STRICT}";
+    Deno.test("a timer", () => { setTimeout(() => {}, 60_000); });
+    Deno.test("a socket", () => { Deno.listen({ hostname: "127.0.0.1", port: 0 }); });
+    Deno.test("not checked", { sanitizeOps: false, sanitizeResources: false }, () => { setTimeout(() => {}, 60_000); });
+  `);
+  assertMatch(output, /^a timer \.\.\. FAILED/m);
+  assertMatch(output, /^a socket \.\.\. FAILED/m);
+  assertMatch(output, /^not checked \.\.\. ok/m);
 });

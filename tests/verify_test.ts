@@ -1,5 +1,6 @@
 // That the command-line proof proves, on servers of every kind, and leaves no trace.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

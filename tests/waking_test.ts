@@ -1,5 +1,6 @@
 // A process that was frozen serves its first command without an error and without waiting for a timeout.
 
+import "./support/strict.ts";
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { startProxy } from "./support/fault_proxy.ts";

@@ -1,5 +1,6 @@
 // That a watch names each death's cause while it lasts, leaves idle connections alone, and ends in good order.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

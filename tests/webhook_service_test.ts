@@ -1,5 +1,6 @@
 // That the example service keeps its promises over HTTP, with and without Redis.
 
+import "./support/strict.ts";
 import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { handler } from "../examples/webhook_service.ts";
