@@ -95,7 +95,7 @@ async function main(): Promise<number> {
     const names = clients.map(({ name }) => name);
     const { samples, failures } = ground;
     const peers = clients.filter(({ peer }) => peer).map(({ name }) => name);
-    const found = targets(samples, peers, await graphBytes());
+    const found = targets(samples, peers);
     report(machine, table([...work, ...colds], names, samples), [
       ...absent,
       ...failures.values(),
@@ -227,22 +227,6 @@ async function pin(server: RedisServer): Promise<string[]> {
     return ["taskset", "-c", `1-${last}`];
   } catch {
     return [];
-  }
-}
-
-/** How much source a program loads that imports the module. */
-async function graphBytes(): Promise<number> {
-  const imports = (Deno.env.get("IMPORTS") ?? "").split(" ").filter(Boolean);
-  const face = new URL("../mod.ts", import.meta.url).href;
-  try {
-    const argv = [Deno.execPath(), "info", "--json", ...imports, face];
-    const { modules } = JSON.parse((await run(argv)).stdout) as {
-      modules: { size?: number; error?: string }[];
-    };
-    if (modules.some(({ error }) => error !== undefined)) return NaN;
-    return modules.reduce((sum, { size }) => sum + (size ?? 0), 0);
-  } catch {
-    return NaN;
   }
 }
 

@@ -44,13 +44,11 @@ const HAPPY_PATH = 0.95;
 const COLD_MS = 8;
 const COLD_RATIO = (18 + COLD_MS) / 18;
 const COLD_MIB = 5;
-const GRAPH_KB = 150;
 
 /** Every target that these samples can tell about. */
 export function targets(
   samples: readonly Sample[],
   peers: readonly string[],
-  graphBytes: number,
 ): Target[] {
   const found: Target[] = [];
   const least = (what: string, measured: number, limit: number) =>
@@ -105,7 +103,6 @@ export function targets(
     differenceOf(samples, "cold-memory", "ours", "floor"),
     COLD_MIB,
   );
-  most("public graph: KB of source", graphBytes / 1000, GRAPH_KB);
   return found.filter(({ measured }) => !Number.isNaN(measured));
 }
 
