@@ -1,5 +1,7 @@
 // Which death is looked into, and when: with the first connection after it.
+import type { Command } from "../resp/mod.ts";
 import type { CloseReport, Connection, Verdict } from "../pool/mod.ts";
+import { say } from "../pool/handshake.ts";
 import type { PostMortem } from "../pool/post_mortem.ts";
 
 /** Brings deaths to the post-mortem, which is loaded only where it is asked for. */
@@ -24,10 +26,14 @@ export class Inquest {
   /** A connection was opened, and whoever waited for it has been served. */
   async opened(connection: Connection): Promise<void> {
     const postMortem = await this.#postMortem;
-    postMortem.baseline(connection);
+    const source = {
+      connection,
+      ask: (command: Command) => say(connection, command),
+    };
+    postMortem.baseline(source);
     const dead = this.#dead;
     this.#dead = undefined;
-    if (dead !== undefined) await postMortem.investigate(...dead, connection);
+    if (dead !== undefined) await postMortem.investigate(...dead, source);
   }
 
   /** We are about to kill what may be left of a connection ourselves. */

@@ -22,6 +22,38 @@ export interface PostMortemOptions {
   readonly onVerdict?: (verdict: Verdict) => void;
 }
 
+/** What a post-mortem looks at of a connection; it never writes on one. */
+export type Observed = Pick<Connection, "identity" | "report">;
+
+/** A connection that may be asked. Only the holder of the right to push on it can make one. */
+export interface Source {
+  /** Which connection it is. */
+  readonly connection: Observed;
+  /**
+   * Pushes a command, before it returns.
+   *
+   * @returns The reply; an error reply is a value. `undefined` if the connection
+   * has changed hands: nothing was sent then.
+   */
+  ask(command: Command): Promise<Reply> | undefined;
+}
+
+/**
+ * Why there is no verdict: `"not-due"`, it is too early for another look, or one
+ * is under way; `"not-asked"`, the connection changed hands before it could be
+ * asked, so that the next one should be.
+ */
+export type NoVerdict = "not-due" | "not-asked";
+
+/** A connection with one holder for all its life, as a source. */
+export const sourceOf = (connection: Connection): Source => ({
+  connection,
+  ask: (command) => say(connection, command),
+});
+
+/** Thrown where the connection that should be asked has changed hands. */
+class Revoked extends Error {}
+
 /** Moments closer than this, in milliseconds, are one. */
 const APART_MS = 1000;
 /** How many are kept. */
@@ -38,10 +70,10 @@ const KEPT = 32;
 export class PostMortem {
   readonly #options: Required<PostMortemOptions>;
   readonly #refused = new Set<string>();
-  readonly #fenced = new WeakSet<Connection>();
+  readonly #fenced = new WeakSet<Observed>();
   /** What we did ourselves, by the counters that it moves. */
   readonly #own: Record<string, number> = {};
-  #taken: { connection: Connection; evidence: Evidence }[] = [];
+  #taken: { connection: Observed; evidence: Evidence }[] = [];
   #idle: CloseReport[] = [];
   #config: Evidence["config"] | undefined;
   #startedAt = -Infinity;
@@ -63,12 +95,12 @@ export class PostMortem {
 
   /**
    * Takes, or renews, the evidence that the end of a connection will be
-   * compared with. Commands that were pushed before go first.
+   * compared with. All that it asks is pushed before it returns.
    *
-   * @param connection An open connection.
+   * @param source An open connection.
    */
-  baseline(connection: Connection): void {
-    this.#look(connection, this.#config === undefined);
+  baseline(source: Source): void {
+    this.#look(source, this.#config === undefined).catch(() => {});
   }
 
   /**
@@ -76,25 +108,26 @@ export class PostMortem {
    *
    * @param ended The connection.
    */
-  fenced(ended: Connection): void {
+  fenced(ended: Observed): void {
     this.#fenced.add(ended);
     this.#count("cmdstat_client|kill");
     this.#count("cmdstat_client");
   }
 
   /**
-   * Finds out why a connection ended, if it is time for that.
+   * Finds out why a connection ended, if it is time for that. All that it asks
+   * is pushed before it returns.
    *
    * @param report How it ended.
    * @param ended The connection.
    * @param fresh An open one to the same endpoint, best the next.
-   * @returns What was found; nothing if it was not time. Never rejects.
+   * @returns What was found, or why nothing was. Never rejects.
    */
   async investigate(
     report: CloseReport,
-    ended: Connection,
-    fresh: Connection,
-  ): Promise<Verdict | undefined> {
+    ended: Observed,
+    fresh: Source,
+  ): Promise<Verdict | NoVerdict> {
     const { minIntervalMs, onVerdict, now } = this.#options;
     // Those that died with it are no other time.
     const earlierIdleMs = this.#idle
@@ -102,31 +135,38 @@ export class PostMortem {
       .map(({ idleMs }) => idleMs);
     this.#remember(report);
     const isEarly = Math.abs(now() - this.#startedAt) < minIntervalMs;
-    if (this.#isBusy || isEarly) return undefined;
-    this.#isBusy = true;
+    if (this.#isBusy || isEarly) return "not-due";
+    const lastStartedAt = this.#startedAt;
     this.#startedAt = now();
-    let verdict: Verdict | undefined;
+    this.#isBusy = true;
+    const before = this.#before(report, ended);
+    let listed: string | undefined, after: Evidence | undefined;
     try {
-      const before = this.#before(report, ended);
-      const [listed, after] = await Promise.all([
+      [listed, after] = await Promise.all([
         this.#list(report, ended, fresh),
         this.#look(fresh, true),
       ]);
-      verdict = diagnose(
-        report,
-        before,
-        after && (listed === undefined ? after : { ...after, listed }),
-        {
-          earlierIdleMs,
-          survivors: this.#survivors(report, before),
-          refused: [...this.#refused],
-        },
-      );
+    } catch {
+      this.#startedAt = lastStartedAt;
+      return "not-asked";
+    } finally {
+      this.#isBusy = false;
+    }
+    const verdict = diagnose(
+      report,
+      before,
+      after && (listed === undefined ? after : { ...after, listed }),
+      {
+        earlierIdleMs,
+        survivors: this.#survivors(report, before),
+        refused: [...this.#refused],
+      },
+    );
+    try {
       onVerdict(verdict);
     } catch {
-      // What onVerdict throws disturbs nobody.
+      // What onVerdict throws is its own affair.
     }
-    this.#isBusy = false;
     return verdict;
   }
 
@@ -142,7 +182,7 @@ export class PostMortem {
   /** The newest evidence from before the end: others had the least time to move its numbers. */
   #before(
     { how, closedAt }: CloseReport,
-    ended: Connection,
+    ended: Observed,
   ): Evidence | undefined {
     const own = this.#taken.findLast((t) => t.connection === ended)?.evidence;
     // Silence may have begun at any time.
@@ -166,8 +206,8 @@ export class PostMortem {
   /** The old connection in CLIENT LIST, unless we have fenced it off ourselves. */
   async #list(
     { clientId }: CloseReport,
-    ended: Connection,
-    fresh: Connection,
+    ended: Observed,
+    fresh: Source,
   ): Promise<string | undefined> {
     if (clientId === undefined || this.#fenced.has(ended)) return undefined;
     const list = await this.#probe(fresh, ["CLIENT", "LIST", "ID", clientId]);
@@ -178,14 +218,15 @@ export class PostMortem {
   }
 
   async #look(
-    connection: Connection,
+    source: Source,
     asksConfig: boolean,
   ): Promise<Evidence | undefined> {
+    const { connection } = source;
     // INFO goes last: its numbers count what the others cause.
     const names = asksConfig ? ["timeout", "client-*-buffer-limit"] : [];
     const replies = await Promise.all([
-      ...names.map((name) => this.#probe(connection, ["CONFIG", "GET", name])),
-      this.#probe(connection, infoCommand(connection.identity?.version)),
+      ...names.map((name) => this.#probe(source, ["CONFIG", "GET", name])),
+      this.#probe(source, infoCommand(connection.identity?.version)),
     ]);
     const info = replies.pop();
     const told = replies.filter((reply) => reply !== undefined);
@@ -203,15 +244,21 @@ export class PostMortem {
     return evidence;
   }
 
-  /** The reply; `undefined` if the server refuses it, now or once before, or the connection ends. */
+  /**
+   * The reply; `undefined` if the server refuses it, now or once before, or the connection ends.
+   *
+   * @throws {Revoked} If the connection has changed hands.
+   */
   async #probe(
-    connection: Connection,
+    source: Source,
     command: Command,
   ): Promise<Reply | undefined> {
     const name = command.slice(0, command[0] === "INFO" ? 1 : 2).join(" ");
     if (this.#refused.has(name)) return undefined;
+    const asked = source.ask(command);
+    if (asked === undefined) throw new Revoked();
     try {
-      const reply = await say(connection, command);
+      const reply = await asked;
       if (!(reply instanceof ReplyError)) return reply;
       this.#count(`errorstat_${reply.code}`);
       if (!isNotRun(reply)) this.#refused.add(name);

@@ -13,7 +13,7 @@ import { type Cause, diagnose, type Verdict } from "../pool/diagnose.ts";
 import { type Evidence, infoCommand, readInfo } from "../pool/evidence.ts";
 import { say } from "../pool/handshake.ts";
 import { type Connection, dial, Endpoint, open } from "../pool/mod.ts";
-import { PostMortem } from "../pool/post_mortem.ts";
+import { PostMortem, type Source, sourceOf } from "../pool/post_mortem.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
 
@@ -95,7 +95,7 @@ class Ward implements AsyncDisposable {
   /** Opens a connection and takes its baseline. */
   async admit(replyTimeoutMs?: number): Promise<Patient> {
     const patient = await this.visit(replyTimeoutMs);
-    this.postMortem.baseline(patient.connection);
+    this.postMortem.baseline(sourceOf(patient.connection));
     await settled(patient.connection);
     return patient;
   }
@@ -104,7 +104,11 @@ class Ward implements AsyncDisposable {
   async examine(patient: Patient): Promise<Verdict> {
     const report = await patient.ended;
     const { connection: fresh } = await this.visit();
-    await this.postMortem.investigate(report, patient.connection, fresh);
+    await this.postMortem.investigate(
+      report,
+      patient.connection,
+      sourceOf(fresh),
+    );
     return this.verdicts.at(-1)!;
   }
 
@@ -248,7 +252,11 @@ Deno.test("It names the limit of clients where the server shuts the door", async
   const { connection: fresh } = await ward.visit();
   const [refused] = ward.stillborn;
   assert(refused !== undefined);
-  await ward.postMortem.investigate(refused.report, refused.connection, fresh);
+  await ward.postMortem.investigate(
+    refused.report,
+    refused.connection,
+    sourceOf(fresh),
+  );
   assertVerdict(
     ward.verdicts[0]!,
     "max-clients",
@@ -600,7 +608,7 @@ Deno.test("It asks nothing while it is not time", async () => {
   await ward.postMortem.investigate(
     await patient.ended,
     patient.connection,
-    fresh,
+    sourceOf(fresh),
   );
   assertEquals(fresh.served, 0);
 });
@@ -614,11 +622,11 @@ Deno.test("It never throws: the new connection ends in the middle", async () => 
   for (const how of ["before", "during"] as const) {
     const { connection: fresh } = await ward.visit();
     if (how === "before") fresh.close();
-    ward.postMortem.baseline(fresh);
+    ward.postMortem.baseline(sourceOf(fresh));
     const done = ward.postMortem.investigate(
       report,
       patient.connection,
-      fresh,
+      sourceOf(fresh),
     );
     if (how === "during") fresh.close();
     await done;
@@ -643,8 +651,8 @@ Deno.test("It never throws: onVerdict does", async () => {
     },
   });
   const report = await patient.ended;
-  await postMortem.investigate(report, patient.connection, fresh);
-  await postMortem.investigate(report, patient.connection, fresh);
+  await postMortem.investigate(report, patient.connection, sourceOf(fresh));
+  await postMortem.investigate(report, patient.connection, sourceOf(fresh));
   assertEquals(calls, 2);
 });
 
@@ -660,9 +668,50 @@ Deno.test("A command that was pushed before the baseline is answered before it",
     settle: () => served = connection.served,
     lose: () => {},
   });
-  ward.postMortem.baseline(connection);
+  ward.postMortem.baseline(sourceOf(connection));
   await settled(connection);
   assertEquals(served, 1);
+});
+
+Deno.test("Where the connection has changed hands nothing is asked, and the next one tells", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url, { minIntervalMs: 60_000 });
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  const report = await patient.ended;
+  const { connection: leased } = await ward.visit();
+  const revoked: Source = { connection: leased, ask: () => undefined };
+  ward.postMortem.baseline(revoked);
+  assertEquals(
+    await ward.postMortem.investigate(report, patient.connection, revoked),
+    "not-asked",
+  );
+  assertEquals([leased.served, ward.verdicts], [0, []]);
+  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+});
+
+Deno.test("All that is asked is pushed before baseline and investigate return", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const patient = await ward.admit();
+  await clientKill(server, patient);
+  const report = await patient.ended;
+  const { connection } = await ward.visit();
+  const asked: string[] = [];
+  const source: Source = {
+    connection,
+    ask: (command) => {
+      asked.push(`${command[0]}`);
+      return say(connection, command);
+    },
+  };
+  new PostMortem().baseline(source);
+  assertEquals(asked.splice(0), ["CONFIG", "CONFIG", "INFO"]);
+  const found = ward.postMortem
+    .investigate(report, patient.connection, source);
+  assertEquals(asked.splice(0), ["CLIENT", "CONFIG", "CONFIG", "INFO"]);
+  await found;
+  assertEquals(asked, []);
 });
 
 Deno.test("A probe costs a few kilobytes", async () => {

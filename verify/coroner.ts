@@ -1,6 +1,6 @@
 // Why connections ended, one after the other, however many ended at once.
 import type { CloseReport, Connection, Verdict } from "../pool/mod.ts";
-import { PostMortem } from "../pool/post_mortem.ts";
+import { PostMortem, sourceOf } from "../pool/post_mortem.ts";
 import type { Role } from "./watched.ts";
 
 /** A connection that has ended. */
@@ -34,7 +34,7 @@ export class Coroner {
 
   /** Takes what the end of a fresh connection will be compared with. */
   admit(connection: Connection): void {
-    this.#postMortem.baseline(connection);
+    this.#postMortem.baseline(sourceOf(connection));
   }
 
   /** Looks again, now and then, on a connection that was used anyway: the less time, the fewer others who moved the numbers. */
@@ -42,7 +42,7 @@ export class Coroner {
     const now = performance.now();
     if (now - this.#renewedAt < RENEW_MS) return;
     this.#renewedAt = now;
-    this.#postMortem.baseline(connection);
+    this.#postMortem.baseline(sourceOf(connection));
   }
 
   /**
@@ -77,8 +77,11 @@ export class Coroner {
     // After a freeze the idle age is this process's doing and no limit of
     // anybody's, as if it had ended the connection itself.
     const told = frozenMs > 0 ? { ...report, by: "client" as const } : report;
-    const verdict = await this.#postMortem.investigate(told, connection, fresh);
-    return verdict === undefined ? unexamined(dead) : { ...verdict, report };
+    const verdict = await this.#postMortem
+      .investigate(told, connection, sourceOf(fresh));
+    return typeof verdict === "string"
+      ? unexamined(dead)
+      : { ...verdict, report };
   }
 }
 

@@ -2,7 +2,7 @@
 import { delay } from "@std/async/delay";
 import type { CloseReport, Verdict } from "../mod.ts";
 import { type Connection, say } from "../pool/mod.ts";
-import { PostMortem } from "../pool/post_mortem.ts";
+import { PostMortem, sourceOf } from "../pool/post_mortem.ts";
 import type { Server } from "./server.ts";
 
 /** The part of a verdict that is shown. */
@@ -29,7 +29,7 @@ export class Witness implements Disposable {
 
   /** Looks at the server before a connection is killed. Never rejects. */
   async before(): Promise<void> {
-    this.#postMortem.baseline(this.#connection);
+    this.#postMortem.baseline(sourceOf(this.#connection));
     // Replies come in order, so this one comes after those of the baseline.
     await say(this.#connection, ["PING"]).catch(() => {});
     await delay(0);
@@ -40,8 +40,8 @@ export class Witness implements Disposable {
     const connection = this.#connection;
     // What is compared is what this connection saw: the dead one was not asked.
     const verdict = await this.#postMortem
-      .investigate(report, connection, connection);
-    if (verdict === undefined) return null;
+      .investigate(report, connection, sourceOf(connection));
+    if (typeof verdict === "string") return null;
     const { cause = null, confidence, text } = verdict;
     return { cause, confidence, text };
   }
