@@ -2,7 +2,7 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { type Connection, ConnectionClosedError } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
-import { isAnswer, isNotRun } from "../pool/refusal.ts";
+import { isAnswer, isPassing } from "../pool/refusal.ts";
 import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
 import { failureOf, type SendOptions } from "./call.ts";
 import { Lease } from "./lease.ts";
@@ -56,7 +56,7 @@ export async function sendBlocking(
       return await lease.send(command, { signal, binary });
     } catch (error) {
       if (error instanceof ReplyError) {
-        mayRunAgain = isNotRun(error);
+        mayRunAgain = isPassing(error);
         lease.release();
         host.refused(connection, error);
       } else if (error instanceof ConnectionClosedError) {

@@ -8,7 +8,7 @@ import {
   type Loss,
   type Slot,
 } from "../pool/mod.ts";
-import { isNotRun } from "../pool/refusal.ts";
+import { isPassing } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
 import { isScript, noteAbort, noteAnswer } from "./fate.ts";
 import { sequenceHazard } from "./replay.ts";
@@ -197,7 +197,7 @@ export class SingleCall extends Call implements Slot {
 
   #settleError(error: ReplyError): void {
     noteAnswer(this.command, error);
-    if (!isNotRun(error) || isScript(this.command)) return this.reject(error);
+    if (!isPassing(error) || isScript(this.command)) return this.reject(error);
     this.keeper.refused(this.connection!, error);
     this.keeper.failed(this, refusal(error));
   }
@@ -288,7 +288,7 @@ const copyOf = (command: Command): Command =>
   Array.isArray(command) ? command.slice() as unknown as Command : command;
 
 const isRefusal = (reply: Reply): boolean =>
-  reply instanceof ReplyError && isNotRun(reply);
+  reply instanceof ReplyError && isPassing(reply);
 
 const refusal = (error: ReplyError): Failure => ({
   error,

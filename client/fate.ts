@@ -6,7 +6,7 @@ import {
   DialError,
   type Fate,
 } from "../pool/mod.ts";
-import { isNotRun } from "../pool/refusal.ts";
+import { fateOfReply } from "../pool/refusal.ts";
 import { RetryError } from "../retry/mod.ts";
 import { type Command, ReplyError } from "../resp/mod.ts";
 
@@ -62,6 +62,6 @@ export function fateOf(error: unknown): Fate {
     return "unsent";
   }
   if (!(error instanceof ReplyError)) return "unknown";
-  if (!isNotRun(error)) return "executed";
-  return ofScripts.has(error) ? "unknown" : "unsent";
+  const fate = fateOfReply(error);
+  return fate === "unsent" && ofScripts.has(error) ? "unknown" : fate;
 }

@@ -4,7 +4,7 @@ import type { Connection, Identity } from "./connection.ts";
 import { ConnectionClosedError } from "./close_report.ts";
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { isNotRun } from "./refusal.ts";
+import { isPassingInHandshake } from "./refusal.ts";
 
 /** A command of the handshake. */
 export interface Step {
@@ -139,7 +139,7 @@ function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
       endpoint,
       "handshake",
       `the server refused ${command[0]}: ${cause.message}`,
-      { cause, isRetriable: isNotRun(reply) },
+      { cause, isRetriable: isPassingInHandshake(reply) },
     );
   });
 }

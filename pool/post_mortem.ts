@@ -10,7 +10,7 @@ import {
   readInfo,
 } from "./evidence.ts";
 import { say } from "./handshake.ts";
-import { isNotRun } from "./refusal.ts";
+import { isPassing } from "./refusal.ts";
 
 /** Options of a {@linkcode PostMortem}. */
 export interface PostMortemOptions {
@@ -261,7 +261,7 @@ export class PostMortem {
       const reply = await asked;
       if (!(reply instanceof ReplyError)) return reply;
       this.#count(`errorstat_${reply.code}`);
-      if (!isNotRun(reply)) this.#refused.add(name);
+      if (!isPassing(reply)) this.#refused.add(name);
     } catch {
       // It ended.
     }

@@ -265,7 +265,7 @@ Deno.test("A user without rights gets the server's refusal and keeps the connect
     ReplyError,
     "NOPERM",
   );
-  assertEquals(fateOf(error), "executed");
+  assertEquals(fateOf(error), "unsent");
   assertEquals(await redis.send(["PING"]), "PONG");
   assertEquals(redis.stats().dialed, 1);
   assertEquals(redis.stats().retries, 0);
