@@ -1,5 +1,6 @@
 // That a dial under way says how far it has come and what that may mean.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

@@ -809,7 +809,7 @@ Deno.test("A recorder on a refused connection queues, and prints no password", a
   await using server = await startRedis({ password: PASSWORD });
   const errors: unknown[] = [];
   await using redis = new Redis(server.url, { password: "wr0ng-p@ss" });
-  const recorder = new WebhookRecorder(redis, {
+  await using recorder = new WebhookRecorder(redis, {
     onError: (error, info) => errors.push(error, info),
   });
   const outcome = await recorder.record({
@@ -820,4 +820,5 @@ Deno.test("A recorder on a refused connection queues, and prints no password", a
   assertEquals(outcome.status, "queued");
   assertNoSecret([outcome, errors], "wr0ng-p@ss");
   assert(errors.length > 0);
+  await redis.close(); // the recorder has nothing left to wait for
 });
