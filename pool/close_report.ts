@@ -38,7 +38,7 @@ export interface CloseReport {
   readonly cause: string | undefined;
   /** `host:port`. */
   readonly endpoint: string;
-  /** The how-manieth connection of its pool it was, from 1. */
+  /** Sequence number of the connection within its pool, starting at 1. */
   readonly connection: number;
   /** The server's id for it (CLIENT ID), if the server told. */
   readonly clientId: number | undefined;
@@ -48,6 +48,10 @@ export interface CloseReport {
   readonly ageMs: number;
   /** Since the last byte either way, in milliseconds. */
   readonly idleMs: number;
+  /** Since the last byte came, in milliseconds. */
+  readonly silentMs: number;
+  /** How long a reply had been owed without a byte coming, in milliseconds; 0 while none was. */
+  readonly owedMs: number;
   /** Commands answered after the handshake. */
   readonly commandsServed: number;
   /** Bytes received. */
@@ -130,10 +134,10 @@ export function describeClose(report: CloseReport): string {
   return `${opening(report)}: ${evidence.join(", ")}${cause}`;
 }
 
-function opening({ by, how, idleMs }: CloseReport): string {
+function opening({ by, how, owedMs }: CloseReport): string {
   if (how === "silence") {
     return `Connection closed by client after ${
-      duration(idleMs)
+      duration(owedMs)
     } without a reply`;
   }
   if (how === "protocol-error") {
@@ -158,20 +162,20 @@ const duration = (ms: number): string =>
  * A connection ended before a command's reply had come whole. `report` says
  * how, `fate` what that means for the command.
  *
- * @example Asking whether the command may have run
+ * @example A peer that is gone before it has answered
  * ```ts
  * import { ConnectionClosedError, Redis } from "@unzombie/redis";
+ * import { assertEquals, assertInstanceOf } from "@std/assert";
  *
- * async function count(redis: Redis): Promise<void> {
- *   try {
- *     await redis.send(["INCR", "hits"]);
- *   } catch (error) {
- *     if (error instanceof ConnectionClosedError && error.fate === "unsent") {
- *       await redis.send(["INCR", "hits"]); // it cannot have run
- *     } else throw error;
- *   }
- * }
- * console.log(typeof count);
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await using lease = await redis.lease();
+ * const id = Number(await lease.send(["CLIENT", "ID"]));
+ * const lost = lease.send(["BLPOP", "an empty list", 5]).catch((error) => error);
+ * await redis.send(["CLIENT", "KILL", "ID", id]);
+ * const error = await lost;
+ * assertInstanceOf(error, ConnectionClosedError);
+ * assertEquals(error.report.by, "server");
+ * assertEquals(error.fate, "unknown"); // it may have run
  * ```
  */
 export class ConnectionClosedError extends Error {

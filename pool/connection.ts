@@ -40,6 +40,8 @@ export interface ConnectionOptions {
   readonly endpoint: string;
   /** The how-manieth connection it is. */
   readonly number: number;
+  /** When its dial began, by `performance.now()`. @default {when it is made} */
+  readonly dialedAt?: number;
   /** How long a reply may be owed without a byte coming or going, in milliseconds. */
   readonly replyTimeoutMs: number;
   /** What must not stand in a report: the password. */
@@ -108,6 +110,8 @@ export class Connection {
   readonly #timer = new LightTimer((lateMs) => this.#timerFired(lateMs));
   #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
   #lastByteAt: number = this.openedAt;
+  #heardAt: number = this.openedAt;
+  #dialMs = 0;
   #served = 0;
   #bytesIn = 0;
   #bytesOut = 0;
@@ -161,10 +165,22 @@ export class Connection {
     return this.#lastByteAt;
   }
 
+  /** When a byte last came, by `performance.now()`. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** What it took to open it, from the dial to the end of the handshake, in milliseconds. */
+  get dialMs(): number {
+    return this.#dialMs;
+  }
+
   /** The handshake is over: what was served so far does not count. */
   established(identity: Identity): void {
     this.#identity = identity;
     this.#served = 0;
+    const { dialedAt = this.openedAt } = this.#options;
+    this.#dialMs = performance.now() - dialedAt;
   }
 
   /**
@@ -308,7 +324,7 @@ export class Connection {
 
   #received(count: number): void {
     this.#bytesIn += count;
-    this.#progressAt = this.#lastByteAt = performance.now();
+    this.#progressAt = this.#lastByteAt = this.#heardAt = performance.now();
     while (this.#report === undefined) {
       const slot = this.#inFlight.length > this.#unwritten
         ? this.#inFlight.first()
@@ -438,6 +454,8 @@ export class Connection {
       closedAt: Date.now(),
       ageMs: now - this.openedAt,
       idleMs: now - this.#lastByteAt,
+      silentMs: now - this.#heardAt,
+      owedMs: this.#isOwed ? now - this.#progressAt : 0,
       commandsServed: this.#served,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,

@@ -41,7 +41,8 @@ export async function open(
   const timeUp = new AbortController();
   const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
-  const dueAt = performance.now() + connectTimeoutMs;
+  const dialedAt = performance.now();
+  const dueAt = dialedAt + connectTimeoutMs;
   const timer = new LightTimer((lateMs) => {
     const leftMs = lateMs > FROZEN_MS
       ? connectTimeoutMs // frozen time is charged to nobody
@@ -70,6 +71,7 @@ export async function open(
     progress.reach("handshake");
     connection = new Connection(socket, {
       ...options,
+      dialedAt,
       reusesBytes: dial === ours, // who brings a socket may keep what is written
       endpoint: `${endpoint}`,
       secret: endpoint.credentials()?.password,

@@ -476,6 +476,8 @@ Deno.test("fateOf speaks for all attempts", () => {
     closedAt: 0,
     ageMs: 0,
     idleMs: 0,
+    silentMs: 0,
+    owedMs: 0,
     commandsServed: 0,
     bytesIn: 0,
     bytesOut: 0,

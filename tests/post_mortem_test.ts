@@ -735,6 +735,8 @@ const REPORT: CloseReport = {
   closedAt: 1_700_000_000_000,
   ageMs: 400_000,
   idleMs: 100_000,
+  silentMs: 100_000,
+  owedMs: 0,
   commandsServed: 5,
   bytesIn: 100,
   bytesOut: 100,
