@@ -1,6 +1,6 @@
 // Bench: runs every client through every row, round after round, and prints the table.
 
-import { type RedisServer, startRedis } from "../tests/support/redis_server.ts";
+import { type RedisServer, startRedis } from "../verify/redis_server.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -29,6 +29,12 @@ interface Ground {
   failures: Map<string, string>;
 }
 
+/** The path of one of the certificates that the tests have. */
+const certificate = (name: string): string =>
+  decodeURIComponent(
+    new URL(`../tests/support/certificates/${name}`, import.meta.url).pathname,
+  );
+
 async function main(): Promise<number> {
   const options = parseOptions(Deno.args);
   if (options === "help") {
@@ -48,17 +54,20 @@ async function main(): Promise<number> {
     throw new Error(`no such row; there are ${names}`);
   }
 
-  await using server = await startRedis({ tls: true });
-  const folder = await Deno.makeTempDir();
-  const caFile = `${folder}/ca.crt`;
-  await Deno.writeTextFile(caFile, server.caCert);
+  const caFile = certificate("ca.crt");
+  await using server = await startRedis({
+    tls: {
+      caFile,
+      certFile: certificate("server.crt"),
+      keyFile: certificate("server.key"),
+    },
+  });
   let stopping = false;
   const stop = async () => {
     if (stopping) return;
     stopping = true;
     killAll();
     await server[Symbol.asyncDispose]();
-    await Deno.remove(folder, { recursive: true }).catch(() => {});
     Deno.exit(130);
   };
   Deno.addSignalListener("SIGINT", stop);
@@ -106,7 +115,6 @@ async function main(): Promise<number> {
   } finally {
     Deno.removeSignalListener("SIGINT", stop);
     Deno.removeSignalListener("SIGTERM", stop);
-    await Deno.remove(folder, { recursive: true }).catch(() => {});
   }
 }
 

@@ -165,6 +165,7 @@ const packageOf = (specifier: string): string =>
 const config = JSON.parse(
   Deno.readTextFileSync(new URL("deno.json", ROOT)),
 ) as {
+  readonly name: string;
   readonly imports: Record<string, string>;
   readonly exports: Record<string, string>;
   readonly version: string;
@@ -242,8 +243,6 @@ Deno.test("The command-line proof and the examples use the module by its faces a
   const faces = new Set(
     Object.values(config.exports).map((target) => target.slice(2)),
   );
-  // The proof may start a server of its own, and the package carries what it needs.
-  faces.add("tests/support/redis_server.ts");
   // Not in its folder's face, which every client loads.
   faces.add("pool/post_mortem.ts");
   const wrong = ["verify.ts", "verify", "examples"].flatMap((place) =>
@@ -361,4 +360,53 @@ Deno.test("Every test has a time limit and is searched for leaks", () => {
   );
   assert(files.length > 0);
   assertEquals(loose.map(({ path }) => path), []);
+});
+
+Deno.test("Nothing outside the tests imports them", () => {
+  const folders = [...Deno.readDirSync(ROOT)].filter(({ isDirectory, name }) =>
+    isDirectory && name !== "tests" && !name.startsWith(".")
+  ).map(({ name }) => name);
+  assert(folders.includes("verify") && folders.includes("bench"));
+  const allOf = (folder: string): Module[] => [
+    ...modulesOf(folder),
+    ...[...Deno.readDirSync(new URL(folder, ROOT))]
+      .filter(({ isDirectory, name }) => isDirectory && name !== "node_modules")
+      .flatMap(({ name }) => allOf(`${folder}/${name}`)),
+  ];
+  const wrong = folders.flatMap((folder) =>
+    allOf(folder).flatMap(({ path, inside }) =>
+      inside.filter((other) => folderOf(other) === "tests")
+        .map((other) => `${path} imports ${other}`)
+    )
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("The import map for npm has every export of deno.json and every package that is imported", () => {
+  const { imports } = JSON.parse(
+    Deno.readTextFileSync(new URL("import_map.npm.json", ROOT)),
+  ) as { readonly imports: Record<string, string> };
+  const own = Object.fromEntries(
+    Object.entries(config.exports).map(([name, target]) => [
+      `${config.name}${name.slice(1)}`,
+      target,
+    ]),
+  );
+  const standard = Object.keys(imports).filter((name) =>
+    name.startsWith("@std/")
+  );
+  assertEquals(
+    imports,
+    {
+      ...own,
+      ...Object.fromEntries(standard.map((name) => [
+        name,
+        `./npm/${name.slice("@std/".length).replace("/", "_")}.ts`,
+      ])),
+    },
+  );
+  assertEquals(
+    [...new Set(standard.map(packageOf))].sort(),
+    Object.keys(config.imports).sort(),
+  );
 });

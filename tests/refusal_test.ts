@@ -1,5 +1,6 @@
 // What an error reply says: whether the command ran, and whether another attempt is worth while.
 
+import "./support/strict.ts";
 import { assert, assertEquals } from "@std/assert";
 import {
   fateOfReply,

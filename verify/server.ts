@@ -87,7 +87,7 @@ export async function findServer(
 
 async function start(): Promise<{ readonly url: string } & AsyncDisposable> {
   // Only now: users with a server of their own need none of it.
-  const { startRedis } = await import("../tests/support/redis_server.ts");
+  const { startRedis } = await import("./redis_server.ts");
   try {
     return await startRedis();
   } catch (error) {

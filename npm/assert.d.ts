@@ -30,18 +30,6 @@ export function assertNotStrictEquals<T>(
   msg?: string,
 ): void;
 
-export function assertExists<T>(
-  actual: T,
-  msg?: string,
-): asserts actual is NonNullable<T>;
-
-export function assertAlmostEquals(
-  actual: number,
-  expected: number,
-  tolerance?: number,
-  msg?: string,
-): void;
-
 export function assertGreater<T>(actual: T, expected: T, msg?: string): void;
 
 export function assertGreaterOrEqual<T>(
@@ -64,12 +52,6 @@ export function assertMatch(
   msg?: string,
 ): void;
 
-export function assertNotMatch(
-  actual: string,
-  expected: RegExp,
-  msg?: string,
-): void;
-
 export function assertStringIncludes(
   actual: string,
   expected: string,
@@ -82,24 +64,11 @@ export function assertArrayIncludes<T>(
   msg?: string,
 ): void;
 
-export function assertObjectMatch(
-  actual: object,
-  expected: Record<PropertyKey, unknown>,
-  msg?: string,
-): void;
-
 export function assertInstanceOf<T extends Constructor<unknown>>(
   actual: unknown,
   expectedType: T,
   msg?: string,
 ): asserts actual is InstanceType<T>;
-
-export function assertIsError<E extends Error = Error>(
-  error: unknown,
-  ErrorClass?: ErrorConstructorOf<E>,
-  msgMatches?: string | RegExp,
-  msg?: string,
-): asserts error is E;
 
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
 export function assertThrows<E extends Error = Error>(
@@ -121,5 +90,3 @@ export function assertRejects<E extends Error = Error>(
 ): Promise<E>;
 
 export function fail(msg?: string): never;
-
-export function unreachable(msg?: string): never;
