@@ -1,4 +1,5 @@
 // Callbacks of users, whose mistakes must not cost a command or an event.
+import { complain } from "../pool/complain.ts";
 
 /**
  * Tells whoever wants to know. What goes wrong there, at once or in a promise,
@@ -13,17 +14,10 @@ export function tell<What extends unknown[]>(
   fn: ((...what: What) => unknown) | undefined,
   ...what: What
 ): void {
-  const complain = (error: unknown) => {
-    try {
-      console.error(`${name} has thrown:`, error);
-    } catch {
-      // It cannot even be printed.
-    }
-  };
   try {
     const told = fn?.(...what);
-    if (told instanceof Promise) told.catch(complain);
+    if (told instanceof Promise) told.catch((error) => complain(name, error));
   } catch (error) {
-    complain(error);
+    complain(name, error);
   }
 }

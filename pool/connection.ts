@@ -10,7 +10,8 @@ import {
 import type { CloseReport, PoolState } from "./close_report.ts";
 import type { Socket } from "./dial.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
-import { FROZEN_MS, LightTimer } from "./timer.ts";
+import { complain } from "./complain.ts";
+import { Patience } from "./clock.ts";
 
 /** What the server said about itself and us in the handshake. */
 export interface Identity {
@@ -66,6 +67,14 @@ const HALF = { least: 8, bytes: 256 * 1024 };
 /** Full is who owes so many replies, or has so many bytes to write: the server does not keep up. */
 const FULL = { replies: 16 * 1024, bytes: 16 * 1024 * 1024 };
 /**
+ * A reply that has been coming for so many reply timeouts must go on by so many
+ * bytes in each further one. Fewer would hold the connection, and those who
+ * share it, for ever.
+ */
+const DRIP = { timeouts: 6, leastBytes: 1024 };
+/** The most of a command's name that a report repeats, in characters. */
+const MAX_NAME = 64;
+/**
  * Microtasks in which whoever was answered may ask again, before the next read
  * is armed: the server works while it is. One at a time that is worth 5 %.
  */
@@ -84,9 +93,11 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  * - Commands of one turn go out in one write, or two if there are many; while
  *   a write is pending, more gather.
  * - The timer runs only while a reply is owed, or may be again in the same turn. Any byte
- *   moves it, either way. When the time is up, the connection ends: a late reply can reach nobody.
+ *   moves it, either way, unless one reply drips for many times the reply timeout. When
+ *   the time is up, the connection ends: a late reply can reach no caller.
  * - A reply that nobody asked for, or that is no RESP, ends it.
  * - It ends once: the first cause wins. Nothing is written or settled afterwards.
+ * - What a slot or an observer throws reaches no other slot.
  */
 export class Connection {
   /** Which one of its pool's connections it is. */
@@ -107,8 +118,14 @@ export class Connection {
   #outgoing = NOTHING; // what is being written
   #isOwed = false; // whether somebody waits for a reply, since the end of a turn
   #isFull = false;
-  readonly #timer = new LightTimer((lateMs) => this.#timerFired(lateMs));
-  #progressAt: number = this.openedAt; // when the last byte came or the first slot began to wait
+  // Since when the first reply is owed, and no byte has come or gone.
+  readonly #patience = new Patience(
+    () => this.#limitMs(),
+    () => this.#silent(),
+  );
+  #partial = -1; // #served when a reply had come in part
+  #partialSince = 0;
+  #progressBytes = 0; // #bytesIn when they last moved #patience
   #lastByteAt: number = this.openedAt;
   #heardAt: number = this.openedAt;
   #dialMs = 0;
@@ -181,6 +198,7 @@ export class Connection {
     this.#served = 0;
     const { dialedAt = this.openedAt } = this.#options;
     this.#dialMs = performance.now() - dialedAt;
+    this.#partial = -1;
   }
 
   /**
@@ -250,16 +268,15 @@ export class Connection {
     if (!this.#writing) this.#flush();
     if (this.#isOwed || this.#inFlight.length === 0) return;
     this.#isOwed = true;
-    const now = this.#progressAt = performance.now();
-    this.#timer.start(this.#patienceLeft(now), now);
+    this.#patience.start();
   };
 
   #flush(): void {
     if (this.#report !== undefined || this.#gathered.size === 0) return;
     if (
       this.#inFlight.length > this.#unwritten &&
-      performance.now() - this.#progressAt > STALL_MS
-    ) this.#options.observer?.onStall?.(this);
+      performance.now() - this.#patience.since > STALL_MS
+    ) this.#tell("onStall");
     this.#unwritten = 0;
     this.#writing = true;
     this.#outgoing = this.#gathered.take();
@@ -288,7 +305,7 @@ export class Connection {
     if (this.#report !== undefined) return;
     if (count < length) {
       // What is too large for one write goes on; small ones prove nothing.
-      this.#progressAt = performance.now();
+      this.#patience.progressed(performance.now());
       this.#outgoing = this.#outgoing.subarray(count);
       return this.#write();
     }
@@ -315,7 +332,7 @@ export class Connection {
           await undefined;
         }
         if (this.#report !== undefined) return;
-        if (!this.#isOwed) this.#timer.stop();
+        if (!this.#isOwed) this.#patience.stop();
       }
     } catch (error) {
       this.#failed(error);
@@ -324,23 +341,48 @@ export class Connection {
 
   #received(count: number): void {
     this.#bytesIn += count;
-    this.#progressAt = this.#lastByteAt = this.#heardAt = performance.now();
+    const now = this.#lastByteAt = this.#heardAt = performance.now();
+    const isRest = this.#partial === this.#served;
+    if (!isRest || this.#isEnough(now)) this.#progressed(now);
     while (this.#report === undefined) {
       const slot = this.#inFlight.length > this.#unwritten
         ? this.#inFlight.first()
         : undefined;
       if (slot === undefined) return this.#receivedAll();
       const reply = this.#parser.next(slot.binary);
-      if (reply === undefined) return this.#relieve();
+      if (reply === undefined) return this.#receivedPart(now);
+      if (this.#partial === this.#served) this.#progressed(now);
       this.#inFlight.shift();
       this.#served++;
-      slot.settle(reply);
+      try {
+        slot.settle(reply);
+      } catch (error) {
+        complain("a reply's receiver", error);
+      }
       // The timer was set for a reply that might take longer than others.
       if (slot.patienceMs > 0 && this.#inFlight.length > 0) {
-        const now = performance.now();
-        this.#timer.start(this.#patienceLeft(now), now);
+        this.#patience.shorten();
       }
     }
+  }
+
+  #receivedPart(now: number): void {
+    if (this.#partial !== this.#served && this.#parser.partialLength > 0) {
+      this.#partial = this.#served;
+      this.#partialSince = now;
+    }
+    this.#relieve();
+  }
+
+  /** Whether what has come of a reply since the last progress is more than a drip. */
+  #isEnough(now: number): boolean {
+    return this.#bytesIn - this.#progressBytes >= DRIP.leastBytes ||
+      now - this.#partialSince <= DRIP.timeouts * this.#options.replyTimeoutMs;
+  }
+
+  #progressed(now: number): void {
+    this.#patience.progressed(now);
+    this.#progressBytes = this.#bytesIn;
   }
 
   /** Every reply that was owed has come; a byte more than that is one too many. */
@@ -357,7 +399,7 @@ export class Connection {
     if (this.#inFlight.length === 0) this.#isOwed = false;
     this.#relieve();
     if (this.#inFlight.length > 0) return;
-    this.#options.observer?.onIdle?.(this);
+    this.#tell("onIdle");
   }
 
   /** Whoever was full and is half empty takes commands again. */
@@ -368,23 +410,31 @@ export class Connection {
       this.#gathered.size > FULL.bytes / 2
     ) return;
     this.#isFull = false;
-    this.#options.observer?.onRoom?.(this);
+    this.#tell("onRoom");
   }
 
-  #timerFired(lateMs: number): void {
-    const now = performance.now();
-    // Frozen time is charged to nobody: the reply may only want to be read.
-    if (lateMs > FROZEN_MS) this.#progressAt = now;
-    const leftMs = this.#patienceLeft(now);
-    if (leftMs > 0) return this.#timer.start(leftMs, now);
+  #tell(what: "onIdle" | "onRoom" | "onStall"): void {
+    try {
+      this.#options.observer?.[what]?.(this);
+    } catch (error) {
+      complain(`${what} of a connection`, error);
+    }
+  }
+
+  /** How long the first reply may be owed, in milliseconds. */
+  #limitMs(): number {
+    return this.#options.replyTimeoutMs +
+      (this.#inFlight.first()?.patienceMs ?? 0);
+  }
+
+  #silent(): void {
     const { replyTimeoutMs } = this.#options;
-    this.condemn(`no byte came, replyTimeoutMs is ${replyTimeoutMs}`);
-  }
-
-  /** How much longer the first reply may be owed, in milliseconds. */
-  #patienceLeft(now: number): number {
-    return this.#progressAt + this.#options.replyTimeoutMs +
-      (this.#inFlight.first()?.patienceMs ?? 0) - now;
+    const bytes = this.#bytesIn - this.#progressBytes;
+    this.condemn(
+      bytes > 0
+        ? `only ${bytes} bytes came of a reply that had taken ${DRIP.timeouts} times as long already, replyTimeoutMs is ${replyTimeoutMs}`
+        : `no byte came, replyTimeoutMs is ${replyTimeoutMs}`,
+    );
   }
 
   /** The one way out. */
@@ -395,7 +445,7 @@ export class Connection {
       { by, how, ...(cause === undefined ? {} : { cause: this.#mask(cause) }) },
       inside,
     );
-    this.#timer.stop();
+    this.#patience.stop();
     try {
       this.#socket.close();
     } catch {
@@ -404,21 +454,29 @@ export class Connection {
     // Somebody may hold a dead connection for the sake of its report: its buffers go.
     this.#parser = new ReplyParser();
     this.#gathered = new CommandBuffer();
-    this.#options.observer?.onClose?.(this, report);
+    try {
+      this.#options.observer?.onClose?.(this, report);
+    } catch (error) {
+      complain("onClose of a connection", error);
+    }
 
     const written = this.#inFlight.length - this.#unwritten;
     const lost = Array.from(
       { length: this.#inFlight.length },
       () => this.#inFlight.shift()!,
     );
-    lost.forEach((slot, i) =>
-      slot.lose({
-        report,
-        fate: i < written ? "unknown" : "unsent",
-        untouched: i > 0 || inside === 0,
-        openedAt: this.openedAt,
-      })
-    );
+    lost.forEach((slot, i) => {
+      try {
+        slot.lose({
+          report,
+          fate: i < written ? "unknown" : "unsent",
+          untouched: i > 0 || inside === 0,
+          openedAt: this.openedAt,
+        });
+      } catch (error) {
+        complain("the loss of a command", error);
+      }
+    });
   }
 
   /** A peer that is no Redis may repeat what the handshake has said. */
@@ -455,14 +513,15 @@ export class Connection {
       ageMs: now - this.openedAt,
       idleMs: now - this.#lastByteAt,
       silentMs: now - this.#heardAt,
-      owedMs: this.#isOwed ? now - this.#progressAt : 0,
+      owedMs: this.#isOwed ? now - this.#patience.since : 0,
       commandsServed: this.#served,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       inFlight: this.#inFlight.length,
-      firstInFlight: first === undefined
-        ? undefined
-        : { name: first.command[0], args: first.command.length - 1 },
+      firstInFlight: first === undefined ? undefined : {
+        name: first.command[0].slice(0, MAX_NAME),
+        args: first.command.length - 1,
+      },
       replyBytes,
       pool: this.#options.observer?.state?.(),
     };

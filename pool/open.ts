@@ -1,12 +1,12 @@
 // An endpoint to a connection that is ready for commands, within one deadline.
 import type { ParserLimits } from "../resp/mod.ts";
+import { Patience } from "./clock.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { type Dial, dial as ours, type Socket } from "./dial.ts";
 import { DialError } from "./dial_error.ts";
 import { DialProgress } from "./dial_progress.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
-import { FROZEN_MS, LightTimer } from "./timer.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
@@ -42,12 +42,7 @@ export async function open(
   const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
   const dialedAt = performance.now();
-  const dueAt = dialedAt + connectTimeoutMs;
-  const timer = new LightTimer((lateMs) => {
-    const leftMs = lateMs > FROZEN_MS
-      ? connectTimeoutMs // frozen time is charged to nobody
-      : dueAt - performance.now();
-    if (leftMs > 0 && connectTimeoutMs > 0) return timer.start(leftMs);
+  const patience = new Patience(() => connectTimeoutMs, () => {
     timeUp.abort(
       new DialError(
         endpoint,
@@ -57,7 +52,7 @@ export async function open(
     );
     connection?.close("connect timeout");
   });
-  timer.start(connectTimeoutMs);
+  patience.start(dialedAt);
   const onAbort = () => connection?.close("the pool was closed");
   signal.addEventListener("abort", onAbort, { once: true });
   const either = AbortSignal.any([signal, timeUp.signal]);
@@ -84,7 +79,7 @@ export async function open(
     if (error instanceof DialError) throw error;
     throw new DialError(endpoint, "connect", String(error), { cause: error });
   } finally {
-    timer.stop();
+    patience.stop();
     signal.removeEventListener("abort", onAbort);
   }
 }

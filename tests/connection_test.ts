@@ -26,6 +26,8 @@ import {
   ReplyError,
 } from "../mod.ts";
 import { Connection, dial, Endpoint, type Socket } from "../pool/mod.ts";
+import type { ConnectionOptions } from "../pool/connection.ts";
+import type { Slot } from "../pool/in_flight.ts";
 import { encodeCommand } from "../resp/mod.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
@@ -1057,4 +1059,173 @@ Deno.test("A process whose caller gave up waiting for a connection exits by itse
   `);
   assertEquals([code, stdout], [0, "AbortError\n"], stderr);
   assertLess(ms, 10_000);
+});
+
+/** A connection whose peer says what a test tells it to, and which notes how it ends. */
+function scripted(options: Partial<ConnectionOptions> = {}) {
+  const said = new TransformStream<Uint8Array, Uint8Array>();
+  const peer = said.writable.getWriter();
+  const ear = said.readable.getReader();
+  const ended = Promise.withResolvers<CloseReport>();
+  const connection = new Connection({
+    read: async (buffer) => {
+      const { value } = await ear.read();
+      if (value === undefined) return null;
+      buffer.set(value);
+      return value.length;
+    },
+    write: (bytes) => Promise.resolve(bytes.length),
+    close: () => peer.close().catch(() => {}),
+  }, {
+    endpoint: "nowhere:6379",
+    number: 1,
+    replyTimeoutMs: 100,
+    ...options,
+    observer: {
+      ...options.observer,
+      onClose: (connection, report) => {
+        ended.resolve(report);
+        options.observer?.onClose?.(connection, report);
+      },
+    },
+  });
+  return {
+    connection,
+    ended: ended.promise,
+    say: (text: string) => peer.write(bytesOf(text)),
+  };
+}
+
+/** A slot that notes what became of it. */
+function noted(notes: unknown[], over: Partial<Slot> = {}): Slot {
+  return {
+    command: ["PING"],
+    binary: false,
+    patienceMs: 0,
+    settle: (reply) => notes.push(reply),
+    lose: ({ fate }) => notes.push(fate),
+    ...over,
+  };
+}
+
+/** Runs `fn` and returns what it printed as errors. */
+async function complaints(fn: () => Promise<void>): Promise<string[]> {
+  const printed: string[] = [];
+  const { error } = console;
+  console.error = (...words) => printed.push(words.join(" "));
+  try {
+    await fn();
+  } finally {
+    console.error = error;
+  }
+  return printed;
+}
+
+function fail(): never {
+  throw new RangeError("a bug of somebody's");
+}
+
+Deno.test("A slot that throws strands no other slot", async () => {
+  const notes: unknown[] = [];
+  const { connection, ended, say } = scripted();
+  const printed = await complaints(async () => {
+    connection.push(noted(notes));
+    connection.push(noted(notes, { settle: fail }));
+    connection.push(noted(notes));
+    connection.push(noted(notes, { lose: fail }));
+    connection.push(noted(notes));
+    await delay(0);
+    await say("+a\r\n+b\r\n+c\r\n");
+    await delay(0);
+    assertEquals(notes, ["a", "c"]);
+    connection.close();
+    await ended;
+  });
+  assertEquals(notes, ["a", "c", "unknown"]);
+  assertEquals(printed.length, 2);
+});
+
+Deno.test("An observer that throws costs no slot, and no connection", async () => {
+  const notes: unknown[] = [];
+  const { connection, say } = scripted({
+    observer: { onIdle: fail, onClose: fail },
+  });
+  const printed = await complaints(async () => {
+    connection.push(noted(notes));
+    await delay(0);
+    await say("+a\r\n");
+    await delay(5);
+    assertEquals(connection.report, undefined);
+    connection.push(noted(notes));
+    await delay(0);
+    connection.close();
+  });
+  assertEquals(notes, ["a", "unknown"]);
+  assertEquals(printed.length, 2);
+});
+
+Deno.test("A report of silence says how long the reply was owed, not how long ago we wrote", async () => {
+  const notes: unknown[] = [];
+  const { connection, ended } = scripted({ replyTimeoutMs: 300 });
+  connection.push(noted(notes));
+  const asking = setInterval(() => connection.push(noted(notes)), 20);
+  const report = await ended;
+  clearInterval(asking);
+  assertLess(report.idleMs, 100);
+  assertGreaterOrEqual(report.owedMs, 299);
+  assertMatch(
+    new ConnectionClosedError(report, "unknown").message,
+    /^Connection closed by client after [34]\d\d ms without a reply/,
+  );
+});
+
+Deno.test("A report says of a connection that owes nothing that it owed nothing", async () => {
+  const notes: unknown[] = [];
+  const { connection, ended, say } = scripted();
+  connection.push(noted(notes));
+  await delay(0);
+  await say("+a\r\n");
+  await delay(20);
+  connection.close();
+  assertEquals((await ended).owedMs, 0);
+});
+
+Deno.test("A reply that drips for ever ends its connection, one that takes long does not", async () => {
+  const notes: unknown[] = [];
+  const { connection, ended, say } = scripted({ replyTimeoutMs: 50 });
+  // For ten times as long as a reply may be owed: no single silence is that long.
+  connection.push(noted(notes));
+  await delay(0);
+  await say("$40000\r\n");
+  for (let i = 0; i < 20; i++) {
+    await delay(25);
+    await say("x".repeat(2000));
+  }
+  await say("\r\n");
+  await delay(5);
+  assertEquals(notes, ["x".repeat(40_000)]);
+  notes.length = 0;
+
+  connection.push(noted(notes));
+  connection.push(noted(notes));
+  await delay(0);
+  const startedAt = performance.now();
+  await say("$40000\r\n");
+  const dripping = setInterval(() => say("x"), 10);
+  const report = await ended;
+  clearInterval(dripping);
+  assertGreaterOrEqual(performance.now() - startedAt, 300);
+  assertLess(performance.now() - startedAt, 1000);
+  assertEquals(report.how, "silence");
+  assertGreater(report.replyBytes, 0);
+  assertMatch(report.cause!, /^only \d+ bytes came of a reply/);
+  assertEquals(notes, ["unknown", "unknown"]);
+});
+
+Deno.test("A name in a report is cut", async () => {
+  const notes: unknown[] = [];
+  const { connection, ended } = scripted();
+  connection.push(noted(notes, { command: ["x".repeat(1_000_000)] }));
+  connection.close();
+  assertEquals((await ended).firstInFlight?.name, "x".repeat(64));
 });
