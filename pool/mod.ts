@@ -12,6 +12,7 @@
  *
  * @module
  */
+export { type Freeze, FreezeWatch } from "./clock.ts";
 export {
   type ClosedBy,
   type ClosedDuring,

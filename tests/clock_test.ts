@@ -1,5 +1,6 @@
 // That a wait is charged only for time in which the process could run, and a freeze is noticed by one of two clocks.
 
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,

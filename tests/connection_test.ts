@@ -1164,32 +1164,6 @@ Deno.test("An observer that throws costs no slot, and no connection", async () =
   assertEquals(printed.length, 2);
 });
 
-Deno.test("A report of silence says how long the reply was owed, not how long ago we wrote", async () => {
-  const notes: unknown[] = [];
-  const { connection, ended } = scripted({ replyTimeoutMs: 300 });
-  connection.push(noted(notes));
-  const asking = setInterval(() => connection.push(noted(notes)), 20);
-  const report = await ended;
-  clearInterval(asking);
-  assertLess(report.idleMs, 100);
-  assertGreaterOrEqual(report.owedMs, 299);
-  assertMatch(
-    new ConnectionClosedError(report, "unknown").message,
-    /^Connection closed by client after [34]\d\d ms without a reply/,
-  );
-});
-
-Deno.test("A report says of a connection that owes nothing that it owed nothing", async () => {
-  const notes: unknown[] = [];
-  const { connection, ended, say } = scripted();
-  connection.push(noted(notes));
-  await delay(0);
-  await say("+a\r\n");
-  await delay(20);
-  connection.close();
-  assertEquals((await ended).owedMs, 0);
-});
-
 Deno.test("A reply that drips for ever ends its connection, one that takes long does not", async () => {
   const notes: unknown[] = [];
   const { connection, ended, say } = scripted({ replyTimeoutMs: 50 });

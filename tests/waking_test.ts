@@ -1,20 +1,52 @@
 // A process that was frozen serves its first command without an error and without waiting for a timeout.
 
 import "./support/strict.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
 
-/** Runs a client in a process of its own, freezes it with `between` going on, and returns what it reports. */
-async function freeze(
+/** Runs `program`, which is given as the body of a module, and does `between` while it is stopped, once it has printed "ready". */
+async function run(
+  program: string,
+  stop?: { forMs: number; between?: () => void },
+): Promise<Record<string, unknown>> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--ext=ts",
+      ...importFlags,
+      `import { Redis } from "${new URL("../mod.ts", import.meta.url)}";
+       ${program}`,
+    ],
+    stdout: "piped",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  if (stop !== undefined) {
+    while (!text.includes("ready\n")) text += (await lines.read()).value ?? "";
+    await delay(200); // it is in its loop now
+    Deno.kill(child.pid, "SIGSTOP");
+    stop.between?.();
+    await delay(stop.forMs);
+    Deno.kill(child.pid, "SIGCONT");
+  }
+  for (let part = await lines.read(); !part.done; part = await lines.read()) {
+    text += part.value;
+  }
+  await child.status;
+  return JSON.parse(text.slice(text.indexOf("{")));
+}
+
+/** Freezes an idle client with `between` going on, and returns what its next command meets. */
+const freeze = (
   url: string,
-  frozenMs: number,
+  forMs: number,
   between: () => void,
-): Promise<{ reply: unknown; tookMs: number; evicted: unknown }> {
-  const program = `
-    import { Redis } from "${new URL("../mod.ts", import.meta.url)}";
+): Promise<Record<string, unknown>> =>
+  run(
+    `
     const redis = new Redis(${JSON.stringify(url)});
     await Promise.all([redis.send(["PING"]), redis.send(["PING"])]);
     console.log("ready");
@@ -28,36 +60,15 @@ async function freeze(
     const tookMs = performance.now() - startedAt;
     console.log(JSON.stringify({ reply, tookMs, evicted: redis.stats().evicted }));
     await redis.close();
-  `;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "eval",
-      "--ext=ts",
-      ...importFlags,
-      program,
-    ],
-    stdout: "piped",
-  }).spawn();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (!text.includes("ready\n")) text += (await lines.read()).value ?? "";
-  await delay(200); // it is in its loop now
-  Deno.kill(child.pid, "SIGSTOP");
-  between();
-  await delay(frozenMs);
-  Deno.kill(child.pid, "SIGCONT");
-  for (let part = await lines.read(); !part.done; part = await lines.read()) {
-    text += part.value;
-  }
-  await child.status;
-  return JSON.parse(text.slice(text.indexOf("{")));
-}
+    `,
+    { forMs, between },
+  );
 
 Deno.test("a frozen client wakes up to connections that the server has closed", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
   const woken = await freeze(server.url, 3500, () => {});
   assertEquals(woken.reply, 1);
-  assert(woken.tookMs < 1000, `it took ${woken.tookMs} ms`);
+  assert(Number(woken.tookMs) < 1000, `it took ${woken.tookMs} ms`);
 });
 
 Deno.test("a frozen client wakes up to connections that have gone silent", async () => {
@@ -69,5 +80,92 @@ Deno.test("a frozen client wakes up to connections that have gone silent", async
     () => proxy.silence({ scope: "open" }),
   );
   assertEquals(woken.reply, 1);
-  assert(woken.tookMs < 2000, `it took ${woken.tookMs} ms`);
+  assert(Number(woken.tookMs) < 2000, `it took ${woken.tookMs} ms`);
+});
+
+Deno.test("frozen time is not charged to a reply that came meanwhile", async () => {
+  await using server = await startRedis();
+  const woken = await run(
+    `
+    const redis = new Redis("${server.url}", { replyTimeoutMs: 800, retry: false });
+    await redis.send(["PING"]);
+    const replies = Promise.all([
+      redis.send(["EVAL", "for i = 1, 4e7 do end return 'late'", 0]),
+      redis.send(["INCR", "count"]),
+    ]);
+    console.log("ready");
+    console.log(JSON.stringify({ replies: await replies.catch(String), evicted: redis.stats().evicted }));
+    await redis.close();
+    `,
+    { forMs: 2500 },
+  );
+  assertEquals(woken, { replies: ["late", 1], evicted: {} });
+});
+
+/** A program in which nothing runs for all but 5 ms of each slice. */
+const slices = (sliceMs: number) => `
+  const state = { isOver: false };
+  (async () => {
+    while (!state.isOver) {
+      const until = performance.now() + ${sliceMs};
+      while (performance.now() < until);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+`;
+
+Deno.test("a process that works in slices notices a silent connection", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  const { error, tookMs } = await run(
+    `
+    const redis = new Redis("${proxy.url}", { replyTimeoutMs: 400, retry: false });
+    await redis.send(["PING"]);
+    console.log("ready");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    ${slices(1200)}
+    const startedAt = performance.now();
+    const error = await redis.send(["GET", "key"]).catch(String);
+    state.isOver = true;
+    console.log(JSON.stringify({ error, tookMs: performance.now() - startedAt }));
+    await redis.close({ drainMs: 0 });
+    `,
+    { forMs: 1, between: () => proxy.silence() },
+  );
+  assertMatch(`${error}`, /replyTimeoutMs is 400/);
+  assert(Number(tookMs) < 6000, `it took ${tookMs} ms`);
+});
+
+Deno.test("a process that works in slices dials, shakes hands and is answered", async () => {
+  await using server = await startRedis();
+  const outcome = await run(`
+    ${slices(400)}
+    const redis = new Redis("${server.url}", {
+      connectTimeoutMs: 100, replyTimeoutMs: 100, retry: false,
+    });
+    const replies = [];
+    for (let i = 0; i < 5; i++) replies.push(await redis.send(["INCR", "count"]).catch(String));
+    state.isOver = true;
+    console.log(JSON.stringify({ replies, evicted: redis.stats().evicted }));
+    await redis.close();
+  `);
+  assertEquals(outcome, { replies: [1, 2, 3, 4, 5], evicted: {} });
+});
+
+Deno.test("a process that works in slices does not wait for a dial for ever", async () => {
+  const deaf = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { error, tookMs } = await run(`
+    ${slices(600)}
+    const redis = new Redis("redis://127.0.0.1:${deaf.addr.port}", {
+      connectTimeoutMs: 200, retry: false,
+    });
+    const startedAt = performance.now();
+    const error = await redis.send(["PING"]).catch(String);
+    state.isOver = true;
+    console.log(JSON.stringify({ error, tookMs: performance.now() - startedAt }));
+    await redis.close();
+  `);
+  deaf.close();
+  assertMatch(`${error}`, /within 200 ms/);
+  assert(Number(tookMs) < 3500, `it took ${tookMs} ms`);
 });

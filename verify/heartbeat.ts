@@ -1,33 +1,28 @@
 // When this process did not run: frozen, or the machine asleep.
+import { type Freeze, FreezeWatch } from "../pool/mod.ts";
 
 /** How often it looks, in milliseconds. */
 const BEAT_MS = 250;
-/** A beat that is this late was missed because nothing ran. */
-const FROZEN_MS = 2000;
 /** What is noticed this soon afterwards may have happened meanwhile. */
 const WAKE_MS = 10_000;
 
-/** A time in which the process did not run. */
-interface Freeze {
-  readonly ms: number;
-  /** When it ended, by `performance.now()`. */
-  readonly endedAt: number;
-  /** Whether `performance.now()` stood still, as on a machine asleep. */
-  readonly wasAsleep: boolean;
-}
+/** A freeze, and when it ended by `performance.now()`. */
+type PastFreeze = Freeze & { readonly endedAt: number };
 
-/** Notices freezes, by a clock that stands still in them and one that does not. */
+/** Notes the freezes of this process. */
 export class Heartbeat implements Disposable {
   readonly #onFreeze: (ms: number) => void;
-  readonly #freezes: Freeze[] = [];
+  readonly #freezes: PastFreeze[] = [];
+  readonly #watch = new FreezeWatch();
   readonly #timer: ReturnType<typeof setInterval>;
-  #at = performance.now();
-  #wallAt = Date.now();
 
   /** @param onFreeze Told how long each one was, in milliseconds. */
   constructor(onFreeze: (ms: number) => void) {
     this.#onFreeze = onFreeze;
-    this.#timer = setInterval(() => this.#beat(), BEAT_MS);
+    this.#timer = setInterval(
+      () => this.#note(this.#watch.beat(BEAT_MS)),
+      BEAT_MS,
+    );
   }
 
   /** How long the process has been frozen altogether, in milliseconds. */
@@ -43,7 +38,7 @@ export class Heartbeat implements Disposable {
    * @param isPrompt Whether it would have been noticed at once, had the process run.
    */
   bearingOn(since: number, isPrompt: boolean): number {
-    this.#beat(); // what a freeze hid may be noticed before the next beat
+    this.#note(this.#watch.look(BEAT_MS)); // what a freeze hid may be noticed before the next beat
     const now = performance.now();
     return this.#freezes
       .filter(({ endedAt, wasAsleep }) =>
@@ -57,16 +52,9 @@ export class Heartbeat implements Disposable {
     clearInterval(this.#timer);
   }
 
-  #beat(): void {
-    const [now, wall] = [performance.now(), Date.now()];
-    const ranMs = now - this.#at;
-    const wallMs = wall - this.#wallAt;
-    this.#at = now;
-    this.#wallAt = wall;
-    const ms = Math.max(ranMs, wallMs) - BEAT_MS;
-    if (ms < FROZEN_MS) return;
-    const wasAsleep = wallMs - ranMs > FROZEN_MS;
-    this.#freezes.push({ ms, endedAt: now, wasAsleep });
-    this.#onFreeze(ms);
+  #note(freeze: Freeze | undefined): void {
+    if (freeze === undefined) return;
+    this.#freezes.push({ ...freeze, endedAt: performance.now() });
+    this.#onFreeze(freeze.ms);
   }
 }
