@@ -12,6 +12,7 @@ import type { Socket } from "./dial.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
 import { complain } from "./complain.ts";
 import { Patience } from "./clock.ts";
+import { mask } from "./secrets.ts";
 
 /** What the server said about itself and us in the handshake. */
 export interface Identity {
@@ -442,7 +443,13 @@ export class Connection {
     if (this.#report !== undefined) return;
     const inside = this.#parser.partialLength;
     const report = this.#report = this.#makeReport(
-      { by, how, ...(cause === undefined ? {} : { cause: this.#mask(cause) }) },
+      {
+        by,
+        how,
+        ...(cause === undefined
+          ? {}
+          : { cause: mask(cause, this.#options.secret) }),
+      },
       inside,
     );
     this.#patience.stop();
@@ -477,14 +484,6 @@ export class Connection {
         complain("the loss of a command", error);
       }
     });
-  }
-
-  /** A peer that is no Redis may repeat what the handshake has said. */
-  #mask(cause: string): string {
-    const { secret } = this.#options;
-    if (!secret) return cause;
-    return cause.replaceAll(secret, "***")
-      .replaceAll(JSON.stringify(secret).slice(1, -1), "***");
   }
 
   #makeReport(

@@ -5,6 +5,7 @@ import { ConnectionClosedError } from "./close_report.ts";
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { isPassingInHandshake } from "./refusal.ts";
+import { mask } from "./secrets.ts";
 
 /** A command of the handshake. */
 export interface Step {
@@ -132,9 +133,7 @@ function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
     // A server that does not know AUTH repeats its arguments.
     const [text = ""] = reply.message.split(", with args");
     const password = endpoint.credentials()?.password;
-    const cause = new ReplyError(
-      password === undefined ? text : text.replaceAll(password, "***"),
-    );
+    const cause = new ReplyError(mask(text, password));
     throw new DialError(
       endpoint,
       "handshake",
