@@ -1,6 +1,6 @@
 // A blocking command: alone on a connection, which an abort closes.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { type Connection, ConnectionClosedError } from "../pool/mod.ts";
+import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
 import { isAnswer, isPassing } from "../pool/refusal.ts";
 import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
@@ -12,11 +12,11 @@ export interface BlockingHost {
   /** When to try again; `false`: never. */
   readonly policy: Retry | false;
   /** Takes a connection out of the pool, for a further attempt. */
-  checkout(): Promise<Connection>;
+  checkout(): Promise<PushRight>;
   /** Gives it back. */
-  release(connection: Connection, clean: boolean): void;
-  /** The server refused to run the command. */
-  refused(connection: Connection, error: ReplyError): void;
+  release(right: PushRight, clean: boolean): void;
+  /** The server says that it is a replica. */
+  isReplica(right: PushRight): void;
   /** Runs attempts with a signal that ends with the caller's and with the client. */
   whileOpen<T>(fn: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** What to do before another attempt, which is a replay or not. */
@@ -26,39 +26,34 @@ export interface BlockingHost {
 /**
  * Sends a command that may wait for long, on a connection of its own.
  *
- * @param first The connection of the first attempt.
  * @returns The reply.
  * @throws What `Redis.send` throws.
  */
 export async function sendBlocking(
   command: Command,
   { signal, binary, replay }: SendOptions,
-  first: Promise<Connection>,
   host: BlockingHost,
 ): Promise<Reply> {
-  if (signal?.aborted) {
-    first.then((unused) => host.release(unused, true), () => {});
-    throw signal.reason;
-  }
+  signal?.throwIfAborted();
   let mayRunAgain = true;
   let isReplay = false;
   const failures: unknown[] = [];
-  const once = async (attempt: number) => {
+  const once = async () => {
     mayRunAgain = true;
     isReplay = false;
-    const taking = attempt === 0 ? first : host.checkout();
-    const connection = await taking.catch((error) => {
+    const right = await host.checkout().catch((error) => {
       mayRunAgain = mayPass(error);
       throw error;
     });
-    const lease = new Lease(connection, undefined, host.release);
+    const lease = new Lease(right, undefined, {
+      release: (clean) => host.release(right, clean),
+      isReplica: () => host.isReplica(right),
+    });
     try {
       return await lease.send(command, { signal, binary });
     } catch (error) {
       if (error instanceof ReplyError) {
         mayRunAgain = isPassing(error);
-        lease.release();
-        host.refused(connection, error);
       } else if (error instanceof ConnectionClosedError) {
         const { report, fate } = error;
         const loss = { report, fate, untouched: true, openedAt: 0 };
@@ -73,7 +68,7 @@ export async function sendBlocking(
   };
   const { policy } = host;
   try {
-    if (policy === false) return await once(0);
+    if (policy === false) return await once();
     return await host.whileOpen((signal) =>
       policy.run(once, {
         signal,

@@ -2,16 +2,18 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { checkCommand } from "../resp/encode.ts";
 import {
-  type Connection,
   ConnectionClosedError,
+  type ConnectionFacts,
   isOverLimit,
   type Loss,
+  type PushRight,
   type Slot,
 } from "../pool/mod.ts";
 import { isPassing } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
 import { isScript, noteAbort, noteAnswer } from "./fate.ts";
 import { sequenceHazard } from "./replay.ts";
+import { serverOf } from "./settle.ts";
 
 /** Whether a command that may have run may be sent again. */
 export type ReplayPolicy = "auto" | "always" | "never";
@@ -68,7 +70,7 @@ export interface CallKeeper {
   /** An attempt failed: send the call again or reject it. */
   failed(call: Call, failure: Failure): void;
   /** The server refused to run a command. */
-  refused(connection: Connection, error: ReplyError): void;
+  refused(connection: ConnectionFacts, error: ReplyError): void;
   /** Send a call, on whichever connection may be shared now. */
   travel(call: Call): void;
 }
@@ -111,7 +113,7 @@ export abstract class Call {
   abstract readonly name: string;
 
   /** Puts what is not answered yet in flight. */
-  abstract travel(connection: Connection): void;
+  abstract travel(right: PushRight): void;
 
   /** The outcome is known: nothing that comes later counts. */
   protected finish(wasAnswered: boolean): void {
@@ -128,19 +130,14 @@ export abstract class Call {
 }
 
 /** Connections that have been asked which server they lead to. */
-const asked = new WeakSet<Connection>();
-
-async function ask(connection: Connection): Promise<void> {
-  const { serverOf } = await import("./settle.ts");
-  await serverOf(connection);
-}
+const asked = new WeakSet<ConnectionFacts>();
 
 /** One command. It is its own slot, so that the happy path makes one object. */
 export class SingleCall extends Call implements Slot {
   readonly command: Command;
   readonly patienceMs = 0;
   /** The connection of the last attempt. */
-  connection: Connection | undefined;
+  connection: ConnectionFacts | undefined;
   readonly #resolve: (reply: Reply) => void;
 
   constructor(
@@ -163,17 +160,18 @@ export class SingleCall extends Call implements Slot {
     return this.options.binary === true;
   }
 
-  travel(connection: Connection): void {
+  travel(right: PushRight): void {
     if (this.isDone) return;
+    const { connection } = right;
     if (this.options.settle && !asked.has(connection)) {
-      // Who settles later must know to whom the command was sent. By the time
-      // that it has told, the connection may be leased to somebody else.
+      // To resolve this command's fate later we need the server's run_id first;
+      // the connection may be leased by the time it arrives, so pick one again.
       asked.add(connection);
-      return void ask(connection).then(() => this.keeper.travel(this));
+      return void serverOf(right).then(() => this.keeper.travel(this));
     }
     this.connection = connection;
     try {
-      connection.push(this);
+      right.push(this);
     } catch (error) {
       this.reject(error);
     }
@@ -227,8 +225,9 @@ export class PipelineCall extends Call {
     return this.#commands[this.#replies.length]?.[0] ?? "PIPELINE";
   }
 
-  travel(connection: Connection): void {
+  travel(right: PushRight): void {
     if (this.isDone) return;
+    const { connection } = right;
     const commands = this.#commands.slice(this.#replies.length);
     const lost: { loss: Loss; command: Command }[] = [];
     let open = commands.length;
@@ -257,7 +256,7 @@ export class PipelineCall extends Call {
         },
       };
       try {
-        connection.push(slot);
+        right.push(slot);
       } catch (error) {
         if (i > 0) noteAbort(error); // those before it are on their way
         return this.reject(error);
@@ -265,7 +264,7 @@ export class PipelineCall extends Call {
     }
   }
 
-  #answered(connection: Connection): void {
+  #answered(connection: ConnectionFacts): void {
     const [first] = this.#replies;
     if (
       first instanceof ReplyError && this.#replies.every(isRefusal) &&

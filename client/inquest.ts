@@ -1,43 +1,60 @@
-// Which death is looked into, and when: with the first connection after it.
+// When the post-mortem runs: with the first shared connection after a death.
 import type { Command } from "../resp/mod.ts";
-import type { CloseReport, Connection, Verdict } from "../pool/mod.ts";
 import { say } from "../pool/handshake.ts";
+import type {
+  CloseReport,
+  ConnectionFacts,
+  PushRight,
+  Verdict,
+} from "../pool/mod.ts";
 import type { PostMortem } from "../pool/post_mortem.ts";
+import { tell } from "./tell.ts";
 
 /** Brings deaths to the post-mortem, which is loaded only where it is asked for. */
 export class Inquest {
-  readonly #postMortem: Promise<PostMortem>;
-  #dead: [CloseReport, Connection] | undefined;
+  /**
+   * Resolves when the post-mortem is loaded; never rejects. Dials wait for
+   * it: what it asks must be pushed while the new connection is still shared.
+   */
+  readonly ready: Promise<void>;
+  #postMortem: PostMortem | undefined;
+  #dead: [CloseReport, ConnectionFacts] | undefined;
 
-  /** @param onVerdict Told what each look has found. */
+  /** @param onVerdict Called with what each look has found. */
   constructor(onVerdict: (verdict: Verdict) => void) {
-    this.#postMortem = import("../pool/post_mortem.ts").then(
-      ({ PostMortem }) => new PostMortem({ onVerdict }),
+    this.ready = import("../pool/post_mortem.ts").then(
+      ({ PostMortem }) => {
+        this.#postMortem = new PostMortem({ onVerdict });
+      },
+    ).catch((error) =>
+      tell("postMortem of Redis", () => {
+        throw error;
+      })
     );
   }
 
   /** A connection has ended. */
-  closed(report: CloseReport, connection: Connection): void {
+  closed(report: CloseReport, connection: ConnectionFacts): void {
     const isOurWish = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
     if (!isOurWish) this.#dead ??= [report, connection];
   }
 
-  /** A connection was opened, and whoever waited for it has been served. */
-  async opened(connection: Connection): Promise<void> {
-    const postMortem = await this.#postMortem;
+  /** A connection was opened, and is shared. */
+  opened(right: PushRight): void {
     const source = {
-      connection,
-      ask: (command: Command) => say(connection, command),
+      connection: right.connection,
+      ask: (command: Command) =>
+        right.isRevoked ? undefined : say(right, command),
     };
-    postMortem.baseline(source);
+    this.#postMortem?.baseline(source);
     const dead = this.#dead;
     this.#dead = undefined;
-    if (dead !== undefined) await postMortem.investigate(...dead, source);
+    if (dead !== undefined) this.#postMortem?.investigate(...dead, source);
   }
 
-  /** We are about to kill what may be left of a connection ourselves. */
-  async fenced(connection: Connection): Promise<void> {
-    (await this.#postMortem).fenced(connection);
+  /** The client itself is about to kill what may be left of a connection. */
+  fenced(connection: ConnectionFacts): void {
+    this.#postMortem?.fenced(connection);
   }
 }

@@ -1,9 +1,11 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { type Connection, ConnectionClosedError } from "../pool/mod.ts";
+import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
+import { saysReadonly } from "../pool/refusal.ts";
 import { checkCommand } from "../resp/encode.ts";
 import { noteAbort, noteAnswer } from "./fate.ts";
-import { routeOf, upper } from "./routing.ts";
+import { LeaseState, replyModeOf } from "./lease_state.ts";
+import { routeOf } from "./routing.ts";
 import { listener, type Origin } from "./telemetry.ts";
 
 /** Options of {@linkcode Lease.send}. */
@@ -14,51 +16,57 @@ export interface LeaseSendOptions {
   binary?: boolean | undefined;
 }
 
-/** Gives a connection back; `clean` if its state is as it was. */
-type Release = (connection: Connection, clean: boolean) => void;
+/** What a lease needs of its client. */
+interface LeaseHost {
+  /** Takes the connection back; `clean` if its state is as it was. */
+  release(clean: boolean): void;
+  /** The server says that it is a replica. */
+  isReplica(): void;
+}
 
 /**
- * A connection that nobody else uses until it is released: for MULTI, WATCH,
+ * A connection with one holder until it is released: for MULTI, WATCH,
  * SELECT, CLIENT REPLY, blocking commands.
  *
  * - Nothing is retried or replayed: what a connection remembers dies with it.
  * - A connection that is not as it was (an open transaction, another
- *   database, …) is closed when released, never reused.
+ *   database, replies turned off, …) is closed when released, never reused.
  *
  * @example A transaction
  * ```ts
  * import { Redis } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
  *
- * async function transfer(redis: Redis): Promise<void> {
- *   await using lease = await redis.lease();
- *   await lease.send(["MULTI"]);
- *   await lease.send(["DECRBY", "from", 5]);
- *   await lease.send(["INCRBY", "to", 5]);
- *   console.log(await lease.send(["EXEC"]));
- * }
- * console.log(typeof transfer);
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await using lease = await redis.lease();
+ * await lease.send(["MULTI"]);
+ * await lease.send(["SET", "lease-example", 5]);
+ * await lease.send(["INCRBY", "lease-example", 2]);
+ * assertEquals(await lease.send(["EXEC"]), ["OK", 7]);
+ * await lease.send(["DEL", "lease-example"]);
  * ```
  */
 export class Lease implements AsyncDisposable {
-  readonly #connection: Connection;
+  readonly #right: PushRight;
   readonly #origin: Origin | undefined;
-  readonly #release: Release;
+  readonly #host: LeaseHost;
+  readonly #state = new LeaseState();
   #isReleased = false;
-  #isChanged = false;
-  #inTransaction = false;
-  #isWatching = false;
-  #replies: "on" | "off" | "skip" = "on";
+  /** Pending while the server is asked whether it obeys CLIENT REPLY. */
+  #switching: Promise<Reply> | undefined;
+  /** What obeys CLIENT REPLY: the server, or this client where the server refuses it. */
+  #muted: "server" | "client" | undefined;
 
   /** @ignore Made by `Redis.lease`. */
   constructor(
-    connection: Connection,
-    /** Where it leads to, unless its commands are told by somebody else. */
+    right: PushRight,
+    /** The server, for telemetry; `undefined` if the commands are published elsewhere. */
     origin: Origin | undefined,
-    release: Release,
+    host: LeaseHost,
   ) {
-    this.#connection = connection;
+    this.#right = right;
     this.#origin = origin;
-    this.#release = release;
+    this.#host = host;
   }
 
   /**
@@ -83,7 +91,47 @@ export class Lease implements AsyncDisposable {
       );
   }
 
-  #send(command: Command, options: LeaseSendOptions): Promise<Reply> {
+  async #send(command: Command, options: LeaseSendOptions): Promise<Reply> {
+    checkCommand(command);
+    const copy = command.slice() as unknown as Command;
+    const mode = replyModeOf(copy);
+    // Commands keep their order while the server is asked.
+    while (this.#switching !== undefined) {
+      await this.#switching.catch(() => {});
+    }
+    const isFirstSwitch = this.#muted === undefined && mode !== undefined &&
+      mode !== "on";
+    if (!isFirstSwitch) return await this.#push(copy, options);
+    this.#switching = this.#switchReplies(copy, options);
+    try {
+      return await this.#switching;
+    } finally {
+      this.#switching = undefined;
+    }
+  }
+
+  /**
+   * Turns replies off, for the first time. The server does not answer that,
+   * unless it refuses it (by an ACL, or where the command was renamed); then
+   * every later reply would answer the wrong command. So the harmless ON goes
+   * first: where it is refused, replies are read and dropped instead.
+   */
+  async #switchReplies(
+    command: Command,
+    options: LeaseSendOptions,
+  ): Promise<Reply> {
+    this.#state.assertMayMute();
+    try {
+      await this.#push(["CLIENT", "REPLY", "ON"], options);
+      this.#muted = "server";
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error;
+      this.#muted = "client";
+    }
+    return await this.#push(command, options);
+  }
+
+  #push(command: Command, options: LeaseSendOptions): Promise<Reply> {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
@@ -92,30 +140,36 @@ export class Lease implements AsyncDisposable {
           `Cannot send ${command[0]}: this lease was released`,
         );
       }
-      checkCommand(command);
-      const answered = this.#note(command);
-      if (!answered) {
-        this.#connection.pushUnanswered(command);
-        return resolve(null);
+      const isAnswered = this.#state.note(command);
+      if (this.#muted === "client" && replyModeOf(command) !== undefined) {
+        return resolve(isAnswered ? "OK" : null);
+      }
+      if (!isAnswered) {
+        resolve(null);
+        if (this.#muted === "server") {
+          return this.#right.pushUnanswered(command);
+        }
       }
       const route = routeOf(command);
       let isDone = false;
       const onAbort = () => {
-        this.#isChanged = true;
+        this.#state.markChanged();
         noteAbort(signal?.reason);
         reject(signal?.reason);
-        this.#connection.close("a command on a lease was aborted");
+        this.#right.close("a command on a lease was aborted");
       };
-      this.#connection.push({
+      this.#right.push({
         command,
         binary: options.binary === true,
         patienceMs: "patienceMs" in route ? route.patienceMs : 0,
         settle: (reply) => {
           isDone = true;
           signal?.removeEventListener("abort", onAbort);
+          // A demoted primary is left when the lease ends.
+          if (saysReadonly(reply)) this.#host.isReplica();
           if (reply instanceof ReplyError) {
             // A DISCARD that was refused has ended no transaction.
-            this.#isChanged ||= route.kind === "stateful";
+            if (route.kind === "stateful") this.#state.markChanged();
             noteAnswer(command, reply);
             reject(reply);
           } else resolve(reply);
@@ -134,72 +188,12 @@ export class Lease implements AsyncDisposable {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    const clean = !this.#isChanged && !this.#inTransaction &&
-      !this.#isWatching && this.#replies === "on";
-    this.#release(this.#connection, clean);
+    this.#host.release(this.#state.isClean);
   }
 
   /** The same as {@linkcode Lease.release}. */
   [Symbol.asyncDispose](): Promise<void> {
     this.release();
     return Promise.resolve();
-  }
-
-  /** Keeps track of what the command does to the connection. False: it will not be answered. */
-  #note(command: Command): boolean {
-    const name = upper(command[0]);
-    const route = routeOf(command);
-    switch (name) {
-      case "MULTI":
-        this.#inTransaction = true;
-        break;
-      case "EXEC":
-      case "DISCARD":
-        this.#inTransaction = this.#isWatching = false;
-        break;
-      case "WATCH":
-        this.#isWatching = true;
-        break;
-      case "UNWATCH":
-        this.#isWatching = this.#inTransaction && this.#isWatching;
-        break;
-      default:
-        if (route.kind !== "stateful") break;
-        if (route.answers === "many") {
-          throw new TypeError(
-            `Cannot send ${name}: ${route.why}`,
-          );
-        }
-        if (name === "CLIENT" && upper(command[1]) === "REPLY") {
-          if (this.#inTransaction) {
-            throw new TypeError(
-              "Cannot send CLIENT REPLY: a transaction is open, send it before MULTI or after EXEC",
-            );
-          }
-          return this.#noteReplyMode(upper(command[2]));
-        }
-        this.#isChanged = true;
-    }
-    if (this.#replies === "skip") {
-      this.#replies = "on";
-      return false;
-    }
-    return this.#replies === "on";
-  }
-
-  /** https://redis.io/docs/latest/commands/client-reply/: only ON is answered. */
-  #noteReplyMode(mode: string): boolean {
-    if (mode === "ON") this.#replies = "on";
-    else if (mode === "OFF") this.#replies = "off";
-    else if (mode === "SKIP") {
-      if (this.#replies === "on") this.#replies = "skip";
-    } else {
-      throw new TypeError(
-        `Cannot send CLIENT REPLY: mode ${
-          JSON.stringify(mode)
-        }, accepted are ON, OFF and SKIP`,
-      );
-    }
-    return mode === "ON";
   }
 }

@@ -2,23 +2,25 @@
 import type { Command, Reply, ReplyError } from "../resp/mod.ts";
 import {
   ClosedError,
-  type Connection,
   ConnectionClosedError,
+  type ConnectionFacts,
   dial,
   Endpoint,
   type Fate,
   open,
   Pool,
+  type PushRight,
   type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
-import { isAnswer } from "../pool/refusal.ts";
+import { isAnswer, saysReadonly } from "../pool/refusal.ts";
 import {
   ExponentialBackoff,
   Retry,
   type RetryAttempt,
   RetryError,
 } from "../retry/mod.ts";
+import { sendBlocking } from "./blocking.ts";
 import { RetryBudget } from "./budget.ts";
 import {
   type Call,
@@ -40,6 +42,7 @@ import {
   SIGNAL,
 } from "./options.ts";
 import { ALONE, routeOf } from "./routing.ts";
+import { settleFate } from "./settle.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { tell } from "./tell.ts";
@@ -106,23 +109,18 @@ export class Redis implements AsyncDisposable {
     this.#pool = new Pool({
       ...numbers,
       endpoint: `${endpoint}`,
-      onOpen: (connection, { tookMs, isShared }) => {
-        const { number, identity } = connection;
+      onOpen: ({ number, identity }, { tookMs, right }) => {
         this.#publish("connection:open", {
           connection: number,
           clientId: identity?.clientId,
           tookMs,
         });
-        if (isShared) this.#inquest?.opened(connection);
+        if (right !== undefined) this.#inquest?.opened(right);
       },
       onDialFailed: (error) => this.#publish("connection:fail", { error }),
       onEvict: (reason, { number }) =>
         this.#publish("connection:evict", { connection: number, reason }),
-      onWait: (wait) =>
-        this.#publish("checkout:wait", {
-          ...wait,
-          connection: wait.connection?.number,
-        }),
+      onWait: (wait) => this.#publish("checkout:wait", wait),
       onRefused: (report, connection) =>
         this.#inquest?.closed(report, connection),
       onClose: (report, connection) => {
@@ -130,8 +128,9 @@ export class Redis implements AsyncDisposable {
         this.#inquest?.closed(report, connection);
         tell("onClose of Redis", options.onClose, report);
       },
-      open: (number, observer, signal, progress) =>
-        open(endpoint, {
+      open: async (number, observer, signal, progress) => {
+        await this.#inquest?.ready;
+        return open(endpoint, {
           ...numbers,
           dial: options.dial ?? dial,
           limits: options.limits ?? {},
@@ -139,7 +138,8 @@ export class Redis implements AsyncDisposable {
           observer,
           signal,
           progress,
-        }),
+        });
+      },
     });
   }
 
@@ -261,11 +261,14 @@ export class Redis implements AsyncDisposable {
     this.#refuseIfClosed("lease a connection");
     this.#calls++;
     try {
-      const connection = await this.#checkoutPatiently(options.signal);
+      const right = await this.#checkoutPatiently(options.signal);
       this.#calls++;
-      return new Lease(connection, this.#endpoint, (connection, clean) => {
-        this.#pool.release(connection, clean);
-        this.#keeper.closed(false);
+      return new Lease(right, this.#endpoint, {
+        release: (clean) => {
+          this.#pool.release(right, clean);
+          this.#keeper.closed(false);
+        },
+        isReplica: () => this.#pool.retire(right.connection, "readonly"),
       });
     } finally {
       this.#keeper.closed(false);
@@ -371,12 +374,12 @@ export class Redis implements AsyncDisposable {
   }
 
   #travel(call: Call): void {
-    const connection = this.#pool.shared();
-    if (connection !== undefined) return call.travel(connection);
+    const right = this.#pool.shared();
+    if (right !== undefined) return call.travel(right);
     this.#pool.checkout({
-      exclusive: false,
+      kind: "shared",
       signal: call.options.signal,
-      take: (connection) => call.travel(connection),
+      take: (right) => call.travel(right),
       fail: (reason) =>
         this.#keeper.failed(call, {
           error: reason instanceof Error ? reason : new Error(String(reason)),
@@ -393,9 +396,9 @@ export class Redis implements AsyncDisposable {
       if (wasAnswered) this.#budget.earn();
       if (--this.#calls === 0) this.#drained?.();
     },
-    refused: (connection: Connection, error: ReplyError) => {
+    refused: (connection: ConnectionFacts, error: ReplyError) => {
       // It was the primary once; the next connection may lead to the new one.
-      if (error.code === "READONLY") this.#pool.retire(connection, "readonly");
+      if (saysReadonly(error)) this.#pool.retire(connection, "readonly");
     },
     failed: (call: Call, failure: Failure) => {
       try {
@@ -447,13 +450,12 @@ export class Redis implements AsyncDisposable {
   async #settle(call: SingleCall, lost: Error): Promise<void> {
     let fate: Fate = "unknown";
     try {
-      const { settleFate } = await import("./settle.ts");
-      const connection = await this.#checkoutPatiently(call.options.signal);
+      const right = await this.#checkoutPatiently(call.options.signal);
       try {
-        await this.#inquest?.fenced(call.connection!);
-        fate = await settleFate(connection, call.connection!, call.command);
+        this.#inquest?.fenced(call.connection!);
+        fate = await settleFate(right, call.connection!, call.command);
       } finally {
-        this.#pool.release(connection, true);
+        this.#pool.release(right, true);
       }
     } catch {
       // No connection, no facts.
@@ -539,16 +541,13 @@ export class Redis implements AsyncDisposable {
     checkSendOptions(options);
     this.#refuseIfClosed(`send ${command[0]}`);
     this.#calls++;
-    // Before the import: whoever asks after this call comes after it.
-    const first = this.#checkoutAlone(options.signal);
-    first.catch(() => {}); // it is looked at below
     try {
-      const { sendBlocking } = await import("./blocking.ts");
-      return await sendBlocking(command, options, first, {
+      return await sendBlocking(command, options, {
         policy: options.retry ?? this.#retry,
-        checkout: () => this.#checkoutAlone(options.signal),
-        release: (connection, clean) => this.#pool.release(connection, clean),
-        refused: this.#keeper.refused,
+        checkout: () => this.#checkoutAlone("blocking", options.signal),
+        release: (right, clean) => this.#pool.release(right, clean),
+        isReplica: ({ connection }) =>
+          this.#pool.retire(connection, "readonly"),
         whileOpen: (fn) => this.#whileOpen(options.signal, fn),
         onRetry: (isReplay) => this.#noting(command[0], isReplay),
       });
@@ -557,16 +556,19 @@ export class Redis implements AsyncDisposable {
     }
   }
 
-  #checkoutAlone(signal?: AbortSignal): Promise<Connection> {
+  #checkoutAlone(
+    kind: "lease" | "blocking",
+    signal: AbortSignal | undefined,
+  ): Promise<PushRight> {
     return new Promise((take, fail) =>
-      this.#pool.checkout({ exclusive: true, signal, take, fail })
+      this.#pool.checkout({ kind, signal, take, fail })
     );
   }
 
   /** The same, tried again by the client's policy. */
-  async #checkoutPatiently(signal?: AbortSignal): Promise<Connection> {
+  async #checkoutPatiently(signal?: AbortSignal): Promise<PushRight> {
     const retry = this.#retry;
-    const checkout = () => this.#checkoutAlone(signal);
+    const checkout = () => this.#checkoutAlone("lease", signal);
     return retry === false
       ? await checkout()
       : await this.#whileOpen(signal, (signal) =>

@@ -5,7 +5,7 @@ import {
   type Reply,
   ReplyError,
 } from "../resp/mod.ts";
-import type { Connection, Fate } from "../pool/mod.ts";
+import type { ConnectionFacts, Fate, PushRight } from "../pool/mod.ts";
 import { say } from "../pool/handshake.ts";
 import { upper } from "./routing.ts";
 
@@ -83,21 +83,21 @@ function questionFor(command: Command): Question | undefined {
   }
 }
 
-const servers = new WeakMap<Connection, Promise<string | undefined>>();
+const servers = new WeakMap<ConnectionFacts, Promise<string | undefined>>();
 
 /**
  * Which run of which server a connection leads to, asked once a connection.
  *
  * @returns The server's `run_id`, or `undefined` if it does not tell.
  */
-export function serverOf(connection: Connection): Promise<string | undefined> {
-  let server = servers.get(connection);
+export function serverOf(right: PushRight): Promise<string | undefined> {
+  let server = servers.get(right.connection);
   if (server === undefined) {
-    server = say(connection, ["INFO", "server"]).then(
+    server = say(right, ["INFO", "server"]).then(
       (info) => /^run_id:(\w+)/m.exec(`${info}`)?.[1],
       () => undefined,
     );
-    servers.set(connection, server);
+    servers.set(right.connection, server);
   }
   return server;
 }
@@ -111,30 +111,30 @@ export function serverOf(connection: Connection): Promise<string | undefined> {
  * run of the same server, where it refuses CLIENT, or where no read can tell,
  * the fate stays `"unknown"`.
  *
- * @param connection A fresh connection, for us alone.
+ * @param right The right to push on a fresh connection that is leased.
  * @param ended The connection that ended.
  * @param command The command that was lost with it.
  * @returns The command's fate.
  * @see {@link https://redis.io/docs/latest/commands/client-kill/}
  */
 export async function settleFate(
-  connection: Connection,
-  ended: Connection,
+  right: PushRight,
+  ended: ConnectionFacts,
   command: Command,
 ): Promise<Fate> {
   const clientId = ended.identity?.clientId;
-  const server = await serverOf(ended);
+  const server = await servers.get(ended);
   // Elsewhere the id is a stranger's.
   if (
     clientId === undefined || server === undefined ||
-    await serverOf(connection) !== server
+    await serverOf(right) !== server
   ) return "unknown";
   // 0: it is gone already. An id is never used twice by one run of a server.
-  const killed = await say(connection, ["CLIENT", "KILL", "ID", clientId]);
+  const killed = await say(right, ["CLIENT", "KILL", "ID", clientId]);
   if (killed instanceof ReplyError) return "unknown";
   const question = questionFor(command);
   if (question === undefined) return "unknown";
-  const answer = await say(connection, question.command, true);
+  const answer = await say(right, question.command, true);
   if (answer instanceof ReplyError) return "unknown";
   const hasRun = question.proves(answer);
   return hasRun === undefined ? "unknown" : hasRun ? "executed" : "unsent";

@@ -1,4 +1,4 @@
-// Why somebody who wanted a connection went without.
+// Errors of a checkout that ended without a connection.
 import { DialError } from "./dial_error.ts";
 
 /**
@@ -25,10 +25,17 @@ export class CheckoutTimeoutError extends Error {
    * Makes the error.
    *
    * @param message What was waited for.
-   * @param options `isRetriable`: see there. @default {true}
+   * @param options `isRetriable`: see there (default true). `cause`: what kept
+   * the pool from opening a connection, if anything did.
    */
-  constructor(message: string, options: { isRetriable?: boolean } = {}) {
-    super(message);
+  constructor(
+    message: string,
+    options: { isRetriable?: boolean; cause?: unknown } = {},
+  ) {
+    super(
+      message,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.isRetriable = options.isRetriable ?? true;
   }
 }

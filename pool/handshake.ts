@@ -153,7 +153,7 @@ function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
  * @throws {ConnectionClosedError} If the connection ends before the reply.
  */
 export function say(
-  connection: Connection,
+  connection: Pick<Connection, "push">,
   command: Command,
   binary = false,
 ): Promise<Reply> {

@@ -44,5 +44,6 @@ export {
   type PoolOptions,
   type PoolStats,
 } from "./pool.ts";
-export type { Checkout, CheckoutWait } from "./waiters.ts";
+export { type ConnectionFacts, PushRight, RevokedError } from "./push_right.ts";
+export type { Checkout, CheckoutKind, CheckoutWait } from "./waiters.ts";
 export type { Cause, Verdict } from "./diagnose.ts";

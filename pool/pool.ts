@@ -1,26 +1,23 @@
-// How many connections, which one, whose turn, and when one must go.
+// The connections to one server: how many, which one a caller gets, when one must go.
 import { CheckoutTimeoutError } from "./checkout_error.ts";
-import {
-  type ClosedHow,
-  type CloseReport,
-  ConnectionClosedError,
-  type PoolState,
-} from "./close_report.ts";
+import type { ClosedHow, CloseReport, PoolState } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
-import { DialError } from "./dial_error.ts";
-import { DialProgress } from "./dial_progress.ts";
+import { Dialer } from "./dialer.ts";
+import type { DialProgress } from "./dial_progress.ts";
 import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
+import { Member, type RetirementReason } from "./member.ts";
+import type { ConnectionFacts, PushRight } from "./push_right.ts";
 import { FROZEN_MS, pass } from "./timer.ts";
-import { type Checkout, type CheckoutWait, Waiters } from "./waiters.ts";
+import {
+  type Checkout,
+  type CheckoutKind,
+  type CheckoutWait,
+  Waiters,
+} from "./waiters.ts";
 
 /** Why a connection left the pool. */
-export type EvictionReason =
-  | ClosedHow
-  | "idle-timeout"
-  | "max-age"
-  | "readonly"
-  | "unclean-lease";
+export type EvictionReason = ClosedHow | RetirementReason;
 
 /** What a pool looks like at one moment. */
 export interface PoolStats extends PoolState {
@@ -38,8 +35,12 @@ export interface PoolStats extends PoolState {
   dialFailures: number;
   /** Connections gone so far, by reason. */
   evicted: Partial<Record<EvictionReason, number>>;
-  /** How the last one ended that did not end by our own wish. */
+  /** How the last connection ended that the client did not close itself. */
   lastClose: CloseReport | undefined;
+  /** What the last failed dial failed with. */
+  lastDialError: unknown;
+  /** Since when no connection is open and none can be opened, Unix time in milliseconds. */
+  awaySince: number | undefined;
 }
 
 /** Options of a {@linkcode Pool}. */
@@ -65,67 +66,66 @@ export interface PoolOptions {
   readonly maxAgeMs: number;
   /** A connection idle for longer must answer a PING before its next command, in milliseconds. */
   readonly validateAfterIdleMs: number;
-  /** Told of each connection, after those who waited for it, and what it took to open it. */
+  /**
+   * Called for each new connection, after the callers that waited for it were
+   * served, with what it took to open it. Its right is there while it is
+   * shared: what is to be sent must be pushed before this returns.
+   */
   readonly onOpen?: (
-    connection: Connection,
-    it: { readonly tookMs: number; readonly isShared: boolean },
+    connection: ConnectionFacts,
+    it: { readonly tookMs: number; readonly right: PushRight | undefined },
   ) => void;
-  /** Told that a connection could not be opened. */
+  /** Called when a connection could not be opened. */
   readonly onDialFailed?: (error: unknown) => void;
-  /** Told why a connection has left the pool. */
-  readonly onEvict?: (reason: EvictionReason, connection: Connection) => void;
-  /** Told how each connection ended. */
-  readonly onClose: (report: CloseReport, connection: Connection) => void;
-  /** Told how one ended that was not through its handshake. */
-  readonly onRefused?: (report: CloseReport, connection: Connection) => void;
-  /** Told of each wait; who need not wait is not counted. */
+  /** Called with the reason for which a connection has left the pool. */
+  readonly onEvict?: (
+    reason: EvictionReason,
+    connection: ConnectionFacts,
+  ) => void;
+  /** Called when a connection has ended. */
+  readonly onClose: (report: CloseReport, connection: ConnectionFacts) => void;
+  /** Called when a connection has ended before its handshake was over. */
+  readonly onRefused?: (
+    report: CloseReport,
+    connection: ConnectionFacts,
+  ) => void;
+  /** Called for each wait that has ended; a checkout served at once is none. */
   readonly onWait?: (wait: CheckoutWait) => void;
 }
 
 /** How often limits of age are checked, and how a jump of the clock shows. */
 const TICK_MS = 1000;
-/** A failed dial answers for everyone who asks within this time after it. */
-const DIAL_PAUSE_MS = 50;
 /** A replica is left at most this often: the next dial may lead to it again. */
 const READONLY_PAUSE_MS = 250;
-/** Dials under way at once. */
-const MAX_DIALS = 3;
 /** How long a suspect has for its PING: this many times what its handshake took, within bounds. */
 const PROOF_FACTOR = 4;
 const PROOF_MS = { least: 100, most: 1000 };
-/** However slow the way is, one answer takes less than this many handshakes. */
+/** Upper bound on one PING over a slow link: twice the handshake time. */
 const SLOW_PROOF_FACTOR = 2;
 
 /**
  * A pool of connections.
  *
+ * - A caller gets the right to push, not the connection. The right is revoked
+ *   when the connection changes hands.
  * - `shared` and `checkout` hand out only connections that are open and not suspect.
  * - A connection leaves the moment it ends, idle or not.
- * - Waiters are served in order, as far as what they wait for is there.
- * - A leased connection is nobody else's until it is released.
- * - One dial serves all who wait for a shared connection.
- * - When one dies silently its siblings must answer a PING first; so must one
+ * - Waiters are served in order, as far as what they wait for is there. A
+ *   failed dial fails them only when nothing is open and nothing else is being dialed.
+ * - Blocking commands leave one connection to callers that share.
+ * - One dial serves all callers that wait for a shared connection.
+ * - When one connection dies silently the others must answer a PING first; so must one
  *   that was idle for long, or that slept while the process was frozen.
  */
 export class Pool {
   readonly #options: PoolOptions;
-  readonly #shared = new Set<Connection>();
-  readonly #suspects = new Map<Connection, { provingNow: boolean }>();
-  readonly #leased = new Set<Connection>();
-  readonly #retiring = new Map<Connection, EvictionReason>();
-  readonly #handshakeMs = new WeakMap<Connection, number>();
-  readonly #retireAt = new WeakMap<Connection, number>();
+  readonly #members: Member[] = [];
   readonly #waiters: Waiters;
-  readonly #closing = new AbortController();
-  #reserved: Connection | undefined; // goes to the first lease as soon as it is idle
-  #proven: Connection | undefined; // has just answered: not to be suspected again
-  #readonlyAt = -Infinity;
-  #dialing = 0;
-  #isCutAgain = false;
-  #dials = 0;
-  #dialed = 0;
+  readonly #dialer: Dialer;
   readonly #idleAges = new IdleAges();
-  #lastDialFailure: { error: unknown; at: number } | undefined;
+  #closedFor: { readonly reason: unknown } | undefined;
+  #justValidated: Member | undefined; // has answered its PING: not to be suspected again
+  #readonlyAt = -Infinity;
   #evicted: Partial<Record<EvictionReason, number>> = {};
   #lastClose: CloseReport | undefined;
   #isTicking = false;
@@ -139,66 +139,72 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#waiters = new Waiters(() => this.#waitersDue(), options.onWait);
+    this.#dialer = new Dialer({
+      endpoint: options.endpoint,
+      open: (number, observer, signal, progress) => {
+        if (!this.#isTicking) this.#startTicking();
+        return options.open(number, observer, signal, progress);
+      },
+      observer: this.#observer,
+      onOpen: (connection, tookMs) => this.#admit(connection, tookMs),
+      onFailed: (error, isRepeated) => this.#dialFailed(error, isRepeated),
+      onReady: () => this.#serve(),
+      isAnyOpen: () => this.#members.length > 0,
+    });
   }
 
   /**
-   * The connection with the least in flight, at once, or `undefined` if the
-   * caller has to wait: see {@linkcode Pool.checkout}.
+   * The right to push on the connection with the least in flight, at once, or
+   * `undefined` if the caller has to wait: see {@linkcode Pool.checkout}.
    */
-  shared(): Connection | undefined {
-    return this.#waiters.count(false) > 0 ? undefined : this.#pick();
+  shared(): PushRight | undefined {
+    return this.#waiters.count("shared") > 0 ? undefined : this.#pick()?.right;
   }
 
   /**
    * Waits for a connection; `take` may be called before this returns.
    *
-   * @param checkout Who wants it.
+   * @param checkout What the caller needs, and what to call.
    */
   checkout(checkout: Checkout): void {
     const { checkoutTimeoutMs, maxWaiting } = this.#options;
-    const { signal } = checkout;
-    const now = performance.now();
-    const failure = this.#lastDialFailure;
+    const { kind, signal } = checkout;
     if (signal?.aborted) return checkout.fail(signal.reason);
-    if (this.#closing.signal.aborted) {
-      return checkout.fail(this.#closing.signal.reason);
+    if (this.#closedFor !== undefined) {
+      return checkout.fail(this.#closedFor.reason);
     }
-    if (
-      failure !== undefined && this.#open === 0 && this.#dialing === 0 &&
-      now - failure.at < DIAL_PAUSE_MS
-    ) return checkout.fail(failure.error);
     if (this.#waiters.size >= maxWaiting) {
       return checkout.fail(
-        this.#waitedInVain(
+        this.#checkoutError(
           `${maxWaiting} callers wait already (maxWaiting)`,
           false,
         ),
       );
     }
-    const { exclusive } = checkout;
-    const connection = this.#waiters.count(exclusive) > 0
-      ? undefined
-      : this.#take(exclusive);
-    if (connection !== undefined) return checkout.take(connection);
-    this.#waiters.add(checkout, now, checkoutTimeoutMs);
+    const right = this.#waiters.count(kind) > 0 ? undefined : this.#take(kind);
+    if (right !== undefined) return checkout.take(right);
+    this.#waiters.add(checkout, performance.now(), checkoutTimeoutMs);
     this.#dialAsNeeded();
   }
 
   /**
    * Takes a leased connection back.
    *
-   * @param connection The leased connection.
+   * @param right The right that its lease held. It is revoked.
    * @param clean Whether its state is as the handshake left it; if not, it is closed.
    */
-  release(connection: Connection, clean: boolean): void {
-    if (!this.#leased.delete(connection)) return;
-    if (clean && connection.inFlight === 0) this.#shared.add(connection);
-    else this.#bury(connection, "unclean-lease");
+  release(right: PushRight, clean: boolean): void {
+    const member = this.#members.find((member) => member.right === right);
+    if (member?.state !== "leased") return;
+    const reason = member.retirement ??
+      (clean && member.isIdle ? undefined : "unclean-lease");
+    if (reason === undefined) member.enter("shared");
+    else this.#evict(member, reason);
     this.#serve();
   }
 
-  /** Lets a connection finish what is in flight, gives it nothing more, and closes it. */
-  retire(connection: Connection, reason: EvictionReason): void {
+  /** Lets a connection finish what is in flight, or its lease, gives it nothing more, and closes it. */
+  retire(connection: ConnectionFacts, reason: RetirementReason): void {
     if (reason === "readonly") {
       const now = performance.now();
       if (connection.openedAt > this.#readonlyAt) { // not one of the old ones
@@ -206,62 +212,68 @@ export class Pool {
         this.#readonlyAt = now;
       }
     }
-    if (!this.#shared.delete(connection)) return;
-    if (connection.inFlight === 0) this.#bury(connection, reason);
-    else this.#retiring.set(connection, reason);
+    const member = this.#memberOf(connection);
+    if (member === undefined || member.state === "retiring") return;
+    member.retirement ??= reason;
+    if (member.state === "leased") return; // until it is released
+    if (member.isIdle) this.#evict(member, reason);
+    else member.enter("retiring");
   }
 
   /** What the pool looks like now. */
   stats(): PoolStats {
     let inFlight = 0;
-    for (const connection of this.#all()) inFlight += connection.inFlight;
+    for (const { connection } of this.#members) inFlight += connection.inFlight;
     return {
       ...this.#state(),
       maxConnections: this.#options.maxConnections,
-      idle: [...this.#shared].filter((c) => c.inFlight === 0).length,
+      idle:
+        this.#members.filter((member) =>
+          member.state === "shared" && member.isIdle
+        ).length,
       inFlight,
-      suspect: this.#suspects.size,
-      dialed: this.#dialed,
-      dialFailures: this.#dials - this.#dialed - this.#dialing,
+      suspect: this.#countOf("suspect"),
+      dialed: this.#dialer.opened,
+      dialFailures: this.#dialer.failed,
       evicted: { ...this.#evicted },
       lastClose: this.#lastClose,
+      lastDialError: this.#dialer.lastError,
+      awaySince: this.#dialer.awaySince,
     };
   }
 
   /**
    * Closes everything now: dials end, waiters are rejected, commands in flight are lost.
    *
-   * @param reason What those who wait are told.
+   * @param reason What waiters are rejected with.
    */
   close(reason: unknown): void {
-    if (this.#closing.signal.aborted) return;
-    this.#closing.abort(reason);
+    if (this.#closedFor !== undefined) return;
+    this.#closedFor = { reason };
+    this.#dialer.stop(reason);
     this.#waiters.failAll(reason);
-    for (const connection of [...this.#all()]) {
+    for (const { connection } of [...this.#members]) {
       connection.close("the pool was closed");
     }
   }
 
   #state(): PoolState {
     return {
-      open: this.#open,
-      leased: this.#leased.size,
-      dialing: this.#dialing,
+      open: this.#members.length,
+      leased: this.#countOf("leased"),
+      dialing: this.#dialer.dialing,
       waiting: this.#waiters.size,
     };
   }
 
-  get #open(): number {
-    return this.#shared.size + this.#suspects.size + this.#leased.size +
-      this.#retiring.size + (this.#reserved === undefined ? 0 : 1);
+  #countOf(state: Member["state"]): number {
+    let count = 0;
+    for (const member of this.#members) if (member.state === state) count++;
+    return count;
   }
 
-  *#all(): Generator<Connection> {
-    yield* this.#shared;
-    yield* this.#suspects.keys();
-    yield* this.#leased;
-    yield* this.#retiring.keys();
-    if (this.#reserved !== undefined) yield this.#reserved;
+  #memberOf(connection: ConnectionFacts): Member | undefined {
+    return this.#members.find((member) => member.connection === connection);
   }
 
   /** How long a connection may have been idle at a tick. */
@@ -275,21 +287,23 @@ export class Pool {
     return Math.min(this.#options.validateAfterIdleMs, this.#idleAges.limitMs);
   }
 
-  /** The least loaded connection that is not full. Sends idle ones that may be zombies to prove themselves. */
-  #pick(): Connection | undefined {
-    let best: Connection | undefined;
-    for (const connection of this.#shared) {
-      if (connection.isFull) continue;
-      if (best === undefined || connection.inFlight < best.inFlight) {
-        best = connection;
-      }
+  /** The least loaded shared connection that is not full. Idle ones that may be zombies become suspects. */
+  #pick(): Member | undefined {
+    let best: Member | undefined;
+    for (const member of this.#members) {
+      if (member.state !== "shared" || member.connection.isFull) continue;
+      if (
+        best === undefined ||
+        member.connection.inFlight < best.connection.inFlight
+      ) best = member;
     }
-    if (best === undefined || best.inFlight > 0 || best === this.#proven) {
+    if (best === undefined || !best.isIdle || best === this.#justValidated) {
       return best;
     }
     const now = performance.now();
-    if (!this.#thaw(now)) {
-      if (now - best.lastByteAt <= this.#validateAfterIdleMs) return best;
+    if (!this.#detectFreeze(now)) {
+      const idleMs = now - best.connection.lastByteAt;
+      if (idleMs <= this.#validateAfterIdleMs) return best;
       this.#suspect(best);
     }
     return this.#pick();
@@ -297,142 +311,114 @@ export class Pool {
 
   #serve(): void {
     if (this.#waiters.size === 0) return;
-    const isDry = { shared: false, exclusive: false };
-    // Whoever asks while the others are served comes after them.
+    const canServe: Record<CheckoutKind, boolean> = {
+      shared: this.#waiters.count("shared") > 0,
+      lease: this.#waiters.count("lease") > 0,
+      blocking: this.#waiters.count("blocking") > 0,
+    };
+    // Callers that ask while others are served come after them.
     for (const waiter of this.#waiters) {
-      const kind = waiter.exclusive ? "exclusive" : "shared";
-      const connection = isDry[kind] ? undefined : this.#take(waiter.exclusive);
-      if (connection !== undefined) waiter.take(connection);
-      else isDry[kind] = true;
-      if (isDry.shared && isDry.exclusive) break;
+      if (!canServe[waiter.kind]) continue;
+      const right = this.#take(waiter.kind);
+      if (right !== undefined) waiter.take(right);
+      else {
+        canServe[waiter.kind] = false;
+        if (!canServe.shared && !canServe.lease && !canServe.blocking) break;
+      }
     }
     this.#dialAsNeeded();
     this.#waiters.arm();
   }
 
-  #take(exclusive: boolean): Connection | undefined {
-    return exclusive ? this.#takeIdle() : this.#pick();
+  #take(kind: CheckoutKind): PushRight | undefined {
+    if (kind === "blocking" && this.#blockingRoom <= 0) return undefined;
+    const member = this.#pick();
+    if (kind === "shared" || member === undefined) return member?.right;
+    return member.isIdle ? member.enter("leased") : undefined;
   }
 
-  #takeIdle(): Connection | undefined {
-    const connection = this.#pick();
-    if (connection === undefined || connection.inFlight > 0) return undefined;
-    this.#shared.delete(connection);
-    this.#leased.add(connection);
-    return connection;
+  /** How many more connections blocking commands may take: one stays for callers that share. */
+  get #blockingRoom(): number {
+    const most = Math.max(1, this.#options.maxConnections - 1);
+    return most - this.#countOf("leased") - this.#countOf("reserved");
   }
 
   #dialAsNeeded(): void {
-    const leases = this.#waiters.count(true);
-    // A suspect that is about to prove itself serves every sharer.
-    const hopeful = [...this.#suspects.values()].some((s) => s.provingNow);
-    const wanted = leases +
-      (this.#waiters.count(false) > 0 && !hopeful ? 1 : 0) -
-      this.#dialing;
-    const allowed = Math.min(
-      this.#options.maxConnections - this.#open - this.#dialing,
-      MAX_DIALS - this.#dialing,
-    );
-    for (let i = 0; i < Math.min(wanted, allowed); i++) this.#dial();
-    if (leases > 0 && wanted > 0 && allowed <= 0) this.#reserve();
+    const { dialing } = this.#dialer;
+    const exclusive = this.#waiters.count("lease") +
+      Math.max(
+        0,
+        Math.min(this.#waiters.count("blocking"), this.#blockingRoom),
+      );
+    // A suspect that is about to answer its PING serves every sharer.
+    const needsShared = this.#waiters.count("shared") > 0 &&
+      !this.#members.some((m) => m.state === "suspect" && m.isAnsweringNow);
+    const wanted = exclusive + (needsShared ? 1 : 0) - dialing;
+    const room = this.#options.maxConnections - this.#members.length - dialing;
+    this.#dialer.request(Math.min(wanted, room));
+    if (exclusive > 0 && wanted > 0 && room <= 0) this.#reserve();
   }
 
-  /** Full, and somebody wants a connection alone: the least loaded one gets nothing new until it is idle. */
+  /** The pool is full and a lease is wanted: the least loaded connection gets nothing new until it is idle. */
   #reserve(): void {
-    if (this.#reserved !== undefined) return;
-    const connection = this.#pick();
-    if (connection === undefined) return;
-    this.#shared.delete(connection);
-    this.#reserved = connection;
+    if (this.#countOf("reserved") > 0) return;
+    this.#pick()?.enter("reserved");
   }
 
-  async #dial(): Promise<void> {
-    this.#dialing++;
-    const startedAt = performance.now();
-    if (!this.#isTicking) this.#startTicking();
-    let connection: Connection;
-    try {
-      connection = await this.#options.open(
-        ++this.#dials,
-        this.#observer,
-        this.#closing.signal,
-        new DialProgress(this.#options.endpoint),
-      );
-    } catch (error) {
-      this.#dialing--;
-      return this.#dialFailed(error);
-    }
-    this.#dialing--;
-    this.#dialed++;
-    this.#welcome(connection, performance.now() - startedAt);
-  }
-
-  #welcome(connection: Connection, handshakeMs: number): void {
+  #admit(connection: Connection, tookMs: number): void {
     const { report } = connection;
-    if (report !== undefined) {
+    if (report !== undefined) { // it ended right after the handshake
       this.#count(report.how, connection);
-      this.#closed(report, connection);
-      return this.#dialFailed(
-        new DialError(
-          this.#options.endpoint,
-          "handshake",
-          "the connection ended right after the handshake",
-          { cause: new ConnectionClosedError(report, "unsent") },
-        ),
-      );
+      return this.#ended(report, connection);
     }
-    if (this.#closing.signal.aborted) {
+    const { maxAgeMs } = this.#options;
+    const retireAt = connection.openedAt + maxAgeMs * (1 - Math.random() / 10);
+    const member = new Member(connection, tookMs, retireAt);
+    this.#members.push(member);
+    if (this.#closedFor !== undefined) {
       return connection.close("the pool was closed");
     }
-    this.#lastDialFailure = undefined;
-    this.#isCutAgain = false;
-    this.#handshakeMs.set(connection, handshakeMs);
-    const { maxAgeMs } = this.#options;
-    this.#retireAt.set(
-      connection,
-      connection.openedAt + maxAgeMs * (1 - Math.random() / 10),
-    );
-    this.#shared.add(connection);
     this.#serve();
-    const isShared = this.#shared.has(connection);
-    this.#options.onOpen?.(connection, { tookMs: handshakeMs, isShared });
+    const right = member.state === "shared" ? member.right : undefined;
+    this.#options.onOpen?.(connection, { tookMs, right });
   }
 
-  #dialFailed(error: unknown): void {
+  #dialFailed(error: unknown, isRepeated: boolean): void {
     this.#options.onDialFailed?.(error);
-    // Killed with all the others, before it had said hello: once, that is no reason to wait.
-    const isCut = wasCut(error) && !this.#isCutAgain;
-    this.#isCutAgain ||= isCut;
-    if (isCut) return this.#serve();
-    this.#lastDialFailure = { error, at: performance.now() };
-    // No dial in its place: whoever waits is told as soon as none is left that may succeed.
-    if (this.#dialing === 0) this.#waiters.failAll(error);
+    const mayBeServed = isRepeated || this.#members.length > 0 ||
+      this.#dialer.dialing > 0;
+    if (mayBeServed) this.#dialAsNeeded();
+    else this.#waiters.failAll(error);
   }
 
   readonly #observer: ConnectionObserver = {
     state: () => this.#state(),
     onIdle: (connection) => {
-      const reason = this.#retiring.get(connection);
-      if (this.#reserved === connection) {
-        this.#reserved = undefined;
-        this.#shared.add(connection);
-      } else if (reason !== undefined) this.#bury(connection, reason);
+      const member = this.#memberOf(connection);
+      if (member === undefined) return; // in its handshake
+      if (member.state === "reserved") this.#share(member);
+      else if (member.state === "retiring") {
+        this.#evict(member, member.retirement!);
+      }
       this.#serve();
     },
     onRoom: () => this.#serve(),
     onStall: () => {
+      const { dialing } = this.#dialer;
       if (
-        this.#dialing === 0 && this.#open < this.#options.maxConnections
-      ) this.#dial();
+        dialing === 0 && this.#members.length < this.#options.maxConnections
+      ) this.#dialer.request(1);
     },
     onClose: (connection, report) => {
-      if (!this.#forget(connection)) {
-        // Not ours yet: the dial fails instead. Else it is buried already.
+      const member = this.#memberOf(connection);
+      if (member === undefined) {
+        // In its handshake: the dial fails instead. Else it was evicted already.
         if (report.during !== "handshake") return;
         return this.#options.onRefused?.(report, connection);
       }
+      this.#remove(member);
       this.#count(report.how, connection);
-      this.#closed(report, connection);
+      this.#ended(report, connection);
       if (report.how === "silence") this.#suspectAll();
       if (report.during === "idle" && report.by !== "client") {
         this.#idleAges.observe(report.idleMs, performance.now());
@@ -442,64 +428,69 @@ export class Pool {
     },
   };
 
-  #forget(connection: Connection): boolean {
-    const reserved = this.#reserved === connection;
-    if (reserved) this.#reserved = undefined;
-    return [this.#shared, this.#suspects, this.#leased, this.#retiring]
-      .map((set) => set.delete(connection)).includes(true) || reserved;
+  /** A connection is free again: it is shared, unless it is to leave. */
+  #share(member: Member): void {
+    const { retirement } = member;
+    if (retirement === undefined) member.enter("shared");
+    else if (member.isIdle) this.#evict(member, retirement);
+    else member.enter("retiring");
   }
 
-  /** Closes a connection that is idle, or that nobody may use again. */
-  #bury(connection: Connection, reason: EvictionReason): void {
-    this.#forget(connection);
+  #remove(member: Member): void {
+    this.#members.splice(this.#members.indexOf(member), 1);
+    member.enter("gone");
+  }
+
+  /** Closes a connection that is idle, or that must not be used again. */
+  #evict(member: Member, reason: EvictionReason): void {
+    const { connection } = member;
+    this.#remove(member);
     if (connection.report !== undefined) return;
     this.#count(reason, connection);
     connection.close(reason);
     if (connection.report !== undefined) {
-      this.#closed(connection.report, connection);
+      this.#ended(connection.report, connection);
     }
   }
 
-  #closed(report: CloseReport, connection: Connection): void {
+  #ended(report: CloseReport, connection: ConnectionFacts): void {
     if (report.how !== "requested") this.#lastClose = report;
     this.#options.onClose(report, connection);
   }
 
-  #count(reason: EvictionReason, connection: Connection): void {
+  #count(reason: EvictionReason, connection: ConnectionFacts): void {
     this.#evicted[reason] = (this.#evicted[reason] ?? 0) + 1;
     this.#options.onEvict?.(reason, connection);
   }
 
   #suspectAll(): void {
-    for (const connection of [...this.#shared]) this.#suspect(connection);
+    for (const member of this.#members) {
+      if (member.state === "shared") this.#suspect(member);
+    }
   }
 
   /** Takes a connection out until it has answered a PING. */
-  #suspect(connection: Connection): void {
-    this.#shared.delete(connection);
-    const provingNow = connection.inFlight === 0;
-    this.#suspects.set(connection, { provingNow });
-    const handshakeMs = this.#handshakeMs.get(connection) ?? 0;
-    const proofMs = Math.max(
+  #suspect(member: Member): void {
+    const { connection, handshakeMs } = member;
+    member.isAnsweringNow = member.isIdle;
+    const right = member.enter("suspect");
+    const proofMs = Math.ceil(Math.max(
       PROOF_MS.least,
       SLOW_PROOF_FACTOR * handshakeMs,
       Math.min(PROOF_MS.most, PROOF_FACTOR * handshakeMs),
-    );
+    ));
     // One that is busy is watched by its reply timer.
-    const timer = provingNow
+    const timer = member.isAnsweringNow
       ? setTimeout(
-        () =>
-          connection.condemn(
-            `suspected dead, no PONG for ${Math.ceil(proofMs)} ms`,
-          ),
-        Math.ceil(proofMs),
+        () => connection.condemn(`suspected dead, no PONG for ${proofMs} ms`),
+        proofMs,
       )
       : undefined;
-    say(connection, ["PING"]).then(() => {
-      if (this.#suspects.delete(connection)) this.#shared.add(connection);
-      this.#proven = connection;
+    say(right, ["PING"]).then(() => {
+      if (member.state === "suspect") this.#share(member);
+      this.#justValidated = member;
       this.#serve();
-      this.#proven = undefined;
+      this.#justValidated = undefined;
     }, () => {}).finally(() => clearTimeout(timer));
   }
 
@@ -507,9 +498,9 @@ export class Pool {
   async #startTicking(): Promise<void> {
     this.#isTicking = true;
     this.#tickedAt = performance.now();
-    while (this.#open > 0 || this.#dialing > 0) {
+    while (this.#members.length > 0 || this.#dialer.dialing > 0) {
       await pass(TICK_MS);
-      if (this.#closing.signal.aborted) break;
+      if (this.#closedFor !== undefined) break;
       this.#tick();
     }
     this.#isTicking = false;
@@ -517,23 +508,23 @@ export class Pool {
 
   #tick(): void {
     const now = performance.now();
-    this.#thaw(now);
+    this.#detectFreeze(now);
     this.#tickedAt = now;
-    for (const connection of [...this.#shared]) {
-      if (now > (this.#retireAt.get(connection) ?? Infinity)) {
-        this.retire(connection, "max-age");
-      } else if (
-        connection.inFlight === 0 &&
-        now - connection.lastByteAt > this.#idleTimeoutMs
-      ) this.#bury(connection, "idle-timeout");
+    for (const member of [...this.#members]) {
+      if (member.state !== "shared") continue;
+      const { connection } = member;
+      if (now > member.retireAt) this.retire(connection, "max-age");
+      else if (
+        member.isIdle && now - connection.lastByteAt > this.#idleTimeoutMs
+      ) this.#evict(member, "idle-timeout");
     }
   }
 
-  /** If the clock has jumped, whoever was idle may have been closed meanwhile, unheard. */
-  #thaw(now: number): boolean {
+  /** If the clock has jumped, idle connections may have been closed meanwhile, unnoticed. */
+  #detectFreeze(now: number): boolean {
     const frozenMs = now - this.#tickedAt - TICK_MS;
     if (frozenMs <= FROZEN_MS) return false;
-    this.#waiters.forgive(frozenMs);
+    this.#waiters.extendDeadlines(frozenMs);
     this.#tickedAt = now;
     this.#suspectAll();
     return true;
@@ -541,31 +532,29 @@ export class Pool {
 
   #waitersDue(): void {
     const now = performance.now();
-    this.#thaw(now);
-    this.#waiters.failDue(
-      now,
-      () =>
-        this.#waitedInVain(
-          `no connection for ${this.#options.checkoutTimeoutMs} ms (checkoutTimeoutMs)`,
-        ),
-    );
+    this.#detectFreeze(now);
+    const { checkoutTimeoutMs } = this.#options;
+    this.#waiters.failDue(now, (kind) =>
+      this.#checkoutError(
+        `no connection for ${checkoutTimeoutMs} ms (checkoutTimeoutMs)${
+          kind === "blocking" && this.#blockingRoom <= 0
+            ? ", blocking commands leave one of maxConnections to others"
+            : ""
+        }`,
+      ));
     this.#serve();
   }
 
-  #waitedInVain(what: string, isRetriable = true): CheckoutTimeoutError {
+  #checkoutError(what: string, isRetriable = true): CheckoutTimeoutError {
     const { maxConnections, open, leased, dialing, inFlight, waiting } = this
       .stats();
+    const dial = this.#dialer.obstacle();
     return new CheckoutTimeoutError(
       `Cannot check out a connection to ${this.#options.endpoint}: ${what}, ` +
         `${open} of ${maxConnections} open, ${leased} leased, ` +
-        `${dialing} being dialed, ${inFlight} in flight, ${waiting} waiting`,
-      { isRetriable },
+        `${dialing} being dialed, ${inFlight} in flight, ${waiting} waiting` +
+        (dial === undefined ? "" : `; ${dial.text}`),
+      { isRetriable, cause: dial?.error },
     );
   }
 }
-
-/** Whether a connection was closed in the middle of its handshake. */
-const wasCut = (error: unknown): boolean =>
-  error instanceof DialError &&
-  error.cause instanceof ConnectionClosedError &&
-  ["fin", "rst"].includes(error.cause.report.how);

@@ -1,18 +1,24 @@
-// Who waits for a connection: in the order in which they came, each until its time is up.
-import type { Connection } from "./connection.ts";
+// The queue of callers that wait for a connection, each until its time is up.
+import type { PushRight } from "./push_right.ts";
 import { LightTimer } from "./timer.ts";
 
-/** Somebody who wants a connection. Exactly one of `take` and `fail` is called, once. */
+/**
+ * What a caller needs a connection for: `shared` with others; `lease`, its own
+ * until `Pool.release`; `blocking`, the same, but never the last one there may be.
+ */
+export type CheckoutKind = "shared" | "lease" | "blocking";
+
+/** A caller's wish for a connection. Exactly one of `take` and `fail` is called, once. */
 export interface Checkout {
-  /** Whether the connection is to be the caller's own until `Pool.release`. */
-  readonly exclusive: boolean;
+  /** What it is needed for. */
+  readonly kind: CheckoutKind;
   /** Ends the wait; its reason is the failure. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Gets the connection. What is to be sent on a shared one must be pushed
-   * before this returns: afterwards it may be leased to somebody else.
+   * Gets the right to push on a connection. What is to be sent on a shared one
+   * must be pushed before this returns: afterwards the right may be revoked.
    */
-  take(connection: Connection): void;
+  take(right: PushRight): void;
   /** There is none: a `CheckoutTimeoutError`, a `DialError` or the signal's reason. */
   fail(reason: unknown): void;
 }
@@ -21,10 +27,10 @@ export interface Checkout {
 export interface CheckoutWait {
   /** How long it was, in milliseconds. */
   readonly waitedMs: number;
-  /** Whether for a connection of one's own. */
+  /** Whether for a connection that is not shared. */
   readonly exclusive: boolean;
-  /** The connection, if there was one. */
-  readonly connection?: Connection;
+  /** Sequence number of the connection, if there was one. */
+  readonly connection: number | undefined;
   /** Why there was none. */
   readonly error?: unknown;
 }
@@ -35,16 +41,20 @@ interface Waiter extends Checkout {
   readonly onAbort: () => void;
 }
 
-/** The queue. Whoever takes a connection, or fails, has left it. */
+/** The queue. A waiter that was given a connection, or was failed, has left it. */
 export class Waiters implements Iterable<Checkout> {
   readonly #queue = new Set<Waiter>();
   readonly #onLeave: ((wait: CheckoutWait) => void) | undefined;
   readonly #timer: LightTimer;
-  #exclusive = 0;
+  readonly #counts: Record<CheckoutKind, number> = {
+    shared: 0,
+    lease: 0,
+    blocking: 0,
+  };
 
   /**
-   * @param onDue Told that somebody's time may be up.
-   * @param onLeave Told of each wait that has ended.
+   * @param onDue Called when the time of a waiter may be up.
+   * @param onLeave Called for each wait that has ended.
    */
   constructor(onDue: () => void, onLeave?: (wait: CheckoutWait) => void) {
     this.#timer = new LightTimer(onDue);
@@ -56,34 +66,37 @@ export class Waiters implements Iterable<Checkout> {
     return this.#queue.size;
   }
 
-  /** How many wait for a connection of their own, or for a shared one. */
-  count(exclusive: boolean): number {
-    return exclusive ? this.#exclusive : this.#queue.size - this.#exclusive;
+  /** How many wait for a connection of a kind. */
+  count(kind: CheckoutKind): number {
+    return this.#counts[kind];
   }
 
   [Symbol.iterator](): Iterator<Checkout> {
     return this.#queue.values();
   }
 
-  /** Lets somebody wait for `timeoutMs` milliseconds from `now`. */
+  /** Adds a waiter, for `timeoutMs` milliseconds from `now`. */
   add(checkout: Checkout, now: number, timeoutMs: number): void {
-    const { exclusive, signal } = checkout;
+    const { kind, signal } = checkout;
     const waiter: Waiter = {
-      exclusive,
+      kind,
       signal,
       askedAt: now,
       dueAt: now + timeoutMs,
       onAbort: () => waiter.fail(signal?.reason),
-      take: (connection) => {
-        if (this.#leave(waiter, { connection })) checkout.take(connection);
+      take: (right) => {
+        const connection = right.connection.number;
+        if (this.#leave(waiter, { connection })) checkout.take(right);
       },
       fail: (reason) => {
-        if (this.#leave(waiter, { error: reason })) checkout.fail(reason);
+        if (this.#leave(waiter, { connection: undefined, error: reason })) {
+          checkout.fail(reason);
+        }
       },
     };
     signal?.addEventListener("abort", waiter.onAbort, { once: true });
     this.#queue.add(waiter);
-    if (exclusive) this.#exclusive++;
+    this.#counts[kind]++;
     if (this.#queue.size === 1) this.arm();
   }
 
@@ -94,20 +107,20 @@ export class Waiters implements Iterable<Checkout> {
     this.#timer.start(first.dueAt - performance.now());
   }
 
-  /** Charges nobody for time in which the process was frozen. */
-  forgive(frozenMs: number): void {
+  /** Extends every deadline by the time in which the process was frozen. */
+  extendDeadlines(frozenMs: number): void {
     for (const waiter of this.#queue) waiter.dueAt += frozenMs;
   }
 
-  /** Sends away those whose time is up. */
-  failDue(now: number, reason: () => unknown): void {
+  /** Fails the waiters whose time is up. */
+  failDue(now: number, reason: (kind: CheckoutKind) => unknown): void {
     for (const waiter of this.#queue) {
       if (waiter.dueAt > now) break;
-      waiter.fail(reason());
+      waiter.fail(reason(waiter.kind));
     }
   }
 
-  /** Sends everybody away, but not those who ask anew upon it. */
+  /** Fails every current waiter. Callers that queue again in response stay queued. */
   failAll(reason: unknown): void {
     for (const waiter of [...this.#queue]) waiter.fail(reason);
   }
@@ -118,12 +131,13 @@ export class Waiters implements Iterable<Checkout> {
     outcome: Pick<CheckoutWait, "connection" | "error">,
   ): boolean {
     if (!this.#queue.delete(waiter)) return false;
-    const { exclusive, askedAt, signal, onAbort } = waiter;
-    if (exclusive) this.#exclusive--;
+    const { kind, askedAt, signal, onAbort } = waiter;
+    this.#counts[kind]--;
     if (this.#queue.size === 0) this.#timer.stop();
     signal?.removeEventListener("abort", onAbort);
     const waitedMs = performance.now() - askedAt;
-    // Whoever is told may ask for a connection: not before all have been served.
+    const exclusive = kind !== "shared";
+    // The listener may ask for a connection: not before all waiters were served.
     queueMicrotask(() => this.#onLeave?.({ waitedMs, exclusive, ...outcome }));
     return true;
   }

@@ -46,9 +46,7 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
-  "client/call.ts": ["./settle.ts"],
   "client/inquest.ts": ["../pool/post_mortem.ts"],
-  "client/redis.ts": ["./settle.ts", "./blocking.ts"],
   "pool/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
 };

@@ -1,0 +1,115 @@
+// What a lease has changed about its connection, and which commands the server will answer.
+import type { Command } from "../resp/mod.ts";
+import { routeOf, upper } from "./routing.ts";
+
+/** What CLIENT REPLY is set to: https://redis.io/docs/latest/commands/client-reply/ */
+export type ReplyMode = "on" | "off" | "skip";
+
+/** The state of a leased connection, as far as its commands tell. */
+export class LeaseState {
+  #isChanged = false;
+  #inTransaction = false;
+  #isWatching = false;
+  #replies: ReplyMode = "on";
+
+  /** Whether the connection is as the handshake left it. */
+  get isClean(): boolean {
+    return !this.#isChanged && !this.#inTransaction && !this.#isWatching &&
+      this.#replies === "on";
+  }
+
+  /** What the connection's state is can no longer be told. */
+  markChanged(): void {
+    this.#isChanged = true;
+  }
+
+  /**
+   * A command is about to be sent.
+   *
+   * @returns Whether the server will answer it.
+   * @throws {TypeError} If it cannot be sent in this state.
+   */
+  note(command: Command): boolean {
+    const name = upper(command[0]);
+    const mode = replyModeOf(command);
+    if (mode !== undefined) return this.#noteReplyMode(mode);
+    switch (name) {
+      case "MULTI":
+        this.#inTransaction = true;
+        break;
+      case "EXEC":
+      case "DISCARD":
+        this.#inTransaction = this.#isWatching = false;
+        break;
+      case "WATCH":
+        this.#isWatching = true;
+        break;
+      case "UNWATCH":
+        this.#isWatching = this.#inTransaction && this.#isWatching;
+        break;
+      case "RESET":
+        // It would be answered if it ran, and not if it is refused.
+        if (this.#replies !== "on") {
+          throw new TypeError(
+            "Cannot send RESET: replies are turned off, send CLIENT REPLY ON first",
+          );
+        }
+        this.#isChanged = true;
+        break;
+      default: {
+        const route = routeOf(command);
+        if (route.kind !== "stateful") break;
+        if (route.answers === "many") {
+          throw new TypeError(`Cannot send ${name}: ${route.why}`);
+        }
+        this.#isChanged = true;
+      }
+    }
+    if (this.#replies === "skip") {
+      this.#replies = "on";
+      return false;
+    }
+    return this.#replies === "on";
+  }
+
+  /** @throws {TypeError} If CLIENT REPLY would be queued by an open transaction. */
+  assertMayMute(): void {
+    if (!this.#inTransaction) return;
+    throw new TypeError(
+      "Cannot send CLIENT REPLY: a transaction is open, send it before MULTI or after EXEC",
+    );
+  }
+
+  /** Only ON is answered, whatever the mode before it was. */
+  #noteReplyMode(mode: ReplyMode): boolean {
+    this.assertMayMute();
+    if (mode === "on") {
+      this.#replies = "on";
+      return true;
+    }
+    // A connection that once answered some commands and not others is not shared again.
+    this.#isChanged = true;
+    if (mode === "off" || this.#replies === "on") this.#replies = mode;
+    return false;
+  }
+}
+
+/**
+ * The mode that a command switches to; `undefined` if it is not CLIENT REPLY.
+ *
+ * @throws {TypeError} If it is CLIENT REPLY with another mode.
+ */
+export function replyModeOf(command: Command): ReplyMode | undefined {
+  if (upper(command[0]) !== "CLIENT" || upper(command[1]) !== "REPLY") {
+    return undefined;
+  }
+  const mode = upper(command[2]).toLowerCase();
+  if (
+    command.length === 3 && (mode === "on" || mode === "off" || mode === "skip")
+  ) return mode;
+  throw new TypeError(
+    `Cannot send CLIENT REPLY: expected one mode, ON, OFF or SKIP, got ${
+      JSON.stringify(command.slice(2).map(upper).join(" "))
+    }`,
+  );
+}

@@ -1,0 +1,190 @@
+// When to open a connection, and how long to wait after one could not be opened.
+import { ConnectionClosedError } from "./close_report.ts";
+import type { Connection, ConnectionObserver } from "./connection.ts";
+import { DialError } from "./dial_error.ts";
+import { DialProgress } from "./dial_progress.ts";
+import { LightTimer } from "./timer.ts";
+
+/** Options of a {@linkcode Dialer}. */
+export interface DialerOptions {
+  /** `host:port`, for errors. */
+  readonly endpoint: string;
+  /** Opens connection number `number`. */
+  readonly open: (
+    number: number,
+    observer: ConnectionObserver,
+    signal: AbortSignal,
+    progress: DialProgress,
+  ) => Promise<Connection>;
+  /** Told what happens to the connections. */
+  readonly observer: ConnectionObserver;
+  /** Called with each connection, and what its dial took in milliseconds. It may have ended already. */
+  readonly onOpen: (connection: Connection, tookMs: number) => void;
+  /** Called when a dial has failed, and whether the next one need not wait. */
+  readonly onFailed: (error: unknown, isRepeated: boolean) => void;
+  /** Called when the pause after a failed dial is over. */
+  readonly onReady: () => void;
+  /** Whether the pool holds an open connection. */
+  readonly isAnyOpen: () => boolean;
+}
+
+/** Dials under way at once. */
+const MAX_DIALS = 3;
+/**
+ * The pause after a failed dial, in milliseconds. It doubles with each further
+ * failure while other connections are open; without any, callers wait for this dial.
+ */
+const PAUSE_MS = { base: 50, cap: 1000 };
+
+/**
+ * Opens connections.
+ *
+ * - At most {@linkcode MAX_DIALS} dials are under way.
+ * - Every dial after a failed one waits for the pause, and has no other beside it.
+ * - A dial that was cut in its handshake is repeated at once, once: it was
+ *   probably hit by what closed the others.
+ */
+export class Dialer {
+  readonly #options: DialerOptions;
+  readonly #closing = new AbortController();
+  readonly #pause: LightTimer;
+  readonly #underWay = new Set<DialProgress>(); // the oldest first
+  #started = 0;
+  #opened = 0;
+  #failures = 0; // since the last success
+  #readyAt = -Infinity;
+  #isCutAgain = false;
+  #lastError: unknown;
+  #awaySince: number | undefined;
+
+  constructor(options: DialerOptions) {
+    this.#options = options;
+    this.#pause = new LightTimer(() => options.onReady());
+  }
+
+  /** Dials under way. */
+  get dialing(): number {
+    return this.#underWay.size;
+  }
+
+  /** Connections opened so far. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Dials that failed so far. */
+  get failed(): number {
+    return this.#started - this.#opened - this.#underWay.size;
+  }
+
+  /** What the last dial that failed has failed with. */
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  /** Since when no connection can be opened while none is open, Unix time in milliseconds. */
+  get awaySince(): number | undefined {
+    return this.#awaySince;
+  }
+
+  /** Dials up to `wanted` connections, or later as many as are wanted then. */
+  request(wanted: number): void {
+    if (wanted <= 0 || this.#closing.signal.aborted) return;
+    if (this.#failures === 0) {
+      const count = Math.min(wanted, MAX_DIALS - this.#underWay.size);
+      for (let i = 0; i < count; i++) this.#dial();
+      return;
+    }
+    if (this.#underWay.size > 0) return;
+    const now = performance.now();
+    const leftMs = this.#readyAt - now;
+    if (leftMs > 0) this.#pause.start(leftMs, now);
+    else this.#dial();
+  }
+
+  /**
+   * What keeps callers from a new connection: how far the oldest dial under
+   * way has come, or what the last one failed with.
+   */
+  obstacle(): { text: string; error: unknown } | undefined {
+    for (const progress of this.#underWay) {
+      const error = progress.toError();
+      return { text: `the dial under way: ${progress.describe()}`, error };
+    }
+    if (this.#failures === 0) return undefined;
+    const error = this.#lastError;
+    return {
+      text: `the last dial failed: ${
+        error instanceof Error ? error.message : String(error)
+      }`,
+      error,
+    };
+  }
+
+  /** Ends the dials under way, and begins no other. */
+  stop(reason: unknown): void {
+    this.#closing.abort(reason);
+    this.#pause.stop();
+  }
+
+  async #dial(): Promise<void> {
+    const { endpoint, open, observer, onOpen } = this.#options;
+    const startedAt = performance.now();
+    const progress = new DialProgress(endpoint);
+    this.#underWay.add(progress);
+    let connection: Connection;
+    try {
+      connection = await open(
+        ++this.#started,
+        observer,
+        this.#closing.signal,
+        progress,
+      );
+    } catch (error) {
+      this.#underWay.delete(progress);
+      return this.#fail(error);
+    }
+    this.#underWay.delete(progress);
+    this.#opened++;
+    const { report } = connection;
+    if (report === undefined) {
+      this.#failures = 0;
+      this.#isCutAgain = false;
+      this.#awaySince = undefined;
+    }
+    onOpen(connection, performance.now() - startedAt);
+    if (report === undefined) return;
+    this.#fail(
+      new DialError(
+        endpoint,
+        "handshake",
+        "the connection ended right after the handshake",
+        { cause: new ConnectionClosedError(report, "unsent") },
+      ),
+    );
+  }
+
+  #fail(error: unknown): void {
+    const { onFailed, isAnyOpen } = this.#options;
+    this.#lastError = error;
+    const isRepeated = wasCut(error) && !this.#isCutAgain;
+    if (isRepeated) {
+      this.#isCutAgain = true;
+    } else {
+      const isAway = !isAnyOpen();
+      const pauseMs = isAway
+        ? PAUSE_MS.base
+        : Math.min(PAUSE_MS.cap, PAUSE_MS.base * 2 ** this.#failures);
+      this.#failures++;
+      this.#readyAt = performance.now() + pauseMs;
+      if (isAway) this.#awaySince ??= Date.now();
+    }
+    onFailed(error, isRepeated);
+  }
+}
+
+/** Whether a connection was closed in the middle of its handshake. */
+const wasCut = (error: unknown): boolean =>
+  error instanceof DialError &&
+  error.cause instanceof ConnectionClosedError &&
+  ["fin", "rst"].includes(error.cause.report.how);

@@ -1,0 +1,92 @@
+// One connection in its pool: its state, and the right to push on it.
+import type { Connection } from "./connection.ts";
+import { PushRight } from "./push_right.ts";
+
+/** Why a connection left the pool by the pool's own decision. */
+export type RetirementReason =
+  | "idle-timeout"
+  | "max-age"
+  | "readonly"
+  | "unclean-lease";
+
+/**
+ * - `shared`: takes commands of every caller.
+ * - `suspect`: takes none until it has answered a PING.
+ * - `reserved`: takes none until it is idle; then it is leased.
+ * - `leased`: takes commands of its lease alone.
+ * - `retiring`: takes none; it closes when it is idle.
+ * - `gone`: no longer in the pool.
+ */
+export type MemberState =
+  | "shared"
+  | "suspect"
+  | "reserved"
+  | "leased"
+  | "retiring"
+  | "gone";
+
+/** The transitions there are. */
+const NEXT: Readonly<Record<MemberState, readonly MemberState[]>> = {
+  shared: ["suspect", "reserved", "leased", "retiring", "gone"],
+  suspect: ["shared", "retiring", "gone"],
+  reserved: ["shared", "retiring", "gone"],
+  leased: ["shared", "gone"],
+  retiring: ["gone"],
+  gone: [],
+};
+
+/**
+ * A connection in its pool. Each state in which it is open has a right to push
+ * of its own: the transition to it revokes the right of the state before.
+ */
+export class Member {
+  readonly connection: Connection;
+  /** What the dial took, handshake included, in milliseconds. */
+  readonly handshakeMs: number;
+  /** When it should be replaced, by `performance.now()`. */
+  readonly retireAt: number;
+  /** Why it is to leave as soon as it is free, if it is. */
+  retirement: RetirementReason | undefined;
+  /** Whether a suspect was idle when it was sent its PING: the answer is due at once. */
+  isAnsweringNow = false;
+  #state: MemberState = "shared";
+  #right: PushRight;
+
+  constructor(connection: Connection, handshakeMs: number, retireAt: number) {
+    this.connection = connection;
+    this.handshakeMs = handshakeMs;
+    this.retireAt = retireAt;
+    this.#right = new PushRight(connection);
+  }
+
+  get state(): MemberState {
+    return this.#state;
+  }
+
+  /** The right to push in the present state. */
+  get right(): PushRight {
+    return this.#right;
+  }
+
+  /** Whether nothing is in flight. */
+  get isIdle(): boolean {
+    return this.connection.inFlight === 0;
+  }
+
+  /**
+   * The only way from one state to another.
+   *
+   * @returns The right to push in the new state.
+   * @throws {Error} If there is no such transition: a fault of the pool.
+   */
+  enter(state: MemberState): PushRight {
+    if (!NEXT[this.#state].includes(state)) {
+      throw new Error(`no transition from ${this.#state} to ${state}`);
+    }
+    this.#state = state;
+    // One that is gone is closed: its holder is told so by each push.
+    if (state === "gone") return this.#right;
+    this.#right.revoke();
+    return this.#right = new PushRight(this.connection);
+  }
+}

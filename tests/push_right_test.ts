@@ -1,0 +1,255 @@
+// That only the holder of a connection can write on it.
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { delay } from "@std/async/delay";
+import { type Command, Redis, ReplyError } from "../mod.ts";
+import {
+  type Connection,
+  Endpoint,
+  open,
+  PushRight,
+  RevokedError,
+} from "../pool/mod.ts";
+import { dial } from "../pool/mod.ts";
+import { Member } from "../pool/member.ts";
+import { startRedis } from "./support/redis_server.ts";
+
+const connect = (port: number): Promise<Connection> =>
+  open(new Endpoint(`redis://127.0.0.1:${port}`), {
+    dial,
+    connectTimeoutMs: 2000,
+    replyTimeoutMs: 2000,
+    number: 1,
+    signal: new AbortController().signal,
+  });
+
+const slotOf = (command: Command, replies: unknown[]) => ({
+  command,
+  binary: false,
+  patienceMs: 0,
+  settle: (reply: unknown) => replies.push(reply),
+  lose: (loss: unknown) => replies.push(loss),
+});
+
+Deno.test("PushRight pushes until it is revoked, and nothing afterwards", async () => {
+  await using server = await startRedis();
+  const connection = await connect(server.port);
+  const right = new PushRight(connection);
+  const replies: unknown[] = [];
+  right.push(slotOf(["ECHO", "before"], replies));
+  right.revoke();
+  assert(right.isRevoked);
+  const error = assertThrows(
+    () => right.push(slotOf(["ECHO", "after"], replies)),
+    RevokedError,
+  );
+  assertEquals(error.fate, "unsent");
+  assertStringIncludes(error.message, "connection 1");
+  assertThrows(() => right.pushUnanswered(["ECHO", "after"]), RevokedError);
+  right.close("by a former holder");
+  assertEquals(connection.report, undefined);
+  const last = new PushRight(connection);
+  last.push(slotOf(["ECHO", "last"], replies));
+  while (replies.length < 2) await delay(1);
+  assertEquals(replies, ["before", "last"]);
+  last.close("by the holder");
+  assertEquals(connection.report?.cause, "by the holder");
+});
+
+Deno.test("Member revokes the right of each state when it enters the next", async () => {
+  await using server = await startRedis();
+  const member = new Member(await connect(server.port), 1, Infinity);
+  const path = ["suspect", "shared", "reserved", "shared", "leased", "shared"];
+  for (const state of path as ("suspect" | "shared")[]) {
+    const before = member.right;
+    assertFalse(before.isRevoked);
+    const right = member.enter(state);
+    assert(before.isRevoked, state);
+    assertEquals(member.right, right);
+    assertEquals(member.state, state);
+  }
+  member.enter("leased");
+  for (const state of ["suspect", "reserved", "retiring", "leased"] as const) {
+    assertThrows(() => member.enter(state), Error, "no transition");
+  }
+  member.connection.close();
+  const right = member.enter("gone");
+  const replies: unknown[] = [];
+  right.push(slotOf(["PING"], replies)); // told how it ended
+  assertEquals(replies.length, 1);
+  assertThrows(() => member.enter("shared"), Error, "no transition");
+});
+
+for (const mode of ["SKIP", "OFF"]) {
+  Deno.test(`CLIENT REPLY ${mode} that the server refuses gives no reply to another caller`, async () => {
+    await using server = await startRedis();
+    await server.cli(
+      ...["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@read", "+@write"],
+      ...["+hello", "+ping"],
+    );
+    await server.cli("MSET", "b", "B", "c", "C");
+    await using redis = new Redis(`redis://app:pw@127.0.0.1:${server.port}`, {
+      maxConnections: 1,
+      replyTimeoutMs: 1000,
+    });
+    const lease = await redis.lease();
+    const sent = [
+      ["CLIENT", "REPLY", mode],
+      ["SET", "a", "of the lease"],
+      ["GET", "a"],
+      ["CLIENT", "REPLY", "ON"],
+      ["GET", "a"],
+    ] as const;
+    const got = await Promise.all(sent.map((command) => lease.send(command)));
+    // What was asked for holds all the same: the client drops the replies.
+    assertEquals(
+      got,
+      mode === "SKIP"
+        ? [null, null, "of the lease", "OK", "of the lease"]
+        : [null, null, null, "OK", "of the lease"],
+    );
+    const others = Promise.all([
+      redis.send(["GET", "b"]),
+      redis.send(["GET", "c"]),
+    ]);
+    lease.release();
+    assertEquals(await others, ["B", "C"]);
+  });
+}
+
+Deno.test("A lease that blocks unanswered is not shared", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, {
+    maxConnections: 1,
+    replyTimeoutMs: 1000,
+  });
+  const lease = await redis.lease();
+  await lease.send(["CLIENT", "REPLY", "SKIP"]);
+  assertEquals(await lease.send(["BLPOP", "nothing", 0]), null);
+  lease.release();
+  assertEquals(await redis.send(["ECHO", "shared"]), "shared");
+  assertEquals(redis.stats().evicted["unclean-lease"], 1);
+});
+
+Deno.test("RESET on a lease is refused while replies are off", async () => {
+  await using server = await startRedis();
+  await server.cli("MSET", "a", "A", "b", "B");
+  await using redis = new Redis(server.url, { retry: false });
+  await using lease = await redis.lease();
+  for (const mode of ["OFF", "SKIP"]) {
+    const [, refused, on, a, b] = await Promise.allSettled(
+      ([
+        ["CLIENT", "REPLY", mode],
+        ["RESET"],
+        ["CLIENT", "REPLY", "ON"],
+        ["GET", "a"],
+        ["GET", "b"],
+      ] as Command[]).map((command) => lease.send(command)),
+    );
+    assertInstanceOf((refused as PromiseRejectedResult).reason, TypeError);
+    assertEquals(
+      [on, a, b].map((result) =>
+        (result as PromiseFulfilledResult<unknown>).value
+      ),
+      ["OK", "A", "B"],
+    );
+  }
+  assertEquals(await lease.send(["RESET"]), "RESET");
+});
+
+Deno.test("A lease in the same turn as the first command that resolves its fate gets its own replies alone", async () => {
+  await using server = await startRedis();
+  for (let round = 0; round < 5; round++) {
+    await using redis = new Redis(server.url, { maxConnections: 1 });
+    if (round > 0) await redis.send(["PING"]);
+    const settled = redis.send(["SET", "k", "v"], { settle: true });
+    await using lease = await redis.lease();
+    await lease.send(["MULTI"]);
+    for (let i = 0; i < 50; i++) await lease.send(["INCR", `n${round}`]);
+    assertEquals(
+      await lease.send(["EXEC"]),
+      Array.from({ length: 50 }, (_, i) => i + 1),
+    );
+    lease.release();
+    assertEquals(await settled, "OK");
+  }
+});
+
+Deno.test("The post-mortem's baseline never lands in a lease", async () => {
+  await using server = await startRedis();
+  for (let round = 0; round < 5; round++) {
+    const written: string[] = [];
+    await using redis = new Redis(server.url, {
+      maxConnections: 1,
+      postMortem: true,
+      dial: async (endpoint, options) => {
+        const socket = await dial(endpoint, options);
+        return {
+          read: (buffer) => socket.read(buffer),
+          write: (bytes) => {
+            const text = new TextDecoder().decode(bytes);
+            written.push(...text.match(/MULTI|EXEC|INCR|INFO|CONFIG/g) ?? []);
+            return socket.write(bytes);
+          },
+          close: () => socket.close(),
+          unref: () => socket.unref?.(),
+        };
+      },
+    });
+    const ping = round % 2 === 0 ? redis.send(["PING"]) : undefined;
+    await using lease = await redis.lease();
+    const replies = await Promise.all([
+      lease.send(["MULTI"]),
+      lease.send(["INCR", "n"]),
+      lease.send(["EXEC"]),
+    ]);
+    assertEquals(replies, ["OK", "QUEUED", [round + 1]]);
+    await ping;
+    const from = written.indexOf("MULTI");
+    assertEquals(written.slice(from, from + 3), ["MULTI", "INCR", "EXEC"]);
+  }
+});
+
+Deno.test("Every READONLY that a lease is answered retires its connection at the release", async () => {
+  await using server = await startRedis();
+  await server.cli("REPLICAOF", "127.0.0.1", "1");
+  const cases: Command[][] = [
+    [["SET", "k", "v"]],
+    [["MULTI"], ["SET", "k", "v"], ["EXEC"]],
+  ];
+  for (const commands of cases) {
+    await using redis = new Redis(server.url, { maxConnections: 1 });
+    const lease = await redis.lease();
+    let refused = 0;
+    for (const command of commands) {
+      await lease.send(command).catch((error) => {
+        assertInstanceOf(error, ReplyError);
+        refused++;
+      });
+    }
+    assert(refused > 0);
+    assertEquals(redis.stats().open, 1); // while it is leased
+    lease.release();
+    assertEquals(redis.stats().open, 0);
+    assertEquals(redis.stats().evicted.readonly, 1);
+  }
+});
+
+Deno.test("A READONLY inside EXEC retires the lease's connection, too", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { maxConnections: 1 });
+  const lease = await redis.lease();
+  await lease.send(["MULTI"]);
+  await lease.send(["SET", "k", "v"]);
+  await server.cli("REPLICAOF", "127.0.0.1", "1");
+  await assertRejects(() => lease.send(["EXEC"]), ReplyError);
+  lease.release();
+  assertEquals(redis.stats().evicted.readonly, 1);
+});
