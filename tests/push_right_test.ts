@@ -1,4 +1,5 @@
 // That only the holder of a connection can write on it.
+import "./support/strict.ts";
 import {
   assert,
   assertEquals,
