@@ -1,7 +1,8 @@
 // Which cause the evidence before and after a connection's end speaks for.
 import { type CloseReport, isOverLimit } from "./close_report.ts";
 import type { Evidence } from "./evidence.ts";
-import { AGREE, apartMs } from "./idle_ages.ts";
+import { AGREE, apartMs, LEAST_MS } from "./idle_ages.ts";
+import { limitAt, limitsBelow, safelyBelow } from "./limits.ts";
 
 /** Why a connection ended. */
 export type Cause =
@@ -16,12 +17,14 @@ export type Cause =
   | "acl-change"
   | "demotion"
   | "failover"
-  | "middlebox";
+  | "middlebox"
+  | "server-stall"
+  | "session-limit";
 
 /** What ended it, and what to do. */
 const CAUSES: Record<Cause, readonly [name: string, toDo: string]> = {
   "idle-timeout": ["an idle timeout", ""],
-  "client-kill": ["CLIENT KILL", "find out who or what sends it"],
+  "client-kill": ["CLIENT KILL", "find out what sends it"],
   "restart": ["a restart of the server", "look into its log"],
   "max-clients": ["maxclients", "lower maxConnections or raise maxclients"],
   "output-buffer-limit": [
@@ -34,13 +37,19 @@ const CAUSES: Record<Cause, readonly [name: string, toDo: string]> = {
   ],
   "client-eviction": ["maxmemory-clients", "raise it or ask for less at once"],
   "protocol-error": ["a protocol error", "look for a proxy that changes bytes"],
-  "acl-change": ["a change of the ACL", "find out who changes users"],
+  "acl-change": ["a change of the ACL", "find out what changes users"],
   "demotion": ["the server's demotion", "connect to the primary"],
   "failover": ["a failover", "nothing if it was planned"],
   "middlebox": [
-    "something on the way, or a freeze",
-    "look at proxies, NAT and firewalls; set idleTimeoutMs below their limits",
+    "something on the way",
+    "look at proxies, NAT, firewalls and freezes of this process; " +
+    "set idleTimeoutMs below their limits",
   ],
+  "server-stall": [
+    "a stalled server",
+    "look for slow commands, saves and swapping on the server, and at its host",
+  ],
+  "session-limit": ["a limit on its age", ""],
 };
 
 /** What a post-mortem found. */
@@ -49,6 +58,8 @@ export interface Verdict {
   readonly report: CloseReport;
   /** Why; of several causes the one that fits best. */
   readonly cause: Cause | undefined;
+  /** Every cause that fits, the best first. */
+  readonly causes: readonly Cause[];
   /** `"likely"`: this cause fits and no other does. */
   readonly confidence: "likely" | "possible" | "none";
   /** Such as `"cmdstat_client|kill calls 3 -> 4"`. */
@@ -59,6 +70,22 @@ export interface Verdict {
   readonly advice?: string;
   /** All of it in one or two sentences. */
   readonly text: string;
+  /** The same without the connection's name: `"likely ended by …"`, `"cannot tell why: …"`. */
+  readonly outcome: string;
+}
+
+/** What a client saw around a silence. */
+export interface Silence {
+  /** How many connections, this one included, fell silent at about the same time. */
+  readonly silent: number;
+  /** How many others were answered meanwhile. */
+  readonly answered: number;
+  /** How many new connections got no answer to their handshake. */
+  readonly unanswered: number;
+  /** How long the next connection took to open, in milliseconds. */
+  readonly dialMs: number;
+  /** How long that usually takes, in milliseconds; `undefined` if none was opened before. */
+  readonly usualDialMs: number | undefined;
 }
 
 /** What the client knows besides. */
@@ -69,7 +96,13 @@ export interface Circumstances {
   readonly survivors?: number;
   /** Probes that the server refused. */
   readonly refused?: readonly string[];
+  /** What was seen around it, if it fell silent. */
+  readonly silence?: Silence;
 }
+
+/** Whether a connection ended because its peer said nothing, before or after its handshake. */
+export const isSilent = ({ how, during, cause }: CloseReport): boolean =>
+  how === "silence" || (during === "handshake" && cause === "connect timeout");
 
 // What a finding weighs. A hint counts where there is nothing else; proof is
 // about this very connection and makes all else a coincidence.
@@ -95,6 +128,14 @@ const IDLE_LATE_MS = 1500;
 const COARSE_MS = 2000;
 /** A server that started later than this may have gone down later, too. */
 const PROMPT_MS = 60_000;
+/** What has rested for longer may have been dropped meanwhile. */
+const RESTED_MS = 60_000;
+/** A dial that takes this long, and so many times as long as usual, had to wait. */
+const SLOW_DIAL = { leastMs: 100, factor: 5, leastMsIfUnknown: 1000 };
+/** Whoever kept the server busy for this part of a silence has made it. */
+const SHARE_OF_SILENCE = 0.5;
+/** How coarse the times of SLOWLOG and LATENCY are, in milliseconds. */
+const SLOW_COARSE_MS = 1000;
 
 /** What moves when a server closes connections. Redis 6 does not tell subcommands apart. */
 const COUNTERS: readonly [string, Cause, number][] = [
@@ -133,7 +174,10 @@ export function diagnose(
   const it: Case = { report, before, after, ...circumstances, find };
   const isOurs = how === "requested" && during !== "handshake";
   if (!isOurs) readWire(it);
+  if (by !== "client") readAge(it);
   if (during === "idle" && by !== "client") readIdleAge(it);
+  if (by !== "client" && during !== "idle") readRest(it);
+  if (isSilent(report) && !isOtherRun(it)) readSilence(it);
   if (!isOurs || cause === "readonly") {
     if (isSameRun(it)) readChanges(it);
     else readOtherRun(it);
@@ -143,6 +187,10 @@ export function diagnose(
 
 const isSameRun = ({ before, after }: Case): boolean =>
   before.info.run_id !== undefined && before.info.run_id === after.info.run_id;
+
+const isOtherRun = ({ before, after }: Case): boolean =>
+  before.info.run_id !== undefined && after.info.run_id !== undefined &&
+  before.info.run_id !== after.info.run_id;
 
 /** A counter's numbers, if others than ourselves moved it. */
 function moved(it: Case, counter: string): string[] {
@@ -174,34 +222,166 @@ function readWire(it: Case): void {
   }
 }
 
+/** Whether it was as old as a session may be. */
+function readAge({ report: { ageMs }, find }: Case): void {
+  const limit = limitAt(ageMs, "age");
+  if (limit === undefined) return;
+  find(
+    "session-limit",
+    HINT,
+    [`closed when it was ${seconds(ageMs)} old: the limit of ${limit.name}`],
+    `set maxAgeMs below ${safelyBelow(limit.seconds * 1000)}`,
+  );
+}
+
 /** Whether it had been idle for as long as a limit allows. */
 function readIdleAge(
   { report, before, after, earlierIdleMs = [], find }: Case,
 ): void {
   const { idleMs } = report;
+  const timeouts = [after, before].map(({ config }) => Number(config.timeout));
   const ages = [...earlierIdleMs, idleMs]
     .filter((ms) => Math.abs(ms - idleMs) <= apartMs(idleMs));
-  const least = Math.floor(Math.min(...ages));
-  const most = Math.ceil(Math.max(...ages) / 1000);
-  const times = ages.length < 2
-    ? ""
-    : `, ${ordinal(ages.length)} time at ${
-      Math.floor(least / 1000)
-    } to ${most} s`;
-  const idle = `idle ${time(idleMs)}${times}`;
-  const timeouts = [after, before].map(({ config }) => Number(config.timeout));
+  const times = timesAt(ages);
   const timeout = timeouts.find((s) => s > 0 && idleMs > s * 1000 - 50);
   if (timeout !== undefined && report.by === "server") {
     find(
       "idle-timeout",
       idleMs > timeout * 1000 + IDLE_LATE_MS ? POSSIBLE : LIKELY,
-      [`${idle}; the server's timeout is ${timeout}`],
-      `set idleTimeoutMs below ${timeout * 1000}`,
+      [`idle ${time(idleMs)}${times}; the server's timeout is ${timeout}`],
+      `set idleTimeoutMs below ${safelyBelow(timeout * 1000)}`,
     );
-  } else if (ages.length >= AGREE) {
-    const cause = timeouts.some((s) => s >= 0) ? "middlebox" : "idle-timeout";
-    find(cause, HINT, [idle], `set idleTimeoutMs below ${least}`);
+    return;
   }
+  const knowsTimeout = timeouts.some((s) => s >= 0);
+  const limit = limitAt(idleMs, "idle");
+  if (limit !== undefined) {
+    const again = ages.filter((ms) => limitAt(ms, "idle") === limit).length > 1;
+    find(
+      limit.of === "the server" && !knowsTimeout ? "idle-timeout" : "middlebox",
+      again ? LIKELY : HINT,
+      [
+        `closed after ${seconds(idleMs)} idle${times}: ` +
+        `the idle limit of ${limit.name}`,
+      ],
+      `set idleTimeoutMs below ${safelyBelow(limit.seconds * 1000)}`,
+    );
+  } else if (ages.length >= AGREE && idleMs >= LEAST_MS) {
+    const least = Math.min(...ages);
+    find(
+      knowsTimeout ? "middlebox" : "idle-timeout",
+      HINT,
+      [`idle ${time(idleMs)}${times}`],
+      `set idleTimeoutMs below ${
+        safelyBelow(Math.max(least - IDLE_LATE_MS, least / 2))
+      }`,
+    );
+  }
+}
+
+/** That ends came back at about the same age. */
+function timesAt(ages: readonly number[]): string {
+  if (ages.length < 2) return "";
+  const least = Math.floor(Math.min(...ages) / 1000);
+  const most = Math.ceil(Math.max(...ages) / 1000);
+  return `, ${ordinal(ages.length)} time at ${least} to ${most} s`;
+}
+
+/** How long it had rested when it was used for the last time, in milliseconds. */
+const restOf = ({ silentMs, owedMs }: CloseReport): number => silentMs - owedMs;
+
+/** Whether it was dropped while it rested, so that only its next use showed that it was dead. */
+function readRest({ report, find }: Case): void {
+  const limits = limitsBelow(restOf(report));
+  if (limits.length === 0 || !["silence", "rst"].includes(report.how)) return;
+  const [first] = limits;
+  find(
+    "middlebox",
+    HINT,
+    [
+      `used after ${seconds(restOf(report))} of rest, longer than the idle ` +
+      `limit of ${
+        limits.map(({ name, seconds }) => `${name} (${seconds} s)`)
+          .join(" and that of ")
+      }`,
+    ],
+    `set idleTimeoutMs below ${safelyBelow(first!.seconds * 1000)}`,
+  );
+}
+
+/** Whether the server stood still, or only what lies between. */
+function readSilence(it: Case): void {
+  const { report, after, silence, find } = it;
+  readBusyServer(it);
+  const pauses = moved(it, "cmdstat_client|pause");
+  if (pauses.length > 0) {
+    find("server-stall", LIKELY, pauses, "find out what sends CLIENT PAUSE");
+  }
+  // What the server never closed it never was told of: the bytes are lost on the way.
+  if (silence === undefined || after.listed) return;
+  const { silent, answered, unanswered, dialMs, usualDialMs } = silence;
+  if (answered > 0) {
+    const evidence = `${count(answered, "other")} answered meanwhile`;
+    return find("middlebox", HINT, [`it fell silent, ${evidence}`]);
+  }
+  const evidence = [
+    silent > 1 ? `${silent} connections fell silent at once` : "it fell silent",
+    "no other one was answered meanwhile",
+  ];
+  if (isSlow(silence)) {
+    const usual = usualDialMs === undefined
+      ? ""
+      : `, usually ${time(usualDialMs)}`;
+    evidence.push(`a new one took ${time(dialMs)} to open${usual}`);
+    return find("server-stall", LIKELY, evidence);
+  }
+  if (unanswered > 0) {
+    evidence.push(`${count(unanswered, "new one")} got no answer`);
+    find("server-stall", POSSIBLE, evidence);
+    return find("middlebox", POSSIBLE, []);
+  }
+  if (restOf(report) >= RESTED_MS) return;
+  if (after.listed === "") {
+    evidence.push("the server no longer lists it: it has read our close");
+  }
+  const isSeen = silent > 1 && after.listed === "";
+  find("server-stall", isSeen ? POSSIBLE : HINT, evidence);
+}
+
+const isSlow = ({ dialMs, usualDialMs }: Silence): boolean =>
+  usualDialMs === undefined
+    ? dialMs >= SLOW_DIAL.leastMsIfUnknown
+    : dialMs >= SLOW_DIAL.leastMs && dialMs >= SLOW_DIAL.factor * usualDialMs;
+
+/** What the server itself says it did in the meantime. */
+function readBusyServer(it: Case): void {
+  const { before, after, report: { closedAt, owedMs }, find } = it;
+  const enoughMs = SHARE_OF_SILENCE * owedMs;
+  for (const [probe, runs] of Object.entries(after.slow ?? {})) {
+    const meanwhile = runs.filter(({ endedAt, tookMs }) =>
+      endedAt + SLOW_COARSE_MS >= closedAt - owedMs &&
+      endedAt - tookMs <= after.takenAt
+    ).sort((a, b) => b.tookMs - a.tookMs);
+    const [longest] = meanwhile;
+    const sumMs = meanwhile.reduce((sum, { tookMs }) => sum + tookMs, 0);
+    if (longest === undefined || sumMs < enoughMs) continue;
+    const all = meanwhile.length === 1
+      ? ""
+      : `, ${meanwhile.length} such together ${time(sumMs)}`;
+    find(
+      "server-stall",
+      PROOF,
+      [`${probe}: ${longest.what} took ${time(longest.tookMs)}${all}`],
+      probe === "SLOWLOG GET"
+        ? `make ${longest.what} shorter, or send it elsewhere`
+        : "",
+    );
+  }
+  const forkMs = Number(after.info.latest_fork_usec) / 1000;
+  if (
+    isSameRun(it) && forkMs >= enoughMs &&
+    before.info.latest_fork_usec !== after.info.latest_fork_usec
+  ) find("server-stall", LIKELY, [`a fork took ${time(forkMs)}`]);
 }
 
 /** What the same process has done meanwhile. */
@@ -216,8 +396,9 @@ function readChanges(it: Case): void {
   }
   if (isReadonly) return;
   if (listed) {
-    const evidence = `CLIENT LIST has ${listed}: the server never closed it`;
-    find("middlebox", PROOF, [evidence]);
+    find("middlebox", PROOF, [
+      `CLIENT LIST has ${listed}: the server never closed it`,
+    ]);
   }
   const isFaint = how === "silence" || during === "handshake";
   for (const [counter, cause, weight] of COUNTERS) {
@@ -283,49 +464,89 @@ function readOtherRun(it: Case): void {
 function conclude(it: Case, findings: Finding[]): Verdict {
   const { report, before, after, refused = [] } = it;
   const top = Math.max(...findings.map(({ weight }) => weight));
-  const best = findings
-    .filter(({ weight }) => weight >= (top === LIKELY ? POSSIBLE : top))
-    .sort((a, b) => b.weight - a.weight);
-  const causes = [...new Set(best.map(({ cause }) => cause))];
-  const evidence = best.flatMap(({ evidence }) => evidence);
+  const least = top === LIKELY ? POSSIBLE : top;
+  const causes = [
+    ...new Set(
+      findings.filter(({ weight }) => weight >= least)
+        .sort((a, b) => b.weight - a.weight)
+        .map(({ cause }) => cause),
+    ),
+  ];
+  // What is too faint to name a cause may yet speak for one that is named.
+  const told = causes.flatMap((cause) =>
+    findings.filter((finding) => finding.cause === cause)
+      .sort((a, b) => b.weight - a.weight)
+  );
+  const evidence = told.flatMap(({ evidence }) => evidence);
   const lookedAt = [
     "the close report",
     ...(before === NOTHING ? [] : ["INFO before"]),
     ...(after === NOTHING ? [] : ["INFO after"]),
     ...Object.entries(after.config).map((pair) => pair.join(" ")),
     ...(after.listed === undefined ? [] : ["CLIENT LIST"]),
+    ...Object.keys(after.slow ?? {}),
     ...refused.map((probe) => `${probe} (refused)`),
   ];
-  const verdict = { report, cause: causes[0], evidence, lookedAt };
-  const who = `onnection ${report.connection} to ${report.endpoint}`;
-  const [first] = best;
-  if (first === undefined) {
-    const text = report.how === "requested"
-      ? `This client closed c${who}: ${report.cause}`
-      : `Cannot tell why c${who} ended: no evidence in ${lookedAt.join(", ")}`;
-    return { ...verdict, confidence: "none", text };
-  }
-  const isLikely = causes.length === 1 && top >= LIKELY;
-  const toDo = first.advice || CAUSES[first.cause][1];
-  const advice = first.advice ? `${first.evidence[0]}: ${toDo}` : toDo;
+  const [cause] = causes;
+  const found = { report, cause, causes, evidence, lookedAt };
+  if (cause === undefined) return described({ ...found, confidence: "none" });
+  const advice = told.find((one) => one.cause === cause && one.advice)?.advice;
   const spanMs = after.takenAt - before.takenAt;
   if (causes.length > 1) evidence.unshift(`fits ${causes.join(" and ")}`);
   if (spanMs >= 0) evidence.push(`all within ${time(spanMs)}`);
-  const names = causes.map((cause) => CAUSES[cause][0]).join(" or ");
-  return {
-    ...verdict,
-    confidence: isLikely ? "likely" : "possible",
-    advice,
-    text: `C${who} was ${isLikely ? "likely" : "possibly"} ended by ${names}: ${
-      evidence.join(", ")
-    }. To do: ${toDo}`,
-  };
+  return described({
+    ...found,
+    confidence: causes.length === 1 && top >= LIKELY ? "likely" : "possible",
+    advice: advice ?? CAUSES[cause][1],
+  });
 }
+
+/** What a verdict is made of before it is put in words. */
+export type Findings = Omit<Verdict, "text" | "outcome">;
+
+/** Puts a verdict in words. */
+export function described(findings: Findings): Verdict {
+  const { report, causes, confidence, evidence, advice, lookedAt } = findings;
+  const connection = `connection ${report.connection} to ${report.endpoint}`;
+  if (causes.length > 0) {
+    const names = causes.map((cause) => CAUSES[cause][0]).join(" or ");
+    const outcome = `${
+      confidence === "likely" ? "likely" : "possibly"
+    } ended by ${names}: ${evidence.join(", ")}. To do: ${advice}`;
+    return {
+      ...findings,
+      outcome,
+      text: `C${connection.slice(1)} was ${outcome}`,
+    };
+  }
+  if (report.how === "requested") {
+    return {
+      ...findings,
+      outcome: `closed by this client: ${report.cause}`,
+      text: `This client closed ${connection}: ${report.cause}`,
+    };
+  }
+  return undecided(findings, `no evidence in ${lookedAt.join(", ")}`);
+}
+
+/** Puts in words that there is no cause, and why. */
+export const undecided = (findings: Findings, why: string): Verdict => ({
+  ...findings,
+  outcome: `cannot tell why: ${why}`,
+  text:
+    `Cannot tell why connection ${findings.report.connection} to ${findings.report.endpoint} ended: ${why}`,
+});
 
 const time = (ms: number): string =>
   ms < 1000
     ? `${Math.round(ms)} ms`
     : `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+
+/** Idle ages as limits are given: in whole seconds. */
+const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+
+const count = (n: number, noun: string): string =>
+  `${n} ${noun}${n === 1 ? "" : "s"}`;
 
 /** 2nd, 3rd, 4th … 11th, 12th … 21st. */
 const ordinal = (n: number): string =>

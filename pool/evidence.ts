@@ -1,6 +1,16 @@
 // What a server tells about itself that bears on the end of a connection.
 import type { Command, Reply } from "../resp/mod.ts";
 
+/** Something that kept the server busy, so that it answered nothing else. */
+export interface SlowRun {
+  /** A command's name, never its arguments; or an event of the latency monitor. */
+  readonly what: string;
+  /** When it ended, by this client's clock: Unix time in milliseconds, up to a second early. */
+  readonly endedAt: number;
+  /** How long it took, in milliseconds. */
+  readonly tookMs: number;
+}
+
 /** A server at one moment. */
 export interface Evidence {
   /** When, Unix time in milliseconds. */
@@ -13,10 +23,12 @@ export interface Evidence {
   readonly config: Readonly<Record<string, string | undefined>>;
   /** The old connection in CLIENT LIST: `""` if it is not there. */
   readonly listed?: string;
+  /** What kept the server busy, by the probe that told. */
+  readonly slow?: Readonly<Record<string, readonly SlowRun[]>>;
 }
 
 const FIELD =
-  /^(redis_version|run_id|process_id|tcp_port|uptime_in_seconds|maxclients|rejected_connections|evicted_clients|client_(?:query|output)_buffer_limit_disconnections|role|master_(?:host|port|replid2?)|cmdstat_(?:client|acl)(?:\|kill|\|deluser|\|load|\|setuser)?|errorstat_ERR):(.*)$/gm;
+  /^(redis_version|run_id|process_id|tcp_port|uptime_in_seconds|server_time_usec|latest_fork_usec|maxclients|rejected_connections|evicted_clients|client_(?:query|output)_buffer_limit_disconnections|role|master_(?:host|port|replid2?)|cmdstat_(?:client|acl)(?:\|kill|\|pause|\|deluser|\|load|\|setuser)?|errorstat_ERR):(.*)$/gm;
 
 /** Asks for 3 KB, 20 µs of the server. Before Redis 7 INFO took one section only. */
 export const infoCommand = (version = "0"): Command =>
@@ -52,3 +64,35 @@ export function readConfig(reply: Reply): Evidence["config"] {
   }
   return config;
 }
+
+/** Asks for what kept the server busy of late; of the commands in SLOWLOG the newest. */
+export const SLOW_COMMANDS: readonly Command[] = [
+  ["SLOWLOG", "GET", 32],
+  ["LATENCY", "LATEST"],
+];
+
+/**
+ * Reads a reply to SLOWLOG GET or LATENCY LATEST. Times come in whole seconds.
+ *
+ * @param reply The reply.
+ * @param aheadMs How much this client's clock is ahead of the server's, in milliseconds.
+ */
+export function readSlow(reply: Reply, aheadMs: number): SlowRun[] {
+  if (!Array.isArray(reply)) return [];
+  return reply.flatMap((entry) => {
+    if (!Array.isArray(entry)) return [];
+    const [first, at, took, words] = entry;
+    const isCommand = Array.isArray(words); // [id, time, µs, [name, …], …]
+    return {
+      what: isCommand ? `${words[0]}`.toUpperCase() : `${first}`,
+      endedAt: Number(at) * 1000 + aheadMs,
+      tookMs: isCommand ? Number(took) / 1000 : Number(took),
+    };
+  });
+}
+
+/** How much this client's clock is ahead of the server's, in milliseconds; 0 if the server does not tell. */
+export const aheadMs = ({ takenAt, info }: Evidence): number =>
+  info.server_time_usec === undefined
+    ? 0
+    : takenAt - Number(info.server_time_usec) / 1000;

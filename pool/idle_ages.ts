@@ -6,7 +6,7 @@ export const AGREE = 3;
 export const apartMs = (ageMs: number): number => Math.max(1100, 0.1 * ageMs);
 
 /** Nobody means to close what was used a moment ago: these were killed. */
-const LEAST_MS = 1000;
+export const LEAST_MS = 1000;
 /** Deaths this close together, in milliseconds, are one event, such as a restart. */
 const TOGETHER_MS = 1000;
 /** How much before the age an idle connection goes. */

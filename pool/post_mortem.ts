@@ -2,12 +2,15 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import type { CloseReport } from "./close_report.ts";
 import type { Connection } from "./connection.ts";
-import { diagnose, type Verdict } from "./diagnose.ts";
+import { diagnose, isSilent, type Silence, type Verdict } from "./diagnose.ts";
 import {
+  aheadMs,
   type Evidence,
   infoCommand,
   readConfig,
   readInfo,
+  readSlow,
+  SLOW_COMMANDS,
 } from "./evidence.ts";
 import { say } from "./handshake.ts";
 import { isPassing } from "./refusal.ts";
@@ -23,7 +26,10 @@ export interface PostMortemOptions {
 }
 
 /** What a post-mortem looks at of a connection; it never writes on one. */
-export type Observed = Pick<Connection, "identity" | "report">;
+export type Observed = Pick<
+  Connection,
+  "identity" | "report" | "heardAt" | "dialMs"
+>;
 
 /** A connection that may be asked. Only the holder of the right to push on it can make one. */
 export interface Source {
@@ -58,11 +64,16 @@ class Revoked extends Error {}
 const APART_MS = 1000;
 /** How many are kept. */
 const KEPT = 32;
+/** A reply this soon after a silence, in milliseconds, came during it. */
+const SOON_MS = 150;
+/** A reply in this part of a silence, its first, may have been on its way when it began. */
+const BEGINNING = 0.25;
 
 /**
  * Finds out why connections to one endpoint ended.
  *
- * - It only reads: INFO, CONFIG GET, CLIENT LIST.
+ * - It only reads: INFO, CONFIG GET, CLIENT LIST; after a silence SLOWLOG GET
+ *   and LATENCY LATEST as well.
  * - A probe that the server refuses is never tried again.
  * - One investigation at a time, one in `minIntervalMs`.
  * - It never throws, and no command waits for it.
@@ -75,6 +86,10 @@ export class PostMortem {
   readonly #own: Record<string, number> = {};
   #taken: { connection: Observed; evidence: Evidence }[] = [];
   #idle: CloseReport[] = [];
+  /** The connections that were open lately, the newest last. */
+  readonly #known = new Set<Observed>();
+  /** Those that were answered while another one fell silent. */
+  readonly #answered = new WeakMap<CloseReport, Set<Observed>>();
   #config: Evidence["config"] | undefined;
   #startedAt = -Infinity;
   #isBusy = false;
@@ -101,6 +116,18 @@ export class PostMortem {
    */
   baseline(source: Source): void {
     this.#look(source, this.#config === undefined).catch(() => {});
+  }
+
+  /**
+   * Told at once that a connection has ended, or was refused in its handshake:
+   * what the others do meanwhile is evidence.
+   *
+   * @param report How it ended.
+   * @param connection The connection.
+   */
+  ended(report: CloseReport, connection: Observed): void {
+    this.#know(connection);
+    if (isSilent(report)) this.#noteAnswered(report, performance.now());
   }
 
   /**
@@ -139,12 +166,13 @@ export class PostMortem {
     const lastStartedAt = this.#startedAt;
     this.#startedAt = now();
     this.#isBusy = true;
+    this.#know(ended);
     const before = this.#before(report, ended);
     let listed: string | undefined, after: Evidence | undefined;
     try {
       [listed, after] = await Promise.all([
         this.#list(report, ended, fresh),
-        this.#look(fresh, true),
+        this.#look(fresh, true, isSilent(report)),
       ]);
     } catch {
       this.#startedAt = lastStartedAt;
@@ -160,6 +188,9 @@ export class PostMortem {
         earlierIdleMs,
         survivors: this.#survivors(report, before),
         refused: [...this.#refused],
+        ...(isSilent(report)
+          ? { silence: this.#silence(report, fresh.connection) }
+          : {}),
       },
     );
     try {
@@ -203,6 +234,52 @@ export class PostMortem {
     return new Set(outlived.map(({ connection }) => connection)).size;
   }
 
+  #know(connection: Observed): void {
+    this.#known.delete(connection);
+    this.#known.add(connection);
+    const [oldest] = this.#known;
+    if (this.#known.size > KEPT) this.#known.delete(oldest!);
+  }
+
+  /** Takes down the open connections that were answered in a silence. */
+  #noteAnswered(report: CloseReport, endedAt: number): Set<Observed> {
+    const answered = this.#answered.get(report) ?? new Set();
+    this.#answered.set(report, answered);
+    const since = endedAt - (1 - BEGINNING) * report.owedMs;
+    for (const other of this.#known) {
+      if (
+        other.report === undefined && other.heardAt >= since &&
+        other.heardAt <= endedAt + SOON_MS
+      ) answered.add(other);
+    }
+    return answered;
+  }
+
+  /** What the other connections did while one fell silent. */
+  #silence(report: CloseReport, fresh: Observed): Silence {
+    const { closedAt, owedMs } = report;
+    const endedAt = performance.now() - (Date.now() - closedAt);
+    const answered = this.#noteAnswered(report, endedAt);
+    answered.delete(fresh);
+    const others = [...this.#known].filter((other) => other !== fresh);
+    const silent = others.flatMap(({ report }) =>
+      report !== undefined && isSilent(report) &&
+        report.closedAt >= closedAt - Math.max(owedMs, APART_MS)
+        ? report
+        : []
+    );
+    const open = silent.filter(({ during }) => during !== "handshake");
+    const dials = others.flatMap(({ dialMs }) => dialMs > 0 ? dialMs : [])
+      .sort((a, b) => a - b);
+    return {
+      silent: open.length,
+      answered: answered.size,
+      unanswered: silent.length - open.length,
+      dialMs: fresh.dialMs,
+      usualDialMs: dials[dials.length >> 1],
+    };
+  }
+
   /** The old connection in CLIENT LIST, unless we have fenced it off ourselves. */
   async #list(
     { clientId }: CloseReport,
@@ -220,28 +297,45 @@ export class PostMortem {
   async #look(
     source: Source,
     asksConfig: boolean,
+    asksSlow = false,
   ): Promise<Evidence | undefined> {
     const { connection } = source;
+    this.#know(connection);
     // INFO goes last: its numbers count what the others cause.
     const names = asksConfig ? ["timeout", "client-*-buffer-limit"] : [];
-    const replies = await Promise.all([
-      ...names.map((name) => this.#probe(source, ["CONFIG", "GET", name])),
+    const [configs, slow, info] = await Promise.all([
+      Promise.all(
+        names.map((name) => this.#probe(source, ["CONFIG", "GET", name])),
+      ),
+      Promise.all(
+        (asksSlow ? SLOW_COMMANDS : []).map(async (command) =>
+          [nameOf(command), await this.#probe(source, command)] as const
+        ),
+      ),
       this.#probe(source, infoCommand(connection.identity?.version)),
     ]);
-    const info = replies.pop();
-    const told = replies.filter((reply) => reply !== undefined);
+    const told = configs.filter((reply) => reply !== undefined);
     if (told.length > 0) {
       this.#config = Object.assign({}, ...told.map(readConfig));
     }
     if (typeof info !== "string") return undefined;
-    const evidence = {
+    const evidence: Evidence = {
       takenAt: this.#options.now(),
       info: readInfo(info),
       own: { ...this.#own },
       config: this.#config ?? {},
     };
     this.#taken = [...this.#taken.slice(1 - KEPT), { connection, evidence }];
-    return evidence;
+    if (!asksSlow) return evidence;
+    const ahead = aheadMs(evidence);
+    return {
+      ...evidence,
+      slow: Object.fromEntries(
+        slow.flatMap(([name, reply]) =>
+          reply === undefined ? [] : [[name, readSlow(reply, ahead)]]
+        ),
+      ),
+    };
   }
 
   /**
@@ -253,7 +347,7 @@ export class PostMortem {
     source: Source,
     command: Command,
   ): Promise<Reply | undefined> {
-    const name = command.slice(0, command[0] === "INFO" ? 1 : 2).join(" ");
+    const name = nameOf(command);
     if (this.#refused.has(name)) return undefined;
     const asked = source.ask(command);
     if (asked === undefined) throw new Revoked();
@@ -272,3 +366,7 @@ export class PostMortem {
     this.#own[counter] = (this.#own[counter] ?? 0) + 1;
   }
 }
+
+/** A probe's name, as verdicts tell it. */
+const nameOf = ([name, part]: Command): string =>
+  name === "INFO" ? name : `${name} ${part}`;

@@ -1,5 +1,6 @@
 // Why connections ended, one after the other, however many ended at once.
 import type { CloseReport, Connection, Verdict } from "../pool/mod.ts";
+import { described, undecided } from "../pool/diagnose.ts";
 import { PostMortem, sourceOf } from "../pool/post_mortem.ts";
 import type { Role } from "./watched.ts";
 
@@ -86,15 +87,15 @@ export class Coroner {
 }
 
 /** The verdict on a death for which no server could be asked. */
-export const unexamined = ({ report }: Dead): Verdict => ({
-  report,
-  cause: undefined,
-  confidence: "none",
-  evidence: [],
-  lookedAt: ["the close report"],
-  text:
-    `Cannot tell why connection ${report.connection} to ${report.endpoint} ended: no server could be asked`,
-});
+export const unexamined = ({ report }: Dead): Verdict =>
+  undecided({
+    report,
+    cause: undefined,
+    causes: [],
+    confidence: "none",
+    evidence: [],
+    lookedAt: ["the close report"],
+  }, "no server could be asked");
 
 /** How a connection ended. */
 const kindOf = ({ report: { how, during } }: Dead): string =>
@@ -106,14 +107,11 @@ function likeAnother(dead: Dead, findings: readonly Finding[]): Verdict {
     kindOf(finding.dead) === kindOf(dead)
   );
   if (alike === undefined) return unexamined(dead);
-  const { number } = alike.dead.connection;
-  const note = `it ended together with connection ${number}`;
-  const { text, evidence, ...rest } = alike.verdict;
-  return {
-    ...rest,
+  const { verdict, dead: { connection } } = alike;
+  const note = `it ended together with connection ${connection.number}`;
+  return described({
+    ...verdict,
     report: dead.report,
-    evidence: [note, ...evidence],
-    text: text.replace(/onnection \d+ /, `onnection ${dead.connection.number} `)
-      .concat(` (${note})`),
-  };
+    evidence: [...verdict.evidence, note],
+  });
 }

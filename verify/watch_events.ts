@@ -46,6 +46,8 @@ export interface DeathEvent {
   readonly advice: string | null;
   /** The verdict as a sentence. */
   readonly verdict: string;
+  /** The same without the connection's name. */
+  readonly outcome: string;
   /** Probes that the server refuses. */
   readonly refused: readonly string[];
   /** How much of the idle time this process may have slept through. */
@@ -157,6 +159,7 @@ export function deathOf(
     evidence: verdict.evidence,
     advice: verdict.advice ?? null,
     verdict: verdict.text,
+    outcome: verdict.outcome,
     refused: verdict.lookedAt.flatMap((what) =>
       /^(.*) \(refused\)$/.exec(what)?.slice(1) ?? []
     ),

@@ -58,7 +58,7 @@ export function deaths(deaths: readonly DeathEvent[]): string[] {
         duration(first.frozenMs)
       } before, so the idle age says nothing`
       : "";
-    return `${clock(first.at)}  ${red(ended)}; ${finding(first)}${frozen}`;
+    return `${clock(first.at)}  ${red(ended)}; ${first.outcome}${frozen}`;
   });
 }
 
@@ -78,12 +78,6 @@ const beforeUse = ({ during, role, idleMs }: DeathEvent): string =>
   during === "idle" || role === "busy"
     ? ""
     : `, used after ${duration(idleMs)} of rest`;
-
-/** The verdict without what the close report has said before. */
-const finding = ({ verdict }: DeathEvent): string =>
-  verdict
-    .replace(/^Connection \d+ to \S+ was /, "")
-    .replace(/^(Cannot tell why) connection \d+ to \S+ ended/, "$1");
 
 /** No connection can be opened. */
 export const away = ({ at, reason, open }: AwayEvent): string =>
