@@ -37,6 +37,7 @@ export class Inquest {
   closed(report: CloseReport, connection: ConnectionFacts): void {
     const isOurWish = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
+    this.#postMortem?.ended(report, connection);
     if (!isOurWish) this.#dead ??= [report, connection];
   }
 
@@ -50,7 +51,10 @@ export class Inquest {
     this.#postMortem?.baseline(source);
     const dead = this.#dead;
     this.#dead = undefined;
-    if (dead !== undefined) this.#postMortem?.investigate(...dead, source);
+    if (dead === undefined) return;
+    this.#postMortem?.investigate(...dead, source).then((found) => {
+      if (found === "not-asked") this.#dead ??= dead;
+    });
   }
 
   /** The client itself is about to kill what may be left of a connection. */

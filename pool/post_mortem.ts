@@ -13,6 +13,7 @@ import {
   SLOW_COMMANDS,
 } from "./evidence.ts";
 import { say } from "./handshake.ts";
+import type { ConnectionFacts } from "./push_right.ts";
 import { isPassing } from "./refusal.ts";
 
 /** Options of a {@linkcode PostMortem}. */
@@ -25,16 +26,10 @@ export interface PostMortemOptions {
   readonly onVerdict?: (verdict: Verdict) => void;
 }
 
-/** What a post-mortem looks at of a connection; it never writes on one. */
-export type Observed = Pick<
-  Connection,
-  "identity" | "report" | "heardAt" | "dialMs"
->;
-
 /** A connection that may be asked. Only the holder of the right to push on it can make one. */
 export interface Source {
   /** Which connection it is. */
-  readonly connection: Observed;
+  readonly connection: ConnectionFacts;
   /**
    * Pushes a command, before it returns.
    *
@@ -81,15 +76,15 @@ const BEGINNING = 0.25;
 export class PostMortem {
   readonly #options: Required<PostMortemOptions>;
   readonly #refused = new Set<string>();
-  readonly #fenced = new WeakSet<Observed>();
+  readonly #fenced = new WeakSet<ConnectionFacts>();
   /** What we did ourselves, by the counters that it moves. */
   readonly #own: Record<string, number> = {};
-  #taken: { connection: Observed; evidence: Evidence }[] = [];
+  #taken: { connection: ConnectionFacts; evidence: Evidence }[] = [];
   #idle: CloseReport[] = [];
   /** The connections that were open lately, the newest last. */
-  readonly #known = new Set<Observed>();
+  readonly #known = new Set<ConnectionFacts>();
   /** Those that were answered while another one fell silent. */
-  readonly #answered = new WeakMap<CloseReport, Set<Observed>>();
+  readonly #answered = new WeakMap<CloseReport, Set<ConnectionFacts>>();
   #config: Evidence["config"] | undefined;
   #startedAt = -Infinity;
   #isBusy = false;
@@ -125,7 +120,7 @@ export class PostMortem {
    * @param report How it ended.
    * @param connection The connection.
    */
-  ended(report: CloseReport, connection: Observed): void {
+  ended(report: CloseReport, connection: ConnectionFacts): void {
     this.#know(connection);
     if (isSilent(report)) this.#noteAnswered(report, performance.now());
   }
@@ -135,7 +130,7 @@ export class PostMortem {
    *
    * @param ended The connection.
    */
-  fenced(ended: Observed): void {
+  fenced(ended: ConnectionFacts): void {
     this.#fenced.add(ended);
     this.#count("cmdstat_client|kill");
     this.#count("cmdstat_client");
@@ -152,7 +147,7 @@ export class PostMortem {
    */
   async investigate(
     report: CloseReport,
-    ended: Observed,
+    ended: ConnectionFacts,
     fresh: Source,
   ): Promise<Verdict | NoVerdict> {
     const { minIntervalMs, onVerdict, now } = this.#options;
@@ -213,7 +208,7 @@ export class PostMortem {
   /** The newest evidence from before the end: others had the least time to move its numbers. */
   #before(
     { how, closedAt }: CloseReport,
-    ended: Observed,
+    ended: ConnectionFacts,
   ): Evidence | undefined {
     const own = this.#taken.findLast((t) => t.connection === ended)?.evidence;
     // Silence may have begun at any time.
@@ -234,7 +229,7 @@ export class PostMortem {
     return new Set(outlived.map(({ connection }) => connection)).size;
   }
 
-  #know(connection: Observed): void {
+  #know(connection: ConnectionFacts): void {
     this.#known.delete(connection);
     this.#known.add(connection);
     const [oldest] = this.#known;
@@ -242,7 +237,7 @@ export class PostMortem {
   }
 
   /** Takes down the open connections that were answered in a silence. */
-  #noteAnswered(report: CloseReport, endedAt: number): Set<Observed> {
+  #noteAnswered(report: CloseReport, endedAt: number): Set<ConnectionFacts> {
     const answered = this.#answered.get(report) ?? new Set();
     this.#answered.set(report, answered);
     const since = endedAt - (1 - BEGINNING) * report.owedMs;
@@ -256,7 +251,7 @@ export class PostMortem {
   }
 
   /** What the other connections did while one fell silent. */
-  #silence(report: CloseReport, fresh: Observed): Silence {
+  #silence(report: CloseReport, fresh: ConnectionFacts): Silence {
     const { closedAt, owedMs } = report;
     const endedAt = performance.now() - (Date.now() - closedAt);
     const answered = this.#noteAnswered(report, endedAt);
@@ -283,7 +278,7 @@ export class PostMortem {
   /** The old connection in CLIENT LIST, unless we have fenced it off ourselves. */
   async #list(
     { clientId }: CloseReport,
-    ended: Observed,
+    ended: ConnectionFacts,
     fresh: Source,
   ): Promise<string | undefined> {
     if (clientId === undefined || this.#fenced.has(ended)) return undefined;

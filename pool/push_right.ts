@@ -14,6 +14,10 @@ export interface ConnectionFacts {
   readonly identity: Identity | undefined;
   /** How it ended, or `undefined` while it is open. */
   readonly report: CloseReport | undefined;
+  /** When a byte last came, by `performance.now()`. */
+  readonly heardAt: number;
+  /** What it took to open it, from the dial to the end of the handshake, in milliseconds. */
+  readonly dialMs: number;
 }
 
 /** A push by a holder whose right was revoked. Nothing was sent. */
