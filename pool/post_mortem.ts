@@ -16,6 +16,8 @@ import { say } from "./handshake.ts";
 import type { ConnectionFacts } from "./push_right.ts";
 import { isPassing } from "./refusal.ts";
 
+export { described, undecided } from "./diagnose.ts";
+
 /** Options of a {@linkcode PostMortem}. */
 export interface PostMortemOptions {
   /** The clock, Unix time in milliseconds. @default {Date.now} */

@@ -17,6 +17,7 @@ import {
   readInfo,
   readSlow,
 } from "../pool/evidence.ts";
+import { numbersOf } from "../client/options.ts";
 import { limitAt, LIMITS, limitsBelow, safelyBelow } from "../pool/limits.ts";
 
 const REPORT: CloseReport = {
@@ -1093,5 +1094,13 @@ Deno.test("Advice stays a tenth below a limit, is a plain number, and never 0", 
     const advised = safelyBelow(ms);
     assertEquals(advised > 0.8 * ms && advised <= 0.9 * ms, true, `${ms}`);
     assertMatch(`${advised}`, /^\d\d?0*$/);
+  }
+});
+
+Deno.test("By default an idle connection is closed before any public limit, though looked at once a second", () => {
+  const { idleTimeoutMs } = numbersOf({});
+  assertEquals(idleTimeoutMs, 230_000);
+  for (const { seconds } of LIMITS) {
+    assertEquals(idleTimeoutMs + 1000 < seconds * 1000, true);
   }
 });

@@ -1,7 +1,11 @@
 // Why connections ended, one after the other, however many ended at once.
 import type { CloseReport, Connection, Verdict } from "../pool/mod.ts";
-import { described, undecided } from "../pool/diagnose.ts";
-import { PostMortem, sourceOf } from "../pool/post_mortem.ts";
+import {
+  described,
+  PostMortem,
+  sourceOf,
+  undecided,
+} from "../pool/post_mortem.ts";
 import type { Role } from "./watched.ts";
 
 /** A connection that has ended. */
