@@ -4,13 +4,22 @@ import {
   assert,
   assertEquals,
   assertFalse,
+  assertGreater,
   assertInstanceOf,
+  AssertionError,
   assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { type Command, Redis, ReplyError } from "../mod.ts";
+import {
+  CheckoutTimeoutError,
+  type Command,
+  ConnectionClosedError,
+  Redis,
+  ReplyError,
+  RetryError,
+} from "../mod.ts";
 import {
   type Connection,
   Endpoint,
@@ -20,6 +29,7 @@ import {
 } from "../pool/mod.ts";
 import { dial } from "../pool/mod.ts";
 import { Member } from "../pool/member.ts";
+import { Random } from "./support/random.ts";
 import { startRedis } from "./support/redis_server.ts";
 
 const connect = (port: number): Promise<Connection> =>
@@ -253,4 +263,94 @@ Deno.test("A READONLY inside EXEC retires the lease's connection, too", async ()
   await assertRejects(() => lease.send(["EXEC"]), ReplyError);
   lease.release();
   assertEquals(redis.stats().evicted.readonly, 1);
+});
+
+Deno.test("No reply reaches another caller, whatever leases do to their connections", async () => {
+  const random = new Random();
+  await using server = await startRedis();
+  const redis = new Redis(server.url, {
+    maxConnections: 3,
+    replyTimeoutMs: 2000,
+    postMortem: true,
+    validateAfterIdleMs: 5,
+  });
+  const until = performance.now() + 3000;
+  let echoes = 0, leases = 0, token = 0;
+  /** What dies with a killed connection says so; anything else is wrong. */
+  const tolerate = (error: unknown): void => {
+    const expected = error instanceof ConnectionClosedError ||
+      error instanceof RetryError || error instanceof ReplyError ||
+      error instanceof CheckoutTimeoutError;
+    if (!expected) throw error;
+  };
+  const share = async () => {
+    while (performance.now() < until) {
+      const mine = `shared-${token++}`;
+      try {
+        if (random.oneIn(3)) {
+          assertEquals(
+            await redis.pipeline([["ECHO", mine], ["ECHO", `${mine}b`]]),
+            [mine, `${mine}b`],
+          );
+        } else if (random.oneIn(5)) {
+          const reply = await redis.send(["SETNX", mine, "v"], {
+            settle: true,
+          });
+          assertEquals(reply, 1);
+        } else assertEquals(await redis.send(["ECHO", mine]), mine);
+        echoes++;
+      } catch (error) {
+        if (error instanceof AssertionError) throw error;
+        tolerate(error);
+      }
+      if (random.oneIn(20)) await delay(8);
+    }
+  };
+  const habits: readonly Command[][] = [
+    [["MULTI"], ["INCR", "n"]],
+    [["MULTI"], ["INCR", "n"], ["EXEC"]],
+    [["CLIENT", "REPLY", "OFF"], ["INCR", "n"]],
+    [["CLIENT", "REPLY", "SKIP"], ["INCR", "n"], ["INCR", "n"]],
+    [["CLIENT", "REPLY", "SKIP"], ["BLPOP", "nothing", 0]],
+    [["CLIENT", "REPLY", "OFF"], ["INCR", "n"], ["CLIENT", "REPLY", "ON"]],
+    [["SELECT", 3]],
+    [["WATCH", "n"], ["MULTI"], ["UNWATCH"]],
+    [["RESET"]],
+    [["NOSUCHCOMMAND"], ["DISCARD"]],
+    [["BLPOP", "nothing", 0.01]],
+  ];
+  const lease = async () => {
+    while (performance.now() < until) {
+      try {
+        await using lease = await redis.lease();
+        const mine = `lease-${token++}`;
+        assertEquals(await lease.send(["ECHO", mine]), mine);
+        const sent = random.pick(habits).map((command) => lease.send(command));
+        sent.forEach((reply) => reply.catch(() => {}));
+        if (random.oneIn(2)) await Promise.allSettled(sent);
+        leases++;
+      } catch (error) {
+        if (error instanceof AssertionError) throw error;
+        tolerate(error);
+      }
+    }
+  };
+  const kill = async () => {
+    while (performance.now() < until) {
+      await delay(60);
+      await server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    }
+  };
+  await Promise.all([
+    share(),
+    share(),
+    share(),
+    share(),
+    lease(),
+    lease(),
+    kill(),
+  ]);
+  assertGreater(echoes, 100);
+  assertGreater(leases, 50);
+  await redis.close({ drainMs: 0 });
 });
