@@ -9,7 +9,6 @@
  * while all connections are killed ten times a second.
  *
  * ```sh
- * deno run -A jsr:@unzombie/redis/verify
  * deno run --allow-net jsr:@unzombie/redis/verify --url rediss://:password@redis.example
  * ```
  *
@@ -22,13 +21,15 @@
  * deno run --allow-net jsr:@unzombie/redis/verify watch --url rediss://:password@redis.example
  * ```
  *
- * `--help` and `watch --help` list the options.
+ * `--help` and `watch --help` list the options, what the server must permit, and
+ * what Deno must be allowed to do where the server is started for the run.
  *
  * @module
  */
 import { HELP, parseArguments } from "./verify/arguments.ts";
 import type { Audience } from "./verify/audience.ts";
 import { UsageError } from "./verify/command_line.ts";
+import { Interrupt } from "./verify/interrupt.ts";
 import { prove } from "./verify/proof.ts";
 import { adviceOf } from "./verify/target.ts";
 import { parseWatchArguments, WATCH_HELP } from "./verify/watch_arguments.ts";
@@ -49,47 +50,37 @@ import { watch } from "./verify/watch_command.ts";
  *
  * @param args The arguments of the command line.
  * @returns The exit code: 0 proved, or watched to the end; 1 not proved, or no
- * server to watch; 2 bad usage, or no server for the proof; 130 interrupted.
+ * server to watch; 2 bad usage, or for the proof no server, or one that refuses
+ * what is needed; 130 interrupted.
  */
 export async function verify(args: readonly string[]): Promise<number> {
-  const stop = new AbortController();
-  let stoppedAt: number | undefined;
-  const onSignal = () => {
-    stoppedAt ??= performance.now();
-    stop.abort(new Error("interrupted"));
-    // One wish may be two signals: timeout(1) sends one to us and one to all.
-    if (performance.now() - stoppedAt > SAME_WISH_MS) Deno.exit(130);
-  };
-  const ignoreSignals = () =>
-    SIGNALS.forEach((name) => Deno.removeSignalListener(name, onSignal));
-  const heedSignals = () =>
-    SIGNALS.forEach((name) => Deno.addSignalListener(name, onSignal));
+  using interrupt = new Interrupt();
+  return await run(args, interrupt.signal);
+}
+
+async function run(
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
   try {
     const [command, ...rest] = args;
-    const run = command === "watch" ? runWatch : runProof;
-    return await run(
-      command === "watch" ? rest : args,
-      stop.signal,
-      heedSignals,
-    );
+    return command === "watch"
+      ? await runWatch(rest, signal)
+      : await runProof(args, signal);
   } catch (error) {
     AUDIENCE.progress("");
     AUDIENCE.warn(adviceOf(error));
-    if (stop.signal.aborted) return 130;
+    if (signal.aborted) return 130;
     return error instanceof UsageError || isDenied(error) ? 2 : 1;
-  } finally {
-    ignoreSignals();
   }
 }
 
 async function runProof(
   args: readonly string[],
   signal: AbortSignal,
-  onReady: () => void,
 ): Promise<number> {
   const parsed = parseArguments(args);
   if (parsed.help) return help(HELP);
-  onReady();
   const audience = parsed.json ? { ...AUDIENCE, say: () => {} } : AUDIENCE;
   const proof = await prove(parsed, audience, signal);
   if (parsed.json) console.log(JSON.stringify(proof, null, 2));
@@ -99,11 +90,9 @@ async function runProof(
 async function runWatch(
   args: readonly string[],
   signal: AbortSignal,
-  onReady: () => void,
 ): Promise<number> {
   const parsed = parseWatchArguments(args);
   if (parsed.help) return help(WATCH_HELP);
-  onReady();
   await watch(parsed, AUDIENCE, signal);
   return 0;
 }
@@ -112,11 +101,6 @@ function help(text: string): number {
   console.log(text);
   return 0;
 }
-
-const SAME_WISH_MS = 500;
-const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT"]
-  : ["SIGINT", "SIGTERM"];
 
 const isLive = Deno.stderr.isTerminal();
 
@@ -134,4 +118,9 @@ const AUDIENCE: Audience = {
 const isDenied = (error: unknown): boolean =>
   error instanceof Deno.errors.NotCapable;
 
-if (import.meta.main) Deno.exit(await verify(Deno.args));
+if (import.meta.main) {
+  // Its listeners stay until the exit: without them a signal that comes late,
+  // such as the second of timeout(1), would end the process with 130.
+  const { signal } = new Interrupt();
+  Deno.exit(await run(Deno.args, signal));
+}

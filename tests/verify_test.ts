@@ -6,6 +6,7 @@ import {
   assertEquals,
   assertFalse,
   assertGreater,
+  assertLess,
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
@@ -168,14 +169,23 @@ Deno.test("Verify shuts TLS sockets down on demand", async () => {
 
 Deno.test("Verify exits with 1 where the retry does not cure the errors", async () => {
   await using server = await startRedis();
-  await server.cli(
-    ...["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-set"],
-  );
+  const user = ["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all"];
+  await server.cli(...user);
   const url = `redis://app:pw@127.0.0.1:${server.port}`;
-  const { code, stdout } = await verify(["--url", url, "--requests", "1"]);
-  assertStringIncludes(stdout, "ReplyError: NOPERM");
-  assertStringIncludes(stdout, "Not proved: requests failed with retry, too.");
-  assertEquals(code, 1);
+  const child = command(["--url", url, "--requests", "40"], {}).spawn();
+  const stderr = new Response(child.stderr).text();
+  let stdout = "";
+  for await (
+    const text of child.stdout.pipeThrough(new TextDecoderStream())
+  ) {
+    stdout += text;
+    if (/^ +40 +failed/m.test(stdout)) await server.cli(...user, "-set");
+  }
+  assertMatch(stdout, /^ +\d+ +failed +\w+Error: .*NOPERM/m);
+  assertMatch(stdout, /^Not proved: requests failed with retry, too\.$/m);
+  assertStringIncludes(stdout, "  40 of 40 requests failed\n");
+  assertEquals((await child.status).code, 1);
+  assertEquals(await stderr, "");
   await assertNoTrace(server);
 });
 
@@ -198,19 +208,32 @@ Deno.test("Verify names the argument that it cannot use, and never a password", 
   const cases: [args: string[], text: string][] = [
     [
       ["--requests", "0"],
-      'Cannot use --requests "0": accepted is a whole number from 1 to 1000',
+      'Cannot use --requests "0": expected is a whole number from 1 to 1000',
     ],
     [["--requests", "5.5"], "Cannot use --requests"],
     [
       ["--method", "magic"],
-      'Cannot use --method "magic": accepted are auto, kill, shutdown',
+      'Cannot use --method "magic": expected is one of auto, kill, shutdown',
     ],
     [["--url"], "Cannot use --url: it needs a value"],
+    [["--url", "--json"], "Cannot use --url: it needs a value"],
+    [["--url="], "Cannot use --url: it needs a value"],
+    [
+      ["--requests=1", "--requests=2"],
+      "Cannot use --requests: it is given twice",
+    ],
+    [
+      ["--requests", "1001"],
+      'Cannot use --requests "1001": expected is a whole',
+    ],
+    [["--requests", "1e2"], 'Cannot use --requests "1e2": expected is a whole'],
+    [["-x"], "Cannot use -x: not an option, expected are watch, --url"],
+    [["help"], "Cannot use argument 1: not an option, expected are watch"],
     [["--url", `http://:${PASSWORD}@127.0.0.1`], "Cannot use --url"],
     [["--url", url, "--ca", "/nowhere"], "Cannot use --ca: "],
     [["--ca", "/nowhere"], "Cannot use --ca: it is for a rediss:// URL"],
-    [[url], "Cannot use argument 1: not an option, accepted are watch, --url"],
-    [[`--uri=${url}`], "Cannot use --uri: not an option, accepted are watch"],
+    [[url], "Cannot use argument 1: not an option, expected are watch, --url"],
+    [[`--uri=${url}`], "Cannot use --uri: not an option, expected are watch"],
     [["--json=yes"], "Cannot use --json: it takes no value"],
     [["--url", url], "Cannot connect to 127.0.0.1:1: connection refused"],
   ];
@@ -233,9 +256,242 @@ Deno.test("Verify prints its options", async () => {
   const { code, stdout, stderr } = await verify(["--help"], {
     permissions: [],
   });
-  for (const option of ["--url", "--requests", "--method", "--ca", "--json"]) {
-    assertStringIncludes(stdout, `  ${option} `);
+  const options = [
+    ...["--url", "--requests", "--method", "--ca", "--cert", "--key"],
+    ...["--server-name", "--json"],
+  ];
+  for (const option of options) assertStringIncludes(stdout, `  ${option} `);
+  assertEquals(stdout.split("\n").find((line) => line.length > 80), undefined);
+  assertEquals((await verify(["-h"], { permissions: [] })).stdout, stdout);
+  assertStringIncludes(stdout, "verify watch --url URL [options]");
+  assertEquals([code, stderr], [0, ""]);
+});
+
+/** A user of the name app and the password pw, with these rules. */
+async function urlOfUser(
+  server: RedisServer,
+  ...rules: string[]
+): Promise<string> {
+  await server.cli("ACL", "SETUSER", "app", "on", ">pw", ...rules);
+  return `redis://app:pw@127.0.0.1:${server.port}`;
+}
+
+/** It must say in one line what is refused and what to do, at once, and exit with 2. */
+async function assertRefused(url: string, text: RegExp): Promise<void> {
+  const startedAt = performance.now();
+  const { code, stdout, stderr } = await verify(["--url", url]);
+  assertMatch(stderr, text);
+  assertEquals([code, stdout, stderr.split("\n").length], [2, "", 2]);
+  assertLess(performance.now() - startedAt, 15_000);
+}
+
+Deno.test("Verify says what an ACL refuses, and what to grant", async () => {
+  await using server = await startRedis();
+  await assertRefused(
+    await urlOfUser(server, "~*", "+@all", "-@write"),
+    /^verify: Cannot run the proof on 127\.0\.0\.1:\d+: the server refuses SET, DEL, ZADD, EXPIRE, ZREMRANGEBYSCORE: .*NOPERM.*; grant the user ~unzombie_verify_\* \+ping \+set \+get \+del \+zadd \+expire \+zremrangebyscore \+zcard \(ACL SETUSER\)/,
+  );
+  await assertRefused(
+    await urlOfUser(server, "+@all", "resetkeys", "~theirs:*"),
+    /the server refuses SET, .*NOPERM.*; grant the user ~unzombie_verify_\*/,
+  );
+  await assertRefused(
+    await urlOfUser(server, "+@all", "~*", "-zcard"),
+    /the server refuses ZCARD: .*NOPERM.*; grant the user/,
+  );
+  await assertNoTrace(server);
+});
+
+Deno.test("Verify needs no more of an ACL than its help says", async () => {
+  const { stdout: help } = await verify(["--help"], { permissions: [] });
+  const [, rules] = /An ACL user needs\n([^]*?)\nand, to kill .*, (.*)\./.exec(
+    help,
+  )!.slice(0, 2);
+  const [, more] = /and, to kill .*?, (\+.*)\.\n/.exec(help)!;
+  await using server = await startRedis();
+  const url = await urlOfUser(
+    server,
+    ..."resetkeys -@all".split(" "),
+    ...`${rules} ${more}`.trim().split(/\s+/),
+  );
+  const { code, stdout, stderr } = await verify(["--url", url, "--json"]);
+  const proof = JSON.parse(stdout);
+  assertEquals(proof.method, { name: "kill", reason: null });
+  for (const { verdict } of proof.withoutRetry.requests) {
+    assertEquals(verdict.cause, "client-kill", verdict.text);
   }
-  assertStringIncludes(stdout, "verify watch [options]");
+  assertEquals([code, stderr, proof.ok], [0, "", true]);
+
+  const bare = await urlOfUser(server, "-@all", ...rules!.trim().split(/\s+/));
+  const other = await verify(["--url", bare, "--json", "--requests", "1"]);
+  assertEquals(JSON.parse(other.stdout).method.name, "shutdown");
+  assertEquals([other.code, other.stderr], [0, ""]);
+});
+
+Deno.test("Verify says of a replica which server takes writes", async () => {
+  await using primary = await startRedis();
+  await using replica = await startRedis({
+    config: { replicaof: `127.0.0.1 ${primary.port}` },
+  });
+  await assertRefused(
+    replica.url,
+    new RegExp(
+      `the server refuses SET, .*READONLY .*; this is a replica, name its primary \\(127\\.0\\.0\\.1:${primary.port}\\)`,
+    ),
+  );
+  await assertNoTrace(primary);
+});
+
+Deno.test("Verify says that a server is out of memory", async () => {
+  await using server = await startRedis({ config: { maxmemory: 1 } });
+  await assertRefused(
+    server.url,
+    /the server refuses SET, ZADD: .*OOM .*; raise its maxmemory/,
+  );
+});
+
+Deno.test("Verify says that a server is a node of a cluster", async () => {
+  await using server = await startRedis({
+    config: { "cluster-enabled": "yes", "cluster-require-full-coverage": "no" },
+  });
+  await assertRefused(
+    server.url,
+    /CLUSTERDOWN .*; this is a node of a cluster.*; name a server that is no cluster/,
+  );
+});
+
+Deno.test("Verify says what the events failed of, and does not wait for them for ever", async () => {
+  await using server = await startRedis();
+  const url = await urlOfUser(server, "~*", "+@all");
+  const child = command(["--url", url, "--requests", "1"], {}).spawn();
+  const stderr = new Response(child.stderr).text();
+  let stdout = "";
+  for await (
+    const text of child.stdout.pipeThrough(new TextDecoderStream())
+  ) {
+    stdout += text;
+    if (/^Test 3/m.test(text)) {
+      await server.cli("ACL", "SETUSER", "app", "-zadd");
+    }
+  }
+  assertMatch(
+    stdout,
+    /^Not proved: [\d,]+ events could not be delivered: .*NOPERM/m,
+  );
+  assertEquals([(await child.status).code, await stderr], [1, ""]);
+});
+
+/** Files of their own, by name. */
+async function written(
+  texts: Readonly<Record<string, string>>,
+): Promise<{ path(name: string): string } & AsyncDisposable> {
+  const directory = await Deno.makeTempDir();
+  const path = (name: string) => `${directory}/${name}`;
+  for (const [name, text] of Object.entries(texts)) {
+    await Deno.writeTextFile(path(name), text);
+  }
+  return {
+    path,
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
+Deno.test("Verify shows the certificate of --cert and --key", async () => {
+  await using server = await startRedis({ tls: { clientCertificate: true } });
+  const { cert, key } = server.clientCertificate;
+  await using files = await written({ ca: server.caCert, cert, key });
+  const args = ["--url", server.tlsUrl, "--ca", files.path("ca"), "--json"];
+  const without = await verify(args);
+  assertEquals([without.code, without.stdout], [2, ""]);
+  assertMatch(without.stderr, /^verify: Cannot connect to .*\n$/);
+  const { code, stderr } = await verify([
+    ...args,
+    ...["--cert", files.path("cert"), "--key", files.path("key")],
+    ...["--requests", "1"],
+  ]);
+  assertEquals([code, stderr], [0, ""]);
+});
+
+Deno.test("Verify takes the name of --server-name for that of the server", async () => {
+  await using server = await startRedis({ tls: { certificate: "wrong_host" } });
+  await using files = await written({ ca: server.caCert });
+  const args = ["--url", server.tlsUrl, "--ca", files.path("ca"), "--json"];
+  const without = await verify(args);
+  assertEquals([without.code, without.stdout], [2, ""]);
+  const { code, stderr } = await verify(
+    [...args, "--server-name", "elsewhere.test", "--requests", "1"],
+  );
+  assertEquals([code, stderr], [0, ""]);
+});
+
+Deno.test("Verify names the file that it cannot use, and what is wrong with it", async () => {
+  const begin = (what: string) => `-----BEGIN ${what}-----\nAAAA\n`;
+  await using files = await written({
+    words: "no certificate\n",
+    cert: begin("CERTIFICATE"),
+    key: begin("PRIVATE KEY"),
+    secret: begin("ENCRYPTED PRIVATE KEY"),
+    old: begin("RSA PRIVATE KEY") + "Proc-Type: 4,ENCRYPTED\n",
+  });
+  const words = files.path("words");
+  const cert = files.path("cert");
+  const key = files.path("key");
+  const secret = files.path("secret");
+  const old = files.path("old");
+  const directory = files.path("");
+  const url = ["--url", "rediss://127.0.0.1:1"];
+  const cases: [args: string[], text: string, permissions?: string[]][] = [
+    [
+      ["--ca", words],
+      `--ca ${words}: it holds no certificate, expected is PEM`,
+    ],
+    [["--ca", key], `--ca ${key}: it holds no certificate`],
+    [["--ca", directory], `--ca ${directory}: it is a directory`],
+    [["--ca", "/nowhere"], "--ca /nowhere: there is no such file"],
+    [["--cert", key, "--key", key], `--cert ${key}: it holds no certificate`],
+    [["--cert", cert, "--key", cert], `--key ${cert}: it holds no key`],
+    [
+      ["--cert", cert, "--key", secret],
+      `--key ${secret}: the key is encrypted`,
+    ],
+    [["--cert", cert, "--key", old], `--key ${old}: the key is encrypted`],
+    [["--cert", cert], "--cert: it needs --key, too"],
+    [["--key", key], "--key: it needs --cert, too"],
+    [
+      ["--ca", cert],
+      `--ca ${cert}: reading it is not allowed, run with --allow-read=${cert}`,
+      ["--allow-net=127.0.0.1"],
+    ],
+  ];
+  for (const command of [[], ["watch"]]) {
+    await Promise.all(cases.map(async ([args, text, permissions]) => {
+      const { code, stdout, stderr } = await verify(
+        [...command, ...url, ...args],
+        permissions === undefined ? {} : { permissions },
+      );
+      assert(stderr.startsWith(`verify: Cannot use ${text}`), stderr);
+      assertEquals([code, stdout, stderr.split("\n").length], [2, "", 2]);
+    }));
+  }
+});
+
+Deno.test("Verify without a server and without permissions says what to allow, or to name a server", async () => {
+  for (const permissions of [[], ["--allow-net"], ["--allow-env=REDIS_URL"]]) {
+    const { code, stdout, stderr } = await verify([], { permissions });
+    assertMatch(
+      stderr,
+      /^verify: Cannot start a server: Requires (env|run|net) access to "[^"]+"; name a server with --url and --allow-net, or allow what starting one takes: --allow-net=127\.0\.0\.1 .*--allow-run=sh,redis-server .*\n$/,
+    );
+    assertEquals([code, stdout], [2, ""]);
+  }
+});
+
+Deno.test("Verify starts a server with the permissions that its help names", async () => {
+  const { stdout: help } = await verify(["--help"], { permissions: [] });
+  const [, named] = /to start a server([^]*?)\(or/.exec(help)!;
+  const { code, stderr } = await verify(["--requests", "1"], {
+    permissions: named!.trim().split(/\s+/),
+    env: { TMPDIR: "/tmp" },
+  });
   assertEquals([code, stderr], [0, ""]);
 });

@@ -34,12 +34,16 @@ export function readCommandLine(
   const values = new Map<string, string>();
   for (let i = 0; i < args.length; i++) {
     // Arguments are not repeated whole: one of them may hold a password.
-    const [name = "", inline] = split(args[i]!);
+    const [written, inline] = split(args[i]!);
+    const name = written === "-h" ? "--help" : written;
     if (FLAGS.includes(name) && inline === undefined) flags.add(name);
     else if (OPTIONS.includes(name)) {
-      const value = inline ?? args[++i];
-      if (value === undefined || value === "") {
+      const value = inline ?? args[++i] ?? "";
+      if (value === "" || inline === undefined && value.startsWith("--")) {
         throw new UsageError(`Cannot use ${name}: it needs a value`);
+      }
+      if (values.has(name)) {
+        throw new UsageError(`Cannot use ${name}: it is given twice`);
       }
       values.set(name, value);
     } else {
@@ -48,16 +52,17 @@ export function readCommandLine(
         : `argument ${skipped + i + 1}`;
       const why = FLAGS.includes(name)
         ? "it takes no value"
-        : `not an option, accepted are ${
+        : `not an option, expected are ${
           [...commands, ...OPTIONS, ...FLAGS].join(", ")
-        }`;
+        }; see --help`;
       throw new UsageError(`Cannot use ${what}: ${why}`);
     }
   }
   return { flags, values };
 }
 
-function split(argument: string): [string, string?] {
+/** The name of an argument, and its value if it is written `--name=value`. */
+function split(argument: string): [name: string, value?: string] {
   const at = argument.startsWith("--") ? argument.indexOf("=") : -1;
   return at < 0 ? [argument] : [argument.slice(0, at), argument.slice(at + 1)];
 }
@@ -74,6 +79,6 @@ export function wholeNumber(
   throw new UsageError(
     `Cannot use ${name} ${
       JSON.stringify(text)
-    }: accepted is a whole number from ${least} to ${most}`,
+    }: expected is a whole number from ${least} to ${most}`,
   );
 }

@@ -1,8 +1,14 @@
 // Test 3: webhook events while every connection is killed, again and again.
 import { delay } from "@std/async/delay";
-import { type Redis, type WebhookEvent, WebhookRecorder } from "../mod.ts";
+import {
+  type Redis,
+  ReplyError,
+  type WebhookEvent,
+  WebhookRecorder,
+} from "../mod.ts";
 import { LateSockets } from "./late_socket.ts";
 import type { Server } from "./server.ts";
+import { textOf } from "./target.ts";
 import type { Zombies } from "./zombie.ts";
 
 /** What became of the events. */
@@ -21,6 +27,8 @@ export interface EventsResult {
   readonly retries: number;
   /** The longest call, in milliseconds. */
   readonly longestMs: number;
+  /** The last reason for which an event was not recorded at once. */
+  readonly lastError: string | null;
 }
 
 /** Options of {@linkcode testEvents}. */
@@ -38,6 +46,8 @@ export const KILL_EVERY_MS = 100;
 /** So many together, then a pause: the kills meet a service at work, not a burst. */
 const TOGETHER = 10;
 const PAUSE_MS = 15;
+/** How long what was queued has to be delivered when the kills are over, in milliseconds. */
+const FLUSH_MS = 5_000;
 /** The sets outlive a proof that is killed outright by this. */
 const RETENTION_SECONDS = 600;
 
@@ -63,7 +73,9 @@ export async function testEvents(
 ): Promise<EventsResult> {
   const sockets = new LateSockets();
   await using redis = server.connect({ clientName, dial: sockets.dial });
+  let lastError: string | null = null;
   await using recorder = new WebhookRecorder(redis, {
+    onError: (error) => lastError = textOf(error),
     keyOf: (event) => keyOf(keyPrefix, event),
     retentionSeconds: RETENTION_SECONDS,
   });
@@ -100,12 +112,16 @@ export async function testEvents(
     killing.abort();
   }
   const { rounds, connectionsKilled } = await kills;
-  await recorder.flush({ signal });
+  await recorder
+    .flush({ signal: AbortSignal.any([signal, AbortSignal.timeout(FLUSH_MS)]) })
+    .catch(() => signal.throwIfAborted());
 
   const sizes = await admin.pipeline(
     keysOf(keyPrefix).map((key) => ["ZCARD", key] as const),
     { signal },
   );
+  const refusal = sizes.find((size) => size instanceof ReplyError);
+  if (refusal !== undefined) throw refusal;
   const { replays, retries } = redis.stats();
   return {
     events: EVENTS,
@@ -116,6 +132,7 @@ export async function testEvents(
     replays,
     retries,
     longestMs: Math.round(longestMs),
+    lastError,
   };
 }
 

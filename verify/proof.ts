@@ -3,6 +3,7 @@ import type { Redis } from "../mod.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Audience } from "./audience.ts";
 import { EVENTS, keysOf, testEvents } from "./events.ts";
+import { checkCommands, KEY_PREFIX } from "./preflight.ts";
 import { testRequests } from "./requests.ts";
 import type { Proof } from "./result.ts";
 import { findServer } from "./server.ts";
@@ -24,12 +25,13 @@ export async function prove(
 ): Promise<Proof> {
   const run = crypto.randomUUID();
   const clientName = `unzombie-verify-${run}`;
-  const keyPrefix = `unzombie_verify_${run}_`;
-  const requestKey = `${keyPrefix}request`;
+  const keyPrefix = `${KEY_PREFIX}${run}_`;
+  const keys = { request: `${keyPrefix}request`, events: keysOf(keyPrefix) };
 
   await using server = await findServer(args);
   await using admin = server.connect({ clientName: `${clientName}-admin` });
   const zombies = await zombiesBy(args.method, admin);
+  await checkCommands(admin, server.environment.endpoint, keys, signal);
   using witness = await Witness.of(server, `${clientName}-witness`, signal);
   const { environment } = server;
   const method = { name: zombies.method, reason: zombies.reason ?? null };
@@ -38,7 +40,7 @@ export async function prove(
   const requestsWith = (retry: false | undefined) =>
     testRequests(server, zombies, {
       requests: args.requests,
-      key: requestKey,
+      key: keys.request,
       retry,
       clientName,
       witness,
@@ -74,7 +76,7 @@ export async function prove(
     audience.say(text.conclusion(proof));
     return proof;
   } finally {
-    await forget(admin, [requestKey, ...keysOf(keyPrefix)]).catch((error) => {
+    await forget(admin, [keys.request, ...keys.events]).catch((error) => {
       if (environment.origin === "started for this run") return;
       audience.warn(
         `Cannot delete the keys ${keyPrefix}*: ${

@@ -6,7 +6,7 @@ import {
   type EndpointOptions,
   open,
 } from "../pool/mod.ts";
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, PERMISSIONS_TO_START } from "./arguments.ts";
 import { UsageError } from "./command_line.ts";
 import {
   adviceOf,
@@ -14,14 +14,14 @@ import {
   type Origin,
   targetOf,
   textOf,
-  trustOf,
 } from "./target.ts";
+import { tlsOf } from "./tls.ts";
 
 /** A server that answers. */
 export interface Server extends AsyncDisposable {
   /** A client of it. */
   connect(options: RedisOptions): Redis;
-  /** A connection to it that nobody else knows. */
+  /** A connection to it, outside of any pool. */
   open(options: EndpointOptions, signal: AbortSignal): Promise<Connection>;
   readonly environment: Environment;
 }
@@ -42,20 +42,13 @@ export interface Environment {
 const TIMEOUT_MS = 5000;
 
 /** @throws {UsageError} If there is no server, or none that can be used. */
-export async function findServer(
-  { url: given, ca }: Arguments,
-): Promise<Server> {
-  const target = targetOf(given);
-  if (target === undefined && ca !== undefined) {
-    throw new UsageError(
-      "Cannot use --ca: it is for a rediss:// URL, and there is neither --url nor REDIS_URL",
-    );
-  }
+export async function findServer(args: Arguments): Promise<Server> {
+  const target = await permitted(() => targetOf(args));
   const own = target === undefined ? await start() : undefined;
   try {
     const { url, origin } = target ??
       { url: own!.url, origin: "started for this run" } as const;
-    const trust = await trustOf(ca);
+    const trust = await tlsOf(args);
     const endpoint = endpointOf(url, trust, origin);
     const connect = (options: RedisOptions) =>
       new Redis(url, { ...options, ...trust });
@@ -88,10 +81,27 @@ export async function findServer(
 async function start(): Promise<{ readonly url: string } & AsyncDisposable> {
   // Only now: users with a server of their own need none of it.
   const { startRedis } = await import("./redis_server.ts");
+  return await permitted(async () => {
+    try {
+      return await startRedis();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      throw new UsageError(`${textOf(error)}, or name a server with --url`);
+    }
+  });
+}
+
+/** Runs what is needed only where no server is named. */
+async function permitted<T>(run: () => T | Promise<T>): Promise<T> {
   try {
-    return await startRedis();
+    return await run();
   } catch (error) {
-    throw new UsageError(`${textOf(error)}, or name a server with --url`);
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    throw new UsageError(
+      `Cannot start a server: ${error.message.replace(/, run again.*/, "")}; ` +
+        "name a server with --url and --allow-net, or allow what starting one takes: " +
+        PERMISSIONS_TO_START.join(" "),
+    );
   }
 }
 

@@ -1,6 +1,7 @@
-// Which server the user means, and how to trust it.
+// Which server the user means, and what is said of one that cannot be used.
 import { Endpoint, type EndpointOptions } from "../pool/mod.ts";
 import { UsageError } from "./command_line.ts";
+import { firstOf, inOptions, type TlsArguments } from "./tls.ts";
 
 /** Where an address came from. */
 export type Origin = "--url" | "REDIS_URL";
@@ -11,8 +12,30 @@ export interface Target {
   readonly origin: Origin;
 }
 
-/** The server of `--url`, else of REDIS_URL. */
-export function targetOf(url: string | undefined): Target | undefined {
+/**
+ * The server of `--url`, else of REDIS_URL.
+ *
+ * @throws {UsageError} If TLS options are given for a URL that is no `rediss://`.
+ */
+export function targetOf(
+  args: TlsArguments & { readonly url: string | undefined },
+): Target | undefined {
+  const target = namedTarget(args.url);
+  const option = firstOf(args);
+  if (option === undefined) return target;
+  const unusable = (why: string) =>
+    new UsageError(`Cannot use ${option}: it is for a rediss:// URL, ${why}`);
+  if (target === undefined) {
+    throw unusable("and there is neither --url nor REDIS_URL");
+  }
+  const { url, origin } = target;
+  if (endpointOf(url, {}, origin).tls === undefined) {
+    throw unusable(`and that of ${origin} is without TLS`);
+  }
+  return target;
+}
+
+function namedTarget(url: string | undefined): Target | undefined {
   if (url !== undefined) return { url, origin: "--url" };
   const fromEnvironment = Deno.env.get("REDIS_URL") || undefined;
   return fromEnvironment === undefined
@@ -30,41 +53,18 @@ export function endpointOf(
     return new Endpoint(url, options);
   } catch (error) {
     throw new UsageError(
-      textOf(error).replace(
-        /^Cannot use (url|tls)/,
-        (_, name) => `Cannot use ${name === "url" ? origin : "--ca"}`,
-      ),
+      adviceOf(error).replace(/^Cannot use url\b/, `Cannot use ${origin}`),
     );
   }
 }
 
-/**
- * The option `tls` that trusts the authorities of a file.
- *
- * @throws {UsageError} If the file cannot be read or holds no certificate.
- */
-export async function trustOf(
-  ca: string | undefined,
-): Promise<Pick<EndpointOptions, "tls">> {
-  return ca === undefined ? {} : { tls: { caCerts: [await pem(ca)] } };
-}
-
-async function pem(file: string): Promise<string> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    throw new UsageError(`Cannot use --ca: ${textOf(error)}`);
-  }
-  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw new UsageError(
-    `Cannot use --ca: ${file} holds no certificate, accepted is PEM`,
-  );
-}
-
-/** What a failed attempt to connect says to somebody at the command line. */
-export const adviceOf = (error: unknown): string =>
-  textOf(error).replace("pass it in tls.caCerts", "pass it with --ca FILE");
+/** What a failed attempt to connect says at the command line. */
+export const adviceOf = (error: unknown): string => {
+  const text = inOptions(textOf(error));
+  return text.includes("max number of clients")
+    ? `${text}: the server has as many clients as its maxclients allows`
+    : text;
+};
 
 export const textOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);

@@ -187,7 +187,12 @@ function whyNot({ withoutRetry, withRetry, events }: Proof): string {
   if (events.connectionsKilled === 0) {
     return "no connection was killed while events were recorded";
   }
-  return events.stored === events.events
+  const missing = events.events - events.stored;
+  if (missing > 0 && events.lastError !== null) {
+    const what = count(missing, "event");
+    return `${what} could not be delivered: ${events.lastError}`;
+  }
+  return missing === 0
     ? "requests failed for another reason than a closed connection"
     : "the sorted sets do not hold every event once";
 }

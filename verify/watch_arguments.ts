@@ -1,14 +1,18 @@
 // The command line of the watch.
 import { readCommandLine, UsageError, wholeNumber } from "./command_line.ts";
+import {
+  TLS_HELP,
+  TLS_OPTIONS,
+  type TlsArguments,
+  tlsArgumentsOf,
+} from "./tls.ts";
 
 /** What was asked for. */
-export interface WatchArguments {
+export interface WatchArguments extends TlsArguments {
   readonly help: boolean;
   readonly json: boolean;
   /** `undefined`: REDIS_URL. */
   readonly url: string | undefined;
-  /** A file with the certificates of authorities to trust. */
-  readonly ca: string | undefined;
   /** How many connections are kept idle. */
   readonly idle: number;
   /** How many connections are kept busy. */
@@ -23,10 +27,10 @@ export const WATCH_HELP =
   `Keeps connections open on a server, idle and busy ones, and says of each that
 ends how it ended, why, and what to do.
 
-Usage: deno run -A jsr:@unzombie/redis/verify watch [options]
+Usage: deno run --allow-net jsr:@unzombie/redis/verify watch --url URL [options]
 
   --url URL        the server, redis://… or rediss://… (default: REDIS_URL)
-  --ca FILE        certificates of authorities to trust, as PEM, for rediss://
+${TLS_HELP}
   --connections N  idle connections, 0 to 1000 (default 8): the first is never
                    used, the others once every 1, 2, 5, 10, 20, 30 and 60
                    minutes, and so on in turn, so that a limit shows itself
@@ -43,8 +47,11 @@ It sends PING, INFO, CONFIG GET and CLIENT LIST, and writes nothing. What the
 server refuses of these is not asked again. Each connection that ended is
 opened again. Ctrl-C asks the idle ones whether they are alive, and prints the
 summary. Progress goes to standard error.
-Permissions: --allow-net, without --url --allow-env=REDIS_URL, with --ca
---allow-read.
+
+Permissions:
+  for the server           --allow-net=HOST:PORT
+  with REDIS_URL           --allow-env=REDIS_URL, too
+  with --ca, --cert, --key --allow-read=FILE, too
 
 Exit code: 0 watched to the end; 1 the server could not be reached at the
 start; 2 bad usage.`;
@@ -55,7 +62,8 @@ const MOST_MINUTES = 30_000;
 const ACCEPTED = {
   flags: ["--json", "--help"],
   options: [
-    ...["--url", "--ca", "--connections", "--busy", "--every", "--minutes"],
+    ...["--url", "--connections", "--busy", "--every", "--minutes"],
+    ...TLS_OPTIONS,
   ],
 };
 
@@ -78,7 +86,7 @@ export function parseWatchArguments(args: readonly string[]): WatchArguments {
     help: flags.has("--help"),
     json: flags.has("--json"),
     url: values.get("--url"),
-    ca: values.get("--ca"),
+    ...tlsArgumentsOf(values),
     idle,
     busy,
     everyMs: number("--every", 1000, [10, MOST_EVERY_MS]),
@@ -95,6 +103,6 @@ function durationOf(text: string | undefined): number {
   throw new UsageError(
     `Cannot use --minutes ${
       JSON.stringify(text)
-    }: accepted is a number above 0 and up to ${MOST_MINUTES}`,
+    }: expected is a number above 0 and up to ${MOST_MINUTES}`,
   );
 }

@@ -1,7 +1,8 @@
 // The watch at the command line: what is printed where.
 import type { Audience } from "./audience.ts";
 import { UsageError } from "./command_line.ts";
-import { endpointOf, targetOf, trustOf } from "./target.ts";
+import { endpointOf, targetOf } from "./target.ts";
+import { tlsOf } from "./tls.ts";
 import { Watch } from "./watch.ts";
 import type { WatchArguments } from "./watch_arguments.ts";
 import type { DeathEvent, WatchEvent } from "./watch_events.ts";
@@ -37,7 +38,7 @@ export async function watch(
   audience: Audience,
   signal: AbortSignal,
 ): Promise<void> {
-  const target = targetOf(args.url);
+  const target = targetOf(args);
   if (target === undefined) {
     throw new UsageError(
       "Cannot watch: there is neither --url nor REDIS_URL",
@@ -45,7 +46,7 @@ export async function watch(
   }
   const endpoint = endpointOf(target.url, {
     clientName: "unzombie-watch",
-    ...await trustOf(args.ca),
+    ...await tlsOf(args),
   }, target.origin);
   const tell = (event: WatchEvent | DeathEvent[]) => {
     audience.progress("");

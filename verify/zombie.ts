@@ -17,8 +17,8 @@ export interface Zombies {
 
 /** How long a server may take to close. */
 const CLOSE_MS = 5000;
-/** No connection has it. */
-const NOBODY = "9007199254740991";
+/** An id that no connection has. */
+const NO_ID = "9007199254740991";
 
 /**
  * @param admin Another client, whose connection lives on.
@@ -32,13 +32,13 @@ export async function zombiesBy(
   const refusal = (await admin.pipeline([
     ["CLIENT", "ID"],
     ["CLIENT", "LIST"],
-    ["CLIENT", "KILL", "ID", NOBODY],
+    ["CLIENT", "KILL", "ID", NO_ID],
   ])).find((reply) => reply instanceof ReplyError);
   if (refusal === undefined) return byKill(admin);
   const reason = `the server refuses CLIENT: ${refusal.message}`;
   if (method === "auto") return byShutdown(reason);
   throw new UsageError(
-    `Cannot use --method kill: ${reason}; accepted here are shutdown and auto`,
+    `Cannot use --method kill: ${reason}; expected here is shutdown or auto`,
   );
 }
 
@@ -50,7 +50,7 @@ const byKill = (admin: Redis): Zombies => ({
     await allEnded(sockets);
   },
   async makeAll(clientName, _sockets) {
-    // Somebody else's server: only connections with the name of this run.
+    // The server has other users: only connections with the name of this run.
     const ids = idsOf(`${await admin.send(["CLIENT", "LIST"])}`, clientName);
     const killed = await Promise.all(ids.map((id) => kill(admin, id)));
     return killed.reduce((sum, n) => sum + n, 0);
