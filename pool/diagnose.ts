@@ -82,6 +82,8 @@ export interface Silence {
   readonly answered: number;
   /** How many new connections got no answer to their handshake. */
   readonly unanswered: number;
+  /** How many were opened since the evidence before, as far as is known. */
+  readonly opened: number;
   /** How long the next connection took to open, in milliseconds. */
   readonly dialMs: number;
   /** How long that usually takes, in milliseconds; `undefined` if none was opened before. */
@@ -311,7 +313,7 @@ function readRest({ report, find }: Case): void {
 
 /** Whether the server stood still, or only what lies between. */
 function readSilence(it: Case): void {
-  const { report, after, silence, find } = it;
+  const { report, before, after, silence, find } = it;
   readBusyServer(it);
   const pauses = moved(it, "cmdstat_client|pause");
   if (pauses.length > 0) {
@@ -319,7 +321,7 @@ function readSilence(it: Case): void {
   }
   // What the server never closed it never was told of: the bytes are lost on the way.
   if (silence === undefined || after.listed) return;
-  const { silent, answered, unanswered, dialMs, usualDialMs } = silence;
+  const { silent, answered, unanswered, opened, dialMs, usualDialMs } = silence;
   if (answered > 0) {
     const evidence = `${count(answered, "other")} answered meanwhile`;
     return find("middlebox", HINT, [`it fell silent, ${evidence}`]);
@@ -336,9 +338,20 @@ function readSilence(it: Case): void {
     return find("server-stall", LIKELY, evidence);
   }
   if (unanswered > 0) {
+    // A server that stood still runs their HELLO as soon as it goes on.
     evidence.push(`${count(unanswered, "new one")} got no answer`);
+    const from = Number(before.info["cmdstat_hello"]);
+    const to = Number(after.info["cmdstat_hello"]);
+    const hellos = `cmdstat_hello calls ${from} -> ${to}`;
+    const others = to - from - opened - unanswered;
+    if (others < 0 && pauses.length === 0) {
+      evidence.push(`what they sent never came to the server: ${hellos}`);
+      return find("middlebox", LIKELY, evidence);
+    }
+    if (others === 0) evidence.push(`the server ran their HELLO: ${hellos}`);
     find("server-stall", POSSIBLE, evidence);
-    return find("middlebox", POSSIBLE, []);
+    if (others !== 0 && pauses.length === 0) find("middlebox", POSSIBLE, []);
+    return;
   }
   if (restOf(report) >= RESTED_MS) return;
   if (after.listed === "") {

@@ -28,7 +28,7 @@ export interface Evidence {
 }
 
 const FIELD =
-  /^(redis_version|run_id|process_id|tcp_port|uptime_in_seconds|server_time_usec|latest_fork_usec|maxclients|rejected_connections|evicted_clients|client_(?:query|output)_buffer_limit_disconnections|role|master_(?:host|port|replid2?)|cmdstat_(?:client|acl)(?:\|kill|\|pause|\|deluser|\|load|\|setuser)?|errorstat_ERR):(.*)$/gm;
+  /^(redis_version|run_id|process_id|tcp_port|uptime_in_seconds|server_time_usec|latest_fork_usec|maxclients|rejected_connections|evicted_clients|client_(?:query|output)_buffer_limit_disconnections|role|master_(?:host|port|replid2?)|cmdstat_(?:hello|client|acl)(?:\|kill|\|pause|\|deluser|\|load|\|setuser)?|errorstat_ERR):(.*)$/gm;
 
 /** Asks for 3 KB, 20 µs of the server. Before Redis 7 INFO took one section only. */
 export const infoCommand = (version = "0"): Command =>

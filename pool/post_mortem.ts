@@ -186,7 +186,7 @@ export class PostMortem {
         survivors: this.#survivors(report, before),
         refused: [...this.#refused],
         ...(isSilent(report)
-          ? { silence: this.#silence(report, fresh.connection) }
+          ? { silence: this.#silence(report, before, fresh.connection) }
           : {}),
       },
     );
@@ -253,9 +253,15 @@ export class PostMortem {
   }
 
   /** What the other connections did while one fell silent. */
-  #silence(report: CloseReport, fresh: ConnectionFacts): Silence {
+  #silence(
+    report: CloseReport,
+    before: Evidence | undefined,
+    fresh: ConnectionFacts,
+  ): Silence {
     const { closedAt, owedMs } = report;
-    const endedAt = performance.now() - (Date.now() - closedAt);
+    const aheadMs = Date.now() - performance.now();
+    const endedAt = closedAt - aheadMs;
+    const lookedAt = (before?.takenAt ?? NaN) - aheadMs;
     const answered = this.#noteAnswered(report, endedAt);
     answered.delete(fresh);
     const others = [...this.#known].filter((other) => other !== fresh);
@@ -272,6 +278,10 @@ export class PostMortem {
       silent: open.length,
       answered: answered.size,
       unanswered: silent.length - open.length,
+      opened:
+        [...this.#known].filter(({ openedAt, identity }) =>
+          identity !== undefined && openedAt > lookedAt
+        ).length,
       dialMs: fresh.dialMs,
       usualDialMs: dials[dials.length >> 1],
     };

@@ -113,6 +113,7 @@ const stall = (
       silent: 3,
       answered: 0,
       unanswered: 0,
+      opened: 1,
       dialMs: 2,
       usualDialMs: 1,
       ...seen,
@@ -633,6 +634,45 @@ const TABLE: Row[] = [
     "possible",
     stall({ unanswered: 2 }),
     /2 new ones got no answer/,
+  ],
+  [
+    "silent, the HELLO of new ones never came",
+    "middlebox",
+    "likely",
+    stall({ unanswered: 2 }, {
+      was: { cmdstat_hello: "3" },
+      is: { cmdstat_hello: "5" },
+    }),
+    /2 new ones got no answer, what they sent never came to the server: cmdstat_hello calls 3 -> 5/,
+  ],
+  [
+    "silent, the HELLO of new ones was run in the end",
+    "server-stall",
+    "possible",
+    stall({ unanswered: 2 }, {
+      was: { cmdstat_hello: "3" },
+      is: { cmdstat_hello: "6" },
+    }),
+    /the server ran their HELLO: cmdstat_hello calls 3 -> 6/,
+  ],
+  [
+    "silent, and strangers said HELLO, too",
+    ["server-stall", "middlebox"],
+    "possible",
+    stall({ unanswered: 2 }, {
+      was: { cmdstat_hello: "3" },
+      is: { cmdstat_hello: "7" },
+    }),
+    /^(?!.*HELLO)/,
+  ],
+  [
+    "silent, HELLO never came, but clients were paused",
+    "server-stall",
+    "likely",
+    stall({ unanswered: 2 }, {
+      was: { cmdstat_hello: "3" },
+      is: { cmdstat_hello: "4", "cmdstat_client|pause": "1" },
+    }),
   ],
   [
     "silent after a minute of rest",

@@ -242,7 +242,7 @@ for (const isListed of [true, false]) {
   });
 }
 
-Deno.test("A proxy that swallows everything for a while may be it as well as the server", async () => {
+Deno.test("A proxy that swallows everything for a while is told apart: what was sent never came to the server", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   await using ward = new Ward(proxy.url);
@@ -254,12 +254,34 @@ Deno.test("A proxy that swallows everything for a while may be it as well as the
   await delay(50);
   const verdict = await ward.examine(await ward.dial());
   assertEquals(
-    [verdict.causes, verdict.confidence],
-    [["server-stall", "middlebox"], "possible"],
+    [verdict.cause, verdict.confidence],
+    ["middlebox", "likely"],
     verdict.text,
   );
   assertMatch(verdict.text, /2 connections fell silent at once/);
-  assertMatch(verdict.text, /1 new one got no answer/);
+  assertMatch(
+    verdict.text,
+    /1 new one got no answer, what they sent never came to the server: cmdstat_hello calls \d+ -> \d+/,
+  );
+});
+
+Deno.test("A server that outlasted dials has run what they sent, when it went on", async () => {
+  await using server = await startRedis();
+  await using ward = new Ward(server.url);
+  const connections = await ward.admit(2);
+  server.freeze();
+  await Promise.all(connections.map((connection) => loseReply(connection)));
+  await ward.dial(200).catch(() => {});
+  await ward.dial(200).catch(() => {});
+  server.thaw();
+  await delay(100);
+  const verdict = await ward.examine(await ward.dial());
+  assertEquals(
+    [verdict.causes, verdict.confidence],
+    [["server-stall"], "possible"],
+    verdict.text,
+  );
+  assertMatch(verdict.text, /2 new ones got no answer, the server ran their/);
 });
 
 for (const what of ["SIGSTOP", "DEBUG SLEEP", "CLIENT PAUSE"]) {

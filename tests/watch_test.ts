@@ -14,6 +14,7 @@ import {
 import { delay } from "@std/async/delay";
 import { Endpoint } from "../pool/mod.ts";
 import { dutiesOf } from "../verify/watch_command.ts";
+import { Tally } from "../verify/tally.ts";
 import { Watch } from "../verify/watch.ts";
 import type {
   DeathEvent,
@@ -246,6 +247,70 @@ Deno.test("Watch finds a connection that was dropped silently when it is used", 
   const { causes, open } = await run.end();
   assertEquals([causes[0]?.cause, causes[0]?.deaths], ["middlebox", 2]);
   assertEquals(open, 1);
+});
+
+Deno.test("Watch names a stall of the server, and tells of it before it tells that the server is back", async () => {
+  await using server = await startRedis();
+  await using run = await watch(server.url, { timeoutMs: 400 });
+  await delay(300);
+  server.freeze();
+  await delay(2000);
+  server.thaw();
+  await until(() => run.events.some(({ type }) => type === "back"));
+  for (const { cause, verdict } of run.deaths) {
+    assertEquals(cause, "server-stall", verdict);
+  }
+  const { causes } = await run.end();
+  assertEquals(causes.map(({ cause }) => cause), ["server-stall"]);
+  const types = run.events.map(({ type }) => type);
+  const [away, death, back] = ["away", "death", "back"].map((type) =>
+    types.lastIndexOf(type as WatchEvent["type"])
+  ) as [number, number, number];
+  assertLess(away, death);
+  assertLess(death, back);
+});
+
+Deno.test("A death with two possible causes is counted for both, not for the first", () => {
+  const death = {
+    idleMs: 5,
+    frozenMs: 0,
+    advice: "look",
+    confidence: "possible",
+    refused: [],
+  } as unknown as DeathEvent;
+  const tally = new Tally();
+  tally.add(death, ["client-kill", "acl-change"]);
+  tally.add({ ...death, confidence: "likely" }, ["client-kill"]);
+  tally.add({ ...death, idleMs: 7, advice: null }, [
+    "client-kill",
+    "acl-change",
+  ]);
+  tally.add({ ...death, confidence: "none", frozenMs: 9 }, []);
+  tally.add({ ...death, confidence: "none", refused: ["B", "A", "B"] }, []);
+  const counts = { likely: 0, possible: 0, none: 0 };
+  assertEquals(tally.rows, [
+    {
+      cause: "client-kill or acl-change",
+      deaths: 2,
+      confidence: { ...counts, possible: 2 },
+      afterFreeze: false,
+      idleMs: { min: 5, max: 7 },
+      advice: "look",
+    },
+    ...([
+      ["client-kill", { ...counts, likely: 1 }, false],
+      [null, { ...counts, none: 1 }, true],
+      [null, { ...counts, none: 1 }, false],
+    ] as const).map(([cause, confidence, afterFreeze]) => ({
+      cause,
+      deaths: 1,
+      confidence,
+      afterFreeze,
+      idleMs: { min: 5, max: 5 },
+      advice: "look",
+    })),
+  ]);
+  assertEquals([tally.deaths, tally.refused], [5, ["A", "B"]]);
 });
 
 Deno.test("Watch says what the server refuses, and goes on without it", async () => {

@@ -37,6 +37,11 @@ export class Coroner {
   readonly #postMortem = new PostMortem({ minIntervalMs: 0 });
   #renewedAt = -Infinity;
 
+  /** Told at once of every end, also in a handshake: what the others do meanwhile is evidence. */
+  ended(report: CloseReport, connection: Connection): void {
+    this.#postMortem.ended(report, connection);
+  }
+
   /** Takes what the end of a fresh connection will be compared with. */
   admit(connection: Connection): void {
     this.#postMortem.baseline(sourceOf(connection));

@@ -1,4 +1,4 @@
-// Deaths, counted by cause.
+// Deaths, counted by what may have been their cause.
 import type { CauseRow, DeathEvent } from "./watch_events.ts";
 
 /** Keeps a row for each cause, and no list that grows with the hours. */
@@ -6,8 +6,13 @@ export class Tally {
   readonly #rows = new Map<string, CauseRow>();
   readonly #refused = new Set<string>();
 
-  add(death: DeathEvent): void {
-    const { cause, idleMs, advice, confidence, refused } = death;
+  /**
+   * @param death A death.
+   * @param causes Every cause that fits it: where there are several, none is counted for it alone.
+   */
+  add(death: DeathEvent, causes: readonly string[]): void {
+    const { idleMs, advice, confidence, refused } = death;
+    const cause = causes.length === 0 ? null : causes.join(" or ");
     const afterFreeze = cause === null && death.frozenMs > 0;
     const key = `${cause} ${afterFreeze}`;
     const row = this.#rows.get(key);

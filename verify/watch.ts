@@ -156,9 +156,13 @@ export class Watch {
   /** Opens the next connection, looks with it into the deaths before it, and opens the others. */
   async #attend(end: AbortSignal): Promise<void> {
     const fresh = await this.#tryOpen(this.#vacant[0], end);
-    if (end.aborted) return;
-    await this.#bury(fresh ?? this.#witness);
-    if (fresh !== undefined) await this.#fill(end);
+    if (fresh === undefined) {
+      if (!end.aborted) await this.#bury(this.#witness);
+      return;
+    }
+    await this.#bury(fresh);
+    this.#isBack();
+    await this.#fill(end);
   }
 
   get #vacant(): Watched[] {
@@ -187,9 +191,7 @@ export class Watch {
   ): Promise<Connection | undefined> {
     if (place === undefined) return undefined;
     try {
-      const connection = await this.#open(place, end);
-      this.#isBack();
-      return connection;
+      return await this.#open(place, end);
     } catch (error) {
       if (!end.aborted) this.#isAway(error);
       return undefined;
@@ -219,6 +221,7 @@ export class Watch {
   async #open(place: Watched, signal: AbortSignal): Promise<Connection> {
     const connection = await this.#dial(signal, {
       onClose: (connection, report) => {
+        this.#coroner.ended(report, connection);
         if (place.connection === connection) this.#ended(place, report);
       },
     });
@@ -271,7 +274,9 @@ export class Watch {
     const deaths = findings.map((finding) =>
       deathOf(finding, moment, findings.length)
     );
-    deaths.forEach((death) => this.#tally.add(death));
+    deaths.forEach((death, i) =>
+      this.#tally.add(death, findings[i]!.verdict.causes)
+    );
     this.#options.onEvent(deaths);
   }
 

@@ -79,6 +79,7 @@ export interface FrozenEvent {
 
 /** Deaths of one cause. */
 export interface CauseRow {
+  /** Such as `"client-kill"`; `"client-kill or acl-change"` where both fit. */
   readonly cause: string | null;
   readonly deaths: number;
   /** How many of each confidence. */

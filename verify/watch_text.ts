@@ -44,7 +44,8 @@ export function start(event: StartEvent): string[] {
 export function deaths(deaths: readonly DeathEvent[]): string[] {
   const alike = Map.groupBy(
     deaths,
-    ({ cause, how, during }) => cause ?? `${how} ${during}`,
+    ({ cause, confidence, how, during }) =>
+      cause === null ? `${how} ${during}` : `${cause} ${confidence}`,
   );
   return Array.from(alike.values(), (group) => {
     const [first] = group as [DeathEvent];
