@@ -21,6 +21,7 @@
  * @module
  */
 export {
+  CommandError,
   fateOf,
   Lease,
   type LeaseSendOptions,

@@ -2,8 +2,9 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
-import { isAnswer, isPassing } from "../pool/refusal.ts";
+import { isPassing } from "../pool/refusal.ts";
 import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
+import { isAnswer } from "./command_error.ts";
 import { failureOf, type SendOptions } from "./call.ts";
 import { Lease } from "./lease.ts";
 
@@ -84,6 +85,8 @@ export async function sendBlocking(
       throw error;
     }
     const all = failures.includes(error) ? failures : [...failures, error];
-    throw all.length > 1 ? new RetryError(all) : error;
+    throw all.length > 1
+      ? new RetryError(all, { attempts: failures.length })
+      : error;
   }
 }

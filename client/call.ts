@@ -4,16 +4,19 @@ import { checkCommand } from "../resp/encode.ts";
 import {
   ConnectionClosedError,
   type ConnectionFacts,
+  type Fate,
   isOverLimit,
   type Loss,
   type PushRight,
   type Slot,
 } from "../pool/mod.ts";
-import { isPassing } from "../pool/refusal.ts";
+import { isPassing, saysReadonly } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
-import { isScript, noteAbort, noteAnswer } from "./fate.ts";
+import { CommandError, errorOf } from "./command_error.ts";
+import { fateOf, worstOf } from "./fate.ts";
+import { rejection, withErrors } from "./rejection.ts";
 import { sequenceHazard } from "./replay.ts";
-import { serverOf } from "./settle.ts";
+import { askServer, wasAsked } from "./resolve_fate.ts";
 
 /** Whether a command that may have run may be sent again. */
 export type ReplayPolicy = "auto" | "always" | "never";
@@ -31,12 +34,23 @@ export interface SendOptions {
   replay?: ReplayPolicy;
   /**
    * Where a command was lost and must not be replayed: make sure by CLIENT
-   * KILL that it can no longer run, and find out by a read whether it has.
-   * Settles SET without options or with NX, SETNX, HSET, HSETNX, SADD and ZADD
-   * of one value or member that nobody else writes or deletes.
+   * KILL that it can no longer run, and find out by a read whether it has. If
+   * what it writes is not there, it has not run: it is sent again, or its fate
+   * is `"unsent"`. If it is there, it may have been there before, and the fate
+   * stays `"unknown"`.
+   *
+   * It works for SET without options or with NX, SETNX, GETSET, HSET, HSETNX,
+   * SADD and ZADD of one value or member, as long as nothing else deletes that
+   * value meanwhile, and it does not expire and is not evicted.
+   *
+   * Each connection is asked by INFO once, before the first such command, which run of which
+   * server it leads to. Behind a proxy that sends the commands of several
+   * clients over one connection, CLIENT KILL may end those of strangers: do not use it there.
+   *
+   * @see {@link https://redis.io/docs/latest/commands/client-kill/}
    * @default {false}
    */
-  settle?: boolean;
+  resolveFate?: boolean;
   /** The retry policy of this call; `false` makes exactly one attempt. @default {the client's} */
   retry?: Retry | false;
 }
@@ -69,8 +83,8 @@ export interface CallKeeper {
   closed(wasAnswered: boolean): void;
   /** An attempt failed: send the call again or reject it. */
   failed(call: Call, failure: Failure): void;
-  /** The server refused to run a command. */
-  refused(connection: ConnectionFacts, error: ReplyError): void;
+  /** The server says that it is a replica. */
+  isReplica(connection: ConnectionFacts): void;
   /** Send a call, on whichever connection may be shared now. */
   travel(call: Call): void;
 }
@@ -95,17 +109,22 @@ export abstract class Call {
   unwatch: (() => void) | undefined;
   /** Whether the outcome is known. */
   isDone = false;
+  /** Whether a connection has it, so that it may run. */
+  protected isInFlight = false;
 
   protected readonly keeper: CallKeeper;
+  readonly #resolve: (failed: Promise<never>) => void;
   readonly #reject: (reason: unknown) => void;
 
   constructor(
     keeper: CallKeeper,
     options: SendOptions,
+    resolve: (failed: Promise<never>) => void,
     reject: (reason: unknown) => void,
   ) {
     this.keeper = keeper;
     this.options = options;
+    this.#resolve = resolve;
     this.#reject = reject;
   }
 
@@ -122,15 +141,25 @@ export abstract class Call {
     this.keeper.closed(wasAnswered);
   }
 
-  reject(reason: unknown): void {
+  /** What has become of it so far, over all attempts. */
+  get fate(): Fate {
+    return this.isInFlight ? "unknown" : worstOf(this.errors.map(fateOf));
+  }
+
+  /** Rejects it with an error of this client. */
+  reject(error: Error): void {
     if (this.isDone) return;
-    this.finish(reason instanceof ReplyError);
+    this.finish(error instanceof ReplyError);
+    this.#resolve(rejection(error, this.fate));
+  }
+
+  /** Rejects it with the reason of the caller's own signal, as it is. */
+  abort(reason: unknown): void {
+    if (this.isDone) return;
+    this.finish(false);
     this.#reject(reason);
   }
 }
-
-/** Connections that have been asked which server they lead to. */
-const asked = new WeakSet<ConnectionFacts>();
 
 /** One command. It is its own slot, so that the happy path makes one object. */
 export class SingleCall extends Call implements Slot {
@@ -144,10 +173,10 @@ export class SingleCall extends Call implements Slot {
     keeper: CallKeeper,
     command: Command,
     options: SendOptions,
-    resolve: (reply: Reply) => void,
+    resolve: (reply: Reply | Promise<never>) => void,
     reject: (reason: unknown) => void,
   ) {
-    super(keeper, options, reject);
+    super(keeper, options, resolve, reject);
     this.command = copyOf(command);
     this.#resolve = resolve;
   }
@@ -163,17 +192,16 @@ export class SingleCall extends Call implements Slot {
   travel(right: PushRight): void {
     if (this.isDone) return;
     const { connection } = right;
-    if (this.options.settle && !asked.has(connection)) {
-      // To resolve this command's fate later we need the server's run_id first;
-      // the connection may be leased by the time it arrives, so pick one again.
-      asked.add(connection);
-      return void serverOf(right).then(() => this.keeper.travel(this));
+    if (this.options.resolveFate && !wasAsked(connection)) {
+      return this.#askServer(right);
     }
     this.connection = connection;
+    this.isInFlight = true;
     try {
       right.push(this);
     } catch (error) {
-      this.reject(error);
+      this.isInFlight = false;
+      this.reject(error as Error);
     }
   }
 
@@ -185,6 +213,7 @@ export class SingleCall extends Call implements Slot {
   }
 
   lose(loss: Loss): void {
+    this.isInFlight = false;
     if (this.isDone) return;
     const { replay } = this.options;
     this.keeper.failed(
@@ -193,29 +222,43 @@ export class SingleCall extends Call implements Slot {
     );
   }
 
-  #settleError(error: ReplyError): void {
-    noteAnswer(this.command, error);
-    if (!isPassing(error) || isScript(this.command)) return this.reject(error);
-    this.keeper.refused(this.connection!, error);
-    this.keeper.failed(this, refusal(error));
+  /** By the time that it has told, the connection may have changed hands: one is picked again. */
+  #askServer(right: PushRight): void {
+    askServer(right).then(
+      () => this.keeper.travel(this),
+      ({ report }: ConnectionClosedError) =>
+        this.lose({
+          report,
+          fate: "unsent", // the command itself
+          untouched: true,
+          openedAt: right.connection.openedAt,
+        }),
+    );
+  }
+
+  #settleError(reply: ReplyError): void {
+    this.isInFlight = false;
+    if (saysReadonly(reply)) this.keeper.isReplica(this.connection!);
+    this.keeper.failed(this, refusal(errorOf(this.command, reply)));
   }
 }
 
 /** Several commands, at once and in order. */
 export class PipelineCall extends Call {
   readonly #commands: readonly Command[];
-  readonly #resolve: (replies: Reply[]) => void;
+  readonly #resolve: (replies: Reply[] | Promise<Reply[]>) => void;
   #replies: Reply[] = [];
+  #hasErrors = false;
 
   /** @throws {TypeError} If a command cannot be encoded: all are sent or none. */
   constructor(
     keeper: CallKeeper,
     commands: readonly Command[],
     options: SendOptions,
-    resolve: (replies: Reply[]) => void,
+    resolve: (replies: Reply[] | Promise<Reply[]>) => void,
     reject: (reason: unknown) => void,
   ) {
-    super(keeper, options, reject);
+    super(keeper, options, resolve, reject);
     commands.forEach(checkCommand);
     this.#commands = commands.map(copyOf);
     this.#resolve = resolve;
@@ -231,9 +274,12 @@ export class PipelineCall extends Call {
     const commands = this.#commands.slice(this.#replies.length);
     const lost: { loss: Loss; command: Command }[] = [];
     let open = commands.length;
+    this.isInFlight = true;
     const concluded = () => {
-      if (--open > 0 || this.isDone) return;
-      if (lost.length === 0) return this.#answered(connection);
+      if (--open > 0) return;
+      this.isInFlight = false;
+      if (this.isDone) return;
+      if (lost.length === 0) return this.#answered();
       const { length: answered } = this.#replies;
       this.keeper.failed(
         this,
@@ -246,7 +292,10 @@ export class PipelineCall extends Call {
         binary: this.options.binary === true,
         patienceMs: 0,
         settle: (reply) => {
-          if (reply instanceof ReplyError) noteAnswer(command, reply);
+          if (reply instanceof ReplyError) {
+            this.#hasErrors = true;
+            if (saysReadonly(reply)) this.keeper.isReplica(connection);
+          }
           this.#replies.push(reply);
           concluded();
         },
@@ -258,24 +307,28 @@ export class PipelineCall extends Call {
       try {
         right.push(slot);
       } catch (error) {
-        if (i > 0) noteAbort(error); // those before it are on their way
-        return this.reject(error);
+        this.isInFlight &&= i > 0; // those before it are on their way
+        return this.reject(error as Error);
       }
     }
   }
 
-  #answered(connection: ConnectionFacts): void {
-    const [first] = this.#replies;
-    if (
-      first instanceof ReplyError && this.#replies.every(isRefusal) &&
-      !this.#commands.some(isScript)
-    ) {
+  #answered(): void {
+    if (!this.#hasErrors) {
+      this.finish(true);
+      return this.#resolve(this.#replies);
+    }
+    const replies = this.#replies.map((reply, i) =>
+      reply instanceof ReplyError ? errorOf(this.#commands[i]!, reply) : reply
+    );
+    const [first] = replies;
+    if (first instanceof CommandError && replies.every(mayBeSentAgain)) {
       this.#replies = []; // the server ran none of them
-      this.keeper.refused(connection, first);
+      this.#hasErrors = false;
       return this.keeper.failed(this, refusal(first));
     }
     this.finish(true);
-    this.#resolve(this.#replies);
+    this.#resolve(withErrors(replies));
   }
 }
 
@@ -286,12 +339,14 @@ const copyOf = (command: Command): Command =>
   // What is sent again must be what was sent.
   Array.isArray(command) ? command.slice() as unknown as Command : command;
 
-const isRefusal = (reply: Reply): boolean =>
-  reply instanceof ReplyError && isPassing(reply);
+/** Whether the server did not run the command, for a reason that passes. */
+const mayBeSentAgain = (reply: Reply): boolean =>
+  reply instanceof CommandError && reply.fate === "unsent" && isPassing(reply);
 
-const refusal = (error: ReplyError): Failure => ({
+/** What an error reply to a command means. */
+const refusal = (error: CommandError): Failure => ({
   error,
-  mayRunAgain: true,
+  mayRunAgain: mayBeSentAgain(error),
   isReplay: false,
   charge: error,
   zombie: undefined,

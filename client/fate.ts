@@ -1,67 +1,111 @@
 // Whether the command behind an error may have run.
-import {
-  CheckoutTimeoutError,
-  ClosedError,
-  ConnectionClosedError,
-  DialError,
-  type Fate,
-} from "../pool/mod.ts";
+import type { Fate } from "../pool/mod.ts";
 import { fateOfReply } from "../pool/refusal.ts";
-import { RetryError } from "../retry/mod.ts";
-import { type Command, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/mod.ts";
 
-/** Errors of scripts: they may choose any code, after they have done something. */
-const ofScripts = new WeakSet<ReplyError>();
+/** From the one that says least. */
+const FATES: readonly Fate[] = ["unknown", "executed", "unsent"];
 
-/** Whether a command is a script. */
-export const isScript = ([name]: Command): boolean =>
-  /^(EVAL|FCALL)/i.test(name);
+/** Reasons of aborts, which are the caller's own: whatever they say, this is what became of the calls that they ended. */
+const ofAborts = new WeakMap<object, Fate>();
 
-/** Reasons of aborts: whatever they say of themselves, the call they ended may have run. */
-const ofAborts = new WeakSet<object>();
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null;
 
-/** Keeps in mind that a call was rejected with what says nothing of it, for {@linkcode fateOf}. */
-export function noteAbort(reason: unknown): void {
-  if (typeof reason === "object" && reason !== null) ofAborts.add(reason);
+const isFate = (value: unknown): value is Fate => FATES.includes(value as Fate);
+
+/** What became of several commands, or of one in several attempts, as one word. */
+export const worstOf = (fates: readonly Fate[]): Fate =>
+  FATES.find((fate) => fates.includes(fate)) ?? "unsent";
+
+/** Marks the reason of an abort for {@linkcode fateOf}. One reason may end several calls: the worst fate counts. */
+export function noteAbort(reason: unknown, fate: Fate): void {
+  if (!isObject(reason)) return;
+  ofAborts.set(reason, worstOf([fate, ofAborts.get(reason) ?? "unsent"]));
 }
 
-/** Keeps in mind whose answer an error was, for {@linkcode fateOf}. */
-export function noteAnswer(command: Command, error: ReplyError): void {
-  if (isScript(command)) ofScripts.add(error);
+/** The last line of a stack: all that a copy of an error keeps of its fate. */
+const IN_STACK = /\n {4}\((?:command: .*, )?fate: (unsent|executed|unknown)\)$/;
+
+const marked = new WeakSet<Error>();
+
+/**
+ * Puts its fate on an error of this client that is about to reach a caller: as
+ * a property, and as the last line of its stack. The reason of an abort stays as it is.
+ *
+ * @param error The error.
+ * @param otherwise Its fate, where it has none of its own.
+ * @returns The error.
+ */
+export function withFate<Thrown>(error: Thrown, otherwise: Fate): Thrown {
+  if (
+    !(error instanceof Error) || ofAborts.has(error) || marked.has(error) ||
+    !Object.isExtensible(error)
+  ) return error;
+  marked.add(error);
+  const { fate = otherwise, command } = error as {
+    fate?: Fate;
+    command?: string;
+  };
+  if (!("fate" in error)) {
+    Object.defineProperty(error, "fate", { value: fate, enumerable: true });
+  }
+  const name = command === undefined ? "" : `command: ${command}, `;
+  const plain = Object.getOwnPropertyDescriptor(error, "stack");
+  return Object.defineProperty(error, "stack", {
+    configurable: true,
+    // Not before it is asked for: to format a stack takes longer than all the rest.
+    get: () =>
+      `${plain?.get?.call(error) ?? plain?.value}\n    (${name}fate: ${fate})`,
+    set: (value) =>
+      Object.defineProperty(error, "stack", { value, writable: true }),
+  });
 }
 
 /**
  * What became of a command that was rejected with `error`: over all its
  * attempts, if there were several.
  *
+ * Every error that a client rejects with has its fate as the property `fate`.
+ * This function finds it also behind the `cause` of an error that wraps it,
+ * among the `errors` of an `AggregateError` (the worst of them counts), and in
+ * a copy made by `structuredClone` or `postMessage`, which keeps no property
+ * but the stack. A copy whose stack was cut, or that holds only the
+ * message, is `"unknown"`.
+ *
+ * The reason of an abort is the caller's own and gets no property. It is known by its
+ * identity, so a primitive or a copy is `"unknown"`, and one reason that has
+ * ended several calls stands for the worst of them.
+ *
  * @example A dial that failed sent nothing
  * ```ts
  * import { DialError, fateOf } from "@unzombie/redis";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(fateOf(new DialError("redis.example:6379", "connect", "no such host")), "unsent");
+ * const error = new DialError("redis.example:6379", "connect", "no such host");
+ * assertEquals(fateOf(error), "unsent");
+ * assertEquals(fateOf(new Error("Cannot save", { cause: error })), "unsent");
  * ```
  *
  * @param error What a call rejected with.
  * @returns `"unsent"` only if it cannot have run; `"executed"` if the server
- * ran it and answered with an error; `"unknown"` for everything else, such as an abort.
+ * ran it and answered with an error; `"unknown"` for everything else.
  */
 export function fateOf(error: unknown): Fate {
-  if (ofAborts.has(error as object)) return "unknown";
-  if (error instanceof RetryError) {
-    const fates = error.errors.map(fateOf);
-    const worst = (["unknown", "executed"] as const)
-      .find((fate) => fates.includes(fate));
-    return worst ?? "unsent";
+  return find(error, []) ?? "unknown";
+}
+
+function find(error: unknown, above: readonly unknown[]): Fate | undefined {
+  if (!isObject(error) || above.includes(error)) return undefined;
+  const ofAbort = ofAborts.get(error);
+  if (ofAbort !== undefined) return ofAbort;
+  const { fate, errors, stack, cause } = error as Record<string, unknown>;
+  if (isFate(fate)) return fate;
+  const inside = [...above, error];
+  if (Array.isArray(errors) && errors.length > 0) {
+    return worstOf(errors.map((one) => find(one, inside) ?? "unknown"));
   }
-  if (
-    error instanceof ConnectionClosedError || error instanceof DialError ||
-    error instanceof CheckoutTimeoutError || error instanceof ClosedError
-  ) return error.fate;
-  if (error instanceof TypeError || error instanceof RangeError) {
-    return "unsent";
-  }
-  if (!(error instanceof ReplyError)) return "unknown";
-  const fate = fateOfReply(error);
-  return fate === "unsent" && ofScripts.has(error) ? "unknown" : fate;
+  if (error instanceof ReplyError) return fateOfReply(error);
+  const [, ofCopy] = IN_STACK.exec(`${stack}`) ?? [];
+  return isFate(ofCopy) ? ofCopy : find(cause, inside);
 }

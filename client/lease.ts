@@ -3,10 +3,22 @@ import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
 import { saysReadonly } from "../pool/refusal.ts";
 import { checkCommand } from "../resp/encode.ts";
-import { noteAbort, noteAnswer } from "./fate.ts";
+import { errorOf, repliesOfExec } from "./command_error.ts";
+import { noteAbort } from "./fate.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
-import { routeOf } from "./routing.ts";
+import {
+  promiseOf,
+  refuseIfAborted,
+  rejection,
+  withErrors,
+} from "./rejection.ts";
+import { routeOf, upper } from "./routing.ts";
 import { listener, type Origin } from "./telemetry.ts";
+
+/** Whether a transaction has answered an error among its replies. */
+const hasErrors = ([name]: Command, reply: Reply): reply is Reply[] =>
+  Array.isArray(reply) && upper(name) === "EXEC" &&
+  reply.some((one) => one instanceof ReplyError);
 
 /** Options of {@linkcode Lease.send}. */
 export interface LeaseSendOptions {
@@ -76,7 +88,7 @@ export class Lease implements AsyncDisposable {
    * @param command The command. SUBSCRIBE, MONITOR and SYNC are refused.
    * @param options See {@linkcode LeaseSendOptions}.
    * @returns The reply.
-   * @throws {ReplyError} If the server answers an error.
+   * @throws {CommandError} If the server answers an error.
    * @throws {ConnectionClosedError} If the connection ends first.
    * @throws {TypeError} If the command cannot be sent.
    */
@@ -133,8 +145,8 @@ export class Lease implements AsyncDisposable {
 
   #push(command: Command, options: LeaseSendOptions): Promise<Reply> {
     const { signal } = options;
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+    return promiseOf<Reply>((resolve, reject) => {
+      refuseIfAborted(signal);
       if (this.#isReleased) {
         throw new TypeError(
           `Cannot send ${command[0]}: this lease was released`,
@@ -154,7 +166,7 @@ export class Lease implements AsyncDisposable {
       let isDone = false;
       const onAbort = () => {
         this.#state.markChanged();
-        noteAbort(signal?.reason);
+        noteAbort(signal?.reason, "unknown");
         reject(signal?.reason);
         this.#right.close("a command on a lease was aborted");
       };
@@ -170,14 +182,16 @@ export class Lease implements AsyncDisposable {
           if (reply instanceof ReplyError) {
             // A DISCARD that was refused has ended no transaction.
             if (route.kind === "stateful") this.#state.markChanged();
-            noteAnswer(command, reply);
-            reject(reply);
+            const error = errorOf(command, reply);
+            resolve(rejection(error, error.fate));
+          } else if (hasErrors(command, reply)) {
+            resolve(withErrors(repliesOfExec(command, reply)));
           } else resolve(reply);
         },
         lose: ({ report, fate }) => {
           isDone = true;
           signal?.removeEventListener("abort", onAbort);
-          reject(new ConnectionClosedError(report, fate));
+          resolve(rejection(new ConnectionClosedError(report, fate), fate));
         },
       });
       if (!isDone) signal?.addEventListener("abort", onAbort, { once: true });

@@ -79,7 +79,7 @@ const NUMBERS = {
 /** Whether an option is of its type, and what is. */
 export type Check = readonly [
   is: (value: unknown) => boolean,
-  accepted: string,
+  expected: string,
 ];
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -140,9 +140,14 @@ const SEND_OPTIONS = {
     (value) => ["auto", "always", "never"].includes(value as string),
     '"auto", "always" or "never"',
   ],
-  settle: BOOLEAN,
+  resolveFate: BOOLEAN,
   retry: RETRY,
 } satisfies Record<keyof SendOptions, Check>;
+
+/** Options that had another name once. */
+const RENAMED: ReadonlyMap<string, string> = new Map([
+  ["settle", "resolveFate"],
+]);
 
 /** Checks what a call was given beside its commands: see {@linkcode checkOptions}. */
 export function checkSendOptions(options: SendOptions): void {
@@ -156,22 +161,25 @@ export function checkOptions(
 ): void {
   if (!isObject(options)) {
     throw new TypeError(
-      `Cannot use options ${options}: accepted is an object, or nothing`,
+      `Cannot use options ${options}: expected an object, or nothing`,
     );
   }
   for (const name in options) {
-    const [is, accepted] = checks[name] ?? [];
-    if (is === undefined) {
+    if (!Object.hasOwn(checks, name)) {
+      const newName = RENAMED.get(name) ?? "";
       throw new TypeError(
-        `Cannot use option ${JSON.stringify(name)}: accepted are ${
-          Object.keys(checks).join(", ")
+        `Cannot use option ${JSON.stringify(name)}: ${
+          Object.hasOwn(checks, newName)
+            ? `it is called ${newName} now`
+            : `expected one of ${Object.keys(checks).join(", ")}`
         }`,
       );
     }
+    const [is, expected] = checks[name]!;
     const value = options[name];
     if (value !== undefined && !is(value)) {
       throw new TypeError(
-        `Cannot use ${name} ${show(value)}: accepted is ${accepted}`,
+        `Cannot use ${name} ${show(value)}: expected ${expected}`,
       );
     }
   }
@@ -205,7 +213,7 @@ export function numbersOf(
       Number.isInteger(value);
     if (typeof value !== "number" || !(value >= least) || !isWhole) {
       throw new RangeError(
-        `Cannot use ${name} ${show(value)}: accepted is ${
+        `Cannot use ${name} ${show(value)}: expected ${
           name.endsWith("Ms") ? "a number" : "a whole number"
         } of ${least} or more`,
       );

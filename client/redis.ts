@@ -1,5 +1,5 @@
 // The client: where the pool meets retry.
-import type { Command, Reply, ReplyError } from "../resp/mod.ts";
+import type { Command, Reply } from "../resp/mod.ts";
 import {
   ClosedError,
   ConnectionClosedError,
@@ -13,7 +13,6 @@ import {
   type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
-import { isAnswer, saysReadonly } from "../pool/refusal.ts";
 import {
   ExponentialBackoff,
   Retry,
@@ -30,7 +29,8 @@ import {
   type SendOptions,
   SingleCall,
 } from "./call.ts";
-import { noteAbort } from "./fate.ts";
+import { isAnswer } from "./command_error.ts";
+import { fateOf, noteAbort, withFate } from "./fate.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
 import {
@@ -41,8 +41,9 @@ import {
   type RetryInfo,
   SIGNAL,
 } from "./options.ts";
+import { promiseOf, refuseIfAborted } from "./rejection.ts";
+import { resolveFate } from "./resolve_fate.ts";
 import { ALONE, routeOf } from "./routing.ts";
-import { settleFate } from "./settle.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { tell } from "./tell.ts";
@@ -150,7 +151,7 @@ export class Redis implements AsyncDisposable {
    * @param command The command, such as `["ZADD", key, score, member]`.
    * @param options See {@linkcode SendOptions}.
    * @returns The reply.
-   * @throws {ReplyError} If the server answers an error.
+   * @throws {CommandError} If the server answers an error.
    * @throws {ConnectionClosedError} If the connection ended and the command must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.
@@ -168,13 +169,16 @@ export class Redis implements AsyncDisposable {
   }
 
   #send(command: Command, options: SendOptions): Promise<Reply> {
-    return new Promise((resolve, reject) => {
+    return promiseOf((resolve, reject) => {
       const route = routeOf(command);
       if (route.kind === "shared") {
         this.#start(
           new SingleCall(this.#keeper, command, options, resolve, reject),
         );
       } else if (route.kind === "blocking") {
+        checkSendOptions(options);
+        this.#refuseIfClosed(`send ${command[0]}`);
+        refuseIfAborted(options.signal);
         resolve(this.#sendBlocking(command, options));
       } else {
         throw new TypeError(
@@ -189,7 +193,7 @@ export class Redis implements AsyncDisposable {
    *
    * @param commands The commands.
    * @param options See {@linkcode SendOptions}.
-   * @returns Their replies, in order. Error replies are values.
+   * @returns Their replies, in order. Error replies are values, each a `CommandError`.
    * @throws {ConnectionClosedError} If the connection ended and one of the commands must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.
@@ -223,7 +227,7 @@ export class Redis implements AsyncDisposable {
     commands: readonly Command[],
     options: SendOptions,
   ): Promise<Reply[]> {
-    return new Promise((resolve, reject) => {
+    return promiseOf((resolve, reject) => {
       for (const command of commands) {
         const route = routeOf(command);
         if (route.kind === "shared") continue;
@@ -257,10 +261,12 @@ export class Redis implements AsyncDisposable {
    * @throws {RetryError} If every attempt failed.
    */
   async lease(options: { signal?: AbortSignal } = {}): Promise<Lease> {
-    checkOptions(options, { signal: SIGNAL });
-    this.#refuseIfClosed("lease a connection");
-    this.#calls++;
+    let isCounted = false;
     try {
+      checkOptions(options, { signal: SIGNAL });
+      this.#refuseIfClosed("lease a connection");
+      this.#calls++;
+      isCounted = true;
       const right = await this.#checkoutPatiently(options.signal);
       this.#calls++;
       return new Lease(right, this.#endpoint, {
@@ -270,8 +276,11 @@ export class Redis implements AsyncDisposable {
         },
         isReplica: () => this.#pool.retire(right.connection, "readonly"),
       });
+    } catch (error) {
+      if (options?.signal?.aborted) noteAbort(options.signal.reason, "unsent");
+      throw withFate(error, "unsent");
     } finally {
-      this.#keeper.closed(false);
+      if (isCounted) this.#keeper.closed(false);
     }
   }
 
@@ -356,10 +365,10 @@ export class Redis implements AsyncDisposable {
     const { signal } = call.options;
     if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
     if (signal !== undefined) {
-      signal.throwIfAborted();
+      refuseIfAborted(signal);
       const onAbort = () => {
-        noteAbort(signal.reason);
-        call.reject(signal.reason);
+        noteAbort(signal.reason, call.fate);
+        call.abort(signal.reason);
         call.nap?.abort(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
@@ -396,16 +405,15 @@ export class Redis implements AsyncDisposable {
       if (wasAnswered) this.#budget.earn();
       if (--this.#calls === 0) this.#drained?.();
     },
-    refused: (connection: ConnectionFacts, error: ReplyError) => {
+    isReplica: (connection: ConnectionFacts) =>
       // It was the primary once; the next connection may lead to the new one.
-      if (saysReadonly(error)) this.#pool.retire(connection, "readonly");
-    },
+      this.#pool.retire(connection, "readonly"),
     failed: (call: Call, failure: Failure) => {
       try {
         this.#failed(call, failure);
       } catch (thrown) {
         // A policy of the user's own: strangers must not suffer from it.
-        call.reject(new RetryError([...call.errors, thrown]));
+        call.reject(gaveUp(call, { and: thrown }));
       }
     },
     travel: (call: Call) => this.#travel(call),
@@ -419,11 +427,11 @@ export class Redis implements AsyncDisposable {
     if (isFirst) call.failedAt = performance.now();
     call.errors = [...call.errors, error];
     if (!failure.mayRunAgain) {
-      return call.options.settle && isReplay && call instanceof SingleCall
-        ? void this.#settle(call, error)
-        : call.reject(verdict(call, error));
+      return call.options.resolveFate && isReplay && call instanceof SingleCall
+        ? void this.#resolveFate(call, error)
+        : call.reject(finalError(call, error));
     }
-    if (policy === false) return call.reject(verdict(call, error));
+    if (policy === false) return call.reject(finalError(call, error));
     // Whoever was open by the first failure may have died with the first one.
     if (
       zombie && (isFirst ? zombie.wasUsed : zombie.openedAt < call.failedAt)
@@ -437,23 +445,24 @@ export class Redis implements AsyncDisposable {
       error,
       performance.now() - call.startedAt,
     );
-    if (next === "final") return call.reject(verdict(call, error));
-    if (next === "exhausted") return call.reject(new RetryError(call.errors));
+    if (next === "final") return call.reject(finalError(call, error));
+    if (next === "exhausted") return call.reject(gaveUp(call));
     if (failure.charge !== undefined && !this.#budget.spend(failure.charge)) {
-      return call.reject(new RetryError(call.errors, next));
+      return call.reject(gaveUp(call, { retryAfterMs: next }));
     }
     call.retries++;
     this.#again(call, { error, isReplay }, next, policy);
   }
 
-  /** Finds out what became of a command that must not be replayed, and goes on from there. */
-  async #settle(call: SingleCall, lost: Error): Promise<void> {
+  /** Sends a command again that must not be replayed, if it turns out not to have run. */
+  async #resolveFate(call: SingleCall, lost: Error): Promise<void> {
+    const { connection: ended, command } = call;
     let fate: Fate = "unknown";
     try {
       const right = await this.#checkoutPatiently(call.options.signal);
       try {
-        this.#inquest?.fenced(call.connection!);
-        fate = await settleFate(right, call.connection!, call.command);
+        this.#inquest?.fenced(ended!);
+        fate = await resolveFate(right, ended!, command);
       } finally {
         this.#pool.release(right, true);
       }
@@ -461,23 +470,19 @@ export class Redis implements AsyncDisposable {
       // No connection, no facts.
     }
     if (!(lost instanceof ConnectionClosedError) || fate === "unknown") {
-      return call.reject(verdict(call, lost));
+      return call.reject(finalError(call, lost));
     }
-    const settled = new ConnectionClosedError(
+    const resolved = new ConnectionClosedError(
       lost.report,
       fate,
-      "as a look at the key has shown",
+      "and a look at the key has shown that it did not run",
     );
     call.errors = call.errors.slice(0, -1);
-    if (fate === "executed") {
-      call.errors = [...call.errors, settled];
-      return call.reject(verdict(call, settled));
-    }
-    this.#failed(call, {
-      error: settled,
+    this.#keeper.failed(call, {
+      error: resolved,
       mayRunAgain: true,
       isReplay: false,
-      charge: settled,
+      charge: resolved,
       zombie: undefined,
     });
   }
@@ -500,8 +505,8 @@ export class Redis implements AsyncDisposable {
     policy.sleep(delayMs, nap.signal).then(
       () => this.#travel(call),
       (reason) => {
-        call.errors = [...call.errors, reason]; // the client was closed; an attempt before may have run
-        call.reject(verdict(call, reason));
+        call.retries--; // the client was closed before it was made
+        call.reject(gaveUp(call, { and: reason }));
       },
     ).finally(() => this.#naps.delete(nap));
   }
@@ -538,8 +543,6 @@ export class Redis implements AsyncDisposable {
     command: Command,
     options: SendOptions,
   ): Promise<Reply> {
-    checkSendOptions(options);
-    this.#refuseIfClosed(`send ${command[0]}`);
     this.#calls++;
     try {
       return await sendBlocking(command, options, {
@@ -551,6 +554,10 @@ export class Redis implements AsyncDisposable {
         whileOpen: (fn) => this.#whileOpen(options.signal, fn),
         onRetry: (isReplay) => this.#noting(command[0], isReplay),
       });
+    } catch (error) {
+      const { signal } = options;
+      if (signal?.aborted) noteAbort(signal.reason, "unknown");
+      throw withFate(error, fateOf(error));
     } finally {
       this.#keeper.closed(false);
     }
@@ -602,8 +609,26 @@ export class Redis implements AsyncDisposable {
   }
 }
 
-/** What the caller gets: the error itself if it is an answer or the only one, else all of them. */
-const verdict = (call: Call, error: Error): Error =>
-  call.errors.length === 1 || isAnswer(error)
-    ? error
-    : new RetryError(call.errors);
+/**
+ * What the caller gets where it is not tried again: the error itself if it is
+ * the only one, or the server's answer after it has run the command, else all of them.
+ */
+const finalError = (call: Call, error: Error): Error =>
+  call.errors.length === 1 || isAnswer(error) ? error : gaveUp(call);
+
+/**
+ * All that the attempts of a call failed with.
+ *
+ * @param options `and`: what ended it that was no attempt. `retryAfterMs`: when to come back.
+ */
+function gaveUp(
+  { errors, retries }: Call,
+  options: { and?: unknown; retryAfterMs?: number } = {},
+): RetryError {
+  const { length: attempts } = errors;
+  const { and, retryAfterMs } = options;
+  return new RetryError(
+    and === undefined ? errors : [...errors, and],
+    { attempts, replays: attempts - 1 - retries, retryAfterMs },
+  );
+}

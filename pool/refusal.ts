@@ -118,7 +118,3 @@ export function saysReadonly(reply: Reply): boolean {
   return reply instanceof ReplyError &&
     (reply.code === "READONLY" || READONLY_INSIDE.test(reply.message));
 }
-
-/** Whether the server answered after running the command. A refusal is no answer: an attempt before it may have run. */
-export const isAnswer = (error: unknown): boolean =>
-  error instanceof ReplyError && !isNotRun(error);

@@ -53,7 +53,7 @@ export type Reply =
  */
 export class ReplyError extends Error {
   /** Always `"ReplyError"`. */
-  override readonly name = "ReplyError";
+  override readonly name: string = "ReplyError";
 
   /** The first word of the message, such as `"WRONGTYPE"`, or `"ERR"` where there is none. */
   readonly code: string;

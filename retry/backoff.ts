@@ -68,10 +68,10 @@ export function inRange(
   if (typeof value === "number" && value >= least && value <= most) {
     return value;
   }
-  const accepted = most === Infinity
+  const expected = most === Infinity
     ? `a number of ${least} or more`
     : `a number from ${least} to ${most}`;
   throw new RangeError(
-    `Cannot use ${name} ${String(value)}: accepted is ${accepted}`,
+    `Cannot use ${name} ${String(value)}: expected ${expected}`,
   );
 }

@@ -1,6 +1,7 @@
 // Run, ask whether to run again, wait, run again.
 import { delay } from "@std/async/delay";
 import { ExponentialBackoff, inRange } from "./backoff.ts";
+import { count, describeFailures } from "./failures.ts";
 
 /** Options of a {@linkcode Retry}. */
 export interface RetryOptions {
@@ -36,6 +37,16 @@ export interface RunOptions {
   onRetry?: (attempt: RetryAttempt) => void;
 }
 
+/** Options of a {@linkcode RetryError}. */
+export interface RetryErrorOptions {
+  /** How many attempts were made. @default {as many as there are errors} */
+  attempts?: number;
+  /** How many of these were made at once, without a wait: such are no retries. @default {0} */
+  replays?: number;
+  /** When to come back, in milliseconds, if the attempts were not used up. */
+  retryAfterMs?: number | undefined;
+}
+
 /**
  * Every attempt has failed. `cause` is the last failure.
  *
@@ -45,16 +56,19 @@ export interface RunOptions {
  * import { assertEquals } from "@std/assert";
  *
  * const error = new RetryError([new Error("first"), new Error("second")]);
- * assertEquals(error.message, "Gave up after 2 attempts: second");
+ * assertEquals(
+ *   error.message,
+ *   "Gave up after 2 attempts (1 retry, 0 replays): second",
+ * );
  * assertEquals(error.attempts, 2);
  * ```
  */
 export class RetryError extends Error {
   /** Always `"RetryError"`. */
   override readonly name = "RetryError";
-  /** How many attempts were made. */
+  /** How many attempts were made: the first, the retries after a wait, and the replays without one. */
   readonly attempts: number;
-  /** What each attempt failed with, in order. */
+  /** What each attempt failed with, in order; then, where it was no attempt, what ended them. */
   readonly errors: readonly unknown[];
   /**
    * Where it gave up only because too many others are being retried: when to
@@ -66,21 +80,42 @@ export class RetryError extends Error {
    * Makes the error.
    *
    * @param errors What each attempt failed with, in order.
-   * @param retryAfterMs When to come back, if the attempts were not used up.
+   * @param options See {@linkcode RetryErrorOptions}.
    */
-  constructor(errors: readonly unknown[], retryAfterMs?: number) {
+  constructor(errors: readonly unknown[], options: RetryErrorOptions = {}) {
+    const { attempts = errors.length, replays = 0, retryAfterMs } = options;
     const last = errors[errors.length - 1];
     const text = last instanceof Error ? last.message : String(last);
-    const count = `${errors.length} attempt${errors.length === 1 ? "" : "s"}`;
+    const made = [
+      count(attempts - 1 - replays, "retry", "retries"),
+      count(replays, "replay", "replays"),
+    ].join(", ");
     const why = retryAfterMs === undefined
       ? ""
-      : ` (the retry budget is spent, come back in ${
+      : `; the retry budget is spent, come back in ${
         Math.ceil(retryAfterMs)
-      } ms)`;
-    super(`Gave up after ${count}${why}: ${text}`, { cause: last });
+      } ms`;
+    super(
+      `Gave up after ${
+        count(attempts, "attempt", "attempts")
+      } (${made}${why}): ${text}`,
+      { cause: last },
+    );
     this.retryAfterMs = retryAfterMs;
-    this.attempts = errors.length;
+    this.attempts = attempts;
     this.errors = [...errors];
+  }
+
+  /** The error with what its attempts failed with: what is alike once, with a count. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: (value: unknown, options?: unknown) => string,
+    options: unknown,
+  ): string {
+    return describeFailures(
+      this,
+      this.errors,
+      (value) => inspect(value, options),
+    );
   }
 }
 

@@ -180,7 +180,7 @@ Deno.test("A lease in the same turn as the first command that resolves its fate 
   for (let round = 0; round < 5; round++) {
     await using redis = new Redis(server.url, { maxConnections: 1 });
     if (round > 0) await redis.send(["PING"]);
-    const settled = redis.send(["SET", "k", "v"], { settle: true });
+    const settled = redis.send(["SET", "k", "v"], { resolveFate: true });
     await using lease = await redis.lease();
     await lease.send(["MULTI"]);
     for (let i = 0; i < 50; i++) await lease.send(["INCR", `n${round}`]);
@@ -294,7 +294,7 @@ Deno.test("No reply reaches another caller, whatever leases do to their connecti
           );
         } else if (random.oneIn(5)) {
           const reply = await redis.send(["SETNX", mine, "v"], {
-            settle: true,
+            resolveFate: true,
           });
           assertEquals(reply, 1);
         } else assertEquals(await redis.send(["ECHO", mine]), mine);

@@ -800,7 +800,7 @@ Deno.test("Invalid options are refused by name", async () => {
   const recorder = new WebhookRecorder(redis);
   for (
     const [options, says] of [
-      [{ signal: 1 }, "signal 1: accepted is an AbortSignal"],
+      [{ signal: 1 }, "signal 1: expected an AbortSignal"],
       [{ timeout: 1 }, 'option "timeout"'],
     ] as const
   ) {

@@ -135,7 +135,7 @@ Deno.test("ExponentialBackoff and Retry refuse numbers out of their range by nam
     ["deadlineMs NaN", () => new Retry({ deadlineMs: NaN })],
   ];
   for (const [says, make] of bad) {
-    assertThrows(make, RangeError, `Cannot use ${says}: accepted is a number`);
+    assertThrows(make, RangeError, `Cannot use ${says}: expected a number`);
   }
 });
 
@@ -177,13 +177,16 @@ Deno.test("RetryError holds what each attempt failed with, and the last as its c
     RetryError,
   );
   assertEquals(error.name, "RetryError");
-  assertEquals(error.message, "Gave up after 3 attempts: third");
+  assertEquals(
+    error.message,
+    "Gave up after 3 attempts (2 retries, 0 replays): third",
+  );
   assertStrictEquals(error.cause, failures[2]);
   assertEquals(error.errors.length, 3);
   error.errors.forEach((e, i) => assertStrictEquals(e, failures[i]));
   assertEquals(
     new RetryError(["text"]).message,
-    "Gave up after 1 attempt: text",
+    "Gave up after 1 attempt (0 retries, 0 replays): text",
   );
 });
 

@@ -89,14 +89,14 @@ const register: Kind = (scene, key) => {
   }
   async function set(): Promise<void> {
     const text = newText();
-    const settle = random.oneIn(2);
+    const resolveFate = random.oneIn(2);
     const { replays } = redis.stats();
     const outcome = await scene.send(
       ["SET", key, text],
-      settle ? { replay: "never", settle } : {},
+      resolveFate ? { replay: "never", resolveFate } : {},
     );
     if (outcome.value !== undefined) expect("SET", outcome.value, "OK");
-    const mayRunLate = !settle && redis.stats().replays > replays;
+    const mayRunLate = !resolveFate && redis.stats().replays > replays;
     held.set(text, outcome.fate, mayRunLate);
   }
   return {

@@ -1,0 +1,112 @@
+// The error reply that a caller's command was answered with.
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import type { Fate } from "../pool/mod.ts";
+import { fateOfReply } from "../pool/refusal.ts";
+
+/**
+ * The server answered a command with an error. It says which command, and
+ * whether it may have run.
+ *
+ * Where the call is awaited by the time that the reply comes, `stack` leads to
+ * the line that awaits it.
+ *
+ * @example Which command was refused, and whether it ran
+ * ```ts
+ * import { CommandError, Redis } from "@unzombie/redis";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * const error = await assertRejects(() => redis.send(["GET"]), CommandError);
+ * assertEquals(error.command, "GET");
+ * assertEquals(error.fate, "unsent");
+ * assertEquals(error.code, "ERR");
+ * ```
+ */
+export class CommandError extends ReplyError {
+  /** Always `"CommandError"`. */
+  override readonly name: string = "CommandError";
+  /** The command's name as it was sent; never an argument. */
+  readonly command: string;
+  /** `"unsent"` if the server did not run the command, `"executed"` if it did, else `"unknown"`. */
+  readonly fate: Fate;
+
+  /**
+   * Makes the error.
+   *
+   * @param message The server's text, without the leading `-`.
+   * @param command The command's name.
+   * @param fate What became of the command.
+   */
+  constructor(message: string, command: string, fate: Fate) {
+    super(message);
+    this.command = command;
+    this.fate = fate;
+  }
+}
+
+/** Whether a command is a script. */
+export const isScript = ([name]: Command): boolean =>
+  /^(?:EVAL|FCALL)/i.test(name);
+
+/**
+ * A refusal of a script itself. What a script lets through from its own
+ * commands names other commands, and never one of these.
+ */
+const SCRIPT_NOT_RUN =
+  /^(?:NOSCRIPT No matching script|NOAUTH Authentication required|ERR (?:Function not found|Error compiling script))/;
+
+/** The error of a script's own command, as servers before Redis 7 put it. */
+const INSIDE_OLD_SCRIPT = /^ERR Error running script .*: -(?=[A-Z]+ )/s;
+
+function fateOfScript([name]: Command, error: ReplyError): Fate {
+  const { message } = error;
+  if (SCRIPT_NOT_RUN.test(message)) return "unsent";
+  const inner = message.replace(INSIDE_OLD_SCRIPT, "");
+  const fate = fateOfReply(new ReplyError(inner));
+  const isOfItself = fate === "unsent" &&
+    message.toUpperCase().includes(`'${name.toUpperCase()}'`);
+  // It may have chosen its words, or been refused after it had written something.
+  return fate === "executed" || isOfItself ? fate : "unknown";
+}
+
+/** What an error reply says about the command that it answers. */
+export const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
+  isScript(command) ? fateOfScript(command, error) : fateOfReply(error);
+
+/** Whose arguments are secrets: a server repeats those of a command that it does not know. */
+const SECRET = /^(?:AUTH|HELLO|ACL|CONFIG|MIGRATE)$/i;
+
+function explain({ code, message }: ReplyError, command: Command): string {
+  if (SECRET.test(command[0])) return message.replace(/, with args .*/s, "");
+  if (code !== "MOVED" && code !== "ASK") return message;
+  const [, , node] = message.split(" ");
+  return `${message} (the server is a node of a cluster, which neither the URL nor an option says: this client follows no redirect, ${node} has the key)`;
+}
+
+/** An error reply as its caller gets it. */
+export const errorOf = (command: Command, reply: ReplyError): CommandError =>
+  new CommandError(
+    explain(reply, command),
+    command[0],
+    fateOfAnswer(command, reply),
+  );
+
+/**
+ * The replies of a transaction as its caller gets them. EXEC has run all of its
+ * commands, so that none is unsent: one that says so is a script, or the ACL
+ * has changed.
+ */
+export const repliesOfExec = (command: Command, replies: Reply[]): Reply[] =>
+  replies.map((reply) =>
+    reply instanceof ReplyError
+      ? new CommandError(
+        reply.message,
+        command[0],
+        fateOfReply(reply) === "executed" ? "executed" : "unknown",
+      )
+      : reply
+  );
+
+/** Whether an error is the server's answer after it has run the command. After a refusal an attempt before may have run. */
+export const isAnswer = (error: unknown): boolean =>
+  error instanceof CommandError && error.fate !== "unsent";

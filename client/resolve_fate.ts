@@ -1,0 +1,113 @@
+// What can be known of a command that was written and not answered: fence its connection, then look.
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import {
+  ConnectionClosedError,
+  type ConnectionFacts,
+  type Fate,
+  type PushRight,
+} from "../pool/mod.ts";
+import { say } from "../pool/handshake.ts";
+import { upper } from "./routing.ts";
+
+/** A read whose answer is `nothing` while a command has not run. */
+interface Question {
+  readonly command: Command;
+  readonly nothing: Reply;
+}
+
+/** The read for a command, if one can tell: what the command writes is there as soon as it has run. */
+function questionFor(command: Command): Question | undefined {
+  const [, key, first, second] = command;
+  if (key === undefined || first === undefined) return undefined;
+  switch (upper(command[0])) {
+    case "SET":
+      // With other options the value may have gone again, or never have been meant to come.
+      if (command.length > 4 || (command[3] && upper(command[3]) !== "NX")) {
+        return undefined;
+      }
+      // falls through
+    case "SETNX":
+    case "GETSET":
+      return { command: ["GET", key], nothing: null };
+    case "HSETNX":
+    case "HSET":
+      if (command.length !== 4) return undefined;
+      return { command: ["HGET", key, first], nothing: null };
+    case "SADD":
+      if (command.length !== 3) return undefined;
+      return { command: ["SISMEMBER", key, first], nothing: 0 };
+    case "ZADD":
+      // A plain ZADD of one member: options may keep it from being added.
+      if (command.length !== 4) return undefined;
+      return { command: ["ZSCORE", key, second!], nothing: null };
+    default:
+      return undefined;
+  }
+}
+
+const servers = new WeakMap<ConnectionFacts, Promise<string | undefined>>();
+
+/** Which run of which server a connection leads to; `undefined` if the server does not tell. */
+function serverOf(right: PushRight): Promise<string | undefined> {
+  let server = servers.get(right.connection);
+  if (server === undefined) {
+    server = say(right, ["INFO", "server"]).then(
+      (info) => /^run_id:(\w+)/m.exec(`${info}`)?.[1],
+      () => undefined,
+    );
+    servers.set(right.connection, server);
+  }
+  return server;
+}
+
+/** Whether a connection has been asked which server it leads to. */
+export const wasAsked = (connection: ConnectionFacts): boolean =>
+  servers.has(connection);
+
+/**
+ * Asks a connection which server it leads to, once. INFO is pushed before this
+ * returns.
+ *
+ * @param right The right to push on it.
+ * @throws {ConnectionClosedError} If the connection has ended meanwhile.
+ */
+export async function askServer(right: PushRight): Promise<void> {
+  await serverOf(right);
+  const { report } = right.connection;
+  if (report !== undefined) throw new ConnectionClosedError(report, "unsent");
+}
+
+/**
+ * Finds out what became of a command whose connection has ended.
+ *
+ * First CLIENT KILL makes sure that the server reads nothing more from the
+ * old connection. If what the command writes is not there then, it has not run
+ * and cannot run any more. If it is there, it may have been there before. Where it is not
+ * the same run of the same server, where that refuses CLIENT, or where no read
+ * can tell, the fate stays `"unknown"`, too.
+ *
+ * @param right The right to push on a fresh connection that is leased.
+ * @param ended The connection that ended.
+ * @param command The command that was lost with it.
+ * @returns The command's fate.
+ * @see {@link https://redis.io/docs/latest/commands/client-kill/}
+ */
+export async function resolveFate(
+  right: PushRight,
+  ended: ConnectionFacts,
+  command: Command,
+): Promise<Exclude<Fate, "executed">> {
+  const clientId = ended.identity?.clientId;
+  const server = await servers.get(ended);
+  // Elsewhere the id is a stranger's.
+  if (
+    clientId === undefined || server === undefined ||
+    server !== await serverOf(right)
+  ) return "unknown";
+  // 0: it is gone already. An id is never used twice by one run of a server.
+  const killed = await say(right, ["CLIENT", "KILL", "ID", clientId]);
+  const question = questionFor(command);
+  if (killed instanceof ReplyError || question === undefined) return "unknown";
+  const answer = await say(right, question.command);
+  return answer === question.nothing ? "unsent" : "unknown";
+}
