@@ -58,11 +58,10 @@ export class LeaseState {
         break;
       default: {
         const route = routeOf(command);
-        if (route.kind !== "stateful") break;
-        if (route.answers === "many") {
+        if (route.kind === "refused") {
           throw new TypeError(`Cannot send ${name}: ${route.why}`);
         }
-        this.#isChanged = true;
+        this.#isChanged ||= route.kind === "stateful";
       }
     }
     if (this.#replies === "skip") {

@@ -2,14 +2,17 @@
 import type { Command, Reply } from "../resp/mod.ts";
 import {
   ClosedError,
+  type Connection,
   ConnectionClosedError,
   type ConnectionFacts,
+  type ConnectionObserver,
   dial,
   Endpoint,
   type Fate,
   open,
+  type OpenOptions,
   Pool,
-  type PushRight,
+  PushRight,
   type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
@@ -43,7 +46,7 @@ import {
 } from "./options.ts";
 import { promiseOf, refuseIfAborted } from "./rejection.ts";
 import { resolveFate } from "./resolve_fate.ts";
-import { ALONE, routeOf } from "./routing.ts";
+import { reasonAgainstPipeline, routeOf } from "./routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { tell } from "./tell.ts";
@@ -75,6 +78,14 @@ export class Redis implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #options: RedisOptions;
   readonly #pool: Pool;
+  /**
+   * Opens a connection beside the pool. Nothing but HELLO and AUTH goes before
+   * its command: a server that is busy with a script refuses SELECT.
+   */
+  readonly #openBeside: (
+    signal: AbortSignal,
+    observer: ConnectionObserver,
+  ) => Promise<Connection>;
   readonly #inquest: Inquest | undefined;
   readonly #retry: Retry | false;
   readonly #naps = new Set<AbortController>();
@@ -107,6 +118,22 @@ export class Redis implements AsyncDisposable {
         tell("onVerdict of Redis", options.onVerdict, verdict);
       })
       : undefined;
+    const openTo = (
+      endpoint: Endpoint,
+      rest: Pick<OpenOptions, "number" | "observer" | "signal" | "progress">,
+    ) =>
+      open(endpoint, {
+        ...numbers,
+        dial: options.dial ?? dial,
+        limits: options.limits ?? {},
+        ...rest,
+      });
+    this.#openBeside = (signal, observer) =>
+      openTo(new Endpoint(url, { ...options, database: 0 }), {
+        number: 0,
+        observer,
+        signal,
+      });
     this.#pool = new Pool({
       ...numbers,
       endpoint: `${endpoint}`,
@@ -131,15 +158,7 @@ export class Redis implements AsyncDisposable {
       },
       open: async (number, observer, signal, progress) => {
         await this.#inquest?.ready;
-        return open(endpoint, {
-          ...numbers,
-          dial: options.dial ?? dial,
-          limits: options.limits ?? {},
-          number,
-          observer,
-          signal,
-          progress,
-        });
+        return openTo(endpoint, { number, observer, signal, progress });
       },
     });
   }
@@ -175,11 +194,11 @@ export class Redis implements AsyncDisposable {
         this.#start(
           new SingleCall(this.#keeper, command, options, resolve, reject),
         );
-      } else if (route.kind === "blocking") {
+      } else if (route.kind === "blocking" || route.kind === "urgent") {
         checkSendOptions(options);
         this.#refuseIfClosed(`send ${command[0]}`);
         refuseIfAborted(options.signal);
-        resolve(this.#sendBlocking(command, options));
+        resolve(this.#sendAlone(command, options, route.kind));
       } else {
         throw new TypeError(
           `Cannot send ${command[0]} on a shared connection: ${route.why}`,
@@ -233,9 +252,7 @@ export class Redis implements AsyncDisposable {
         if (route.kind === "shared") continue;
         throw new TypeError(
           `Cannot send ${command[0]} in a pipeline: ${
-            route.kind === "blocking"
-              ? "it would block those who share the connection" + ALONE
-              : route.why
+            reasonAgainstPipeline(route)
           }`,
         );
       }
@@ -539,27 +556,60 @@ export class Redis implements AsyncDisposable {
       );
   }
 
-  async #sendBlocking(
+  /** Sends a command on a connection that nothing else is sent on meanwhile. */
+  async #sendAlone(
     command: Command,
     options: SendOptions,
+    kind: "blocking" | "urgent",
   ): Promise<Reply> {
     this.#calls++;
+    const { signal } = options;
+    const place = kind === "blocking"
+      ? {
+        checkout: () => this.#checkoutAlone("blocking", signal),
+        release: (right: PushRight, clean: boolean) =>
+          this.#pool.release(right, clean),
+        isReplica: ({ connection }: PushRight) =>
+          this.#pool.retire(connection, "readonly"),
+      }
+      : {
+        checkout: () => this.#rightBeside(signal),
+        release: (right: PushRight) => right.close("its command was answered"),
+        isReplica: () => {},
+      };
     try {
       return await sendBlocking(command, options, {
         policy: options.retry ?? this.#retry,
-        checkout: () => this.#checkoutAlone("blocking", options.signal),
-        release: (right, clean) => this.#pool.release(right, clean),
-        isReplica: ({ connection }) =>
-          this.#pool.retire(connection, "readonly"),
-        whileOpen: (fn) => this.#whileOpen(options.signal, fn),
+        ...place,
+        whileOpen: (fn) => this.#whileOpen(signal, fn),
         onRetry: (isReplay) => this.#noting(command[0], isReplay),
       });
     } catch (error) {
-      const { signal } = options;
       if (signal?.aborted) noteAbort(signal.reason, "unknown");
       throw withFate(error, fateOf(error));
     } finally {
       this.#keeper.closed(false);
+    }
+  }
+
+  /** The right to push on a connection beside the pool, which ends with the client. */
+  async #rightBeside(signal: AbortSignal | undefined): Promise<PushRight> {
+    const end = new AbortController();
+    const onClose = () => void this.#naps.delete(end);
+    this.#naps.add(end);
+    try {
+      const connection = await this.#openBeside(
+        signal ? AbortSignal.any([signal, end.signal]) : end.signal,
+        { onClose },
+      );
+      end.signal.addEventListener(
+        "abort",
+        () => connection.close("the client was closed"),
+      );
+      return new PushRight(connection);
+    } catch (error) {
+      onClose();
+      throw error;
     }
   }
 

@@ -2,54 +2,67 @@
 import { checkCommand } from "../resp/encode.ts";
 import type { Command } from "../resp/mod.ts";
 
-/** How a command travels: shared, on a lease of its own, or only on a lease that the caller holds. */
+/**
+ * How a command travels.
+ *
+ * - `shared`: on a connection with other callers' commands.
+ * - `blocking`: on a connection of its own, since the server answers late on purpose.
+ * - `urgent`: on a fresh connection, since it ends what holds up the others.
+ * - `own-writes`, `stateful`: only on a lease that the caller holds.
+ * - `refused`: nowhere, since its replies are not one for each command.
+ */
 export type Route =
   | { readonly kind: "shared" }
   | { readonly kind: "blocking"; readonly patienceMs: number }
+  | { readonly kind: "urgent" }
   | {
     readonly kind: "own-writes";
     /** Why it cannot be shared, and what to do. */
     readonly why: string;
     readonly patienceMs: number;
   }
-  | {
-    readonly kind: "stateful";
-    readonly why: string;
-    readonly answers: "once" | "many";
-  };
+  | { readonly kind: "stateful"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string };
 
 const SHARED: Route = { kind: "shared" };
+const URGENT: Route = { kind: "urgent" };
 
 type Rule = Route | ((command: Command) => Route);
 
 /** What to do about a command that cannot be shared. */
-export const ALONE = "; use redis.lease()";
+const ALONE = "; use redis.lease()";
 
 const stateful = (why: string): Route => ({
   kind: "stateful",
   why: why + ALONE,
-  answers: "once",
 });
+const refused = (why: string): Route => ({ kind: "refused", why });
 
 const TRANSACTION = stateful("a transaction belongs to one connection");
 const CHANGES = stateful(
   "it changes the connection for everyone who shares it",
 );
-const STREAM: Route = {
-  kind: "stateful",
-  why:
-    "the server answers it with more than one reply, which this client does not support",
-  answers: "many",
+const FIELDSETS = stateful("a fieldset belongs to one connection");
+const STREAM = refused(
+  "the server answers it with more than one reply, which this client does not support",
+);
+const REPLICATION = refused(
+  "it is for a replica talking to its primary, and the server does not answer all of it",
+);
+const RESP3 = refused("this client speaks RESP2, send HELLO 2 or no HELLO");
+
+/** A route for each subcommand; the others are shared. */
+const bySubcommand = (routes: Readonly<Record<string, Rule>>): Rule => {
+  const rules = new Map(Object.entries(routes));
+  return (command) => {
+    const rule = rules.get(upper(command[1])) ?? SHARED;
+    return typeof rule === "function" ? rule(command) : rule;
+  };
 };
 
-const CLIENT_STATE = new Set([
-  "TRACKING",
-  "CACHING",
-  "SETNAME",
-  "SETINFO",
-  "NO-EVICT",
-  "NO-TOUCH",
-]);
+/** HELLO alone asks; with a version it switches to it, and 2 is what we read. */
+const hello = (command: Command): Route =>
+  command.length > 1 && textOf(command[1]) !== "2" ? RESP3 : CHANGES;
 
 /** Blocks for the seconds in one argument; 0 is for ever. */
 const blocksFor = (position: number) => (command: Command): Route => {
@@ -69,6 +82,12 @@ function blockOption(command: Command): Route {
   return SHARED;
 }
 
+/** TS.READ key timestamp [BLOCK milliseconds least] [MAX_COUNT most] */
+function readsSeries(command: Command): Route {
+  const at = command.findIndex((word, i) => i > 2 && upper(word) === "BLOCK");
+  return at < 0 ? SHARED : blocking(numberOf(command[at + 1]));
+}
+
 /** WAIT and WAITAOF ask about what was written on the same connection. */
 const waits = (position: number) => (command: Command): Route => ({
   kind: "own-writes",
@@ -84,14 +103,6 @@ const blocking = (ms: number): Route => ({
 /** 0 is for ever. */
 const patience = (ms: number): number => ms > 0 ? ms : Infinity;
 
-function client(command: Command): Route {
-  const subcommand = upper(command[1]);
-  if (subcommand === "REPLY") {
-    return stateful("it changes which commands are answered");
-  }
-  return CLIENT_STATE.has(subcommand) ? CHANGES : SHARED;
-}
-
 /** The same rule for each of the names. */
 const each = (rule: Rule, names: string): [string, Rule][] =>
   names.split(" ").map((name) => [name, rule]);
@@ -100,17 +111,47 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ...each(TRANSACTION, "MULTI EXEC DISCARD WATCH UNWATCH"),
   ...each(
     STREAM,
-    "SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC",
+    "SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUNSUBSCRIBE MONITOR",
   ),
-  ...each(CHANGES, "SELECT AUTH HELLO RESET QUIT READONLY READWRITE ASKING"),
-  ["SCRIPT", (c) => upper(c[1]) === "DEBUG" ? CHANGES : SHARED],
-  ["CLIENT", client],
+  ...each(REPLICATION, "SYNC PSYNC REPLCONF"),
+  ...each(CHANGES, "SELECT AUTH RESET QUIT READONLY READWRITE ASKING"),
+  ["HELLO", hello],
+  [
+    "CLIENT",
+    bySubcommand({
+      REPLY: stateful("it changes which commands are answered"),
+      TRACKING: CHANGES,
+      CACHING: CHANGES,
+      SETNAME: CHANGES,
+      SETINFO: CHANGES,
+      CAPA: CHANGES,
+      "IMPORT-SOURCE": CHANGES,
+      "NO-EVICT": CHANGES,
+      "NO-TOUCH": CHANGES,
+      UNPAUSE: URGENT,
+    }),
+  ],
+  // https://redis.io/docs/latest/commands/himport/
+  [
+    "HIMPORT",
+    bySubcommand({
+      PREPARE: FIELDSETS,
+      SET: FIELDSETS,
+      DISCARD: FIELDSETS,
+      DISCARDALL: FIELDSETS,
+    }),
+  ],
+  ["CLUSTER", bySubcommand({ SYNCSLOTS: REPLICATION })],
+  ["SCRIPT", bySubcommand({ DEBUG: CHANGES, KILL: URGENT })],
+  ["FUNCTION", bySubcommand({ KILL: URGENT, STATS: URGENT })],
+  ["FAILOVER", bySubcommand({ ABORT: URGENT })],
+  ["SHUTDOWN", URGENT],
   // https://redis.io/docs/latest/commands/blpop/ and its siblings
   ...each(blocksFor(-1), "BLPOP BRPOP BRPOPLPUSH BLMOVE BZPOPMIN BZPOPMAX"),
-  ["BLMPOP", blocksFor(1)],
-  ["BZMPOP", blocksFor(1)],
-  ["XREAD", blockOption],
-  ["XREADGROUP", blockOption],
+  ...each(blocksFor(1), "BLMPOP BZMPOP"),
+  ["BLMOVEM", blocksFor(5)],
+  ...each(blockOption, "XREAD XREADGROUP"),
+  ["TS.READ", readsSeries],
   ["WAIT", waits(2)],
   ["WAITAOF", waits(3)],
 ]);
@@ -142,11 +183,33 @@ export function routeOf(command: Command): Route {
   return typeof rule === "function" ? rule(command) : rule;
 }
 
-/** An argument as text. */
-export const textOf = (argument: unknown): string =>
-  argument instanceof Uint8Array
-    ? new TextDecoder().decode(argument)
-    : `${argument ?? ""}`;
+/** Why a command that cannot be shared does not fit into a pipeline, and what to do. */
+export function reasonAgainstPipeline(
+  route: Exclude<Route, { kind: "shared" }>,
+): string {
+  switch (route.kind) {
+    case "blocking":
+      return "it would block those who share the connection" + ALONE;
+    case "urgent":
+      return "it would wait behind what it is to end; use redis.send()";
+    default:
+      return route.why;
+  }
+}
+
+/** No option, subcommand, number or sensible key is longer. */
+const LONGEST = 1024;
+
+/**
+ * An argument as text, cut to what options, numbers and keys need: a value of
+ * hundreds of megabytes may be no string at all.
+ */
+export function textOf(argument: unknown): string {
+  if (argument instanceof Uint8Array) {
+    return new TextDecoder().decode(argument.subarray(0, LONGEST));
+  }
+  return `${argument ?? ""}`.slice(0, LONGEST);
+}
 
 const numberOf = (argument: unknown): number => Number(textOf(argument));
 

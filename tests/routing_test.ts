@@ -1,8 +1,13 @@
 // Which commands share a connection, which get one of their own, and which only the caller can send.
 
 import "./support/strict.ts";
-import { assert, assertEquals } from "@std/assert";
-import { routeOf } from "../client/routing.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { reasonAgainstPipeline, routeOf, upper } from "../client/routing.ts";
 import type { Command } from "../resp/mod.ts";
 
 const utf8 = new TextEncoder();
@@ -69,6 +74,16 @@ const SHARED = [
   "XREADGROUP GROUP g c COUNT 1 NOACK STREAMS block >",
   "XADD s * block 0",
   "MYMODULE.COMMAND a b",
+  "TS.READ BLOCK 0",
+  "TS.READ series 0 MAX_COUNT 5",
+  "CLIENT PAUSE 10",
+  "CLIENT KILL TYPE pubsub",
+  "CLIENT TRACKINGINFO",
+  "HIMPORT HELP",
+  "CLUSTER SLOTS",
+  "SCRIPT FLUSH",
+  "FUNCTION LIST",
+  "FAILOVER",
 ];
 
 /** Commands and how long the server may stay silent on purpose, in milliseconds. */
@@ -87,6 +102,12 @@ const BLOCKING: readonly [string, number][] = [
   ["BLMPOP 0.5 1 a LEFT", 500],
   ["BZMPOP 6 1 a MIN", 6000],
   ["BZMPOP 0 1 a MAX COUNT 3", Infinity],
+  ["BLMOVEM a b LEFT RIGHT 2", 2000],
+  ["BLMOVEM a b LEFT RIGHT 2 COUNT 3 OBO", 2000],
+  ["BLMOVEM a b LEFT RIGHT 0 EXACTLY 3 BULK", Infinity],
+  ["TS.READ series $ BLOCK 700 1", 700],
+  ["TS.READ series - BLOCK 0 1 MAX_COUNT 5", Infinity],
+  ["TS.READ BLOCK 5 MAX_COUNT 5 BLOCK 80 1", 80],
   ["XREAD BLOCK 700 STREAMS s $", 700],
   ["XREAD COUNT 1 BLOCK 700 STREAMS s $", 700],
   ["XREAD BLOCK 0 STREAMS s $", Infinity],
@@ -94,38 +115,68 @@ const BLOCKING: readonly [string, number][] = [
   ["XREADGROUP GROUP g c COUNT 1 BLOCK 0 NOACK STREAMS s >", Infinity],
 ];
 
-/** Commands that change the connection, and whether each is answered once. */
-const STATEFUL: readonly [string, "once" | "many"][] = [
-  ["MULTI", "once"],
-  ["EXEC", "once"],
-  ["DISCARD", "once"],
-  ["WATCH k", "once"],
-  ["UNWATCH", "once"],
-  ["SUBSCRIBE channel", "many"],
-  ["UNSUBSCRIBE", "many"],
-  ["PSUBSCRIBE pattern", "many"],
-  ["PUNSUBSCRIBE pattern", "many"],
-  ["SSUBSCRIBE channel", "many"],
-  ["SUNSUBSCRIBE channel", "many"],
-  ["MONITOR", "many"],
-  ["SYNC", "many"],
-  ["PSYNC ? -1", "many"],
-  ["SELECT 1", "once"],
-  ["AUTH password", "once"],
-  ["HELLO 3", "once"],
-  ["RESET", "once"],
-  ["QUIT", "once"],
-  ["READONLY", "once"],
-  ["READWRITE", "once"],
-  ["ASKING", "once"],
-  ["CLIENT REPLY OFF", "once"],
-  ["CLIENT TRACKING ON", "once"],
-  ["CLIENT CACHING YES", "once"],
-  ["CLIENT SETNAME me", "once"],
-  ["CLIENT SETINFO LIB-NAME me", "once"],
-  ["CLIENT NO-EVICT ON", "once"],
-  ["CLIENT NO-TOUCH ON", "once"],
-  ["SCRIPT DEBUG YES", "once"],
+/** Commands that change the connection. */
+const STATEFUL: readonly string[] = [
+  "MULTI",
+  "EXEC",
+  "DISCARD",
+  "WATCH k",
+  "UNWATCH",
+  "SELECT 1",
+  "AUTH password",
+  "HELLO",
+  "HELLO 2",
+  "HELLO 2 SETNAME me",
+  "RESET",
+  "QUIT",
+  "READONLY",
+  "READWRITE",
+  "ASKING",
+  "CLIENT REPLY OFF",
+  "CLIENT TRACKING ON",
+  "CLIENT CACHING YES",
+  "CLIENT SETNAME me",
+  "CLIENT SETINFO LIB-NAME me",
+  "CLIENT CAPA redirect",
+  "CLIENT IMPORT-SOURCE ON",
+  "CLIENT NO-EVICT ON",
+  "CLIENT NO-TOUCH ON",
+  "SCRIPT DEBUG YES",
+  "HIMPORT PREPARE set a b",
+  "HIMPORT SET k set 1 2",
+  "HIMPORT DISCARD set",
+  "HIMPORT DISCARDALL",
+];
+
+/** Commands whose replies are not one for each, and a word of the reason. */
+const REFUSED: readonly [string, string][] = [
+  ["SUBSCRIBE channel", "more than one reply"],
+  ["UNSUBSCRIBE", "more than one reply"],
+  ["PSUBSCRIBE pattern", "more than one reply"],
+  ["PUNSUBSCRIBE pattern", "more than one reply"],
+  ["SSUBSCRIBE channel", "more than one reply"],
+  ["SUNSUBSCRIBE channel", "more than one reply"],
+  ["MONITOR", "more than one reply"],
+  ["SYNC", "for a replica"],
+  ["PSYNC ? -1", "for a replica"],
+  ["REPLCONF ACK 0", "for a replica"],
+  ["REPLCONF GETACK *", "for a replica"],
+  ["CLUSTER SYNCSLOTS CAPA eof", "for a replica"],
+  ["HELLO 3", "RESP2"],
+  ["HELLO 3 AUTH user password", "RESP2"],
+  ["HELLO 4", "RESP2"],
+];
+
+/** Commands that end what holds up those on other connections. */
+const URGENT: readonly string[] = [
+  "SCRIPT KILL",
+  "FUNCTION KILL",
+  "FUNCTION STATS",
+  "FAILOVER ABORT",
+  "CLIENT UNPAUSE",
+  "SHUTDOWN",
+  "SHUTDOWN NOSAVE",
+  "SHUTDOWN ABORT",
 ];
 
 Deno.test("A command that blocks nobody and changes nothing of the connection is shared", () => {
@@ -188,15 +239,50 @@ Deno.test("A consumer group may be called like an option", async (t) => {
   }
 });
 
-Deno.test("A command that changes the connection is stateful, and says why", () => {
-  for (const [line, answers] of STATEFUL) {
+Deno.test("A command that changes the connection is stateful, and says what to use", () => {
+  for (const line of STATEFUL) {
     for (const [spelling, command] of spellings(line)) {
       const route = routeOf(command);
       assert(route.kind === "stateful", `${line} ${spelling}: ${route.kind}`);
-      assertEquals(route.answers, answers, line);
-      assert(route.why.length > 10, line);
+      assertMatch(route.why, /^.{10,}; use redis\.lease\(\)$/, line);
     }
   }
+});
+
+Deno.test("A command whose replies are not one for each is refused everywhere, and says why", () => {
+  for (const [line, why] of REFUSED) {
+    for (const [spelling, command] of spellings(line)) {
+      const route = routeOf(command);
+      assert(route.kind === "refused", `${line} ${spelling}: ${route.kind}`);
+      assertStringIncludes(route.why, why, line);
+    }
+  }
+  assertEquals(routeOf(["HELLO", 3]).kind, "refused");
+  assertEquals(routeOf(["HELLO", 2]).kind, "stateful");
+});
+
+Deno.test("A command that ends what holds up others goes to a fresh connection", () => {
+  for (const line of URGENT) {
+    for (const [spelling, command] of spellings(line)) {
+      assertEquals(routeOf(command), { kind: "urgent" }, `${line} ${spelling}`);
+    }
+  }
+});
+
+Deno.test("A pipeline says why it does not take a command that cannot be shared", () => {
+  const reasons = ["BLPOP a 0", "SCRIPT KILL", "MULTI", "SYNC", "WAIT 1 0"]
+    .map((line) => {
+      const route = routeOf(typed(line));
+      assert(route.kind !== "shared", line);
+      return reasonAgainstPipeline(route);
+    });
+  assertEquals(reasons, [
+    "it would block those who share the connection; use redis.lease()",
+    "it would wait behind what it is to end; use redis.send()",
+    "a transaction belongs to one connection; use redis.lease()",
+    "it is for a replica talking to its primary, and the server does not answer all of it",
+    "it waits for what was written on the same connection; use redis.lease()",
+  ]);
 });
 
 Deno.test("WAIT asks about its own connection's writes: only on a lease, with patience", () => {
@@ -216,10 +302,11 @@ Deno.test("WAIT asks about its own connection's writes: only on a lease, with pa
 });
 
 Deno.test("A command that lacks its arguments is routed all the same", () => {
-  const names = [...SHARED, ...BLOCKING, ...STATEFUL].map((entry) =>
-    (typeof entry === "string" ? entry : entry[0]).split(" ")[0]!
-  );
-  for (const name of names) routeOf([name]);
+  const lines = [...SHARED, ...BLOCKING, ...STATEFUL, ...REFUSED, ...URGENT];
+  for (const entry of lines) {
+    const line = typeof entry === "string" ? entry : entry[0];
+    routeOf([line.split(" ")[0]!]);
+  }
   assertEquals(routeOf(["CLIENT"]), { kind: "shared" });
   assertEquals(routeOf(["XREAD"]), { kind: "shared" });
 });
@@ -231,7 +318,14 @@ Deno.test("A command is routed the same after ten thousand others", () => {
   for (const [line, patienceMs] of BLOCKING) {
     assertEquals(routeOf(typed(line)), { kind: "blocking", patienceMs }, line);
   }
-  for (const [line] of STATEFUL) {
+  for (const line of STATEFUL) {
     assertEquals(routeOf(typed(line)).kind, "stateful", line);
   }
+});
+
+Deno.test("A value of hundreds of megabytes is cut before it is read as a word", () => {
+  const huge = new Uint8Array(600 * 2 ** 20);
+  assertEquals(upper(huge).length, 1024);
+  assertEquals(upper("x".repeat(5000)).length, 1024);
+  assertEquals(routeOf(["CLIENT", huge]), { kind: "shared" });
 });
