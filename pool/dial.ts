@@ -1,5 +1,4 @@
-// An endpoint to an open TCP or TLS socket.
-import { TlsFailure } from "./dial_error.ts";
+// An endpoint to an open socket.
 import type { Endpoint } from "./endpoint.ts";
 
 /** The part of `Deno.Conn` that a connection needs. Bring your own by the option `dial`. */
@@ -29,12 +28,12 @@ export interface DialOptions {
 }
 
 /**
- * Opens a TCP or TLS socket with no-delay and keep-alive.
+ * Opens a TCP socket with no-delay and keep-alive, TLS included, or a Unix socket.
  *
  * @param endpoint Where to.
  * @param options See {@linkcode DialOptions}; the signal's reason is thrown.
  * @returns The open socket.
- * @throws {DialError} If there is no such host, nobody listens, or TLS fails.
+ * @throws {DialError} If there is no such host, no server listens, or TLS fails.
  */
 export async function dial(
   endpoint: Endpoint,
@@ -52,73 +51,21 @@ export async function dial(
 
 async function connect(
   endpoint: Endpoint,
-  { signal, onTls }: DialOptions,
+  options: DialOptions,
 ): Promise<Socket> {
-  const { hostname, port, tls } = endpoint;
-  if (tls?.cert !== undefined && tls.key !== undefined) {
-    const conn = await connectWithCertificate(endpoint, tls.cert, tls.key);
-    return await handshake(conn, signal);
+  const { hostname, port, path, tls } = endpoint;
+  const { signal } = options;
+  if (path !== undefined) {
+    return await Deno.connect({ transport: "unix", path });
   }
-  const tcp = await connectTcp(hostname, port, signal);
-  if (tls === undefined) return tcp;
-  onTls?.();
-  const conn = await Deno.startTls(tcp, {
-    hostname: tls.serverName ?? hostname,
-    caCerts: tls.caCerts ?? [],
-    unsafelyDisableHostnameVerification:
-      tls.unsafelyDisableHostnameVerification ?? false,
-  });
-  return await handshake(conn, signal);
-}
+  if (tls === undefined) return await connectTcp();
+  const { dialTls } = await import("./tls.ts");
+  return await dialTls(endpoint, options, connectTcp);
 
-async function connectTcp(
-  hostname: string,
-  port: number,
-  signal: AbortSignal,
-): Promise<Deno.TcpConn> {
-  const tcp = await Deno.connect({ hostname, port, signal });
-  tcp.setNoDelay(true);
-  tcp.setKeepAlive(true);
-  return tcp;
-}
-
-/** Only `Deno.connectTls` takes a client certificate, and it takes no signal. */
-const connectWithCertificate = (
-  { hostname, port, tls }: Endpoint,
-  cert: string,
-  key: string,
-): Promise<Deno.TlsConn> =>
-  Deno.connectTls({
-    hostname,
-    port,
-    caCerts: tls?.caCerts ?? [],
-    cert,
-    key,
-    unsafelyDisableHostnameVerification:
-      tls?.unsafelyDisableHostnameVerification ?? false,
-  });
-
-/** Runs the TLS handshake, which nothing but closing the socket can end early. */
-async function handshake(
-  conn: Deno.TlsConn,
-  signal: AbortSignal,
-): Promise<Deno.TlsConn> {
-  const close = () => {
-    try {
-      conn.close();
-    } catch {
-      // A failed handshake may have closed it.
-    }
-  };
-  signal.addEventListener("abort", close, { once: true });
-  try {
-    signal.throwIfAborted();
-    await conn.handshake();
-    return conn;
-  } catch (error) {
-    close();
-    throw new TlsFailure(error);
-  } finally {
-    signal.removeEventListener("abort", close);
+  async function connectTcp(): Promise<Deno.TcpConn> {
+    const tcp = await Deno.connect({ hostname, port, signal });
+    tcp.setNoDelay(true);
+    tcp.setKeepAlive(true);
+    return tcp;
   }
 }

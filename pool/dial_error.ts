@@ -7,7 +7,7 @@ export type DialPhase = "connect" | "tls" | "handshake";
 /**
  * No connection could be opened. No command was sent: its fate is `"unsent"`.
  *
- * @example A port on which nobody listens
+ * @example A port on which no server listens
  * ```ts
  * import { DialError, Redis } from "@unzombie/redis";
  * import { assertRejects } from "@std/assert";

@@ -1,4 +1,4 @@
-// What an error of the system or of TLS means to whoever wanted a connection.
+// What an error of the system or of TLS means to the caller that wanted a connection.
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 
@@ -6,16 +6,16 @@ import type { Endpoint } from "./endpoint.ts";
 export function explain(endpoint: Endpoint, error: unknown): DialError {
   if (error instanceof DialError) return error;
   const cause = error instanceof TlsFailure ? error.cause : error;
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = textOf(cause);
   if (cause instanceof Deno.errors.NotCapable) {
     return new DialError(
       endpoint,
       "connect",
-      `Deno has no permission, run with --allow-net=${endpoint}`,
+      `Deno has no permission, run with ${permissionOf(endpoint, text)}`,
       { cause, isRetriable: false },
     );
   }
-  if (cause instanceof TypeError) { // a name or a certificate that is none
+  if (cause instanceof TypeError) { // a name that is none
     return new DialError(
       endpoint,
       endpoint.tls === undefined ? "connect" : "tls",
@@ -26,30 +26,59 @@ export function explain(endpoint: Endpoint, error: unknown): DialError {
   if (error instanceof TlsFailure || /certificate|tls/i.test(text)) {
     return explainTls(endpoint, cause, text);
   }
-  if (cause instanceof Deno.errors.ConnectionRefused) {
-    return new DialError(
-      endpoint,
-      "connect",
-      "connection refused, nobody listens on that port",
-      { cause },
-    );
-  }
-  if (/lookup address|resolve/i.test(text)) {
-    return new DialError(endpoint, "connect", `no such host (${text})`, {
-      cause,
-    });
-  }
-  return new DialError(endpoint, "connect", text, { cause });
+  return new DialError(endpoint, "connect", explainConnect(endpoint, cause), {
+    cause,
+  });
 }
+
+function permissionOf(endpoint: Endpoint, text: string): string {
+  const { path } = endpoint;
+  if (path !== undefined) {
+    return `--allow-read=${path} --allow-write=${path}, and since Deno 2.9 --allow-net=unix:${path}`;
+  }
+  // With a client's certificate the runtime may want to know more of the system.
+  const other = /--allow-(?!net)[\w-]+/.exec(text);
+  return other === null ? `--allow-net=${endpoint}` : other[0];
+}
+
+function explainConnect({ path }: Endpoint, cause: unknown): string {
+  const text = textOf(cause);
+  const code = codeOf(cause);
+  if (
+    cause instanceof Deno.errors.ConnectionRefused || code === "ECONNREFUSED"
+  ) {
+    return path === undefined
+      ? "connection refused, no server listens on that port"
+      : "connection refused, no server listens on that socket";
+  }
+  if (path !== undefined && cause instanceof Deno.errors.NotFound) {
+    return "there is no such socket";
+  }
+  if (code === "ENOTFOUND" || /lookup address|resolve/i.test(text)) {
+    return `no such host (${text})`;
+  }
+  return text;
+}
+
+/** What `node:tls` calls an authority that is not known. */
+const UNKNOWN_AUTHORITY =
+  /UnknownIssuer|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|SELF_SIGNED_CERT/;
 
 function explainTls(
   endpoint: Endpoint,
   cause: unknown,
   text: string,
 ): DialError {
-  if (/UnknownIssuer/.test(text)) {
+  if (UNKNOWN_AUTHORITY.test(`${codeOf(cause)} ${text}`)) {
     return refusal(
       "the server's certificate is signed by an unknown authority, pass it in tls.caCerts",
+    );
+  }
+  if (/CaUsedAsEndEntity/.test(text)) {
+    return refusal(
+      "the server's certificate is an authority's (CA:TRUE), which TLS here refuses although it is trusted: " +
+        "make it anew with basicConstraints=CA:FALSE and pass it in tls.caCerts, " +
+        "or sign the server's certificate with an authority of its own and pass that",
     );
   }
   if (/corrupt message|InvalidContentType/.test(text)) {
@@ -75,3 +104,9 @@ function explainTls(
     });
   }
 }
+
+const textOf = (cause: unknown): string =>
+  cause instanceof Error ? cause.message || codeOf(cause) : String(cause);
+
+const codeOf = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause ? String(cause.code) : "";

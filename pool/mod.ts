@@ -33,7 +33,8 @@ export {
 export { type Dial, dial, type DialOptions, type Socket } from "./dial.ts";
 export { DialError, type DialPhase } from "./dial_error.ts";
 export { say } from "./handshake.ts";
-export { Endpoint, type EndpointOptions, type TlsOptions } from "./endpoint.ts";
+export { Endpoint, type EndpointOptions } from "./endpoint.ts";
+export type { TlsOptions } from "./tls_options.ts";
 export type { Loss, Slot } from "./in_flight.ts";
 export { DialProgress } from "./dial_progress.ts";
 export { open, type OpenOptions } from "./open.ts";

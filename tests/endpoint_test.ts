@@ -9,9 +9,12 @@ import {
 } from "@std/assert";
 import { Endpoint, type EndpointOptions } from "../pool/mod.ts";
 
+const PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+
 interface Parts {
   readonly hostname: string;
   readonly port: number;
+  readonly path: string | undefined;
   readonly database: number;
   readonly clientName: string | undefined;
   readonly credentials: { username: string; password: string } | undefined;
@@ -22,6 +25,7 @@ interface Parts {
 const partsOf = (endpoint: Endpoint): Parts => ({
   hostname: endpoint.hostname,
   port: endpoint.port,
+  path: endpoint.path,
   database: endpoint.database,
   clientName: endpoint.clientName,
   credentials: endpoint.credentials(),
@@ -32,6 +36,7 @@ const partsOf = (endpoint: Endpoint): Parts => ({
 const PLAIN: Parts = {
   hostname: "h",
   port: 6379,
+  path: undefined,
   database: 0,
   clientName: undefined,
   credentials: undefined,
@@ -41,6 +46,13 @@ const PLAIN: Parts = {
 
 const as = (username: string, password: string) => ({
   credentials: { username, password },
+});
+
+const at = (path: string) => ({
+  hostname: path,
+  port: 0,
+  path,
+  printed: `unix://${path}`,
 });
 
 /** URLs, and what differs from `redis://h`. */
@@ -71,6 +83,26 @@ const URLS: readonly [string, Partial<Parts>][] = [
     database: 1,
     printed: "h:6380",
   }],
+  ["valkey://h", {}],
+  ["valkeys://h:6380", { tls: true, port: 6380, printed: "h:6380" }],
+  ["VALKEYS://:p@h", { ...as("default", "p"), tls: true }],
+  ["unix:///run/redis.sock", at("/run/redis.sock")],
+  ["redis+unix:///run/redis.sock", at("/run/redis.sock")],
+  ["valkey+unix:///run/redis.sock", at("/run/redis.sock")],
+  ["UNIX:///run/redis.sock", at("/run/redis.sock")],
+  ["unix://localhost/run/redis.sock", at("/run/redis.sock")],
+  ["unix:///a%20b/%ED%95%9C", at("/a b/한")],
+  ["unix://u:p%40@/s?database=3&clientName=me", {
+    ...at("/s"),
+    ...as("u", "p@"),
+    database: 3,
+    clientName: "me",
+  }],
+  ["redis+unix://:p@/s", { ...at("/s"), ...as("default", "p") }],
+  ["redis://app@h", as("app", "")],
+  ["redis://app:@h", as("app", "")],
+  ["redis://:@h", {}],
+  ["redis://@h", {}],
   ["redis://:secret@h", as("default", "secret")],
   ["redis://app:secret@h", as("app", "secret")],
   ["redis://app:s%40f%2Fe%3A%25%23%3F@h", as("app", "s@f/e:%#?")],
@@ -100,6 +132,13 @@ const OPTIONS: readonly [string, EndpointOptions, Partial<Parts>][] = [
   ["redis://a:b@h", { username: "u" }, as("u", "b")],
   ["redis://:b@h", { username: "u" }, as("u", "b")],
   ["redis://a@h", { password: "p" }, as("a", "p")],
+  ["redis://h", { username: "u" }, as("u", "")],
+  ["redis://h", { username: "", password: "" }, {}],
+  ["redis://h", { username: undefined, password: undefined }, {}],
+  ["redis://h", { username: "", password: "p" }, as("default", "p")],
+  ["redis://a:b@h", { username: "", password: "" }, as("a", "b")],
+  ["redis://a:b@h", { username: undefined, password: undefined }, as("a", "b")],
+  ["unix:///s", { password: "p" }, { ...at("/s"), ...as("default", "p") }],
   ["redis://h", { password: "%41" }, as("default", "%41")],
   ["redis://h/5", { database: 2 }, { database: 2 }],
   ["redis://h/5?database=6", { database: 0 }, { database: 0 }],
@@ -113,6 +152,8 @@ Deno.test("Endpoint reads a URL", async (t) => {
     await t.step(url, () => {
       const expected = { ...PLAIN, ...differs };
       assertEquals(partsOf(new Endpoint(url)), expected);
+      // A URL object cannot hold a user for a socket.
+      if (/unix:\/\/.*@/.test(url)) return;
       assertEquals(partsOf(new Endpoint(new URL(url))), expected);
     });
   }
@@ -137,7 +178,7 @@ Deno.test("Endpoint prefers options to its URL", () => {
 });
 
 Deno.test("Endpoint keeps the TLS options it was given", () => {
-  const tls = { caCerts: ["ca"], cert: "cert", key: "key" };
+  const tls = { caCerts: [PEM], cert: "cert", key: "key", serverName: "s" };
   assertEquals(new Endpoint("rediss://h", { tls }).tls, tls);
   const named = {
     serverName: "other",
@@ -157,7 +198,19 @@ const REFUSED: readonly [unknown, unknown, string][] = [
   ["http://h", {}, "http:"],
   ["redis:h", {}, "no host"],
   ["redis:///1", {}, "no host"],
-  ["unix:///tmp/redis.sock", {}, "unix:"],
+  ["unix://tmp/redis.sock", {}, "does not begin with /"],
+  ["unix://h:1/redis.sock", {}, "does not begin with /"],
+  ["unix:///", {}, "names no socket"],
+  ["unix:///run/", {}, "names no socket"],
+  ["unix:///a%00b", {}, "names no socket"],
+  ["unix:///a%zz", {}, "percent"],
+  ["unix://", {}, "url"],
+  ["unix:///s?db=1", {}, '"db"'],
+  ["unix:///s?database=x", {}, "database"],
+  ["unix:///s", { tls: {} }, "tls"],
+  ["xunix:///s", {}, "xunix:"],
+  ["valkey:///1", {}, "no host"],
+  ["valkeyss://h", {}, "valkeyss:"],
   ["redis://:6379", {}, "url"],
   ["redis://h:0", {}, "port is 0"],
   ["redis://h:65536", {}, "url"],
@@ -180,8 +233,6 @@ const REFUSED: readonly [unknown, unknown, string][] = [
   ["redis://h?timeout=5", {}, '"timeout"'],
   ["redis://h?clientName=a%20b", {}, "clientName"],
   ["redis://h?clientName=", {}, "clientName"],
-  ["redis://app@h", {}, "username"],
-  ["redis://h", { username: "app" }, "username"],
   ["redis://h", { database: -1 }, "database"],
   ["redis://h", { database: 1.5 }, "database"],
   ["redis://h", { database: NaN }, "database"],
@@ -192,13 +243,34 @@ const REFUSED: readonly [unknown, unknown, string][] = [
   ["redis://h", { clientName: "a\nb" }, "clientName"],
   ["redis://h", { clientName: "한" }, "clientName"],
   ["redis://h", { tls: {} }, "tls"],
-  ["rediss://h", { tls: { cert: "c" } }, "tls"],
-  ["rediss://h", { tls: { key: "k" } }, "tls"],
+  ["rediss://h", { tls: null }, "tls of type object"],
+  ["rediss://h", { tls: "ca" }, "tls of type string"],
+  ["rediss://h", { tls: { ca: "c" } }, "tls.ca: expected caCerts, cert"],
+  ["rediss://h", { tls: { cert: "c" } }, "tls.cert without tls.key"],
+  ["rediss://h", { tls: { key: "k" } }, "tls.key without tls.cert"],
+  ["rediss://h", { tls: { cert: 1, key: "k" } }, "tls.cert of type number"],
+  ["rediss://h", { tls: { cert: "c", key: {} } }, "tls.key of type object"],
+  ["rediss://h", { tls: { serverName: 1 } }, "tls.serverName of type number"],
   [
     "rediss://h",
-    { tls: { cert: "c", key: "k", serverName: "s" } },
-    "tls.serverName",
+    { tls: { unsafelyDisableHostnameVerification: "no" } },
+    "tls.unsafelyDisableHostnameVerification of type string",
   ],
+  ["rediss://h", { tls: { caCerts: PEM } }, "tls.caCerts: expected a list"],
+  ["rediss://h", { tls: { caCerts: [42] } }, "tls.caCerts[0]: it is of type"],
+  ["rediss://h", { tls: { caCerts: [""] } }, "tls.caCerts[0]: it is empty"],
+  ["rediss://h", { tls: { caCerts: [PEM, " \n"] } }, "tls.caCerts[1]: it is e"],
+  ["rediss://h", { tls: { caCerts: ["garbage"] } }, "[0]: it is not PEM"],
+  ["rediss://h", { tls: { caCerts: ["/etc/ca.crt"] } }, "the path of a file"],
+  ["rediss://h", { tls: { caCerts: ["ca.pem"] } }, "the path of a file"],
+  ["rediss://h", { tls: { caCerts: ["C:\\ca"] } }, "the path of a file"],
+  ["rediss://h", {
+    tls: { caCerts: [PEM.replaceAll("\n", "\\n")] },
+  }, "the two characters \\n"],
+  ["rediss://h", { tls: { caCerts: [PEM.slice(0, 40)] } }, "it is cut"],
+  ["rediss://h", {
+    tls: { caCerts: [PEM.replaceAll("CERTIFICATE", "PRIVATE KEY")] },
+  }, "it is not PEM"],
 ];
 
 Deno.test("Endpoint refuses what it cannot use, and names it", async (t) => {
@@ -291,7 +363,7 @@ Deno.test("What is no URL at all is refused by its type", () => {
     assertThrows(
       () => new Endpoint(url as unknown as string),
       TypeError,
-      `Cannot use url of type ${typeof url}: accepted is a text or URL`,
+      `Cannot use url of type ${typeof url}: expected redis://`,
     );
   }
 });

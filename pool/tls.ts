@@ -1,0 +1,136 @@
+// An endpoint to an open TLS socket.
+import type { DialOptions, Socket } from "./dial.ts";
+import { DialError, TlsFailure } from "./dial_error.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { type Peer, peerOf } from "./peer.ts";
+import { probeTls } from "./tls_probe.ts";
+
+/** So many sockets may be held by handshakes that were given up, before the next has to wait. */
+const STRANDED_AT_MOST = 3;
+/** For so long, and for twice as long after each further one. */
+const STRANDED_PAUSE_MS = 30_000;
+const STRANDED_PAUSES_AT_MOST = 7;
+
+/** Opens a TCP socket. */
+export type ConnectTcp = () => Promise<Deno.TcpConn>;
+
+/**
+ * Opens a TLS socket.
+ *
+ * @param endpoint An endpoint with TLS.
+ * @param options See `DialOptions`.
+ * @param connectTcp How a TCP socket to it is opened.
+ */
+export async function dialTls(
+  endpoint: Endpoint,
+  { signal, onTls }: DialOptions,
+  connectTcp: ConnectTcp,
+): Promise<Socket> {
+  const { tls } = endpoint;
+  const peer = peerOf(endpoint);
+  const hasCertificate = tls?.cert !== undefined;
+  const certified = hasCertificate
+    ? await import("./client_certificate.ts")
+    : undefined;
+  await certified?.checkCertificate(endpoint);
+  if (!peer.answersTls) {
+    const tcp = await connectTcp();
+    onTls?.();
+    await probeTls(endpoint, tcp, signal);
+  }
+  if (certified !== undefined) {
+    peer.answersTls = false;
+    const socket = await certified.connectWithCertificate(endpoint, {
+      signal,
+      ...(onTls === undefined ? {} : { onTls }),
+    });
+    peer.answersTls = true;
+    return socket;
+  }
+  refuseWhileStranded(endpoint, peer);
+  const tcp = await connectTcp();
+  onTls?.();
+  return await handshake(await start(endpoint, tcp), signal, peer);
+}
+
+/** Begins TLS on a TCP socket, which is closed if that is refused. */
+async function start(
+  endpoint: Endpoint,
+  tcp: Deno.TcpConn,
+): Promise<Deno.TlsConn> {
+  const { hostname, tls } = endpoint;
+  try {
+    return await Deno.startTls(tcp, {
+      hostname: tls?.serverName || hostname,
+      caCerts: tls?.caCerts ?? [],
+      unsafelyDisableHostnameVerification:
+        tls?.unsafelyDisableHostnameVerification ?? false,
+    });
+  } catch (error) {
+    close(tcp);
+    if (error instanceof TypeError) throw error; // a name that is none
+    // Deno blames the peer's certificate, which has not come yet.
+    const { message } = error as Error;
+    throw new DialError(
+      endpoint,
+      "tls",
+      `cannot use tls.caCerts: ${
+        message.replace("invalid peer certificate: ", "")
+      }`,
+      { cause: error, isRetriable: false },
+    );
+  }
+}
+
+/** Runs the TLS handshake. Closing ends the wait for it, and strands its socket. */
+async function handshake(
+  conn: Deno.TlsConn,
+  signal: AbortSignal,
+  peer: Peer,
+): Promise<Deno.TlsConn> {
+  const giveUp = () => {
+    strand(peer);
+    close(conn);
+  };
+  signal.addEventListener("abort", giveUp, { once: true });
+  try {
+    if (signal.aborted) giveUp();
+    await conn.handshake();
+    peer.answersTls = true;
+    return conn;
+  } catch (error) {
+    peer.answersTls = !signal.aborted;
+    close(conn);
+    throw new TlsFailure(error);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+function strand(peer: Peer): void {
+  peer.answersTls = false;
+  const more = ++peer.stranded - STRANDED_AT_MOST;
+  if (more < 0) return;
+  peer.tlsNotBefore = performance.now() +
+    STRANDED_PAUSE_MS * 2 ** Math.min(more, STRANDED_PAUSES_AT_MOST);
+}
+
+function refuseWhileStranded(endpoint: Endpoint, peer: Peer): void {
+  const leftMs = peer.tlsNotBefore - performance.now();
+  if (leftMs <= 0) return;
+  throw new DialError(
+    endpoint,
+    "tls",
+    `${peer.stranded} TLS handshakes did not end in time, and Deno keeps the sockets of such until the server ends them: the next one is begun in ${
+      Math.ceil(leftMs / 1000)
+    } s`,
+  );
+}
+
+function close(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // Closed already, by an error or by TLS that took it over.
+  }
+}
