@@ -4,7 +4,7 @@ import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
 import { saysReadonly } from "../pool/refusal.ts";
 import { checkCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec } from "./command_error.ts";
-import { noteAbort } from "./fate.ts";
+import { noteAbort, withFate } from "./fate.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import {
   promiseOf,
@@ -104,6 +104,14 @@ export class Lease implements AsyncDisposable {
   }
 
   async #send(command: Command, options: LeaseSendOptions): Promise<Reply> {
+    try {
+      return await this.#inOrder(command, options);
+    } catch (error) {
+      throw withFate(error, "unsent"); // thrown before anything was sent, if it has no fate yet
+    }
+  }
+
+  async #inOrder(command: Command, options: LeaseSendOptions): Promise<Reply> {
     checkCommand(command);
     const copy = command.slice() as unknown as Command;
     const mode = replyModeOf(copy);
