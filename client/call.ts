@@ -5,6 +5,7 @@ import {
   ConnectionClosedError,
   type ConnectionFacts,
   type Fate,
+  type Identity,
   isOverLimit,
   type Loss,
   type PushRight,
@@ -239,7 +240,8 @@ export class SingleCall extends Call implements Slot {
   #settleError(reply: ReplyError): void {
     this.isInFlight = false;
     if (saysReadonly(reply)) this.keeper.isReplica(this.connection!);
-    this.keeper.failed(this, refusal(errorOf(this.command, reply)));
+    const { identity } = this.connection!;
+    this.keeper.failed(this, refusal(errorOf(this.command, reply, identity)));
   }
 }
 
@@ -249,6 +251,7 @@ export class PipelineCall extends Call {
   readonly #resolve: (replies: Reply[] | Promise<Reply[]>) => void;
   #replies: Reply[] = [];
   #hasErrors = false;
+  #identity: Identity | undefined;
 
   /** @throws {TypeError} If a command cannot be encoded: all are sent or none. */
   constructor(
@@ -271,6 +274,7 @@ export class PipelineCall extends Call {
   travel(right: PushRight): void {
     if (this.isDone) return;
     const { connection } = right;
+    this.#identity = connection.identity;
     const commands = this.#commands.slice(this.#replies.length);
     const lost: { loss: Loss; command: Command }[] = [];
     let open = commands.length;
@@ -319,7 +323,9 @@ export class PipelineCall extends Call {
       return this.#resolve(this.#replies);
     }
     const replies = this.#replies.map((reply, i) =>
-      reply instanceof ReplyError ? errorOf(this.#commands[i]!, reply) : reply
+      reply instanceof ReplyError
+        ? errorOf(this.#commands[i]!, reply, this.#identity)
+        : reply
     );
     const [first] = replies;
     if (first instanceof CommandError && replies.every(mayBeSentAgain)) {

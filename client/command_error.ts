@@ -1,7 +1,8 @@
 // The error reply that a caller's command was answered with.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import type { Fate } from "../pool/mod.ts";
+import type { Fate, Identity } from "../pool/mod.ts";
 import { fateOfReply } from "../pool/refusal.ts";
+import { modeHint } from "../pool/server_mode.ts";
 
 /**
  * The server answered a command with an error. It says which command, and
@@ -76,17 +77,30 @@ export const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
 /** Whose arguments are secrets: a server repeats those of a command that it does not know. */
 const SECRET = /^(?:AUTH|HELLO|ACL|CONFIG|MIGRATE)$/i;
 
-function explain({ code, message }: ReplyError, command: Command): string {
+function explain(
+  { code, message }: ReplyError,
+  command: Command,
+  identity: Identity | undefined,
+): string {
+  if (identity?.mode === "sentinel" && UNKNOWN_COMMAND.test(message)) {
+    return `${message.replace(/, with args .*/s, "")} (${modeHint(identity)})`;
+  }
   if (SECRET.test(command[0])) return message.replace(/, with args .*/s, "");
   if (code !== "MOVED" && code !== "ASK") return message;
   const [, , node] = message.split(" ");
   return `${message} (the server is a node of a cluster, which neither the URL nor an option says: this client follows no redirect, ${node} has the key)`;
 }
 
-/** An error reply as its caller gets it. */
-export const errorOf = (command: Command, reply: ReplyError): CommandError =>
+const UNKNOWN_COMMAND = /^ERR unknown command/i;
+
+/** An error reply as its caller gets it, from the server of that identity. */
+export const errorOf = (
+  command: Command,
+  reply: ReplyError,
+  identity?: Identity,
+): CommandError =>
   new CommandError(
-    explain(reply, command),
+    explain(reply, command, identity),
     command[0],
     fateOfAnswer(command, reply),
   );

@@ -190,7 +190,11 @@ export class Lease implements AsyncDisposable {
           if (reply instanceof ReplyError) {
             // A DISCARD that was refused has ended no transaction.
             if (route.kind === "stateful") this.#state.markChanged();
-            const error = errorOf(command, reply);
+            const error = errorOf(
+              command,
+              reply,
+              this.#right.connection.identity,
+            );
             resolve(rejection(error, error.fate));
           } else if (hasErrors(command, reply)) {
             resolve(withErrors(repliesOfExec(command, reply)));

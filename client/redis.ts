@@ -32,6 +32,7 @@ import {
   type SendOptions,
   SingleCall,
 } from "./call.ts";
+import { modeHint } from "../pool/server_mode.ts";
 import { isAnswer } from "./command_error.ts";
 import { fateOf, noteAbort, withFate } from "./fate.ts";
 import { Inquest } from "./inquest.ts";
@@ -94,6 +95,7 @@ export class Redis implements AsyncDisposable {
   #retries = 0;
   #replays = 0;
   #lastVerdict: Verdict | undefined;
+  #serverNote: string | undefined;
   #closed: Promise<void> | undefined;
   #drained: (() => void) | undefined;
 
@@ -143,6 +145,7 @@ export class Redis implements AsyncDisposable {
           clientId: identity?.clientId,
           tookMs,
         });
+        this.#serverNote = identity?.note ?? modeHint(identity ?? {});
         if (right !== undefined) this.#inquest?.opened(right);
       },
       onDialFailed: (error) => this.#publish("connection:fail", { error }),
@@ -359,6 +362,7 @@ export class Redis implements AsyncDisposable {
       endpoint: `${this.#endpoint}`,
       isTls: this.#endpoint.tls !== undefined,
       isClosed: this.isClosed,
+      note: this.#serverNote,
       stats: this.stats(),
     });
   }

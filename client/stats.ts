@@ -19,6 +19,8 @@ export interface Look {
   readonly endpoint: string;
   readonly isTls: boolean;
   readonly isClosed: boolean;
+  /** What the last handshake has found that may surprise. */
+  readonly note: string | undefined;
   readonly stats: RedisStats;
 }
 
@@ -29,7 +31,7 @@ export interface Look {
  * @param now Unix time in milliseconds.
  */
 export function describe(look: Look, now: number = Date.now()): string {
-  const { endpoint, isTls, isClosed, stats } = look;
+  const { endpoint, isTls, isClosed, note, stats } = look;
   const { lastClose: last, lastVerdict: found } = stats;
   const rows: [string, string | undefined][] = [
     [
@@ -48,6 +50,7 @@ export function describe(look: Look, now: number = Date.now()): string {
       `${stats.retries} retries, ${stats.replays} replays, ` +
       `budget for ${Math.floor(stats.retryBudget)} retries`,
     ],
+    ["note", note],
     ["gone", goneFor(stats.evicted)],
     [
       "last close",

@@ -14,12 +14,18 @@ import { complain } from "./complain.ts";
 import { Patience } from "./clock.ts";
 import { mask } from "./secrets.ts";
 
-/** What the server said about itself and us in the handshake. */
+/** What the server said about itself and this connection in the handshake. */
 export interface Identity {
   /** CLIENT ID. */
   readonly clientId?: number;
   /** The server's version. */
   readonly version?: string;
+  /** `"standalone"`, `"cluster"` or `"sentinel"`. */
+  readonly mode?: string;
+  /** `"master"` or `"replica"`. */
+  readonly role?: string;
+  /** What was no reason to fail but may surprise, such as a password that the server does not ask for. */
+  readonly note?: string;
 }
 
 /** Who is told what happens to a connection. */
@@ -111,6 +117,8 @@ export class Connection {
   #parser: ReplyParser;
   readonly #inFlight = new InFlight();
   #gathered: CommandBuffer;
+  #introduction: readonly Slot[] | undefined; // goes before the first command
+  #introducing = 0; // slots of it at the head of #inFlight: uncounted
   #unwritten = 0; // slots at the end of #inFlight whose bytes are in #gathered
   #flushQueued = false;
   #turn = 0; // commands of this turn of the event loop
@@ -160,7 +168,7 @@ export class Connection {
 
   /** Commands that have no reply yet. */
   get inFlight(): number {
-    return this.#inFlight.length;
+    return this.#inFlight.length - this.#introducing;
   }
 
   /** Whether more commands should go elsewhere, or wait. */
@@ -194,8 +202,9 @@ export class Connection {
   }
 
   /** The handshake is over: what was served so far does not count. */
-  established(identity: Identity): void {
+  established(identity: Identity, introduction: readonly Slot[] = []): void {
     this.#identity = identity;
+    if (introduction.length > 0) this.#introduction = introduction;
     this.#served = 0;
     const { dialedAt = this.openedAt } = this.#options;
     this.#dialMs = performance.now() - dialedAt;
@@ -218,6 +227,7 @@ export class Connection {
       });
       return;
     }
+    if (this.#introduction !== undefined) this.#introduce();
     this.#gathered.append(slot.command);
     this.#inFlight.push(slot);
     this.#unwritten++;
@@ -233,8 +243,28 @@ export class Connection {
    */
   pushUnanswered(command: Command): void {
     if (this.#report !== undefined) return;
+    if (this.#introduction !== undefined) this.#introduce();
     this.#gathered.append(command);
     this.#wantFlush();
+  }
+
+  /** Puts in flight what goes before the first command. It is in no count. */
+  #introduce(): void {
+    const slots = this.#introduction!;
+    this.#introduction = undefined;
+    for (const slot of slots) {
+      this.#gathered.append(slot.command);
+      this.#inFlight.push({
+        ...slot,
+        settle: (reply) => {
+          this.#introducing--;
+          this.#served--;
+          slot.settle(reply);
+        },
+      });
+      this.#unwritten++;
+      this.#introducing++;
+    }
   }
 
   /** Ends it now. Slots in flight are lost. */
@@ -467,6 +497,7 @@ export class Connection {
       complain("onClose of a connection", error);
     }
 
+    this.#introducing = 0;
     const written = this.#inFlight.length - this.#unwritten;
     const lost = Array.from(
       { length: this.#inFlight.length },
@@ -491,7 +522,7 @@ export class Connection {
     replyBytes: number,
   ): CloseReport {
     const now = performance.now();
-    const first = this.#inFlight.first();
+    const first = this.#inFlight.at(this.#introducing);
     return {
       by,
       how,
@@ -516,7 +547,7 @@ export class Connection {
       commandsServed: this.#served,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
-      inFlight: this.#inFlight.length,
+      inFlight: this.inFlight,
       firstInFlight: first === undefined ? undefined : {
         name: first.command[0].slice(0, MAX_NAME),
         args: first.command.length - 1,

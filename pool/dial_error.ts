@@ -24,6 +24,8 @@ export class DialError extends Error {
   readonly endpoint: string;
   /** How far it came. */
   readonly phase: DialPhase;
+  /** What went wrong, without the endpoint. */
+  readonly reason: string;
   /** Whether the same attempt may succeed later: not with a wrong password or an unknown CA. */
   readonly isRetriable: boolean;
   /** Always `"unsent"`. */
@@ -46,6 +48,7 @@ export class DialError extends Error {
     super(`Cannot connect to ${endpoint}: ${reason}`, { cause: options.cause });
     this.endpoint = `${endpoint}`;
     this.phase = phase;
+    this.reason = reason;
     this.isRetriable = options.isRetriable ?? true;
   }
 }

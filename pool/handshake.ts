@@ -1,60 +1,70 @@
-// What is said before the first command, as data, and which refusals end it.
+// What is said before the first command, as data, and what refusals and closes of it mean.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import type { Connection, Identity } from "./connection.ts";
 import { ConnectionClosedError } from "./close_report.ts";
+import type { Connection, Identity } from "./connection.ts";
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { Slot } from "./in_flight.ts";
+import { greetsBarely, noteClose, noteHello, peerOf } from "./peer.ts";
 import { isPassingInHandshake } from "./refusal.ts";
 import { mask } from "./secrets.ts";
+import { modeHint } from "./server_mode.ts";
 
 /** A command of the handshake. */
 export interface Step {
   /** What is sent. */
   readonly command: Command;
-  /** What a refusal means: the end, try it the older way, or nothing. */
-  readonly onRefusal: "fatal" | "older" | "ignore";
+  /** What a refusal means: the end, or nothing. */
+  readonly onRefusal: "fatal" | "ignore";
 }
 
 /** For Redis 6 and later: https://redis.io/docs/latest/commands/hello/ */
-export function greeting(endpoint: Endpoint): Step[] {
+export function hello(endpoint: Endpoint): Command {
   const credentials = endpoint.credentials();
-  const hello: [string, ...string[]] = ["HELLO", "2"];
+  const command: [string, ...string[]] = ["HELLO", "2"];
   if (credentials !== undefined) {
-    hello.push("AUTH", credentials.username, credentials.password);
+    command.push("AUTH", credentials.username, credentials.password);
   }
   if (endpoint.clientName !== undefined) {
-    hello.push("SETNAME", endpoint.clientName);
+    command.push("SETNAME", endpoint.clientName);
   }
-  return [{ command: hello, onRefusal: "older" }, ...selection(endpoint)];
+  return command;
 }
 
-/** The same for servers that do not know HELLO. */
-export function olderGreeting(endpoint: Endpoint): Step[] {
+/** Logging in where HELLO is not known. A server before 6 knows no users, and takes the password alone. */
+export function logins(endpoint: Endpoint): Command[] {
   const credentials = endpoint.credentials();
-  const steps: Step[] = [];
-  if (credentials !== undefined) {
-    const { username, password } = credentials;
-    steps.push({
-      command: username === "default"
-        ? ["AUTH", password]
-        : ["AUTH", username, password],
-      onRefusal: "fatal",
-    });
-  }
-  if (endpoint.clientName !== undefined) {
-    steps.push({
-      command: ["CLIENT", "SETNAME", endpoint.clientName],
-      onRefusal: "ignore",
-    });
-  }
-  steps.push({ command: ["CLIENT", "ID"], onRefusal: "ignore" });
-  // Something must be answered, or a silent or foreign peer passes for Redis.
-  steps.push({ command: ["PING"], onRefusal: "fatal" });
-  return [...steps, ...selection(endpoint)];
+  if (credentials === undefined) return [];
+  const { username, password } = credentials;
+  const alone: Command = ["AUTH", password];
+  return username === "default"
+    ? [alone]
+    : [["AUTH", username, password], alone];
 }
+
+/** The rest of the older greeting. Something must be answered, or a silent or foreign peer passes for Redis. */
+export function olderGreeting(endpoint: Endpoint): Step[] {
+  const { clientName } = endpoint;
+  return [
+    ...(clientName === undefined ? [] : [{
+      command: ["CLIENT", "SETNAME", clientName] as const,
+      onRefusal: "ignore" as const,
+    }]),
+    { command: CLIENT_ID, onRefusal: "ignore" },
+    ...bareGreeting(endpoint),
+  ];
+}
+
+/** The same for a peer that closes when it is sent a command that it does not know. */
+export const bareGreeting = (endpoint: Endpoint): Step[] => [
+  { command: ["PING"], onRefusal: "fatal" },
+  ...selection(endpoint),
+];
 
 const selection = ({ database }: Endpoint): Step[] =>
   database === 0 ? [] : [{ command: ["SELECT", database], onRefusal: "fatal" }];
+
+const CLIENT_ID: Command = ["CLIENT", "ID"];
 
 /** Tells the server which library this is: https://redis.io/docs/latest/commands/client-setinfo/ */
 const INTRODUCTION: readonly Command[] = [
@@ -63,85 +73,189 @@ const INTRODUCTION: readonly Command[] = [
 ];
 
 /**
- * Says hello on an open connection.
+ * Shakes hands on an open connection.
  *
- * @throws {DialError} If the server refuses us, answers nonsense, or closes.
+ * @throws {DialError} If the server refuses, answers nonsense, or closes.
  */
 export async function shakeHands(
   connection: Connection,
   endpoint: Endpoint,
 ): Promise<void> {
-  const steps = greeting(endpoint);
-  let replies = await converse(connection, endpoint, steps);
-  const [hello] = replies;
+  const peer = peerOf(endpoint);
+  const isBare = greetsBarely(peer);
   let identity: Identity;
-  if (hello instanceof ReplyError && isUnknown(hello)) {
-    const older = olderGreeting(endpoint);
-    replies = await converse(connection, endpoint, older);
-    refuse(endpoint, older, replies);
-    const clientId = replies[
-      older.findIndex(({ command }) => command[1] === "ID")
-    ];
-    identity = typeof clientId === "number" ? { clientId } : {};
-  } else {
-    refuse(endpoint, steps, replies);
-    identity = identityOf(hello);
+  try {
+    identity = isBare
+      ? await greetOlder(connection, endpoint, bareGreeting(endpoint))
+      : await greet(connection, endpoint);
+  } catch (error) {
+    if (isCut(error)) noteClose(peer, isBare);
+    throw error;
   }
-  connection.established(identity);
-  // Older servers count the unknown command as an error; leave their statistics alone.
-  if (isAtLeast(identity.version, 7, 2)) {
-    for (const command of INTRODUCTION) {
-      say(connection, command).catch(() => {});
+  connection.established(identity, introduction(endpoint, identity));
+}
+
+async function greet(
+  connection: Connection,
+  endpoint: Endpoint,
+): Promise<Identity> {
+  const steps = selection(endpoint);
+  const [answer, ...replies] = await converse(connection, endpoint, [
+    hello(endpoint),
+    ...steps.map(({ command }) => command),
+  ]);
+  if (answer instanceof ReplyError) {
+    if (isFinal(answer)) throw refusal(endpoint, "HELLO", answer);
+    try {
+      return await greetOlder(connection, endpoint, olderGreeting(endpoint));
+    } catch (error) {
+      throw withHello(endpoint, error, answer);
     }
   }
+  noteHello(peerOf(endpoint));
+  const identity = identityOf(answer);
+  refuse(endpoint, steps, replies, identity);
+  return identity;
 }
+
+/** What HELLO was refused with may say more than what came of the older greeting. */
+function withHello(
+  endpoint: Endpoint,
+  error: unknown,
+  hello: ReplyError,
+): unknown {
+  if (!(error instanceof DialError)) return error;
+  const { cause, isRetriable } = error;
+  return new DialError(
+    endpoint,
+    "handshake",
+    `${error.reason}; HELLO was refused before: ${textOf(endpoint, hello)}`,
+    { cause, isRetriable },
+  );
+}
+
+async function greetOlder(
+  connection: Connection,
+  endpoint: Endpoint,
+  steps: Step[],
+): Promise<Identity> {
+  const note = await logIn(connection, endpoint);
+  const replies = await converse(
+    connection,
+    endpoint,
+    steps.map(({ command }) => command),
+  );
+  refuse(endpoint, steps, replies, {});
+  const clientId = replies[
+    steps.findIndex(({ command }) => command === CLIENT_ID)
+  ];
+  return {
+    ...(typeof clientId === "number" ? { clientId } : {}),
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+/** Logs in. What is no reason to fail, but may surprise, is returned as a note. */
+async function logIn(
+  connection: Connection,
+  endpoint: Endpoint,
+): Promise<string | undefined> {
+  let refused: ReplyError | undefined;
+  for (const login of logins(endpoint)) {
+    const [reply] = await converse(connection, endpoint, [login]);
+    if (!(reply instanceof ReplyError)) return undefined;
+    if (TAKES_NO_PASSWORD.test(reply.message)) {
+      return "a password was given, and the server asks for none";
+    }
+    refused = reply;
+    if (!TAKES_NO_USER.test(reply.message)) break;
+  }
+  if (refused !== undefined) throw refusal(endpoint, "AUTH", refused);
+  return undefined;
+}
+
+/** Redis before 6, and since. */
+const TAKES_NO_PASSWORD = /no password is set|without any password configured/i;
+/** AUTH with two arguments, before Redis 6. */
+const TAKES_NO_USER = /wrong number of arguments|syntax error/i;
 
 async function converse(
   connection: Connection,
   endpoint: Endpoint,
-  steps: Step[],
+  commands: readonly Command[],
 ): Promise<Reply[]> {
   try {
     return await Promise.all(
-      steps.map(({ command }) => say(connection, command)),
+      commands.map((command) => say(connection, command)),
     );
   } catch (error) {
     if (!(error instanceof ConnectionClosedError)) throw error;
-    const { how, cause } = error.report;
-    throw new DialError(
-      endpoint,
-      "handshake",
-      how === "protocol-error"
-        ? `the server does not speak the Redis protocol: ${cause}`
-        : how === "silence"
-        ? `the server accepted the connection and said nothing (${cause})`
-        : `the connection ended before Redis had answered (${
-          how === "fin" ? "FIN" : cause ?? how
-        })`,
-      {
-        cause: error,
-        isRetriable: how !== "protocol-error" && how !== "tls-alert",
-      },
-    );
+    const { how, cause, bytesIn } = error.report;
+    const isPlain = endpoint.tls === undefined && endpoint.path === undefined;
+    const reason = how === "protocol-error"
+      ? `the server does not speak the Redis protocol: ${cause}`
+      : how === "silence"
+      ? `the server accepted the connection and said nothing (${cause})`
+      : `the connection ended before Redis had answered (${
+        how === "fin" ? "FIN" : cause ?? how
+      })${isPlain && bytesIn === 0 ? ": is this a TLS port (rediss://)?" : ""}`;
+    throw new DialError(endpoint, "handshake", reason, {
+      cause: error,
+      isRetriable: how !== "protocol-error" && how !== "tls-alert" &&
+        !/invalid peer certificate/.test(cause ?? ""), // Node before 2.7 says so late
+    });
   }
 }
 
-function refuse(endpoint: Endpoint, steps: Step[], replies: Reply[]): void {
+/** @throws {DialError} If the server has refused a step that must succeed. */
+function refuse(
+  endpoint: Endpoint,
+  steps: Step[],
+  replies: Reply[],
+  identity: Identity,
+): void {
   steps.forEach(({ command, onRefusal }, i) => {
     const reply = replies[i];
     if (onRefusal === "ignore" || !(reply instanceof ReplyError)) return;
-    // A server that does not know AUTH repeats its arguments.
-    const [text = ""] = reply.message.split(", with args");
-    const password = endpoint.credentials()?.password;
-    const cause = new ReplyError(mask(text, password));
-    throw new DialError(
-      endpoint,
-      "handshake",
-      `the server refused ${command[0]}: ${cause.message}`,
-      { cause, isRetriable: isPassingInHandshake(reply) },
-    );
+    throw refusal(endpoint, command[0], reply, modeHint(identity));
   });
 }
+
+function refusal(
+  endpoint: Endpoint,
+  name: string,
+  reply: ReplyError,
+  hint?: string,
+): DialError {
+  const text = textOf(endpoint, reply);
+  return new DialError(
+    endpoint,
+    "handshake",
+    `the server refused ${name}: ${text}${
+      hint === undefined ? "" : `; ${hint}`
+    }`,
+    {
+      cause: new ReplyError(text),
+      isRetriable: isPassingInHandshake(reply),
+    },
+  );
+}
+
+/** A server that does not know a command repeats its arguments. */
+function textOf(endpoint: Endpoint, { message }: ReplyError): string {
+  const [text = ""] = message.split(", with args");
+  return mask(text, endpoint.credentials()?.password);
+}
+
+/** No other greeting would be answered better. */
+const isFinal = (reply: ReplyError): boolean =>
+  reply.code === "WRONGPASS" || reply.code === "DENIED" ||
+  isPassingInHandshake(reply);
+
+const isCut = (error: unknown): boolean =>
+  error instanceof DialError &&
+  error.cause instanceof ConnectionClosedError &&
+  ["fin", "rst"].includes(error.cause.report.how);
 
 /**
  * Sends one command on a connection, without retry or replay.
@@ -169,26 +283,40 @@ export function say(
   );
 }
 
-/** HELLO is not known, or not allowed to be: Redis 5, and proxies that speak RESP2 only. */
-const isUnknown = ({ message }: ReplyError): boolean =>
-  /^(ERR unknown command|NOPROTO|ERR unsupported|ERR Protocol|NOPERM)/i.test(
-    message,
-  );
-
 /** HELLO answers a flat list of names and values in RESP2. */
 function identityOf(hello: Reply | undefined): Identity {
-  const identity: { clientId?: number; version?: string } = {};
-  if (!Array.isArray(hello)) return identity;
+  if (!Array.isArray(hello)) return {};
+  const said = new Map<Reply, Reply>();
   for (let i = 0; i + 1 < hello.length; i += 2) {
-    const value = hello[i + 1];
-    if (hello[i] === "id" && typeof value === "number") {
-      identity.clientId = value;
-    }
-    if (hello[i] === "version" && typeof value === "string") {
-      identity.version = value;
-    }
+    said.set(hello[i]!, hello[i + 1]!);
   }
-  return identity;
+  const clientId = said.get("id");
+  const texts = Object.fromEntries(
+    ["version", "mode", "role"].map((name) => [name, said.get(name)])
+      .filter(([, value]) => typeof value === "string"),
+  );
+  return { ...texts, ...(typeof clientId === "number" ? { clientId } : {}) };
+}
+
+/** What goes before the first command. Older servers count an unknown command as an error; their statistics are left alone. */
+function introduction(endpoint: Endpoint, { version }: Identity): Slot[] {
+  const peer = peerOf(endpoint);
+  if (!peer.takesIntroduction || !isAtLeast(version, 7, 2)) return [];
+  const refuse = () => {
+    peer.takesIntroduction = false;
+  };
+  return INTRODUCTION.map((command) => ({
+    command,
+    binary: false,
+    patienceMs: 0,
+    settle: (reply) => {
+      if (reply instanceof ReplyError) refuse();
+    },
+    lose: ({ report }) => {
+      // A proxy that closes on what it does not know.
+      if (report.how === "fin" || report.how === "rst") refuse();
+    },
+  }));
 }
 
 function isAtLeast(

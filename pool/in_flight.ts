@@ -46,6 +46,13 @@ export class InFlight {
     return this.#ring[this.#head];
   }
 
+  /** The slot that the reply after `index` others answers. */
+  at(index: number): Slot | undefined {
+    return index < this.#length
+      ? this.#ring[(this.#head + index) & (this.#ring.length - 1)]
+      : undefined;
+  }
+
   /** Adds a slot at the end. */
   push(slot: Slot): void {
     if (this.#length === this.#ring.length) this.#resize(2 * this.#length);

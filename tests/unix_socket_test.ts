@@ -5,6 +5,7 @@ import {
   assert,
   assertEquals,
   assertFalse,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -41,7 +42,7 @@ Deno.test("A server is reached by its socket, with password, database and name",
       await using redis = new Redis(url);
       assertEquals(await redis.send(["ACL", "WHOAMI"]), user);
       const info = String(await redis.send(["CLIENT", "INFO"]));
-      assertStringIncludes(info, ` laddr=${path}:0 `);
+      assertMatch(info, / flags=\w*U/);
       assertStringIncludes(info, " name=me ");
       assertStringIncludes(info, " db=3 ");
       assertStringIncludes(Deno.inspect(redis), `unix://${path}`);
