@@ -61,6 +61,7 @@ export class Watch {
   #longestIdleMs = 0;
   #away: { readonly since: number; attempts: number } | undefined;
   #awayTimes = 0;
+  #awayReason: string | null = null;
   #awayMs = 0;
   #wake: () => void = () => {};
 
@@ -155,14 +156,13 @@ export class Watch {
 
   /** Opens the next connection, looks with it into the deaths before it, and opens the others. */
   async #attend(end: AbortSignal): Promise<void> {
-    const fresh = await this.#tryOpen(this.#vacant[0], end);
-    if (fresh === undefined) {
-      if (!end.aborted) await this.#bury(this.#witness);
-      return;
-    }
-    await this.#bury(fresh);
-    this.#isBack();
-    await this.#fill(end);
+    const [first] = this.#vacant;
+    const failure = first && await this.#tryOpen(first, end);
+    const openedAt = performance.now();
+    if (end.aborted && first?.connection === undefined) return;
+    await this.#bury(first?.connection ?? this.#witness);
+    if (failure !== undefined) this.#isAway(failure);
+    else if (await this.#fill(end)) this.#isBack(openedAt);
   }
 
   get #vacant(): Watched[] {
@@ -176,43 +176,53 @@ export class Watch {
     )?.connection;
   }
 
-  async #fill(end: AbortSignal): Promise<void> {
+  /** Opens all that are vacant, until one cannot be opened. Returns whether all could. */
+  async #fill(end: AbortSignal): Promise<boolean> {
     const vacant = this.#vacant;
-    while (vacant.length > 0 && this.#away === undefined && !end.aborted) {
+    while (vacant.length > 0 && !end.aborted) {
       const next = vacant.splice(0, OPENED_AT_ONCE);
-      await Promise.all(next.map((place) => this.#tryOpen(place, end)));
+      const failures = await Promise.all(
+        next.map((place) => this.#tryOpen(place, end)),
+      );
+      const failure = failures.find((failure) => failure !== undefined);
+      if (failure === undefined) continue;
+      this.#isAway(failure);
+      return false;
     }
+    return vacant.length === 0;
   }
 
-  /** Opens a connection, or tells that the server is away. */
+  /** Opens a connection. Returns why it could not, unless the end was the reason. */
   async #tryOpen(
-    place: Watched | undefined,
+    place: Watched,
     end: AbortSignal,
-  ): Promise<Connection | undefined> {
-    if (place === undefined) return undefined;
+  ): Promise<Error | undefined> {
     try {
-      return await this.#open(place, end);
+      await this.#open(place, end);
     } catch (error) {
-      if (!end.aborted) this.#isAway(error);
-      return undefined;
+      if (end.aborted) return undefined;
+      return error instanceof Error ? error : new Error(String(error));
     }
   }
 
-  #isAway(error: unknown): void {
+  #isAway(error: Error): void {
+    const reason = adviceOf(error);
+    this.#awayReason = reason;
     if (this.#away !== undefined) return;
     this.#away = { since: performance.now(), attempts: 0 };
     this.#awayTimes++;
     this.#options.onEvent({
       type: "away",
       at: isoOf(Date.now()),
-      reason: adviceOf(error),
+      reason,
       open: this.status.open,
     });
   }
 
-  #isBack(): void {
+  /** @param openedAt When a connection was opened again, by `performance.now()`. */
+  #isBack(openedAt: number): void {
     if (this.#away === undefined) return;
-    const afterMs = Math.round(performance.now() - this.#away.since);
+    const afterMs = Math.round(openedAt - this.#away.since);
     this.#away = undefined;
     this.#awayMs += afterMs;
     this.#options.onEvent({ type: "back", at: isoOf(Date.now()), afterMs });
@@ -313,6 +323,7 @@ export class Watch {
       longestIdleMs: Math.round(this.#longestIdleMs),
       awayTimes: this.#awayTimes,
       awayMs: Math.round(this.#awayMs),
+      awayReason: this.#awayReason,
       frozenMs: Math.round(this.#heartbeat.frozenMs),
       refused: this.#tally.refused,
     };

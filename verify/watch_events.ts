@@ -54,7 +54,7 @@ export interface DeathEvent {
   readonly frozenMs: number;
 }
 
-/** No connection can be opened. */
+/** A connection could not be opened: the server is away, or takes no more of them. */
 export interface AwayEvent {
   readonly type: "away";
   readonly at: string;
@@ -63,10 +63,11 @@ export interface AwayEvent {
   readonly open: number;
 }
 
-/** Connections can be opened again. */
+/** Every connection is open again. */
 export interface BackEvent {
   readonly type: "back";
   readonly at: string;
+  /** From the first connection that could not be opened to one that could. */
   readonly afterMs: number;
 }
 
@@ -105,6 +106,8 @@ export interface SummaryEvent {
   readonly longestIdleMs: number;
   readonly awayTimes: number;
   readonly awayMs: number;
+  /** Why a connection could not be opened, the last time. */
+  readonly awayReason: string | null;
   readonly frozenMs: number;
   readonly refused: readonly string[];
 }

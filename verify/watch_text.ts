@@ -118,7 +118,7 @@ export function summary(event: SummaryEvent): string[] {
       ? [
         `Away ${count(event.awayTimes, "time")}, ${
           duration(event.awayMs)
-        } together.`,
+        } together: ${event.awayReason}.`,
       ]
       : []),
     ...(event.frozenMs > 0

@@ -96,6 +96,7 @@ export class Watched {
 
   #rest(): void {
     const { everyMs } = this.duty;
+    clearTimeout(this.#timer); // two uses may have overlapped
     if (everyMs > MOST_TIMER_MS) return;
     this.#timer = setTimeout(() => this.use(), everyMs);
   }
