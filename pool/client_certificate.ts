@@ -6,7 +6,7 @@ import {
   X509Certificate,
 } from "node:crypto";
 import { connect } from "node:tls";
-import type { DialOptions, Socket } from "./dial.ts";
+import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { NodeSocket } from "./node_socket.ts";

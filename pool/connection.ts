@@ -8,7 +8,7 @@ import {
   ReplyParser,
 } from "../resp/mod.ts";
 import type { CloseReport, PoolState } from "./close_report.ts";
-import type { Socket } from "./dial.ts";
+import type { Socket } from "./socket.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
 import { complain } from "./complain.ts";
 import { Patience } from "./clock.ts";

@@ -30,7 +30,8 @@ export {
   type ConnectionOptions,
   type Identity,
 } from "./connection.ts";
-export { type Dial, dial, type DialOptions, type Socket } from "./dial.ts";
+export { dial } from "./dial.ts";
+export type { Dial, DialOptions, Socket } from "./socket.ts";
 export { DialError, type DialPhase } from "./dial_error.ts";
 export { say } from "./handshake.ts";
 export { Endpoint, type EndpointOptions } from "./endpoint.ts";

@@ -1,5 +1,5 @@
 // A socket of Node as one of ours: reads that wait, writes that say how much.
-import type { Socket } from "./dial.ts";
+import type { Socket } from "./socket.ts";
 
 /** The part of Node's `Duplex` that is needed. */
 interface Duplex {

@@ -2,11 +2,13 @@
 import type { ParserLimits } from "../resp/mod.ts";
 import { Patience } from "./clock.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import { type Dial, dial as ours, type Socket } from "./dial.ts";
+import { dial as ours } from "./dial.ts";
+import type { Dial, Socket } from "./socket.ts";
 import { DialError } from "./dial_error.ts";
 import { DialProgress } from "./dial_progress.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { shakeHands } from "./handshake.ts";
+import { mask } from "./secrets.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
@@ -77,7 +79,8 @@ export async function open(
     connection?.close("the handshake failed");
     if (either.aborted) throw either.reason;
     if (error instanceof DialError) throw error;
-    throw new DialError(endpoint, "connect", String(error), { cause: error });
+    const reason = mask(String(error), endpoint.credentials()?.password);
+    throw new DialError(endpoint, "connect", reason, { cause: error });
   } finally {
     patience.stop();
     signal.removeEventListener("abort", onAbort);

@@ -1,5 +1,5 @@
 // An endpoint to an open TLS socket.
-import type { DialOptions, Socket } from "./dial.ts";
+import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type Peer, peerOf } from "./peer.ts";
@@ -28,24 +28,24 @@ export async function dialTls(
 ): Promise<Socket> {
   const { tls } = endpoint;
   const peer = peerOf(endpoint);
-  const hasCertificate = tls?.cert !== undefined;
-  const certified = hasCertificate
-    ? await import("./client_certificate.ts")
-    : undefined;
-  await certified?.checkCertificate(endpoint);
+  const certified = tls?.cert === undefined
+    ? undefined
+    : await import("./client_certificate.ts");
+  certified?.checkCertificate(endpoint);
   if (!peer.answersTls) {
     const tcp = await connectTcp();
     onTls?.();
     await probeTls(endpoint, tcp, signal);
   }
   if (certified !== undefined) {
-    peer.answersTls = false;
-    const socket = await certified.connectWithCertificate(endpoint, {
-      signal,
-      ...(onTls === undefined ? {} : { onTls }),
-    });
-    peer.answersTls = true;
-    return socket;
+    try {
+      return await certified.connectWithCertificate(endpoint, {
+        signal,
+        ...(onTls === undefined ? {} : { onTls }),
+      });
+    } finally {
+      peer.answersTls = !signal.aborted;
+    }
   }
   refuseWhileStranded(endpoint, peer);
   const tcp = await connectTcp();
@@ -96,19 +96,17 @@ async function handshake(
   try {
     if (signal.aborted) giveUp();
     await conn.handshake();
-    peer.answersTls = true;
     return conn;
   } catch (error) {
-    peer.answersTls = !signal.aborted;
     close(conn);
     throw new TlsFailure(error);
   } finally {
+    peer.answersTls = !signal.aborted;
     signal.removeEventListener("abort", giveUp);
   }
 }
 
 function strand(peer: Peer): void {
-  peer.answersTls = false;
   const more = ++peer.stranded - STRANDED_AT_MOST;
   if (more < 0) return;
   peer.tlsNotBefore = performance.now() +

@@ -1,5 +1,6 @@
 // That no part of a password is shown, however a server has cut or escaped it.
 
+import "./support/strict.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type CloseReport, DialError, Redis } from "../mod.ts";
 import { mask } from "../pool/secrets.ts";
