@@ -16,11 +16,8 @@ import type { Retry } from "../retry/mod.ts";
 import { CommandError, errorOf } from "./command_error.ts";
 import { fateOf, worstOf } from "./fate.ts";
 import { rejection, withErrors } from "./rejection.ts";
-import { sequenceHazard } from "./replay.ts";
+import { reasonAgainstReplay, type ReplayPolicy } from "./replay.ts";
 import { askServer, wasAsked } from "./resolve_fate.ts";
-
-/** Whether a command that may have run may be sent again. */
-export type ReplayPolicy = "auto" | "always" | "never";
 
 /** Options of one call. */
 export interface SendOptions {
@@ -30,7 +27,8 @@ export interface SendOptions {
   binary?: boolean;
   /**
    * Whether a command that was written and not answered may be sent again:
-   * only where a second run is harmless, always, or never. @default {"auto"}
+   * only where a second run is harmless, only where it reads and writes
+   * nothing, always, or never. @default {"auto"}
    */
   replay?: ReplayPolicy;
   /**
@@ -369,12 +367,7 @@ export function failureOf(
 ): Failure {
   const { report, untouched, openedAt } = lost[0]!.loss;
   const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
-  let note: string | undefined;
-  if (replay === "never" && unknown.length > 0) {
-    note = 'it was not replayed: replay is "never"';
-  } else if (replay === "auto") {
-    note = sequenceHazard(unknown.map(({ command }) => command));
-  }
+  let note = reasonAgainstReplay(unknown.map(({ command }) => command), replay);
   // It would be as large the next time.
   if (isOverLimit(report)) {
     note ??= "the reply is over one of this client's limits";

@@ -1,9 +1,10 @@
 // What a command means: routing, retry and replay in front of the pool.
-export type { ReplayPolicy, SendOptions } from "./call.ts";
+export type { SendOptions } from "./call.ts";
 export { CommandError } from "./command_error.ts";
 export { fateOf } from "./fate.ts";
 export { Lease, type LeaseSendOptions } from "./lease.ts";
 export type { RedisOptions, RetryInfo } from "./options.ts";
 export { Redis } from "./redis.ts";
+export type { ReplayPolicy } from "./replay.ts";
 export type { RedisStats } from "./stats.ts";
 export type { Origin } from "./telemetry.ts";

@@ -137,8 +137,8 @@ const SEND_OPTIONS = {
   signal: SIGNAL,
   binary: BOOLEAN,
   replay: [
-    (value) => ["auto", "always", "never"].includes(value as string),
-    '"auto", "always" or "never"',
+    (value) => ["auto", "reads", "always", "never"].includes(value as string),
+    '"auto", "reads", "always" or "never"',
   ],
   resolveFate: BOOLEAN,
   retry: RETRY,

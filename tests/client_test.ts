@@ -309,6 +309,44 @@ test("A lost reply of a harmless command is fetched by running it again", async 
   assertEquals(redis.stats().replays, 1);
 });
 
+test('replay "reads" sends what only reads again, and no write', async (stage) => {
+  const redis = stage.client();
+  const reads = { replay: "reads" } as const;
+  await redis.send(["PING"]);
+  stage.proxy.cut(0, { scope: "open" });
+  assertEquals(await redis.pipeline([["GET", "k"], ["LLEN", "l"]], reads), [
+    null,
+    0,
+  ]);
+  assertEquals(redis.stats().replays, 1);
+  await redis.send(["PING"]);
+  stage.proxy.cut(0, { scope: "open" });
+  const error = await lossOf(redis.send(["SET", "k", "v"], reads));
+  assertEquals(error.fate, "unknown");
+  assertStringIncludes(
+    error.message,
+    'SET was not replayed: replay is "reads", and it is not known to write nothing',
+  );
+  assertEquals(await stage.calls("set"), 1);
+});
+
+test("A pipeline of reads, and one of writes that expire, is sent again", async (stage) => {
+  const redis = stage.client();
+  const cached: Command = ["SET", "k", "v", "EX", 60];
+  for (
+    const [pipeline, replies] of [
+      [[["LLEN", "l"], ["LLEN", "l"]], [0, 0]],
+      [[["HLEN", "h"], ["DBSIZE"], ["TYPE", "k"]], [0, 0, "none"]],
+      [[cached, cached], ["OK", "OK"]],
+    ] as [Command[], Reply[]][]
+  ) {
+    await redis.send(["PING"]);
+    stage.proxy.cut(0, { scope: "open" });
+    assertEquals(await redis.pipeline(pipeline), replies);
+  }
+  assertEquals(redis.stats().replays, 3);
+});
+
 test('replay "always" runs INCR again, replay "never" not even GET', async (stage) => {
   const redis = stage.client();
   await redis.send(["PING"]);
