@@ -81,7 +81,7 @@ export async function connectWithCertificate(
   signal.addEventListener("abort", onAbort, { once: true });
   socket.once("connect", () => {
     isTls = true;
-    onTls?.();
+    onTls?.(true);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
   });

@@ -14,6 +14,7 @@ const WAITED_FOR: Record<DialPhase, string> = {
 export class DialProgress {
   readonly #endpoint: string;
   #isTls = false;
+  #isAnswered = false; // in TLS
   #phase: DialPhase = "connect";
   #since: number = performance.now();
 
@@ -36,9 +37,15 @@ export class DialProgress {
     return this.#since;
   }
 
-  /** The dial has come as far as `phase`. */
-  reach(phase: DialPhase): void {
+  /**
+   * The dial has come as far as `phase`.
+   *
+   * @param phase How far.
+   * @param isAnswered Whether the peer is known to answer TLS.
+   */
+  reach(phase: DialPhase, isAnswered = false): void {
     this.#isTls ||= phase === "tls";
+    this.#isAnswered = isAnswered;
     this.#phase = phase;
     this.#since = performance.now();
   }
@@ -50,7 +57,9 @@ export class DialProgress {
    * @returns Such as `connected, but no TLS handshake yet: is this a plain port (redis://)?`.
    */
   describe(when = "yet"): string {
-    return `${WAITED_FOR[this.#phase]} ${when}${this.#question()}`;
+    return this.#isAnswered
+      ? `connected, and the server answers TLS, but its handshake has not ended ${when}`
+      : `${WAITED_FOR[this.#phase]} ${when}${this.#question()}`;
   }
 
   /**

@@ -59,7 +59,7 @@ export async function open(
   signal.addEventListener("abort", onAbort, { once: true });
   const either = AbortSignal.any([signal, timeUp.signal]);
   try {
-    const onTls = () => progress.reach("tls");
+    const onTls = (isAnswered?: boolean) => progress.reach("tls", isAnswered);
     const socket = await ownedUntil(
       dial(endpoint, { signal: either, onTls }),
       either,

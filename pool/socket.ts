@@ -23,6 +23,6 @@ export type Dial = (
 export interface DialOptions {
   /** The time is up, or the pool was closed. */
   readonly signal: AbortSignal;
-  /** To be called when TCP is open and TLS begins, for the sake of the error. */
-  readonly onTls?: () => void;
+  /** To be called when TCP is open and TLS begins, and whether the peer is known to answer that, for the sake of the error. */
+  readonly onTls?: (isAnswered?: boolean) => void;
 }

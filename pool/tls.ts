@@ -49,7 +49,7 @@ export async function dialTls(
   }
   refuseWhileStranded(endpoint, peer);
   const tcp = await connectTcp();
-  onTls?.();
+  onTls?.(true);
   return await handshake(await start(endpoint, tcp), signal, peer);
 }
 

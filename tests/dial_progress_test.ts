@@ -31,6 +31,12 @@ Deno.test("A dial under way says what it waits for, since when, and what that ma
     tls.describe(),
     "connected, but no TLS handshake yet: is this a plain port (redis://)?",
   );
+  tls.reach("tls", true);
+  assertEquals(
+    tls.describe(),
+    "connected, and the server answers TLS, but its handshake has not ended yet",
+  );
+  tls.reach("tls");
   const error = tls.toError();
   assertInstanceOf(error, DialError);
   assertEquals([error.phase, error.endpoint, error.isRetriable, error.fate], [

@@ -160,6 +160,28 @@ Deno.test({
   },
 });
 
+Deno.test("A handshake that the peer began and did not end is told from one that it never answered", async () => {
+  await using server = new FakeServer(halfAnswer);
+  for (const cert of [false, true]) {
+    const error = await refusal(`rediss://${server.address}`, {
+      connectTimeoutMs: 200,
+      ...(cert
+        ? {
+          tls: {
+            cert: certificate("client.crt"),
+            key: certificate("client.key"),
+          },
+        }
+        : {}),
+    });
+    assertEquals(error.phase, "tls");
+    assertStringIncludes(
+      error.message,
+      "the server answers TLS, but its handshake has not ended within 200 ms",
+    );
+  }
+});
+
 Deno.test("A peer that answers TLS once is not asked again before its next handshake", async () => {
   await using server = await startRedis({ tls: true });
   await using proxy = await startProxy({
@@ -524,6 +546,7 @@ Deno.test({
       DOMException,
       "timeout",
     );
+    assertFalse(peerOf(endpoint).answersTls);
     await until(() => socketsTo(port).length === before, "given back");
     filling.abort();
     for (const connection of await Promise.all(filled)) connection?.close();
@@ -583,4 +606,26 @@ Deno.test("A connection refused with a client's certificate reads like any other
     assertEquals([error.phase, error.isRetriable], ["connect", true]);
     assertStringIncludes(error.message, "connection refused");
   }
+});
+
+Deno.test("A server name of no characters is none: the URL's host is verified", async () => {
+  await using server = await startRedis({ tls: true });
+  const { startTls } = Deno;
+  const verified: (string | undefined)[] = [];
+  Deno.startTls = (tcp, options) => {
+    verified.push(options?.hostname);
+    return startTls(tcp, options);
+  };
+  try {
+    for (const serverName of ["", "redis.test"]) {
+      const endpoint = new Endpoint(server.tlsUrl, {
+        tls: { caCerts: [server.caCert], serverName },
+      });
+      const signal = AbortSignal.timeout(5000);
+      (await dial(endpoint, { signal })).close();
+    }
+  } finally {
+    Deno.startTls = startTls;
+  }
+  assertEquals(verified, [new URL(server.tlsUrl).hostname, "redis.test"]);
 });
