@@ -47,9 +47,11 @@ const STREAM = refused(
   "the server answers it with more than one reply, which this client does not support",
 );
 const REPLICATION = refused(
-  "it is for a replica talking to its primary, and the server does not answer all of it",
+  "it is for a replica that talks to its primary, and the server does not answer all of it, which this client does not support",
 );
-const RESP3 = refused("this client speaks RESP2, send HELLO 2 or no HELLO");
+const RESP3 = refused(
+  "it asks for another protocol than RESP2, which this client does not support; use HELLO 2",
+);
 
 /** A route for each subcommand; the others are shared. */
 const bySubcommand = (routes: Readonly<Record<string, Rule>>): Rule => {

@@ -702,7 +702,7 @@ test("An unclean lease is closed, a clean one goes back", async (stage) => {
       const lease = await redis.lease();
       for (const command of commands) {
         await lease.send(command).catch((error: Error) =>
-          assertEquals(error.name, "ReplyError", clue)
+          assertEquals(error.name, "CommandError", clue)
         );
       }
       lease.release();
@@ -712,7 +712,8 @@ test("An unclean lease is closed, a clean one goes back", async (stage) => {
       assertEquals(await redis.send(["ECHO", "next"]), "next", clue);
       assertMatch(
         String(await redis.send(["CLIENT", "INFO"])),
-        / name= .* db=0 .* multi=-1 .*\bresp=2\b/,
+        // Valkey 9 counts the commands of no transaction as 0.
+        / name= .* db=0 .* multi=(?:-1|0) .*\bresp=2\b/,
         clue,
       );
       assertEquals(redis.stats().dialed - before.dialed, closed, clue);

@@ -157,11 +157,11 @@ const REFUSED: readonly [string, string][] = [
   ["SSUBSCRIBE channel", "more than one reply"],
   ["SUNSUBSCRIBE channel", "more than one reply"],
   ["MONITOR", "more than one reply"],
-  ["SYNC", "for a replica"],
-  ["PSYNC ? -1", "for a replica"],
-  ["REPLCONF ACK 0", "for a replica"],
-  ["REPLCONF GETACK *", "for a replica"],
-  ["CLUSTER SYNCSLOTS CAPA eof", "for a replica"],
+  ["SYNC", "for a replica that"],
+  ["PSYNC ? -1", "for a replica that"],
+  ["REPLCONF ACK 0", "for a replica that"],
+  ["REPLCONF GETACK *", "for a replica that"],
+  ["CLUSTER SYNCSLOTS CAPA eof", "for a replica that"],
   ["HELLO 3", "RESP2"],
   ["HELLO 3 AUTH user password", "RESP2"],
   ["HELLO 4", "RESP2"],
@@ -255,6 +255,7 @@ Deno.test("A command whose replies are not one for each is refused everywhere, a
       const route = routeOf(command);
       assert(route.kind === "refused", `${line} ${spelling}: ${route.kind}`);
       assertStringIncludes(route.why, why, line);
+      assertStringIncludes(route.why, "which this client does not support");
     }
   }
   assertEquals(routeOf(["HELLO", 3]).kind, "refused");
@@ -280,7 +281,7 @@ Deno.test("A pipeline says why it does not take a command that cannot be shared"
     "it would block those who share the connection; use redis.lease()",
     "it would wait behind what it is to end; use redis.send()",
     "a transaction belongs to one connection; use redis.lease()",
-    "it is for a replica talking to its primary, and the server does not answer all of it",
+    "it is for a replica that talks to its primary, and the server does not answer all of it, which this client does not support",
     "it waits for what was written on the same connection; use redis.lease()",
   ]);
 });
