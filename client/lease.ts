@@ -173,6 +173,7 @@ export class Lease implements AsyncDisposable {
       const route = routeOf(command);
       let isDone = false;
       const onAbort = () => {
+        isDone = true;
         this.#state.markChanged();
         noteAbort(signal?.reason, "unknown");
         reject(signal?.reason);
@@ -201,6 +202,7 @@ export class Lease implements AsyncDisposable {
           } else resolve(reply);
         },
         lose: ({ report, fate }) => {
+          if (isDone) return; // aborted: a rejection that nothing takes would be unhandled
           isDone = true;
           signal?.removeEventListener("abort", onAbort);
           resolve(rejection(new ConnectionClosedError(report, fate), fate));
