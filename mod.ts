@@ -78,6 +78,7 @@ export {
   Retry,
   type RetryAttempt,
   RetryError,
+  type RetryErrorOptions,
   type RetryOptions,
   type RunOptions,
 } from "./retry/mod.ts";

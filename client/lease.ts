@@ -2,6 +2,7 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
 import { saysReadonly } from "../pool/refusal.ts";
+import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
@@ -172,6 +173,7 @@ export class Lease implements AsyncDisposable {
       }
       const route = routeOf(command);
       let isDone = false;
+      let unwatch: (() => void) | undefined;
       const onAbort = () => {
         isDone = true;
         this.#state.markChanged();
@@ -185,7 +187,7 @@ export class Lease implements AsyncDisposable {
         patienceMs: "patienceMs" in route ? route.patienceMs : 0,
         settle: (reply) => {
           isDone = true;
-          signal?.removeEventListener("abort", onAbort);
+          unwatch?.();
           // A demoted primary is left when the lease ends.
           if (saysReadonly(reply)) this.#host.isReplica();
           if (reply instanceof ReplyError) {
@@ -204,11 +206,11 @@ export class Lease implements AsyncDisposable {
         lose: ({ report, fate }) => {
           if (isDone) return; // aborted: a rejection that nothing takes would be unhandled
           isDone = true;
-          signal?.removeEventListener("abort", onAbort);
+          unwatch?.();
           resolve(rejection(new ConnectionClosedError(report, fate), fate));
         },
       });
-      if (!isDone) signal?.addEventListener("abort", onAbort, { once: true });
+      if (!isDone) unwatch = signal && whenAborted(signal, onAbort);
     });
   }
 

@@ -16,6 +16,7 @@ import {
   type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
+import { whenAborted } from "../pool/when_aborted.ts";
 import {
   ExponentialBackoff,
   Retry,
@@ -387,13 +388,11 @@ export class Redis implements AsyncDisposable {
     if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
     if (signal !== undefined) {
       refuseIfAborted(signal);
-      const onAbort = () => {
+      call.unwatch = whenAborted(signal, () => {
         noteAbort(signal.reason, call.fate);
         call.abort(signal.reason);
         call.nap?.abort(signal.reason);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      call.unwatch = () => signal.removeEventListener("abort", onAbort);
+      });
     }
     const policy = this.#policyOf(call);
     if (policy !== false && policy.deadlineMs < Infinity) {
@@ -523,10 +522,12 @@ export class Redis implements AsyncDisposable {
     const nap = new AbortController();
     this.#naps.add(nap);
     call.nap = nap;
-    policy.sleep(delayMs, nap.signal).then(
+    // What the user's own `sleep` throws is a rejection like others.
+    const wait = async () => await policy.sleep(delayMs, nap.signal);
+    wait().then(
       () => this.#travel(call),
       (reason) => {
-        call.retries--; // the client was closed before it was made
+        call.retries--; // it was not made: the client was closed, or the wait has failed
         call.reject(gaveUp(call, { and: reason }));
       },
     ).finally(() => this.#naps.delete(nap));
@@ -650,15 +651,15 @@ export class Redis implements AsyncDisposable {
     fn: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const nap = new AbortController();
-    const onAbort = () => nap.abort(signal?.reason);
     signal?.throwIfAborted();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const unwatch = signal &&
+      whenAborted(signal, () => nap.abort(signal.reason));
     this.#naps.add(nap);
     try {
       return await fn(nap.signal);
     } finally {
       this.#naps.delete(nap);
-      signal?.removeEventListener("abort", onAbort);
+      unwatch?.();
     }
   }
 }

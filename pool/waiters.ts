@@ -1,4 +1,5 @@
 // The queue of callers that wait for a connection, each until its time is up.
+import { whenAborted } from "./when_aborted.ts";
 import type { PushRight } from "./push_right.ts";
 import { LightTimer } from "./timer.ts";
 
@@ -38,7 +39,8 @@ export interface CheckoutWait {
 interface Waiter extends Checkout {
   dueAt: number;
   readonly askedAt: number;
-  readonly onAbort: () => void;
+  /** Ends the watch on its signal. */
+  unwatch: (() => void) | undefined;
 }
 
 /** The queue. A waiter that was given a connection, or was failed, has left it. */
@@ -83,7 +85,7 @@ export class Waiters implements Iterable<Checkout> {
       signal,
       askedAt: now,
       dueAt: now + timeoutMs,
-      onAbort: () => waiter.fail(signal?.reason),
+      unwatch: undefined,
       take: (right) => {
         const connection = right.connection.number;
         if (this.#leave(waiter, { connection })) checkout.take(right);
@@ -94,7 +96,10 @@ export class Waiters implements Iterable<Checkout> {
         }
       },
     };
-    signal?.addEventListener("abort", waiter.onAbort, { once: true });
+    if (signal !== undefined) {
+      const onAbort = () => waiter.fail(signal.reason);
+      waiter.unwatch = whenAborted(signal, onAbort);
+    }
     this.#queue.add(waiter);
     this.#counts[kind]++;
     if (this.#queue.size === 1) this.arm();
@@ -131,10 +136,10 @@ export class Waiters implements Iterable<Checkout> {
     outcome: Pick<CheckoutWait, "connection" | "error">,
   ): boolean {
     if (!this.#queue.delete(waiter)) return false;
-    const { kind, askedAt, signal, onAbort } = waiter;
+    const { kind, askedAt } = waiter;
     this.#counts[kind]--;
     if (this.#queue.size === 0) this.#timer.stop();
-    signal?.removeEventListener("abort", onAbort);
+    waiter.unwatch?.();
     const waitedMs = performance.now() - askedAt;
     const exclusive = kind !== "shared";
     // The listener may ask for a connection: not before all waiters were served.

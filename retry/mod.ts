@@ -19,6 +19,7 @@ export {
   Retry,
   type RetryAttempt,
   RetryError,
+  type RetryErrorOptions,
   type RetryOptions,
   type RunOptions,
 } from "./retry.ts";

@@ -452,25 +452,28 @@ test("When the attempts run out the error holds all of them", async (stage) => {
   const noted = new NotedWaits();
   const redis = stage.client({ retry: noted.policy(2) });
   await redis.send(["PING"]);
-  const failing = redis.send(["GET", "key"]);
+  stage.server.freeze(); // no reply can come before the kill
+  const failing = later(redis.send(["GET", "key"]));
+  await delay(0);
   await stage.proxy.slam("fin");
   await stage.proxy.killAll("fin");
-  const outcome = await failing.catch((error) => error);
-  // The reply may have come before the kill.
-  const error = outcome instanceof RetryError
-    ? outcome
-    : await assertRejects(() => redis.send(["GET", "key"]), RetryError);
-  assertEquals(error.attempts, error.errors.length);
-  assertStrictEquals(error.cause, error.errors.at(-1));
-  assertInstanceOf(error.cause, DialError);
+  const error = await assertRejects(() => failing, RetryError);
+  stage.server.thaw();
+  assertEquals(error.attempts, 4);
+  const [lost, ...dials] = error.errors;
+  assertInstanceOf(lost, ConnectionClosedError);
+  assertEquals(lost.fate, "unknown");
+  assertEquals(dials.length, 3);
+  for (const dial of dials) assertInstanceOf(dial, DialError);
+  assertStrictEquals(error.cause, error.errors[3]);
   assertMatch(
     error.message,
-    /^Gave up after [34] attempts \([23] retries, [01] replays?\): Cannot connect to /,
+    /^Gave up after 4 attempts \(2 retries, 1 replay\): Cannot connect to /,
   );
-  assertEquals(stage.retried.length, error.attempts - 1);
+  assertEquals(fateOf(error), "unknown");
   assertEquals(
-    stage.retried.map(({ attempt }) => attempt),
-    [1, 2, 3].slice(0, error.attempts - 1),
+    stage.retried.map((info) => [info.attempt, info.delayMs, info.isReplay]),
+    [[1, 0, true], [2, 100, false], [3, 200, false]],
   );
   assertEquals(redis.stats().waiting, 0);
 });
@@ -1483,22 +1486,37 @@ test("fateOf does not believe what an abort gives as its reason", async (stage) 
 });
 
 test("A socket whose write throws ends its connection, not the process", async (stage) => {
-  let writes = 0;
+  let fails = false;
+  const closed: number[] = [];
+  let dials = 0;
   const redis = stage.client({
     dial: async (endpoint, options) => {
       const socket = await dial(endpoint, options);
+      const number = ++dials;
       return {
         read: (buffer) => socket.read(buffer),
         write: (bytes) => {
-          if (++writes === 2) throw new Error("write after end");
+          if (fails && number === 1) throw new Error("write after end");
           return socket.write(bytes);
         },
-        close: () => socket.close(),
+        close: () => {
+          closed.push(number);
+          socket.close();
+        },
         unref: () => socket.unref?.(),
       };
     },
   });
   assertEquals(await redis.send(["PING"]), "PONG");
+  fails = true;
+  assertEquals(await redis.send(["INCR", "n"], { replay: "always" }), 1);
+  assertEquals(closed, [1]);
+  assertEquals(dials, 2);
+  const [report] = stage.reports;
+  assertEquals(stage.reports.length, 1);
+  assertEquals(report?.connection, 1);
+  assertStringIncludes(report?.cause ?? "", "write after end");
+  await until(() => stage.proxy.open === 1, "the first socket is closed");
 });
 
 test("Leases with a signal leave nothing on it, dead ones neither", async (stage) => {

@@ -9,6 +9,7 @@ import {
   assertLessOrEqual,
   assertRejects,
   assertStrictEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import {
@@ -17,6 +18,7 @@ import {
   Retry,
   type RetryAttempt,
   RetryError,
+  type RetryErrorOptions,
   type RetryOptions,
 } from "../retry/mod.ts";
 import { Random } from "./support/random.ts";
@@ -444,4 +446,76 @@ Deno.test("Retry serves many runs at once", async () => {
     attempts(100).map((n) => retry.run(failing(n % 4).work)),
   );
   assertEquals(answers, attempts(100).map((n) => n % 4));
+});
+
+/** An error with properties and a cause, as a failed dial is. */
+function failedDial(text: string): Error {
+  const cause = new Error("connection refused (os error 111)");
+  return Object.assign(new Error(text, { cause }), { phase: "connect" });
+}
+
+Deno.test("RetryError shows failures that are alike once, with their number", () => {
+  const error = new RetryError([
+    ...attempts(4).map((n) => failedDial(`cannot connect for ${n}.5 ms`)),
+    new TypeError("something else"),
+  ]);
+  const text = Deno.inspect(error);
+  assertEquals(text.match(/4 attempts failed with /g)?.length, 1);
+  assertEquals(text.match(/1 attempt failed with /g)?.length, 1);
+  assertEquals(text.match(/cannot connect/g)?.length, 1);
+  assertStringIncludes(text, "cannot connect for 3.5 ms"); // the last of them
+  assertStringIncludes(text, 'phase: "connect"');
+  assertStringIncludes(text, "[cause]: Error: connection refused");
+  assert(text.startsWith("RetryError: Gave up after 5 attempts (4 retries"));
+  assertLess(text.split("\n").length, 30, text);
+});
+
+Deno.test("RetryError is short also within other errors, and with failures that are no errors", () => {
+  const error = new RetryError(attempts(5).map(() => failedDial("refused")));
+  const around = Deno.inspect(new Error("cannot save", { cause: error }));
+  assertEquals(around.match(/refused/g)!.length, 3, around);
+  assertStringIncludes(around, "5 attempts failed with Error: refused");
+  const texts = Deno.inspect(new RetryError(["no", "no", 5, undefined]));
+  assertStringIncludes(texts, '2 attempts failed with "no"');
+  assertStringIncludes(texts, "1 attempt failed with 5");
+  assertStringIncludes(texts, "1 attempt failed with undefined");
+});
+
+Deno.test("RetryError tells failures of different kinds apart", () => {
+  const text = Deno.inspect(
+    new RetryError([new Error("a"), new TypeError("a"), new Error("b")]),
+  );
+  assertEquals(text.match(/1 attempt failed with /g)?.length, 3);
+});
+
+Deno.test("RetryError counts retries and replays so that they add up", () => {
+  const says = (count: number, options: RetryErrorOptions = {}) =>
+    new RetryError(attempts(count).map(() => "no"), options).message;
+  assertEquals(
+    says(5, { replays: 1 }),
+    "Gave up after 5 attempts (3 retries, 1 replay): no",
+  );
+  assertEquals(
+    says(2, { replays: 0 }),
+    "Gave up after 2 attempts (1 retry, 0 replays): no",
+  );
+  assertEquals(
+    says(2, { attempts: 1 }),
+    "Gave up after 1 attempt (0 retries, 0 replays): no",
+  );
+  assertEquals(
+    says(2, { retryAfterMs: 99.2 }),
+    "Gave up after 2 attempts (1 retry, 0 replays; the retry budget is spent, come back in 100 ms): no",
+  );
+  const error = new RetryError(["a", "b"], { attempts: 1, retryAfterMs: 50 });
+  assertEquals([error.attempts, error.retryAfterMs], [1, 50]);
+  assertEquals(error.errors, ["a", "b"]);
+  assertEquals(new RetryError(["a"]).retryAfterMs, undefined);
+});
+
+Deno.test("RetryError keeps its failures, whatever becomes of the list", () => {
+  const list: unknown[] = ["a"];
+  const error = new RetryError(list);
+  list.push("b");
+  assertEquals(error.errors, ["a"]);
 });
