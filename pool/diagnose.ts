@@ -404,7 +404,7 @@ function readChanges(it: Case): void {
   const isReadonly = cause === "readonly";
   if (before.info.role === "master" && info.role === "slave") {
     const master = `${info.master_host}:${info.master_port}`;
-    const weight = isReadonly ? PROOF : POSSIBLE;
+    const weight = isReadonly ? LIKELY : POSSIBLE;
     find("demotion", weight, [`role master -> slave of ${master}`]);
   }
   if (isReadonly) return;
@@ -561,8 +561,8 @@ const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 const count = (n: number, noun: string): string =>
   `${n} ${noun}${n === 1 ? "" : "s"}`;
 
-/** 2nd, 3rd, 4th … 11th, 12th … 21st. */
+/** 2nd, 3rd, 4th … 11th, 12th … 21st, below 100. */
 const ordinal = (n: number): string =>
   n +
-  ((n % 100 - n % 10 === 10 ? undefined : ["th", "st", "nd", "rd"][n % 10]) ??
+  ((n - n % 10 === 10 ? undefined : ["th", "st", "nd", "rd"][n % 10]) ??
     "th");

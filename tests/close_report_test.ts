@@ -146,6 +146,7 @@ const WORDS: [what: string, more: Partial<CloseReport>, text: RegExp][] = [
     { how: "tls-alert", during: "handshake" },
     /^Connection closed by server: .* ended \(TLS alert\) during the handshake, /,
   ],
+  ["a second", { ageMs: 1000 }, /1\.0 s old, 999 ms since/],
   [
     "our own wish",
     { by: "client", how: "requested", cause: "max-age" },

@@ -330,6 +330,7 @@ const TABLE: Row[] = [
   ["idle at the timeout, a public limit, too", "idle-timeout", "likely", {
     report: { idleMs: 350_400 },
     after: { config: { timeout: "350" } },
+    besides: { earlierIdleMs: [350_300] },
   }, /^(?!.*AWS).*set idleTimeoutMs below 310000$/],
   ["two idle ages that agree are too few", undefined, "none", {
     report: { idleMs: 130_000 },
@@ -746,7 +747,7 @@ const TABLE: Row[] = [
     "server-stall",
     "likely",
     stall({ answered: 1 }, slow([["KEYS", 2500, 0]])),
-    /SLOWLOG GET: KEYS took 2\.5 s,.* make KEYS shorter, or send it elsewhere$/,
+    /SLOWLOG GET: KEYS took 2\.5 s, all within .* make KEYS shorter, or send it elsewhere$/,
   ],
   [
     "a slow command that is too short",
@@ -976,6 +977,256 @@ const TABLE: Row[] = [
     run("50", { master_replid: OLD }),
   ],
   ["no run afterwards", undefined, "none", { is: { run_id: undefined } }],
+
+  // Where two fit: what is faint does not stand beside what is likely, and proof stands alone.
+  [
+    "CLIENT of Redis 6, beside an eviction",
+    ["client-eviction", "client-kill"],
+    "possible",
+    {
+      is: { cmdstat_client: "1", evicted_clients: "1" },
+    },
+    /fits client-eviction and client-kill, evicted_clients/,
+  ],
+  [
+    "ACL SETUSER beside an eviction",
+    ["client-eviction", "acl-change"],
+    "possible",
+    {
+      is: { "cmdstat_acl|setuser": "1", evicted_clients: "1" },
+    },
+  ],
+  [
+    "ACL of Redis 6 beside an eviction",
+    ["client-eviction", "acl-change"],
+    "possible",
+    {
+      is: { cmdstat_acl: "1", evicted_clients: "1" },
+    },
+  ],
+  ["an output limit that is not counted", "output-buffer-limit", "possible", {
+    report: AWAITING,
+    after: { config: { "client-output-buffer-limit": "normal 9 0 0" } },
+  }, /GET awaited its reply, client-output-buffer-limit normal 9 0 0/],
+  [
+    "a query limit beside an eviction",
+    ["client-eviction", "query-buffer-limit"],
+    "possible",
+    {
+      report: { ...AWAITING, bytesOut: 1000 },
+      is: { evicted_clients: "1" },
+      after: { config: { "client-query-buffer-limit": "1000" } },
+    },
+  ],
+  ["words of maxclients beside an eviction", "max-clients", "likely", {
+    report: { cause: "ERR max number of clients reached" },
+    is: { evicted_clients: "1", rejected_connections: "1" },
+  }, /reached, rejected_connections 0 -> 1/],
+  ["a bad reply beside an eviction", "protocol-error", "likely", {
+    report: { how: "protocol-error", cause: "Bad type" },
+    is: { evicted_clients: "1" },
+  }],
+  ["twelve hours old, and killed", "client-kill", "likely", {
+    report: { ageMs: 43_200_400 },
+    is: { "cmdstat_client|kill": "1" },
+  }],
+  ["used after 400 s and reset, and killed", "client-kill", "likely", {
+    report: {
+      ...AWAITING,
+      by: "network",
+      how: "rst",
+      silentMs: 400_010,
+      owedMs: 10,
+    },
+    is: { "cmdstat_client|kill": "1" },
+  }],
+  ["closed by ourselves while others were killed", undefined, "none", {
+    report: { by: "client", how: "requested", cause: "max-age" },
+    is: { "cmdstat_client|kill": "1" },
+  }, /^This client closed connection 3 to redis\.example:6379: max-age$/],
+  [
+    "given up in the handshake while others were killed",
+    "client-kill",
+    "possible",
+    {
+      report: { by: "client", how: "requested", during: "handshake" },
+      is: { "cmdstat_client|kill": "1" },
+    },
+  ],
+  [
+    "closed by ourselves as readonly, still there for a moment",
+    undefined,
+    "none",
+    {
+      report: { by: "client", how: "requested", cause: "readonly" },
+      after: LISTED,
+    },
+  ],
+  ["reset while idle, after 300 s", undefined, "none", {
+    report: { by: "network", how: "rst", idleMs: 300_000, silentMs: 300_000 },
+  }],
+  ["idle 50 ms too short for the timeout", undefined, "none", idle(299_950)],
+  ["a timeout of a second", "idle-timeout", "likely", {
+    report: { idleMs: 1500 },
+    after: { config: { timeout: "1" } },
+  }, /set idleTimeoutMs below 900$/],
+  [
+    "the newer timeout counts, though the older one fits better",
+    "idle-timeout",
+    "possible",
+    {
+      report: { idleMs: 300_500 },
+      before: TIMEOUT,
+      after: { config: { timeout: "100" } },
+    },
+    /timeout is 100,/,
+  ],
+  ["a 26th time", "idle-timeout", "possible", {
+    report: { idleMs: 130_000 },
+    besides: { earlierIdleMs: Array(25).fill(130_000) },
+  }, /26th time/],
+  ["a 12th time", "idle-timeout", "possible", {
+    report: { idleMs: 130_000 },
+    besides: { earlierIdleMs: Array(11).fill(130_000) },
+  }, /12th time/],
+  ["a 33rd time", "idle-timeout", "possible", {
+    report: { idleMs: 130_000 },
+    besides: { earlierIdleMs: Array(32).fill(130_000) },
+  }, /33rd time/],
+  [
+    "two silent, gone from the server",
+    "server-stall",
+    "possible",
+    stall({ silent: 2 }, { after: { listed: "" } }),
+    /: 2 connections fell silent at once, no other/,
+  ],
+  [
+    "no answer to a new one, gone from the server",
+    ["server-stall", "middlebox"],
+    "possible",
+    stall({ unanswered: 1 }, { after: { listed: "" } }),
+    /^(?!.*no longer lists)(?!.*fell silent.*fell silent)/,
+  ],
+  [
+    "a restart with long ids",
+    "restart",
+    "likely",
+    {
+      was: { run_id: "0123456789", process_id: "123456789" },
+      ...run("3", { run_id: "abcdefghij", process_id: "987654321" }),
+    },
+    /run_id 01234567 -> abcdefgh, process_id 12345678 -> 98765432, uptime_in_seconds 3, 5\.0 s after the end, all/,
+  ],
+  ["a restart that one sibling outlived", "restart", "possible", {
+    ...run("3"),
+    besides: { survivors: 1 },
+  }, /outlived by 1 of its siblings/],
+  ["a restart that no sibling outlived", "restart", "likely", {
+    ...run("3"),
+    besides: { survivors: 0 },
+  }, /^(?!.*outlived)/],
+  [
+    "an idle timeout before a restart",
+    ["idle-timeout", "restart"],
+    "possible",
+    {
+      ...run("3"),
+      report: { idleMs: 300_500 },
+      after: { ...TIMEOUT, takenAt: CLOSED_AT + 600_000 },
+    },
+  ],
+  [
+    "an idle timeout and another server that answers",
+    ["idle-timeout", "failover"],
+    "possible",
+    {
+      ...run("5000"),
+      report: { idleMs: 300_500 },
+      after: TIMEOUT,
+      besides: { survivors: 1 },
+    },
+  ],
+  [
+    "an idle timeout and a start while it was idle",
+    ["idle-timeout", "restart"],
+    "possible",
+    {
+      ...run("50"),
+      report: { idleMs: 300_500 },
+      after: TIMEOUT,
+    },
+  ],
+  [
+    "an idle timeout and a younger server, none known before",
+    ["idle-timeout", "restart"],
+    "possible",
+    {
+      report: { idleMs: 300_500 },
+      was: { run_id: undefined },
+      is: { run_id: "r2", uptime_in_seconds: "3" },
+      after: TIMEOUT,
+    },
+  ],
+  ["up for just as long as it was idle", "restart", "possible", run("107")],
+  ["up for a second longer than it was idle", "failover", "likely", run("108")],
+  [
+    "advice of the weightiest finding",
+    "server-stall",
+    "likely",
+    stall({}, {
+      ...slow([["KEYS", 2500, 0]]),
+      is: { "cmdstat_client|pause": "1" },
+    }),
+    /make KEYS shorter, or send it elsewhere$/,
+  ],
+  [
+    "a slow command of less than half the silence",
+    "server-stall",
+    "possible",
+    stall({}, {
+      ...slow([["KEYS", 700, 0]]),
+      report: { owedMs: 1500, silentMs: 1510 },
+      after: { listed: "" },
+    }),
+  ],
+  [
+    "a slow command of 700 ms",
+    "server-stall",
+    "likely",
+    stall({}, {
+      ...slow([["KEYS", 700, 0]]),
+      report: { owedMs: 1400, silentMs: 1410 },
+    }),
+    /KEYS took 700 ms,/,
+  ],
+  [
+    "a slow command of 9.9 s",
+    "server-stall",
+    "likely",
+    stall({}, slow([["KEYS", 9940, 0]])),
+    /KEYS took 9\.9 s,/,
+  ],
+  [
+    "a slow command of 10 s",
+    "server-stall",
+    "likely",
+    stall({}, slow([["KEYS", 10_000, 0]])),
+    /KEYS took 10 s,/,
+  ],
+  [
+    "a slow command of 1 s and a bit",
+    "server-stall",
+    "likely",
+    stall({}, {
+      ...slow([["KEYS", 1000, 0]]),
+      report: { owedMs: 1400, silentMs: 1410 },
+    }),
+    /KEYS took 1\.0 s,/,
+  ],
+  ["taken at one moment", "client-kill", "likely", {
+    before: { takenAt: CLOSED_AT + 5000 },
+    is: { "cmdstat_client|kill": "1" },
+  }, /0 -> 1, all within 0 ms\. To do/],
 ];
 
 for (const [what, causes, confidence, { besides, ...c }, text] of TABLE) {
