@@ -1126,6 +1126,15 @@ const TABLE: Row[] = [
     besides: { survivors: 0 },
   }, /^(?!.*outlived)/],
   [
+    "idle for much longer than the timeout, and killed",
+    ["client-kill", "idle-timeout"],
+    "possible",
+    {
+      ...idle(310_000),
+      is: { "cmdstat_client|kill": "1" },
+    },
+  ],
+  [
     "an idle timeout before a restart",
     ["idle-timeout", "restart"],
     "possible",
