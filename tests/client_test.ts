@@ -808,7 +808,7 @@ test("An error that is an answer is not tried again", async (stage) => {
 
 test("A wrong password costs one connection, however many ask", async (stage) => {
   await stage.server.cli("CONFIG", "SET", "requirepass", "right");
-  const redis = stage.client({ password: "wrong" });
+  const redis = stage.client({ password: "mist@ken" });
   await Promise.all(
     Array.from(
       { length: 50 },
@@ -1399,7 +1399,7 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
       [{ postMortem: "yes" }, /postMortem "yes": expected true or false/],
       [
         { tls: { caCert: "x" } },
-        /tls caCert: (?:accepted is|expected) an object with caCerts/,
+        /tls\.?\s?caCert: expected .*caCerts/,
       ],
       [
         { tls: { caCerts: "x" } },
