@@ -22,6 +22,7 @@
  */
 export {
   CommandError,
+  DeadlineError,
   fateOf,
   Lease,
   type LeaseSendOptions,

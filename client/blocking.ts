@@ -7,6 +7,7 @@ import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
 import { isAnswer } from "./command_error.ts";
 import { failureOf, type SendOptions } from "./call.ts";
 import { Lease } from "./lease.ts";
+import type { Task } from "./task.ts";
 
 /** What the client does for a blocking command. */
 export interface BlockingHost {
@@ -18,8 +19,6 @@ export interface BlockingHost {
   release(right: PushRight, clean: boolean): void;
   /** The server says that it is a replica. */
   isReplica(right: PushRight): void;
-  /** Runs attempts with a signal that ends with the caller's and with the client. */
-  whileOpen<T>(fn: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** What to do before another attempt, which is a replay or not. */
   onRetry(isReplay: () => boolean): (attempt: RetryAttempt) => void;
 }
@@ -27,66 +26,72 @@ export interface BlockingHost {
 /**
  * Sends a command that may wait for long, on a connection of its own.
  *
+ * @param task Ends it.
  * @returns The reply.
  * @throws What `Redis.send` throws.
  */
 export async function sendBlocking(
   command: Command,
-  { signal, binary, replay }: SendOptions,
+  { binary, replay }: SendOptions,
+  task: Task,
   host: BlockingHost,
 ): Promise<Reply> {
-  signal?.throwIfAborted();
+  const { signal } = task;
   let mayRunAgain = true;
   let isReplay = false;
-  const failures: unknown[] = [];
+  let wasLostAtClose = false;
+  const { failures } = task;
+  const failed = (error: unknown, again: boolean): unknown => {
+    failures.push(error);
+    mayRunAgain = again;
+    return error;
+  };
   const once = async () => {
-    mayRunAgain = true;
     isReplay = false;
     const right = await host.checkout().catch((error) => {
-      mayRunAgain = mayPass(error);
-      throw error;
+      throw failed(error, mayPass(error));
     });
     const lease = new Lease(right, undefined, {
       release: (clean) => host.release(right, clean),
       isReplica: () => host.isReplica(right),
     });
     try {
+      task.isInFlight = true;
       return await lease.send(command, { signal, binary });
     } catch (error) {
-      if (error instanceof ReplyError) {
-        mayRunAgain = isPassing(error);
-      } else if (error instanceof ConnectionClosedError) {
-        const { report, fate } = error;
-        const loss = { report, fate, untouched: true, openedAt: 0 };
-        const failure = failureOf([{ loss, command }], replay);
-        ({ mayRunAgain, isReplay } = failure);
-        throw failure.error;
-      } else mayRunAgain = mayPass(error);
-      throw error;
+      if (!(error instanceof ConnectionClosedError)) {
+        throw failed(
+          error,
+          error instanceof ReplyError ? isPassing(error) : mayPass(error),
+        );
+      }
+      const { report, fate } = error;
+      const loss = { report, fate, untouched: true, openedAt: 0 };
+      const failure = failureOf([{ loss, command }], replay);
+      isReplay = failure.isReplay;
+      wasLostAtClose = task.isClosed;
+      throw failed(failure.error, failure.mayRunAgain);
     } finally {
+      task.isInFlight = false;
       lease.release();
     }
   };
   const { policy } = host;
   try {
     if (policy === false) return await once();
-    return await host.whileOpen((signal) =>
-      policy.run(once, {
-        signal,
-        isRetriable: (error) => {
-          failures.push(error);
-          return mayRunAgain && !(error instanceof TypeError);
-        },
-        onRetry: host.onRetry(() => isReplay),
-      })
-    );
+    return await policy.run(once, {
+      signal,
+      isRetriable: () => mayRunAgain,
+      onRetry: host.onRetry(() => isReplay),
+    });
   } catch (error) {
-    if (isAnswer(error) || error instanceof RetryError || signal?.aborted) {
-      throw error;
-    }
-    const all = failures.includes(error) ? failures : [...failures, error];
+    if (signal.aborted && !task.isClosed) throw signal.reason;
+    if (isAnswer(error) || error instanceof RetryError) throw error;
+    const all = wasLostAtClose || failures.includes(error)
+      ? failures
+      : [...failures, error];
     throw all.length > 1
       ? new RetryError(all, { attempts: failures.length })
-      : error;
+      : all[0];
   }
 }

@@ -14,15 +14,27 @@ import {
 import { isPassing, saysReadonly } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
 import { CommandError, errorOf } from "./command_error.ts";
-import { fateOf, worstOf } from "./fate.ts";
+import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection, withErrors } from "./rejection.ts";
 import { reasonAgainstReplay, type ReplayPolicy } from "./replay.ts";
 import { askServer, wasAsked } from "./resolve_fate.ts";
+import { DeadlineError } from "./deadline_error.ts";
+import type { Expirable } from "./deadlines.ts";
 
 /** Options of one call. */
 export interface SendOptions {
   /** Ends the call, whatever it is doing: the reason is thrown. A command already written may still run. */
   signal?: AbortSignal;
+  /**
+   * When the call must be over, in milliseconds after its start: the wait for a
+   * connection, every attempt, the waits between them and the reply together.
+   * A {@linkcode DeadlineError} says what became of the command. A blocking
+   * command's own timeout counts, too. The `deadlineMs` of the retry policy does
+   * the same for every call that it serves, but leaves a blocking command its
+   * own timeout in addition. The earlier one counts.
+   * @default {Infinity}
+   */
+  deadlineMs?: number;
   /** Bulk strings of the reply become `Uint8Array`. @default {false} */
   binary?: boolean;
   /**
@@ -88,11 +100,19 @@ export interface CallKeeper {
   travel(call: Call): void;
 }
 
+/** A wait of a call in which nothing of it is in flight. */
+export class Wait extends AbortController {
+  /** @param waitsFor What an error says of it. */
+  constructor(readonly waitsFor: string) {
+    super();
+  }
+}
+
 /** Shared by all calls that have not failed: each is spared an array. */
 const NONE: readonly Error[] = [];
 
 /** What `send` and `pipeline` have in common: an outcome, once, after one attempt or more. */
-export abstract class Call {
+export abstract class Call implements Expirable {
   readonly options: SendOptions;
   /** How many attempts have failed and were followed by a wait. */
   retries = 0;
@@ -102,9 +122,11 @@ export abstract class Call {
   failedAt = 0;
   /** When the call was made, by `performance.now()`; 0 where no policy asks. */
   startedAt = 0;
-  /** Ends the wait before the next attempt. */
-  nap: AbortController | undefined;
-  /** Undoes what watches the signal. */
+  /** When the call must be over, in milliseconds after its start. */
+  deadlineMs = Infinity;
+  /** The wait for a connection or before the next attempt, if it is in one that can be ended. */
+  wait: Wait | undefined;
+  /** Undoes what watches the signal and the deadline. */
   unwatch: (() => void) | undefined;
   /** Whether the outcome is known. */
   isDone = false;
@@ -157,6 +179,28 @@ export abstract class Call {
     if (this.isDone) return;
     this.finish(false);
     this.#reject(reason);
+  }
+
+  /** Its signal has aborted. A command in flight may still run; its slot stays, to swallow the reply. */
+  end(reason: unknown): void {
+    const { wait } = this;
+    noteAbort(reason, this.fate);
+    this.abort(reason);
+    wait?.abort(reason);
+  }
+
+  /** Its deadline has passed; the same holds. */
+  expire(): void {
+    const { errors, wait } = this;
+    const error = new DeadlineError(
+      this.name,
+      this.deadlineMs,
+      this.fate,
+      wait?.waitsFor ?? "its reply had not come",
+      errors.length === 0 ? undefined : { cause: errors[errors.length - 1] },
+    );
+    this.reject(error);
+    wait?.abort(error);
   }
 }
 

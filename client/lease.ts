@@ -172,10 +172,16 @@ export class Lease implements AsyncDisposable {
         }
       }
       const route = routeOf(command);
-      let isDone = false;
+      let isDone = !isAnswered;
       let unwatch: (() => void) | undefined;
+      /** False if the caller has its outcome: a rejection that nothing takes would be unhandled. */
+      const isFirst = (): boolean => {
+        if (isDone) return false;
+        unwatch?.();
+        return isDone = true;
+      };
       const onAbort = () => {
-        isDone = true;
+        if (!isFirst()) return;
         this.#state.markChanged();
         noteAbort(signal?.reason, "unknown");
         reject(signal?.reason);
@@ -186,13 +192,13 @@ export class Lease implements AsyncDisposable {
         binary: options.binary === true,
         patienceMs: "patienceMs" in route ? route.patienceMs : 0,
         settle: (reply) => {
-          isDone = true;
-          unwatch?.();
           // A demoted primary is left when the lease ends.
           if (saysReadonly(reply)) this.#host.isReplica();
-          if (reply instanceof ReplyError) {
-            // A DISCARD that was refused has ended no transaction.
-            if (route.kind === "stateful") this.#state.markChanged();
+          // A DISCARD that was refused has ended no transaction.
+          const isError = reply instanceof ReplyError;
+          if (isError && route.kind === "stateful") this.#state.markChanged();
+          if (!isFirst()) return;
+          if (isError) {
             const error = errorOf(
               command,
               reply,
@@ -204,9 +210,7 @@ export class Lease implements AsyncDisposable {
           } else resolve(reply);
         },
         lose: ({ report, fate }) => {
-          if (isDone) return; // aborted: a rejection that nothing takes would be unhandled
-          isDone = true;
-          unwatch?.();
+          if (!isFirst()) return;
           resolve(rejection(new ConnectionClosedError(report, fate), fate));
         },
       });

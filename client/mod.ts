@@ -1,6 +1,7 @@
 // What a command means: routing, retry and replay in front of the pool.
 export type { SendOptions } from "./call.ts";
 export { CommandError } from "./command_error.ts";
+export { DeadlineError } from "./deadline_error.ts";
 export { fateOf } from "./fate.ts";
 export { Lease, type LeaseSendOptions } from "./lease.ts";
 export type { RedisOptions, RetryInfo } from "./options.ts";

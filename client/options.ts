@@ -133,8 +133,15 @@ export const SIGNAL: Check = [
   "an AbortSignal",
 ];
 
+/** A duration in milliseconds; `Infinity` is one. */
+export const DURATION: Check = [
+  (value) => typeof value === "number" && value >= 0,
+  "a number of milliseconds of 0 or more",
+];
+
 const SEND_OPTIONS = {
   signal: SIGNAL,
+  deadlineMs: DURATION,
   binary: BOOLEAN,
   replay: [
     (value) => ["auto", "reads", "always", "never"].includes(value as string),

@@ -32,15 +32,20 @@ import {
   PipelineCall,
   type SendOptions,
   SingleCall,
+  Wait,
 } from "./call.ts";
 import { modeHint } from "../pool/server_mode.ts";
 import { isAnswer } from "./command_error.ts";
-import { fateOf, noteAbort, withFate } from "./fate.ts";
+import { DeadlineError } from "./deadline_error.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Drain } from "./drain.ts";
+import { fateOf, withFate } from "./fate.ts";
 import { Inquest } from "./inquest.ts";
 import { Lease } from "./lease.ts";
 import {
   checkOptions,
   checkSendOptions,
+  DURATION,
   numbersOf,
   type RedisOptions,
   type RetryInfo,
@@ -48,9 +53,10 @@ import {
 } from "./options.ts";
 import { promiseOf, refuseIfAborted } from "./rejection.ts";
 import { resolveFate } from "./resolve_fate.ts";
-import { reasonAgainstPipeline, routeOf } from "./routing.ts";
+import { reasonAgainstPipeline, type Route, routeOf } from "./routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
+import { Task } from "./task.ts";
 import { tell } from "./tell.ts";
 
 const NO_OPTIONS: SendOptions = {};
@@ -90,7 +96,9 @@ export class Redis implements AsyncDisposable {
   ) => Promise<Connection>;
   readonly #inquest: Inquest | undefined;
   readonly #retry: Retry | false;
-  readonly #naps = new Set<AbortController>();
+  readonly #deadlines = new Deadlines();
+  readonly #waits = new Set<(reason: Error) => void>(); // of calls between two attempts: gives up
+  readonly #tasks = new Set<Task>();
   #calls = 0;
   readonly #budget = new RetryBudget();
   #retries = 0;
@@ -98,7 +106,8 @@ export class Redis implements AsyncDisposable {
   #lastVerdict: Verdict | undefined;
   #serverNote: string | undefined;
   #closed: Promise<void> | undefined;
-  #drained: (() => void) | undefined;
+  #drain: Drain | undefined;
+  #isOver = false; // nothing is sent, dialed or waited for any more
 
   /**
    * Makes a client. Nothing is dialed yet.
@@ -202,7 +211,7 @@ export class Redis implements AsyncDisposable {
         checkSendOptions(options);
         this.#refuseIfClosed(`send ${command[0]}`);
         refuseIfAborted(options.signal);
-        resolve(this.#sendAlone(command, options, route.kind));
+        resolve(this.#sendAlone(command, options, route));
       } else {
         throw new TypeError(
           `Cannot send ${command[0]} on a shared connection: ${route.why}`,
@@ -275,20 +284,28 @@ export class Redis implements AsyncDisposable {
   /**
    * Takes a connection out of the pool, for its holder alone.
    *
-   * @param options The signal ends the wait.
+   * @param options `signal` and `deadlineMs` end the wait for it, not the lease.
    * @returns The lease. Release it, or declare it with `await using`.
    * @throws {CheckoutTimeoutError} If none is free in time.
    * @throws {DialError} If no connection can be opened.
    * @throws {RetryError} If every attempt failed.
+   * @throws {DeadlineError} If the deadline passes first, that of the retry policy included.
    */
-  async lease(options: { signal?: AbortSignal } = {}): Promise<Lease> {
+  async lease(
+    options: { signal?: AbortSignal; deadlineMs?: number } = {},
+  ): Promise<Lease> {
     let isCounted = false;
     try {
-      checkOptions(options, { signal: SIGNAL });
+      checkOptions(options, { signal: SIGNAL, deadlineMs: DURATION });
       this.#refuseIfClosed("lease a connection");
       this.#calls++;
       isCounted = true;
-      const right = await this.#checkoutPatiently(options.signal);
+      const right = await this.#run(
+        "lease",
+        options.signal,
+        deadlineOf(options, this.#retry),
+        (task) => this.#checkoutPatiently(task.signal),
+      );
       this.#calls++;
       return new Lease(right, this.#endpoint, {
         release: (clean) => {
@@ -298,7 +315,6 @@ export class Redis implements AsyncDisposable {
         isReplica: () => this.#pool.retire(right.connection, "readonly"),
       });
     } catch (error) {
-      if (options?.signal?.aborted) noteAbort(options.signal.reason, "unsent");
       throw withFate(error, "unsent");
     } finally {
       if (isCounted) this.#keeper.closed(false);
@@ -328,28 +344,38 @@ export class Redis implements AsyncDisposable {
   }
 
   /**
-   * Refuses new calls, waits for those under way, then closes every connection.
+   * Refuses new calls, waits for those under way and for leases to be released,
+   * then closes every connection. Once it has resolved nothing of the client is
+   * left: no call, timer, socket or dial.
    *
-   * @param options `drainMs`: how long to wait, in milliseconds (default 5000). Calls
-   * that are not done by then are rejected.
+   * @param options `drainMs`: how long to wait, in milliseconds. Calls that are not
+   * done by then are rejected, and leases that are still held are closed. Called
+   * again, it can shorten the wait, not lengthen it. @default {5000}
+   * @throws {TypeError} If an option cannot be used; the client stays open then.
    */
   close(options: { drainMs?: number } = {}): Promise<void> {
-    return this.#closed ??= this.#close(options.drainMs ?? 5000);
+    try {
+      checkOptions(options, { drainMs: DURATION });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.#drain ??= new Drain();
+    this.#closed ??= this.#close(this.#drain);
+    this.#drain.within(options.drainMs ?? 5000);
+    return this.#closed;
   }
 
-  async #close(drainMs: number): Promise<void> {
-    if (this.#calls > 0 && drainMs > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#drained = resolve;
-      const timer = setTimeout(resolve, Math.min(drainMs, 2 ** 31 - 1));
-      await promise;
-      clearTimeout(timer);
-    }
+  async #close(drain: Drain): Promise<void> {
+    if (this.#calls === 0) drain.end();
+    await drain.over;
     const reason = new ClosedError(
       `Cannot go on: this client of ${this.#endpoint} is closed`,
     );
-    for (const nap of this.#naps) nap.abort(reason);
-    this.#pool.close(reason);
+    this.#isOver = true;
+    const gone = this.#pool.close(reason);
+    for (const giveUp of this.#waits) giveUp(reason);
+    for (const task of this.#tasks) task.close(reason);
+    await gone;
   }
 
   /** The same as {@linkcode Redis.close}. */
@@ -384,46 +410,68 @@ export class Redis implements AsyncDisposable {
 
   #start(call: Call): void {
     if (call.options !== NO_OPTIONS) checkSendOptions(call.options);
-    const { signal } = call.options;
     if (this.isClosed) this.#refuseIfClosed(`send ${call.name}`);
-    if (signal !== undefined) {
-      refuseIfAborted(signal);
-      call.unwatch = whenAborted(signal, () => {
-        noteAbort(signal.reason, call.fate);
-        call.abort(signal.reason);
-        call.nap?.abort(signal.reason);
-      });
-    }
-    const policy = this.#policyOf(call);
-    if (policy !== false && policy.deadlineMs < Infinity) {
-      call.startedAt = performance.now();
-    }
+    const { signal } = call.options;
+    refuseIfAborted(signal);
+    const deadlineMs = deadlineOf(call.options, this.#policyOf(call));
+    if (deadlineMs === 0) throw tooLate(call.name);
     this.#calls++;
+    if (signal !== undefined || deadlineMs < Infinity) {
+      this.#watch(call, signal, deadlineMs);
+    }
     this.#travel(call);
   }
 
+  /** Lets a signal and a deadline end a call. */
+  #watch(
+    call: Call,
+    signal: AbortSignal | undefined,
+    deadlineMs: number,
+  ): void {
+    let removeDeadline: (() => void) | undefined;
+    if (deadlineMs < Infinity) {
+      call.deadlineMs = deadlineMs;
+      call.startedAt = performance.now();
+      removeDeadline = this.#deadlines.add(call, call.startedAt + deadlineMs);
+    }
+    const unwatch = signal &&
+      whenAborted(signal, () => call.end(signal.reason));
+    call.unwatch = () => {
+      unwatch?.();
+      removeDeadline?.();
+    };
+  }
+
   #travel(call: Call): void {
+    if (call.isDone) return;
     const right = this.#pool.shared();
     if (right !== undefined) return call.travel(right);
+    const wait = call.unwatch && new Wait("no connection was free");
+    call.wait = wait;
     this.#pool.checkout({
       kind: "shared",
-      signal: call.options.signal,
-      take: (right) => call.travel(right),
-      fail: (reason) =>
+      signal: wait?.signal,
+      take: (right) => {
+        call.wait = undefined;
+        call.travel(right);
+      },
+      fail: (reason) => {
+        call.wait = undefined;
         this.#keeper.failed(call, {
           error: reason instanceof Error ? reason : new Error(String(reason)),
           mayRunAgain: mayPass(reason),
           isReplay: false,
           charge: undefined,
           zombie: undefined,
-        }),
+        });
+      },
     });
   }
 
   readonly #keeper: CallKeeper = {
     closed: (wasAnswered) => {
       if (wasAnswered) this.#budget.earn();
-      if (--this.#calls === 0) this.#drained?.();
+      if (--this.#calls === 0) this.#drain?.end();
     },
     isReplica: (connection: ConnectionFacts) =>
       // It was the primary once; the next connection may lead to the new one.
@@ -446,6 +494,7 @@ export class Redis implements AsyncDisposable {
     const isFirst = call.errors.length === 0;
     if (isFirst) call.failedAt = performance.now();
     call.errors = [...call.errors, error];
+    if (this.#isOver) return call.reject(finalError(call, error));
     if (!failure.mayRunAgain) {
       return call.options.resolveFate && isReplay && call instanceof SingleCall
         ? void this.#resolveFate(call, error)
@@ -460,11 +509,9 @@ export class Redis implements AsyncDisposable {
     }
 
     if (call.startedAt === 0) call.startedAt = performance.now();
-    const next = policy.next(
-      call.retries,
-      error,
-      performance.now() - call.startedAt,
-    );
+    const elapsedMs = performance.now() - call.startedAt;
+    let next = policy.next(call.retries, error, elapsedMs);
+    if (next as number + elapsedMs > call.deadlineMs) next = "exhausted";
     if (next === "final") return call.reject(finalError(call, error));
     if (next === "exhausted") return call.reject(gaveUp(call));
     if (failure.charge !== undefined && !this.#budget.spend(failure.charge)) {
@@ -478,8 +525,14 @@ export class Redis implements AsyncDisposable {
   async #resolveFate(call: SingleCall, lost: Error): Promise<void> {
     const { connection: ended, command } = call;
     let fate: Fate = "unknown";
+    const wait = call.wait = new Wait("its fate was being looked for");
+    const giveUp = (reason: Error) => {
+      call.reject(finalError(call, lost));
+      wait.abort(reason);
+    };
+    this.#waits.add(giveUp);
     try {
-      const right = await this.#checkoutPatiently(call.options.signal);
+      const right = await this.#checkoutPatiently(wait.signal);
       try {
         this.#inquest?.fenced(ended!);
         fate = await resolveFate(right, ended!, command);
@@ -488,7 +541,11 @@ export class Redis implements AsyncDisposable {
       }
     } catch {
       // No connection, no facts.
+    } finally {
+      this.#waits.delete(giveUp);
+      call.wait = undefined;
     }
+    if (call.isDone) return;
     if (!(lost instanceof ConnectionClosedError) || fate === "unknown") {
       return call.reject(finalError(call, lost));
     }
@@ -518,19 +575,20 @@ export class Redis implements AsyncDisposable {
     const info = { command: call.name, attempt, delayMs, isReplay, error };
     this.#note(info, policy !== undefined);
     if (policy === undefined) return this.#travel(call);
-    // A signal for each: thousands of listeners on one would cost the square.
-    const nap = new AbortController();
-    this.#naps.add(nap);
-    call.nap = nap;
+    const wait = call.wait = new Wait("it waited for its next attempt");
+    const giveUp = (reason: unknown) => {
+      if (call.isDone) return;
+      call.retries--; // it was not made: the client was closed, or the wait has failed
+      call.reject(gaveUp(call, { and: reason }));
+      wait.abort(reason);
+    };
+    this.#waits.add(giveUp);
     // What the user's own `sleep` throws is a rejection like others.
-    const wait = async () => await policy.sleep(delayMs, nap.signal);
-    wait().then(
-      () => this.#travel(call),
-      (reason) => {
-        call.retries--; // it was not made: the client was closed, or the wait has failed
-        call.reject(gaveUp(call, { and: reason }));
-      },
-    ).finally(() => this.#naps.delete(nap));
+    const sleep = async () => await policy.sleep(delayMs, wait.signal);
+    sleep().then(() => {
+      call.wait = undefined;
+      this.#travel(call);
+    }, giveUp).finally(() => this.#waits.delete(giveUp));
   }
 
   /** Counts and tells that a call is sent again, as a retry if it waits before. */
@@ -565,57 +623,58 @@ export class Redis implements AsyncDisposable {
   async #sendAlone(
     command: Command,
     options: SendOptions,
-    kind: "blocking" | "urgent",
+    route: Route & { kind: "blocking" | "urgent" },
   ): Promise<Reply> {
+    const policy = options.retry ?? this.#retry;
+    const patienceMs = route.kind === "blocking" ? route.patienceMs : 0;
+    // The policy's deadline is for commands that are answered at once.
+    const deadlineMs = Math.min(
+      options.deadlineMs ?? Infinity,
+      deadlineOf({}, policy) + patienceMs,
+    );
+    const placeFor = (signal: AbortSignal) =>
+      route.kind === "blocking"
+        ? {
+          checkout: () => this.#checkoutAlone("blocking", signal),
+          release: (right: PushRight, clean: boolean) =>
+            this.#pool.release(right, clean),
+          isReplica: ({ connection }: PushRight) =>
+            this.#pool.retire(connection, "readonly"),
+        }
+        : {
+          checkout: () => this.#rightBeside(signal),
+          release: (right: PushRight) =>
+            right.close("its command was answered"),
+          isReplica: () => {},
+        };
     this.#calls++;
-    const { signal } = options;
-    const place = kind === "blocking"
-      ? {
-        checkout: () => this.#checkoutAlone("blocking", signal),
-        release: (right: PushRight, clean: boolean) =>
-          this.#pool.release(right, clean),
-        isReplica: ({ connection }: PushRight) =>
-          this.#pool.retire(connection, "readonly"),
-      }
-      : {
-        checkout: () => this.#rightBeside(signal),
-        release: (right: PushRight) => right.close("its command was answered"),
-        isReplica: () => {},
-      };
     try {
-      return await sendBlocking(command, options, {
-        policy: options.retry ?? this.#retry,
-        ...place,
-        whileOpen: (fn) => this.#whileOpen(signal, fn),
-        onRetry: (isReplay) => this.#noting(command[0], isReplay),
-      });
+      return await this.#run(
+        command[0],
+        options.signal,
+        deadlineMs,
+        (task) =>
+          sendBlocking(command, options, task, {
+            policy,
+            ...placeFor(task.signal),
+            onRetry: (isReplay) => this.#noting(command[0], isReplay),
+          }),
+      );
     } catch (error) {
-      if (signal?.aborted) noteAbort(signal.reason, "unknown");
       throw withFate(error, fateOf(error));
     } finally {
       this.#keeper.closed(false);
     }
   }
 
-  /** The right to push on a connection beside the pool, which ends with the client. */
-  async #rightBeside(signal: AbortSignal | undefined): Promise<PushRight> {
-    const end = new AbortController();
-    const onClose = () => void this.#naps.delete(end);
-    this.#naps.add(end);
-    try {
-      const connection = await this.#openBeside(
-        signal ? AbortSignal.any([signal, end.signal]) : end.signal,
-        { onClose },
-      );
-      end.signal.addEventListener(
-        "abort",
-        () => connection.close("the client was closed"),
-      );
-      return new PushRight(connection);
-    } catch (error) {
-      onClose();
-      throw error;
-    }
+  /** A connection beside the pool, which ends with the signal. */
+  async #rightBeside(signal: AbortSignal): Promise<PushRight> {
+    const connection = await this.#openBeside(signal, {});
+    signal.addEventListener(
+      "abort",
+      () => connection.close("the client was closed"),
+    );
+    return new PushRight(connection);
   }
 
   #checkoutAlone(
@@ -627,42 +686,60 @@ export class Redis implements AsyncDisposable {
     );
   }
 
-  /** The same, tried again by the client's policy. */
-  async #checkoutPatiently(signal?: AbortSignal): Promise<PushRight> {
+  /** Checks out a connection for a lease, by the client's policy. */
+  async #checkoutPatiently(signal: AbortSignal): Promise<PushRight> {
     const retry = this.#retry;
     const checkout = () => this.#checkoutAlone("lease", signal);
-    return retry === false
-      ? await checkout()
-      : await this.#whileOpen(signal, (signal) =>
-        retry.run(checkout, {
-          signal,
-          isRetriable: mayPass,
-          onRetry: this.#noting("lease", () => false),
-        }));
+    return retry === false ? await checkout() : await retry.run(checkout, {
+      signal,
+      isRetriable: mayPass,
+      onRetry: this.#noting("lease", () => false),
+    });
   }
 
   #policyOf(call: Call): Retry | false {
     return call.options.retry ?? this.#retry;
   }
 
-  /** Runs `fn` with a signal that ends with the caller's and with the client, and keeps neither busy afterwards. */
-  async #whileOpen<T>(
+  /** Runs `fn` with a task that ends with the caller's signal, the deadline and the client, and keeps none of them busy afterwards. */
+  async #run<T>(
+    name: string,
     signal: AbortSignal | undefined,
-    fn: (signal: AbortSignal) => Promise<T>,
+    deadlineMs: number,
+    fn: (task: Task) => Promise<T>,
   ): Promise<T> {
-    const nap = new AbortController();
-    signal?.throwIfAborted();
+    refuseIfAborted(signal);
+    if (deadlineMs === 0) throw tooLate(name);
+    const task = new Task(name, deadlineMs);
+    this.#tasks.add(task);
     const unwatch = signal &&
-      whenAborted(signal, () => nap.abort(signal.reason));
-    this.#naps.add(nap);
+      whenAborted(signal, () => task.end(signal.reason));
+    const removeDeadline = deadlineMs < Infinity
+      ? this.#deadlines.add(task, performance.now() + deadlineMs)
+      : undefined;
     try {
-      return await fn(nap.signal);
+      return await fn(task);
     } finally {
-      this.#naps.delete(nap);
+      this.#tasks.delete(task);
       unwatch?.();
+      removeDeadline?.();
     }
   }
 }
+
+/** The deadline had passed before the start. */
+const tooLate = (name: string): DeadlineError =>
+  new DeadlineError(name, 0, "unsent", "it had passed before the start");
+
+/** When a call must be over, in milliseconds after its start: by its own options or by its policy's. */
+const deadlineOf = (
+  options: { readonly deadlineMs?: number },
+  policy: Retry | false,
+): number =>
+  Math.min(
+    options.deadlineMs ?? Infinity,
+    policy === false ? Infinity : policy.deadlineMs ?? Infinity,
+  );
 
 /**
  * What the caller gets where it is not tried again: the error itself if it is

@@ -3,6 +3,7 @@ import type { Reply } from "../resp/mod.ts";
 import { ConnectionClosedError, type Fate } from "../pool/mod.ts";
 import { RetryError } from "../retry/mod.ts";
 import { CommandError } from "./command_error.ts";
+import { DeadlineError } from "./deadline_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 
 /**
@@ -25,7 +26,7 @@ function leadToCaller(
 ): void {
   if (
     error instanceof CommandError || error instanceof ConnectionClosedError ||
-    error instanceof RetryError
+    error instanceof RetryError || error instanceof DeadlineError
   ) Error.captureStackTrace?.(error, within);
 }
 

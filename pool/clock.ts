@@ -4,9 +4,9 @@ import { LightTimer } from "./timer.ts";
 /** So long without running counts as a freeze: of the process, or of its machine. */
 export const FROZEN_MS = 500;
 /** A timer that is called later than this, in milliseconds, was kept waiting by a busy or frozen process. */
-const LATE_MS = 25;
+export const LATE_MS = 25;
 /** The last look of a wait that ended late: the process runs for this long, so what has come meanwhile is read. */
-const LOOK_MS = 20;
+export const LOOK_MS = 20;
 /** A wait is watched in quarters, of at most so many milliseconds: what a beat is late, the process did not run. */
 const BEATS = 4;
 const MAX_BEAT_MS = 5000;
@@ -44,9 +44,14 @@ export class Patience {
     return this.#since;
   }
 
-  /** Begins a wait. While it lasts the process stays alive. */
-  start(now: number = performance.now()): void {
-    this.#since = now;
+  /**
+   * Begins a wait. While it lasts the process stays alive.
+   *
+   * @param since When it began, by `performance.now()`.
+   * @param now The present, by `performance.now()`.
+   */
+  start(since: number = performance.now(), now: number = since): void {
+    this.#since = since;
     this.shorten(now);
   }
 
@@ -59,7 +64,7 @@ export class Patience {
   shorten(now: number = performance.now()): void {
     const limitMs = this.#limitMs();
     const beatMs = Math.min(limitMs / BEATS, MAX_BEAT_MS);
-    this.#timer.start(Math.min(beatMs, this.#leftMs(limitMs, now)), now);
+    this.#timer.start(Math.min(beatMs, this.#left(limitMs, now)), now);
   }
 
   /** Ends the wait without a call. */
@@ -67,9 +72,19 @@ export class Patience {
     this.#timer.stop();
   }
 
-  #leftMs(limitMs: number, now: number): number {
-    const forgivenMs = this.#forgivenAt > this.#since ? this.#forgivenMs : 0;
-    return this.#since + limitMs + forgivenMs - now;
+  /**
+   * How much is left of a wait, in milliseconds.
+   *
+   * @param since When it began, if not at the last `start` or `progressed`.
+   * @param now The present, by `performance.now()`.
+   */
+  leftMs(since: number, now: number): number {
+    return this.#left(this.#limitMs(), now, since);
+  }
+
+  #left(limitMs: number, now: number, since = this.#since): number {
+    const forgivenMs = this.#forgivenAt > since ? this.#forgivenMs : 0;
+    return since + limitMs + forgivenMs - now;
   }
 
   #beat(lateMs: number): void {
@@ -79,7 +94,7 @@ export class Patience {
       this.#forgivenAt = now;
       this.#forgivenMs = Math.min(lateMs, now - this.#since);
     }
-    if (this.#leftMs(this.#limitMs(), now) > 0) return this.shorten(now);
+    if (this.#left(this.#limitMs(), now) > 0) return this.shorten(now);
     if (isLate && this.#lookedAt <= this.#since) {
       this.#lookedAt = now;
       return this.#timer.start(LOOK_MS, now);
@@ -126,26 +141,28 @@ export class FreezeWatch {
    * Looks for a freeze since the last beat. One that is found counts as a beat.
    *
    * @param expectedMs How much may have passed by itself, in milliseconds.
+   * @param now The present, by `performance.now()`.
    * @returns The freeze, if there was one of more than half a second.
    */
-  look(expectedMs: number): Freeze | undefined {
-    const ranMs = this.#now() - this.#at;
+  look(expectedMs: number, now: number = this.#now()): Freeze | undefined {
+    const ranMs = now - this.#at;
     const sleptMs = this.#wall() - this.#wallAt - ranMs;
     const wasAsleep = sleptMs > FROZEN_MS;
     const ms = ranMs - expectedMs + (wasAsleep ? sleptMs : 0);
     if (!wasAsleep && ms <= FROZEN_MS) return undefined;
-    this.#move();
+    this.restart();
     return { ms, wasAsleep };
   }
 
   /** Looks for a freeze, and begins the next beat. */
   beat(expectedMs: number): Freeze | undefined {
     const freeze = this.look(expectedMs);
-    if (freeze === undefined) this.#move();
+    if (freeze === undefined) this.restart();
     return freeze;
   }
 
-  #move(): void {
+  /** Begins a beat: what was before is no freeze. */
+  restart(): void {
     this.#at = this.#now();
     this.#wallAt = this.#wall();
   }

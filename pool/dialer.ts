@@ -49,6 +49,7 @@ export class Dialer {
   readonly #closing = new AbortController();
   readonly #pause: LightTimer;
   readonly #underWay = new Set<DialProgress>(); // the oldest first
+  readonly #dials = new Set<Promise<void>>(); // the same
   #started = 0;
   #opened = 0;
   #failures = 0; // since the last success
@@ -92,14 +93,14 @@ export class Dialer {
     if (wanted <= 0 || this.#closing.signal.aborted) return;
     if (this.#failures === 0) {
       const count = Math.min(wanted, MAX_DIALS - this.#underWay.size);
-      for (let i = 0; i < count; i++) this.#dial();
+      for (let i = 0; i < count; i++) this.#start();
       return;
     }
     if (this.#underWay.size > 0) return;
     const now = performance.now();
     const leftMs = this.#readyAt - now;
     if (leftMs > 0) this.#pause.start(leftMs, now);
-    else this.#dial();
+    else this.#start();
   }
 
   /**
@@ -121,10 +122,21 @@ export class Dialer {
     };
   }
 
-  /** Ends the dials under way, and begins no other. */
-  stop(reason: unknown): void {
+  /**
+   * Ends the dials under way, and begins no other.
+   *
+   * @param reason What the dials fail with.
+   * @returns When the last one is over.
+   */
+  async stop(reason: unknown): Promise<void> {
     this.#closing.abort(reason);
     this.#pause.stop();
+    await Promise.all(this.#dials);
+  }
+
+  #start(): void {
+    const dial = this.#dial().finally(() => this.#dials.delete(dial));
+    this.#dials.add(dial);
   }
 
   async #dial(): Promise<void> {

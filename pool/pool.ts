@@ -1,5 +1,6 @@
 // The connections to one server: how many, which one a caller gets, when one must go.
 import { CheckoutTimeoutError } from "./checkout_error.ts";
+import { FreezeWatch, Patience } from "./clock.ts";
 import type { ClosedHow, CloseReport, PoolState } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
 import { Dialer } from "./dialer.ts";
@@ -8,7 +9,7 @@ import { say } from "./handshake.ts";
 import { IdleAges } from "./idle_ages.ts";
 import { Member, type RetirementReason } from "./member.ts";
 import type { ConnectionFacts, PushRight } from "./push_right.ts";
-import { FROZEN_MS, pass } from "./timer.ts";
+import { Sleeper } from "./timer.ts";
 import {
   type Checkout,
   type CheckoutKind,
@@ -129,7 +130,8 @@ export class Pool {
   #evicted: Partial<Record<EvictionReason, number>> = {};
   #lastClose: CloseReport | undefined;
   #isTicking = false;
-  #tickedAt = 0;
+  readonly #freezes = new FreezeWatch();
+  readonly #sleeper = new Sleeper();
 
   /**
    * Makes a pool. It dials on first use.
@@ -138,7 +140,11 @@ export class Pool {
    */
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#waiters = new Waiters(() => this.#waitersDue(), options.onWait);
+    this.#waiters = new Waiters(
+      options.checkoutTimeoutMs,
+      () => this.#waitersDue(),
+      options.onWait,
+    );
     this.#dialer = new Dialer({
       endpoint: options.endpoint,
       open: (number, observer, signal, progress) => {
@@ -167,7 +173,7 @@ export class Pool {
    * @param checkout What the caller needs, and what to call.
    */
   checkout(checkout: Checkout): void {
-    const { checkoutTimeoutMs, maxWaiting } = this.#options;
+    const { maxWaiting } = this.#options;
     const { kind, signal } = checkout;
     if (signal?.aborted) return checkout.fail(signal.reason);
     if (this.#closedFor !== undefined) {
@@ -183,7 +189,7 @@ export class Pool {
     }
     const right = this.#waiters.count(kind) > 0 ? undefined : this.#take(kind);
     if (right !== undefined) return checkout.take(right);
-    this.#waiters.add(checkout, performance.now(), checkoutTimeoutMs);
+    this.#waiters.add(checkout, performance.now());
     this.#dialAsNeeded();
   }
 
@@ -246,15 +252,18 @@ export class Pool {
    * Closes everything now: dials end, waiters are rejected, commands in flight are lost.
    *
    * @param reason What waiters are rejected with.
+   * @returns When the last dial is over, too.
    */
-  close(reason: unknown): void {
+  async close(reason: unknown): Promise<void> {
     if (this.#closedFor !== undefined) return;
     this.#closedFor = { reason };
-    this.#dialer.stop(reason);
+    const dialsOver = this.#dialer.stop(reason);
     this.#waiters.failAll(reason);
     for (const { connection } of [...this.#members]) {
       connection.close("the pool was closed");
     }
+    this.#sleeper.wake();
+    await dialsOver;
   }
 
   #state(): PoolState {
@@ -277,9 +286,9 @@ export class Pool {
   }
 
   /** How long a connection may have been idle at a tick. */
-  get #idleTimeoutMs(): number {
+  #idleTimeoutMs(now: number): number {
     // By the next tick the server would have closed it.
-    const learnedMs = this.#idleAges.limitMs - TICK_MS;
+    const learnedMs = this.#idleAges.evictAfterMs(now) - TICK_MS;
     return Math.min(this.#options.idleTimeoutMs, learnedMs);
   }
 
@@ -479,27 +488,29 @@ export class Pool {
       SLOW_PROOF_FACTOR * handshakeMs,
       Math.min(PROOF_MS.most, PROOF_FACTOR * handshakeMs),
     ));
+    const proof = new Patience(
+      () => proofMs,
+      () => connection.condemn(`suspected dead, no PONG for ${proofMs} ms`),
+    );
     // One that is busy is watched by its reply timer.
-    const timer = member.isAnsweringNow
-      ? setTimeout(
-        () => connection.condemn(`suspected dead, no PONG for ${proofMs} ms`),
-        proofMs,
-      )
-      : undefined;
+    const now = performance.now();
+    const idleMs = member.isIdle ? now - connection.lastByteAt : 0;
+    if (member.isAnsweringNow) proof.start(now);
     say(right, ["PING"]).then(() => {
+      this.#idleAges.survived(idleMs);
       if (member.state === "suspect") this.#share(member);
       this.#justValidated = member;
       this.#serve();
       this.#justValidated = undefined;
-    }, () => {}).finally(() => clearTimeout(timer));
+    }, () => {}).finally(() => proof.stop());
   }
 
   /** Ticks as long as there are connections, or may be soon. */
   async #startTicking(): Promise<void> {
     this.#isTicking = true;
-    this.#tickedAt = performance.now();
+    this.#freezes.restart();
     while (this.#members.length > 0 || this.#dialer.dialing > 0) {
-      await pass(TICK_MS);
+      await this.#sleeper.sleep(TICK_MS);
       if (this.#closedFor !== undefined) break;
       this.#tick();
     }
@@ -507,25 +518,22 @@ export class Pool {
   }
 
   #tick(): void {
+    if (this.#freezes.beat(TICK_MS) !== undefined) this.#suspectAll();
     const now = performance.now();
-    this.#detectFreeze(now);
-    this.#tickedAt = now;
+    const idleTimeoutMs = this.#idleTimeoutMs(now);
     for (const member of [...this.#members]) {
       if (member.state !== "shared") continue;
       const { connection } = member;
       if (now > member.retireAt) this.retire(connection, "max-age");
       else if (
-        member.isIdle && now - connection.lastByteAt > this.#idleTimeoutMs
+        member.isIdle && now - connection.lastByteAt > idleTimeoutMs
       ) this.#evict(member, "idle-timeout");
     }
   }
 
-  /** If the clock has jumped, idle connections may have been closed meanwhile, unnoticed. */
+  /** While the process was frozen, idle connections may have been closed unnoticed. */
   #detectFreeze(now: number): boolean {
-    const frozenMs = now - this.#tickedAt - TICK_MS;
-    if (frozenMs <= FROZEN_MS) return false;
-    this.#waiters.extendDeadlines(frozenMs);
-    this.#tickedAt = now;
+    if (this.#freezes.look(TICK_MS, now) === undefined) return false;
     this.#suspectAll();
     return true;
   }

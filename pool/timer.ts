@@ -1,7 +1,5 @@
-// Timeouts that cost little and charge nobody for time in which the process was frozen.
+// Timers that cost little.
 
-/** A timer that is this late shows that the process did not run. */
-export const FROZEN_MS = 500;
 /** A timer that waits for longer is called early: one that was stopped goes on in the dark for this long. */
 const MAX_MS = 60_000;
 
@@ -54,15 +52,22 @@ export class LightTimer {
   };
 }
 
-/** Nobody ever notifies who waits here. */
-const NOBODY = new Int32Array(new SharedArrayBuffer(4));
-
 /**
  * Waits without keeping the process alive, and without what the first
  * `setTimeout` of a process costs: 8 ms between its first and second command.
  *
  * @see {@link https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/Atomics/waitAsync}
  */
-export async function pass(ms: number): Promise<void> {
-  await Atomics.waitAsync(NOBODY, 0, 0, ms).value;
+export class Sleeper {
+  readonly #cell = new Int32Array(new SharedArrayBuffer(4));
+
+  /** Waits for `ms` milliseconds, or until {@linkcode Sleeper.wake}. */
+  async sleep(ms: number): Promise<void> {
+    await Atomics.waitAsync(this.#cell, 0, 0, ms).value;
+  }
+
+  /** Ends the waits under way. */
+  wake(): void {
+    Atomics.notify(this.#cell, 0);
+  }
 }

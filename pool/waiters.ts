@@ -1,7 +1,7 @@
 // The queue of callers that wait for a connection, each until its time is up.
 import { whenAborted } from "./when_aborted.ts";
 import type { PushRight } from "./push_right.ts";
-import { LightTimer } from "./timer.ts";
+import { Patience } from "./clock.ts";
 
 /**
  * What a caller needs a connection for: `shared` with others; `lease`, its own
@@ -37,7 +37,6 @@ export interface CheckoutWait {
 }
 
 interface Waiter extends Checkout {
-  dueAt: number;
   readonly askedAt: number;
   /** Ends the watch on its signal. */
   unwatch: (() => void) | undefined;
@@ -47,7 +46,7 @@ interface Waiter extends Checkout {
 export class Waiters implements Iterable<Checkout> {
   readonly #queue = new Set<Waiter>();
   readonly #onLeave: ((wait: CheckoutWait) => void) | undefined;
-  readonly #timer: LightTimer;
+  readonly #patience: Patience;
   readonly #counts: Record<CheckoutKind, number> = {
     shared: 0,
     lease: 0,
@@ -55,11 +54,16 @@ export class Waiters implements Iterable<Checkout> {
   };
 
   /**
+   * @param timeoutMs How long each may wait, in milliseconds.
    * @param onDue Called when the time of a waiter may be up.
    * @param onLeave Called for each wait that has ended.
    */
-  constructor(onDue: () => void, onLeave?: (wait: CheckoutWait) => void) {
-    this.#timer = new LightTimer(onDue);
+  constructor(
+    timeoutMs: number,
+    onDue: () => void,
+    onLeave?: (wait: CheckoutWait) => void,
+  ) {
+    this.#patience = new Patience(() => timeoutMs, onDue);
     this.#onLeave = onLeave;
   }
 
@@ -77,14 +81,13 @@ export class Waiters implements Iterable<Checkout> {
     return this.#queue.values();
   }
 
-  /** Adds a waiter, for `timeoutMs` milliseconds from `now`. */
-  add(checkout: Checkout, now: number, timeoutMs: number): void {
+  /** Adds a waiter. */
+  add(checkout: Checkout, now: number): void {
     const { kind, signal } = checkout;
     const waiter: Waiter = {
       kind,
       signal,
       askedAt: now,
-      dueAt: now + timeoutMs,
       unwatch: undefined,
       take: (right) => {
         const connection = right.connection.number;
@@ -108,19 +111,14 @@ export class Waiters implements Iterable<Checkout> {
   /** Sets the timer for the first in the queue. */
   arm(): void {
     const [first] = this.#queue;
-    if (first === undefined) return this.#timer.stop();
-    this.#timer.start(first.dueAt - performance.now());
-  }
-
-  /** Extends every deadline by the time in which the process was frozen. */
-  extendDeadlines(frozenMs: number): void {
-    for (const waiter of this.#queue) waiter.dueAt += frozenMs;
+    if (first === undefined) return this.#patience.stop();
+    this.#patience.start(first.askedAt, performance.now());
   }
 
   /** Fails the waiters whose time is up. */
   failDue(now: number, reason: (kind: CheckoutKind) => unknown): void {
     for (const waiter of this.#queue) {
-      if (waiter.dueAt > now) break;
+      if (this.#patience.leftMs(waiter.askedAt, now) > 0) break;
       waiter.fail(reason(waiter.kind));
     }
   }
@@ -138,7 +136,7 @@ export class Waiters implements Iterable<Checkout> {
     if (!this.#queue.delete(waiter)) return false;
     const { kind, askedAt } = waiter;
     this.#counts[kind]--;
-    if (this.#queue.size === 0) this.#timer.stop();
+    if (this.#queue.size === 0) this.#patience.stop();
     waiter.unwatch?.();
     const waitedMs = performance.now() - askedAt;
     const exclusive = kind !== "shared";

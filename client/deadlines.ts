@@ -1,0 +1,67 @@
+// When calls must be over: one timer for all of them.
+import { LATE_MS, LOOK_MS } from "../pool/clock.ts";
+import { LightTimer } from "../pool/timer.ts";
+
+/** What has a deadline. */
+export interface Expirable {
+  /** Its time is up. */
+  expire(): void;
+}
+
+/** Calls due within this many milliseconds of each other are ended together. */
+const GRAIN_MS = 4;
+
+/**
+ * The deadlines of calls under way, in slots of a few milliseconds: adding and
+ * removing one costs the same however many there are.
+ */
+export class Deadlines {
+  readonly #slots = new Map<number, Set<Expirable>>();
+  readonly #timer = new LightTimer((lateMs) => this.#fired(lateMs));
+  #first = Infinity; // the earliest slot that the timer knows of
+  #isLastLook = false;
+
+  /**
+   * Calls `expire` at the deadline, unless it is removed before.
+   *
+   * @param call What has the deadline.
+   * @param at When, by `performance.now()`.
+   * @returns Removes it.
+   */
+  add(call: Expirable, at: number): () => void {
+    const slot = Math.ceil(at / GRAIN_MS);
+    let calls = this.#slots.get(slot);
+    if (calls === undefined) this.#slots.set(slot, calls = new Set());
+    calls.add(call);
+    if (slot < this.#first) this.#arm(slot);
+    return () => {
+      calls.delete(call);
+      if (calls.size > 0 || this.#slots.get(slot) !== calls) return;
+      this.#slots.delete(slot);
+      if (this.#slots.size > 0) return;
+      this.#first = Infinity;
+      this.#timer.stop();
+    };
+  }
+
+  #arm(slot: number): void {
+    this.#first = slot;
+    this.#timer.start(slot * GRAIN_MS - performance.now());
+  }
+
+  #fired(lateMs: number): void {
+    const now = performance.now();
+    const due = [...this.#slots.keys()]
+      .filter((slot) => slot * GRAIN_MS <= now);
+    // The process was busy or frozen: the replies may only want to be read.
+    this.#isLastLook = due.length > 0 && lateMs > LATE_MS && !this.#isLastLook;
+    if (this.#isLastLook) return this.#timer.start(LOOK_MS);
+    for (const slot of due) {
+      const calls = this.#slots.get(slot);
+      this.#slots.delete(slot);
+      for (const call of calls ?? []) call.expire();
+    }
+    this.#first = Infinity;
+    if (this.#slots.size > 0) this.#arm(Math.min(...this.#slots.keys()));
+  }
+}
