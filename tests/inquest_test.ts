@@ -3,7 +3,10 @@
 import "./support/strict.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { Redis, type Verdict } from "../mod.ts";
+import { type CloseReport, Redis, type Verdict } from "../mod.ts";
+import { Inquest } from "../client/inquest.ts";
+import { type Connection, dial, Endpoint, open } from "../pool/mod.ts";
+import { PushRight } from "../pool/push_right.ts";
 import { startRedis } from "./support/redis_server.ts";
 
 Deno.test("Redis names CLIENT KILL as the likely cause of a death, with its numbers", async () => {
@@ -35,4 +38,120 @@ Deno.test("Redis without postMortem asks the server nothing on its own", async (
   await server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
   await redis.send(["PING"]);
   assertEquals(await settingsAsked(), before);
+});
+
+/** An inquest into connections that the test opens and ends. */
+class Bench implements AsyncDisposable {
+  readonly verdicts: Verdict[] = [];
+  readonly inquest: Inquest = new Inquest((verdict) =>
+    this.verdicts.push(verdict)
+  );
+  readonly #opened: Connection[] = [];
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  async open(): Promise<Connection> {
+    const connection = await open(new Endpoint(this.#url), {
+      dial,
+      connectTimeoutMs: 5000,
+      replyTimeoutMs: 5000,
+      number: this.#opened.length + 1,
+      signal: new AbortController().signal,
+    });
+    this.#opened.push(connection);
+    return connection;
+  }
+
+  /** Opens a connection that is shared from its start; its probes are answered. */
+  async share(): Promise<Connection> {
+    const connection = await this.open();
+    this.inquest.opened(new PushRight(connection));
+    await delay(50);
+    return connection;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of this.#opened) connection.close();
+    await delay(0);
+  }
+}
+
+Deno.test("A death is kept for the next connection where the first one has changed hands", async () => {
+  await using server = await startRedis();
+  await using bench = new Bench(server.url);
+  await bench.inquest.ready;
+  const connection = await bench.share();
+  const clientId = connection.identity!.clientId!;
+  await server.cli("CLIENT", "KILL", "ID", clientId);
+  while (connection.report === undefined) await delay(5);
+  bench.inquest.closed(connection.report, connection);
+
+  const leased = await bench.open();
+  const right = new PushRight(leased);
+  right.revoke();
+  bench.inquest.opened(right);
+  await delay(50);
+  assertEquals([leased.served, bench.verdicts], [0, []]);
+
+  await bench.share();
+  assertEquals(bench.verdicts.map(({ cause }) => cause), ["client-kill"]);
+  // And then it is done with.
+  await bench.share();
+  assertEquals(bench.verdicts.length, 1);
+});
+
+Deno.test("An end by our own wish is looked into only where the server made us wish it", async () => {
+  await using server = await startRedis();
+  const cases: [Partial<CloseReport>, verdicts: number][] = [
+    [{ cause: "max-age" }, 0],
+    [{ cause: "readonly" }, 1],
+    [{ cause: "connect timeout", during: "handshake" }, 1],
+    [{ by: "server", how: "fin" }, 1],
+  ];
+  for (const [more, verdicts] of cases) {
+    await using bench = new Bench(server.url);
+    await bench.inquest.ready;
+    const connection = await bench.share();
+    connection.close("max-age");
+    bench.inquest.closed({ ...connection.report!, ...more }, connection);
+    await bench.share();
+    assertEquals(bench.verdicts.length, verdicts, JSON.stringify(more));
+  }
+});
+
+Deno.test("Of several deaths the first is looked into", async () => {
+  await using server = await startRedis();
+  await using bench = new Bench(server.url);
+  await bench.inquest.ready;
+  const connections = [await bench.share(), await bench.share()];
+  for (const connection of connections) {
+    connection.close();
+    bench.inquest.closed(
+      { ...connection.report!, by: "server", how: "fin" },
+      connection,
+    );
+  }
+  await bench.share();
+  assertEquals(
+    bench.verdicts.map(({ report }) => report.connection),
+    [connections[0]!.number],
+  );
+});
+
+Deno.test("What has ended before the post-mortem is loaded harms nothing", async () => {
+  await using server = await startRedis();
+  await using bench = new Bench(server.url);
+  const connection = await bench.share();
+  bench.inquest.fenced(connection);
+  connection.close();
+  bench.inquest.closed(
+    { ...connection.report!, by: "server", how: "fin" },
+    connection,
+  );
+  await bench.inquest.ready;
+  await bench.share();
+  assertEquals(bench.verdicts.length, 1);
 });
