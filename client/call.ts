@@ -54,9 +54,10 @@ export interface SendOptions {
    * SADD and ZADD of one value or member, as long as nothing else deletes that
    * value meanwhile, and it does not expire and is not evicted.
    *
-   * Each connection is asked by INFO once, before the first such command, which run of which
-   * server it leads to. Behind a proxy that sends the commands of several
-   * clients over one connection, CLIENT KILL may end those of strangers: do not use it there.
+   * INFO is sent once on each connection, before the first such command, to
+   * know which run of which server it leads to. Behind a proxy that sends the
+   * commands of several clients over one connection, CLIENT KILL may hit other
+   * clients: leave this option off there.
    *
    * @see {@link https://redis.io/docs/latest/commands/client-kill/}
    * @default {false}
@@ -88,7 +89,7 @@ export interface Zombie {
   readonly wasUsed: boolean;
 }
 
-/** Who looks after a call. */
+/** What a call needs of its client. */
 export interface CallKeeper {
   /** The call has its outcome: an answer of the server, or not. */
   closed(wasAnswered: boolean): void;
@@ -265,7 +266,7 @@ export class SingleCall extends Call implements Slot {
     );
   }
 
-  /** By the time that it has told, the connection may have changed hands: one is picked again. */
+  /** By the time of the answer the connection may have changed hands: one is picked again. */
   #askServer(right: PushRight): void {
     askServer(right).then(
       () => this.keeper.travel(this),

@@ -1,4 +1,4 @@
-// What a client can be told, with defaults, checked.
+// The options of clients and calls, with their defaults, checked.
 import type { ParserLimits } from "../resp/mod.ts";
 import { LIMITS } from "../resp/parser.ts";
 import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
@@ -54,13 +54,13 @@ export interface RedisOptions extends EndpointOptions {
   limits?: ParserLimits;
   /** Opens sockets in place of `Deno.connect`. */
   dial?: Dial;
-  /** Told how each connection ended. */
+  /** Called with the report of each connection that has ended, before the commands that it took along are rejected. */
   onClose?: (report: CloseReport) => void;
   /** Look for the cause of a death with the next connection, by INFO, CONFIG GET and CLIENT LIST, after a silence also SLOWLOG GET and LATENCY LATEST. @default {false} */
   postMortem?: boolean;
-  /** Told what a post-mortem has found: at most one in 5 seconds. */
+  /** Called with what a post-mortem has found: at most one in 5 seconds. */
   onVerdict?: (verdict: Verdict) => void;
-  /** Told of each attempt that will be followed by another. */
+  /** Called after each failed attempt that another follows, before the wait. */
   onRetry?: (info: RetryInfo) => void;
 }
 
@@ -101,7 +101,7 @@ const RETRY: Check = [
       typeof value.run === "function"),
   "a Retry, such as new Retry({ retries: 3 }), or false",
 ];
-/** Looked at by somebody who knows more of it. */
+/** Checked by the module that uses it. */
 export const ELSEWHERE: Check = [() => true, ""];
 
 const OTHERS = {
@@ -127,7 +127,7 @@ const OTHERS = {
   tls: ELSEWHERE,
 } satisfies Partial<Record<keyof RedisOptions, Check>>;
 
-/** Who may end a wait. */
+/** What may end a wait. */
 export const SIGNAL: Check = [
   (value) => isObject(value) && typeof value.throwIfAborted === "function",
   "an AbortSignal",

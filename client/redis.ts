@@ -501,7 +501,7 @@ export class Redis implements AsyncDisposable {
         : call.reject(finalError(call, error));
     }
     if (policy === false) return call.reject(finalError(call, error));
-    // Whoever was open by the first failure may have died with the first one.
+    // Every connection that was open at the first failure may have died with that one.
     if (
       zombie && (isFirst ? zombie.wasUsed : zombie.openedAt < call.failedAt)
     ) {
@@ -591,7 +591,7 @@ export class Redis implements AsyncDisposable {
     }, giveUp).finally(() => this.#waits.delete(giveUp));
   }
 
-  /** Counts and tells that a call is sent again, as a retry if it waits before. */
+  /** Counts and publishes that a call is sent again, as a retry if it waits before. */
   #note(info: RetryInfo, isRetry: boolean): void {
     if (info.isReplay) {
       this.#replays++;

@@ -1,4 +1,4 @@
-// Who listens to what clients do: nobody, until diagnostics.ts is imported.
+// The sink of what clients publish; there is none until diagnostics.ts is imported.
 import type { CloseReport, Endpoint, EvictionReason } from "../pool/mod.ts";
 import type { Command } from "../resp/mod.ts";
 import type { RetryInfo } from "./options.ts";
@@ -10,9 +10,9 @@ export type Origin = Pick<Endpoint, "hostname" | "port" | "database">;
 export interface Happenings {
   /** A connection was opened. */
   "connection:open": {
-    /** The how-manieth of its client it is. */
+    /** Sequence number of the connection within its client, starting at 1. */
     readonly connection: number;
-    /** The server's id for it, if the server told. */
+    /** The server's id for it, if the server said it. */
     readonly clientId: number | undefined;
     /** For name, TCP, TLS and handshake together, in milliseconds. */
     readonly tookMs: number;
@@ -26,7 +26,7 @@ export interface Happenings {
   };
   /** A connection has ended. */
   "connection:close": { readonly report: CloseReport };
-  /** Somebody had to wait for a connection. */
+  /** A call had to wait for a connection. */
   "checkout:wait": {
     readonly waitedMs: number;
     /** Whether for a lease. */
@@ -55,7 +55,7 @@ export interface Happenings {
   };
 }
 
-/** Somebody who listens to all clients. */
+/** A sink for what all clients of the process publish. */
 export interface Listener {
   /** Something has happened. */
   tell<Name extends keyof Happenings>(
@@ -72,10 +72,13 @@ export interface Listener {
   ): Promise<T>;
 }
 
-/** Who listens. Whoever has something to tell looks here first: that is all it costs. */
+/**
+ * The sink of this process, if one is installed. Publishers check it before they
+ * build a message, so that without one an event costs a comparison.
+ */
 export let listener: Listener | undefined;
 
-/** Listens to all clients of this process. */
-export function listen(who: Listener): void {
-  listener = who;
+/** Installs the sink of this process. */
+export function listen(sink: Listener): void {
+  listener = sink;
 }

@@ -1,13 +1,13 @@
-// Callbacks of users, whose mistakes must not cost a command or an event.
+// Calls callbacks of the user, whose mistakes must not cost a command or an event.
 import { complain } from "../pool/complain.ts";
 
 /**
- * Tells whoever wants to know. What goes wrong there, at once or in a promise,
+ * Calls a callback. An error that it throws, or that its promise rejects with,
  * goes to the console.
  *
  * @param name The callback's name, such as `"onClose of Redis"`.
  * @param fn The callback, if there is one.
- * @param what What it is told.
+ * @param what Its arguments.
  */
 export function tell<What extends unknown[]>(
   name: string,
@@ -15,8 +15,10 @@ export function tell<What extends unknown[]>(
   ...what: What
 ): void {
   try {
-    const told = fn?.(...what);
-    if (told instanceof Promise) told.catch((error) => complain(name, error));
+    const result = fn?.(...what);
+    if (result instanceof Promise) {
+      result.catch((error) => complain(name, error));
+    }
   } catch (error) {
     complain(name, error);
   }

@@ -6,7 +6,7 @@ import type { Fate } from "./close_report.ts";
 const NOT_RUN_CODES: ReadonlySet<string> = new Set([
   "LOADING", // it reads its data set after a start
   "READONLY", // it is a replica
-  "MASTERDOWN", // a replica without its primary, told not to answer from old data
+  "MASTERDOWN", // a replica without its primary, configured not to answer from old data
   "CLUSTERDOWN", // a part of the cluster is missing
   "TRYAGAIN", // the keys of one command are on two nodes while a slot moves
   "NOREPLICAS", // fewer replicas than min-replicas-to-write

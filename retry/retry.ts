@@ -33,7 +33,7 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Asked before the policy's own `isRetriable`. */
   isRetriable?: (error: unknown) => boolean;
-  /** Told of each wait before it begins. */
+  /** Called before each wait. */
   onRetry?: (attempt: RetryAttempt) => void;
 }
 
@@ -41,7 +41,7 @@ export interface RunOptions {
 export interface RetryErrorOptions {
   /** How many attempts were made. @default {as many as there are errors} */
   attempts?: number;
-  /** How many of these were made at once, without a wait: such are no retries. @default {0} */
+  /** How many of these were made at once, without a wait; the others after the first are retries. @default {0} */
   replays?: number;
   /** When to come back, in milliseconds, if the attempts were not used up. */
   retryAfterMs?: number | undefined;
@@ -122,7 +122,7 @@ export class RetryError extends Error {
 /**
  * A retry policy: how often, after which failures, with which waits.
  *
- * - It holds no state between runs, so one policy can serve everybody.
+ * - It holds no state between runs, so one policy can serve many callers.
  * - No wait begins that would overrun the deadline.
  * - A failure that is not retriable is thrown as it is; only when the
  *   attempts run out is it a {@linkcode RetryError}.
@@ -207,7 +207,7 @@ export class Retry {
   /**
    * Runs `fn` until it succeeds or the policy gives up.
    *
-   * @param fn The work; it is told the attempt, 0 for the first.
+   * @param fn The work. Its argument is the number of the attempt, 0 for the first.
    * @param options See {@linkcode RunOptions}.
    * @returns What `fn` returned.
    * @throws {RetryError} If the last attempt allowed failed.

@@ -12,6 +12,7 @@ import {
 import {
   type Command,
   CommandError,
+  DeadlineError,
   type Fate,
   fateOf,
   Redis,
@@ -128,6 +129,11 @@ Deno.test("The stack of a lost command, and of one that was given up, leads to t
   const lost = assertRejects(loser);
   await server.kill();
   assertMatch(((await lost) as Error).stack!, lineOf("loser"));
+  async function waiter() {
+    await redis.send(["GET", "n"], { deadlineMs: 30 });
+  }
+  const late = await assertRejects(waiter, DeadlineError);
+  assertMatch(late.stack!, lineOf("waiter"));
   const retry = new Retry({ retries: 1, sleep: () => Promise.resolve() });
   async function giver() {
     await redis.send(["GET", "n"], { retry });
