@@ -4,7 +4,6 @@ import { ConnectionClosedError, type Fate } from "../pool/mod.ts";
 import { RetryError } from "../retry/mod.ts";
 import { CommandError } from "./command_error.ts";
 import { DeadlineError } from "./deadline_error.ts";
-import { DeadlineError } from "./deadline_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 
 /**

@@ -170,6 +170,14 @@ async function rejections(): Promise<Map<string, [unknown, Fate]>> {
   while (redis.stats().open > 0) await new Promise((r) => setTimeout(r, 5));
   await note("dial", "unsent", () => redis.send(["PING"], once));
   await note("given up", "unsent", () => redis.send(["PING"]));
+  const pop: Command = ["BLPOP", "list", 1];
+  await note("blocking dial", "unsent", () => redis.send(pop, once));
+  await note("blocking given up", "unsent", () => redis.send(pop));
+  await note(
+    "deadline",
+    "unsent",
+    () => redis.send(["PING"], { deadlineMs: 1 }),
+  );
   await redis.close();
   await note("closed", "unsent", () => redis.send(["PING"]));
   await note("closed lease", "unsent", () => redis.lease());
