@@ -127,13 +127,13 @@ Deno.test("The stack of a lost command, and of one that was given up, leads to t
   }
   server.freeze();
   const lost = assertRejects(loser);
-  await server.kill();
-  assertMatch(((await lost) as Error).stack!, lineOf("loser"));
   async function waiter() {
     await redis.send(["GET", "n"], { deadlineMs: 30 });
   }
   const late = await assertRejects(waiter, DeadlineError);
   assertMatch(late.stack!, lineOf("waiter"));
+  await server.kill();
+  assertMatch(((await lost) as Error).stack!, lineOf("loser"));
   const retry = new Retry({ retries: 1, sleep: () => Promise.resolve() });
   async function giver() {
     await redis.send(["GET", "n"], { retry });
