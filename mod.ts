@@ -61,7 +61,9 @@ export {
 export {
   type RecorderOptions,
   type RecordErrorInfo,
+  type RecorderStats,
   type RecordOutcome,
+  type Sender,
   type WebhookEvent,
   WebhookRecorder,
 } from "./recorder/mod.ts";

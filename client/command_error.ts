@@ -88,7 +88,7 @@ function explain(
   if (SECRET.test(command[0])) return message.replace(/, with args .*/s, "");
   if (code !== "MOVED" && code !== "ASK") return message;
   const [, , node] = message.split(" ");
-  return `${message} (the server is a node of a cluster, which neither the URL nor an option says: this client follows no redirect, ${node} has the key)`;
+  return `${message} (this server is a node of a cluster, which neither the URL nor an option says: this client follows no redirect, ${node} has the key)`;
 }
 
 const UNKNOWN_COMMAND = /^ERR unknown command/i;

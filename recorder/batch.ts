@@ -1,53 +1,67 @@
-// Entries to commands: events of one shop share a ZADD.
+// Deliveries to commands: events of one shop share a ZADD.
 import type { Command } from "../resp/mod.ts";
-import type { Entry } from "./event.ts";
+import type { Delivery } from "./delivery.ts";
 
-/** Entries of one key, to be written together. */
+/** Deliveries of one key, to be written together. */
 export interface Batch {
   readonly key: string;
-  readonly entries: Entry[];
+  readonly deliveries: Delivery[];
+  /** How many members they have together. */
+  members: number;
+  /** Whether a member may have been written before, at another time: it has a delivery id. */
+  isRepeatable: boolean;
 }
 
-/** Members of one ZADD at most: it blocks the server for about a millisecond. */
+/**
+ * Members of one ZADD at most, except where one delivery has more: it blocks
+ * the server for about a millisecond.
+ */
 const MOST_MEMBERS = 1000;
 
-/** Groups entries by key, in the order in which the keys first appear. */
-export function batchesOf(entries: readonly Entry[]): Batch[] {
+/** Groups deliveries by key, in the order in which the keys first appear. */
+export function batchesOf(deliveries: readonly Delivery[]): Batch[] {
+  if (deliveries.length === 1) return [batchOf(deliveries[0]!)];
   const batches: Batch[] = [];
-  const open = new Map<string, Batch & { members: number }>();
-  for (const entry of entries) {
-    let batch = open.get(entry.key);
+  const open = new Map<string, Batch>();
+  for (const delivery of deliveries) {
+    const batch = open.get(delivery.key);
     if (
-      batch === undefined ||
-      batch.members + entry.members.length > MOST_MEMBERS
+      batch === undefined || batch.members + delivery.count > MOST_MEMBERS
     ) {
-      batch = { key: entry.key, entries: [], members: 0 };
-      open.set(entry.key, batch);
-      batches.push(batch);
+      const next = batchOf(delivery);
+      open.set(delivery.key, next);
+      batches.push(next);
+      continue;
     }
-    batch.entries.push(entry);
-    batch.members += entry.members.length;
+    batch.deliveries.push(delivery);
+    batch.members += delivery.count;
+    batch.isRepeatable ||= delivery.event.deliveryId !== undefined;
   }
   return batches;
 }
 
-/** The one ZADD that writes a batch: https://redis.io/docs/latest/commands/zadd/ */
-export function zadd({ key, entries }: Batch): Command {
-  const command: [string, ...(string | number)[]] = ["ZADD", key];
-  for (const { score, members } of entries) {
+const batchOf = (delivery: Delivery): Batch => ({
+  key: delivery.key,
+  deliveries: [delivery],
+  members: delivery.count,
+  isRepeatable: delivery.event.deliveryId !== undefined,
+});
+
+/**
+ * The one ZADD that writes a batch: https://redis.io/docs/latest/commands/zadd/
+ *
+ * @param batch The batch.
+ * @param keepsLater Whether a member that is there already keeps the later of the two times.
+ */
+export function zadd(
+  { key, deliveries }: Pick<Batch, "key" | "deliveries">,
+  keepsLater = false,
+): Command {
+  const command: [string, ...(string | number)[]] = keepsLater
+    ? ["ZADD", key, "GT"]
+    : ["ZADD", key];
+  for (const { score, members } of deliveries) {
     for (const member of members) command.push(score, member);
   }
   return command;
-}
-
-/** What keeps a set from growing for ever: older members go, and the set itself once nothing comes. */
-export function trim(
-  { key, entries }: Batch,
-  retentionSeconds: number,
-): Command[] {
-  const newest = entries.reduce((most, { score }) => Math.max(most, score), 0);
-  return [
-    ["ZREMRANGEBYSCORE", key, "-inf", `(${newest - retentionSeconds}`],
-    ["EXPIRE", key, retentionSeconds],
-  ];
 }

@@ -11,22 +11,15 @@ export interface WebhookEvent {
   readonly eventType: string;
   /** The id that the sender repeats when it delivers the same webhook again. */
   readonly deliveryId?: string;
-}
-
-/** An event accepted: what ZADD will write, made once and never remade. */
-export interface Entry {
-  /** The sorted set. */
-  readonly key: string;
-  /** Unix time in whole seconds. */
-  readonly score: number;
-  /** One for each count; set once, before the first attempt. */
-  members: readonly string[];
-  /** The event, for reports. */
-  readonly event: WebhookEvent;
+  /** When it was received, in milliseconds since 1970. @default {the time of the call} */
+  readonly receivedAt?: number;
 }
 
 /** The namespace of members made from delivery ids. Changing it would count redeliveries twice. */
 const DELIVERIES = "5d0f6b0e-4c1c-4b8e-9a55-1f7c2c9f2b61";
+
+/** A time later than any that a `Date` can have. */
+const LATEST_MS = 8.64e15;
 
 /**
  * The key that an event is counted under. Parts are joined by `_` as they
@@ -45,7 +38,7 @@ export function checkEvent(event: WebhookEvent): void {
   if (typeof event !== "object" || event === null) {
     refuse("event", event, "an object { mallId, shopNo, eventType }");
   }
-  const { mallId, shopNo, eventType, deliveryId } = event;
+  const { mallId, shopNo, eventType, deliveryId, receivedAt } = event;
   if (!isText(mallId)) refuse("mallId", mallId, "a string that is not empty");
   if (!Number.isSafeInteger(shopNo) || shopNo < 0) {
     refuse("shopNo", shopNo, "a whole number of 0 or more");
@@ -56,6 +49,34 @@ export function checkEvent(event: WebhookEvent): void {
   if (deliveryId !== undefined && !isText(deliveryId)) {
     refuse("deliveryId", deliveryId, "a string that is not empty, or none");
   }
+  if (
+    receivedAt !== undefined &&
+    !(typeof receivedAt === "number" && receivedAt >= 0 &&
+      receivedAt <= LATEST_MS)
+  ) {
+    refuse("receivedAt", receivedAt, "milliseconds since 1970, or none");
+  }
+  for (const name in event) {
+    if (!isField(name)) {
+      throw new TypeError(
+        `Cannot record event: unknown field ${
+          JSON.stringify(name)
+        }, expected mallId, shopNo, eventType, deliveryId or receivedAt`,
+      );
+    }
+  }
+}
+
+function isField(name: string): boolean {
+  switch (name) {
+    case "mallId":
+    case "shopNo":
+    case "eventType":
+    case "deliveryId":
+    case "receivedAt":
+      return true;
+  }
+  return false;
 }
 
 /** @throws {TypeError} If the value is not a whole number from `least` to `most`. */
@@ -70,7 +91,7 @@ export function checkWhole(
   throw new TypeError(
     `Cannot ${what}: ${name} is ${
       show(value)
-    }, accepted is a whole number from ${least} to ${most}`,
+    }, expected a whole number from ${least} to ${most}`,
   );
 }
 
@@ -84,7 +105,7 @@ export async function deliveryMembers(
   deliveryId: string,
   count: number,
 ): Promise<string[]> {
-  // Five modules, 2 ms of a cold start, for those who have delivery ids.
+  // Five modules, 2 ms of a cold start, needed only with delivery ids.
   const { generate: uuidV5 } = await import("@std/uuid/v5");
   const utf8 = new TextEncoder();
   const first = await uuidV5(DELIVERIES, utf8.encode(deliveryId));
@@ -99,8 +120,8 @@ export async function deliveryMembers(
 const isText = (value: unknown): boolean =>
   typeof value === "string" && value !== "";
 
-function refuse(name: string, value: unknown, accepted: string): never {
+function refuse(name: string, value: unknown, expected: string): never {
   throw new TypeError(
-    `Cannot record event: ${name} is ${show(value)}, accepted is ${accepted}`,
+    `Cannot record event: ${name} is ${show(value)}, expected ${expected}`,
   );
 }

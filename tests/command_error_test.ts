@@ -267,7 +267,7 @@ Deno.test("A redirect says what a client without a cluster can make of it", asyn
     const error = await assertRejects(
       () => redis.send(["GET", "key"]),
       CommandError,
-      "the server is a node of a cluster",
+      "this server is a node of a cluster",
     );
     assertEquals(error.code, code);
     assertEquals(error.fate, "unsent");

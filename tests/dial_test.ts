@@ -769,7 +769,7 @@ Deno.test("Recording asks for the network of its host alone, and the process end
   );
 });
 
-Deno.test("A recorder on a refused connection queues, and prints no password", async () => {
+Deno.test("A recorder on a refused connection drops, and prints no password", async () => {
   await using server = await startRedis({ password: PASSWORD });
   const errors: unknown[] = [];
   await using redis = new Redis(server.url, { password: "wr0ng-p@ss" });
@@ -781,7 +781,7 @@ Deno.test("A recorder on a refused connection queues, and prints no password", a
     shopNo: 1,
     eventType: "orders",
   });
-  assertEquals(outcome.status, "queued");
+  assertEquals(outcome.status, "dropped");
   assertNoSecret([outcome, errors], "wr0ng-p@ss");
   assert(errors.length > 0);
   await redis.close(); // the recorder has nothing left to wait for

@@ -1,0 +1,52 @@
+// Why events cannot be recorded at present, and since when.
+import { type Outlook, outlookOf } from "../client/outlook.ts";
+import { ReplyError } from "../resp/mod.ts";
+
+/** What each outlook says of Redis, in front of the error's message. */
+const SAYS: Record<Outlook, string> = {
+  away: "Redis is away",
+  refused: "Redis refuses to record",
+  denied: "Redis cannot be used by this client",
+  final: "Redis cannot record",
+};
+
+/** Why events cannot be recorded at present. */
+export class Trouble {
+  /** What to expect of a later attempt. */
+  readonly outlook: Outlook;
+  /** When it began: Unix time in milliseconds. */
+  readonly since: number;
+  /** What the last attempt failed with. */
+  readonly error: unknown;
+
+  /**
+   * @param error What an attempt failed with.
+   * @param before The trouble that there was already, if it goes on.
+   */
+  constructor(error: unknown, before?: Trouble) {
+    this.error = error;
+    this.outlook = outlookOf(error);
+    this.since = before?.since ?? Date.now();
+  }
+
+  /** Whether an attempt now would have to wait in vain: not where the server answers. */
+  get isAway(): boolean {
+    return this.outlook === "away" || this.outlook === "denied";
+  }
+
+  /** What it is, since when, and the error's message. */
+  toString(): string {
+    // A server that answers the handshake with a refusal is not away.
+    const isRefusal = this.error instanceof Error &&
+      this.error.cause instanceof ReplyError;
+    const says = SAYS[
+      this.outlook === "away" && isRefusal ? "refused" : this.outlook
+    ];
+    const seconds = Math.max(0, (Date.now() - this.since) / 1000).toFixed(1);
+    return `${says}, for ${seconds} s: ${messageOf(this.error)}`;
+  }
+}
+
+/** The text of an error. */
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
