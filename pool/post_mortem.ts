@@ -66,6 +66,13 @@ const SOON_MS = 150;
 /** A reply in this part of a silence, its first, may have been on its way when it began. */
 const BEGINNING = 0.25;
 
+/** Evidence, where it came from, and when by `performance.now()`. */
+interface Look {
+  readonly connection: ConnectionFacts;
+  readonly evidence: Evidence;
+  readonly at: number;
+}
+
 /**
  * Finds out why connections to one endpoint ended.
  *
@@ -81,7 +88,7 @@ export class PostMortem {
   readonly #fenced = new WeakSet<ConnectionFacts>();
   /** What we did ourselves, by the counters that it moves. */
   readonly #own: Record<string, number> = {};
-  #taken: { connection: ConnectionFacts; evidence: Evidence }[] = [];
+  #taken: Look[] = [];
   #idle: CloseReport[] = [];
   /** The connections that were open lately, the newest last. */
   readonly #known = new Set<ConnectionFacts>();
@@ -259,9 +266,9 @@ export class PostMortem {
     fresh: ConnectionFacts,
   ): Silence {
     const { closedAt, owedMs } = report;
-    const aheadMs = Date.now() - performance.now();
-    const endedAt = closedAt - aheadMs;
-    const lookedAt = (before?.takenAt ?? NaN) - aheadMs;
+    const endedAt = closedAt - Date.now() + performance.now();
+    const lookedAt = this.#taken.find(({ evidence }) => evidence === before)
+      ?.at ?? NaN;
     const answered = this.#noteAnswered(report, endedAt);
     answered.delete(fresh);
     const others = [...this.#known].filter((other) => other !== fresh);
@@ -332,7 +339,8 @@ export class PostMortem {
       own: { ...this.#own },
       config: this.#config ?? {},
     };
-    this.#taken = [...this.#taken.slice(1 - KEPT), { connection, evidence }];
+    const look = { connection, evidence, at: performance.now() };
+    this.#taken = [...this.#taken.slice(1 - KEPT), look];
     if (!asksSlow) return evidence;
     const ahead = aheadMs(evidence);
     return {
