@@ -14,6 +14,7 @@ import {
   withErrors,
 } from "./rejection.ts";
 import { routeOf, upper } from "./routing.ts";
+import { type Block, blockOf, newestId, SLICE } from "./slices.ts";
 import { listener, type Origin } from "./telemetry.ts";
 
 /** Whether a transaction has answered an error among its replies. */
@@ -28,6 +29,9 @@ export interface LeaseSendOptions {
   /** Bulk strings of the reply become `Uint8Array`. @default {false} */
   binary?: boolean | undefined;
 }
+
+/** A timeout that ends earlier than this, in milliseconds, was not the server's own. */
+const EARLY_MS = 100;
 
 /** What a lease needs of its client. */
 interface LeaseHost {
@@ -66,7 +70,7 @@ export class Lease implements AsyncDisposable {
   readonly #state = new LeaseState();
   #isReleased = false;
   /** Pending while the server is asked whether it obeys CLIENT REPLY. */
-  #switching: Promise<Reply> | undefined;
+  #busy: Promise<Reply> | undefined;
   /** What obeys CLIENT REPLY: the server, or this client where the server refuses it. */
   #muted: "server" | "client" | undefined;
 
@@ -83,7 +87,9 @@ export class Lease implements AsyncDisposable {
   }
 
   /**
-   * Sends a command on this connection. Where CLIENT REPLY has turned replies
+   * Sends a command on this connection. One that blocks for longer than 20 s is
+   * sent again every 20 s, so that a peer that has vanished is noticed; what is
+   * sent after it waits meanwhile. Where CLIENT REPLY has turned replies
    * off, it resolves to `null` at once.
    *
    * @param command The command. SUBSCRIBE, MONITOR and SYNC are refused.
@@ -116,18 +122,21 @@ export class Lease implements AsyncDisposable {
     checkCommand(command);
     const copy = command.slice() as unknown as Command;
     const mode = replyModeOf(copy);
-    // Commands keep their order while the server is asked.
-    while (this.#switching !== undefined) {
-      await this.#switching.catch(() => {});
+    // Commands keep their order while one of them takes several.
+    while (this.#busy !== undefined) {
+      await this.#busy.catch(() => {});
     }
     const isFirstSwitch = this.#muted === undefined && mode !== undefined &&
       mode !== "on";
-    if (!isFirstSwitch) return await this.#push(copy, options);
-    this.#switching = this.#switchReplies(copy, options);
+    const block = this.#state.isAnswering ? blockOf(copy) : undefined;
+    if (isFirstSwitch) this.#busy = this.#switchReplies(copy, options);
+    else if (block !== undefined) {
+      this.#busy = this.#pushInSlices(copy, block, options);
+    } else return await this.#push(copy, options);
     try {
-      return await this.#switching;
+      return await this.#busy;
     } finally {
-      this.#switching = undefined;
+      this.#busy = undefined;
     }
   }
 
@@ -150,6 +159,57 @@ export class Lease implements AsyncDisposable {
       this.#muted = "client";
     }
     return await this.#push(command, options);
+  }
+
+  /** Sends a command that blocks for long again and again, each time for a short while. */
+  async #pushInSlices(
+    command: Command,
+    block: Block,
+    options: LeaseSendOptions,
+  ): Promise<Reply> {
+    const dueAt = performance.now() + block.ms;
+    const fixed = await this.#withFixedIds(command, block, options.signal);
+    if (fixed === undefined) return await this.#push(command, options);
+    while (true) {
+      const leftMs = Math.max(1, dueAt - performance.now());
+      const isLast = leftMs <= SLICE.ms;
+      const sliceMs = Math.min(leftMs, SLICE.ms);
+      const sentAt = performance.now();
+      const reply = await this.#push(block.lasting(sliceMs, fixed), options);
+      if (isLast || !block.hasTimedOut(reply)) return reply;
+      // CLIENT UNBLOCK has ended it.
+      if (performance.now() - sentAt < sliceMs - EARLY_MS) return reply;
+    }
+  }
+
+  /**
+   * XREAD with `$` reads what comes after it was sent, and a second one would
+   * miss what came between them: so `$` is replaced by the id that it stands for.
+   *
+   * @returns `undefined` if the server does not tell the id.
+   */
+  async #withFixedIds(
+    command: Command,
+    { newest }: Block,
+    signal: AbortSignal | undefined,
+  ): Promise<Command | undefined> {
+    if (newest.length === 0) return command;
+    const [name, ...args] = command;
+    const answers = await Promise.all(
+      newest.map(({ key }) => {
+        const ask: Command = ["XREVRANGE", key, "+", "-", "COUNT", 1];
+        return this.#push(ask, { signal }).catch((error) => {
+          if (error instanceof ReplyError) return null;
+          throw error;
+        });
+      }),
+    );
+    for (const [i, answer] of answers.entries()) {
+      const id = newestId(answer);
+      if (id === undefined) return undefined;
+      args[newest[i]!.at - 1] = id;
+    }
+    return [name, ...args];
   }
 
   #push(command: Command, options: LeaseSendOptions): Promise<Reply> {

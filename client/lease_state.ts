@@ -18,6 +18,11 @@ export class LeaseState {
       this.#replies === "on";
   }
 
+  /** Whether a command is answered by what it does: not while replies are off or a transaction queues it. */
+  get isAnswering(): boolean {
+    return this.#replies === "on" && !this.#inTransaction;
+  }
+
   /** What the connection's state is can no longer be told. */
   markChanged(): void {
     this.#isChanged = true;
