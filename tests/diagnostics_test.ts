@@ -11,6 +11,7 @@ import {
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
+  assertThrows,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -38,7 +39,7 @@ import type {
   MessageOf,
 } from "../client/diagnostics.ts";
 import "../client/diagnostics.ts";
-import { listen, listener } from "../client/telemetry.ts";
+import { listener } from "../client/telemetry.ts";
 import { importFlags } from "./support/imports.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
 
@@ -683,7 +684,7 @@ Deno.test("A subscriber that throws costs no command; unheard, its error ends th
     code: 0,
     output: `OK
 [ "value", "a" ]
-ReplyError
+CommandError
 {}
 14 thrown in start
 `,
@@ -706,54 +707,63 @@ Deno.test("mod.ts loads neither the diagnostics nor anything of Node's", async (
   }).output();
   assert(success);
   const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
-    modules: { specifier: string }[];
+    modules: {
+      specifier: string;
+      dependencies?: { code?: { specifier: string }; isDynamic?: boolean }[];
+    }[];
   };
-  const loaded = modules.map(({ specifier }) => specifier);
+  // What is imported on demand is not loaded with it.
+  const loaded = [import.meta.resolve("../mod.ts")];
+  for (const name of loaded) {
+    const module = modules.find(({ specifier }) => specifier === name);
+    for (const { code, isDynamic } of module?.dependencies ?? []) {
+      if (code === undefined || isDynamic) continue;
+      if (!loaded.includes(code.specifier)) loaded.push(code.specifier);
+    }
+  }
   assert(loaded.includes(import.meta.resolve("../client/telemetry.ts")));
   assert(!loaded.includes(import.meta.resolve("../client/diagnostics.ts")));
   assertEquals(loaded.filter((name) => name.startsWith("node:")), []);
 });
 
-Deno.test("Without subscribers a command costs hardly more than without diagnostics (printed)", async () => {
-  await using server = await startRedis();
-  await using redis = new Redis(server.url);
+Deno.test("Without subscribers a command is run as it is: it is not looked at, and its promise is handed on", async () => {
   const publisher = listener!;
-  const nobody = undefined as unknown as typeof publisher;
-  const ignore = () => {};
-  const ways: Record<string, { prepare(): void; tidy?(): void }> = {
-    "not imported": { prepare: () => listen(nobody) },
-    "no subscriber": { prepare: () => listen(publisher) },
-    "one subscriber": {
-      prepare: () => {
-        listen(publisher);
-        commands.asyncEnd.subscribe(ignore);
-      },
-      tidy: () => void commands.asyncEnd.unsubscribe(ignore),
+  const origin = { hostname: "redis.example", port: 6379, database: 0 };
+  const untouchable = new Proxy<[string]>([""], {
+    get: () => {
+      throw new Error("a command was looked at");
     },
-  };
-  const BATCH = 100;
-  const costs: Record<string, number[]> = {};
-  for (let round = 0; round < 30; round++) {
-    for (const [name, { prepare, tidy }] of Object.entries(ways)) {
-      prepare();
-      const startedAt = performance.now();
-      for (let i = 0; i < 10; i++) {
-        await Promise.all(
-          Array.from({ length: BATCH }, () => redis.send(["PING"])),
-        );
-      }
-      const perCommand = (performance.now() - startedAt) / (10 * BATCH);
-      if (round >= 5) (costs[name] ??= []).push(perCommand * 1e6);
-      tidy?.();
-    }
+  });
+  const reply = Promise.resolve("OK");
+  const sent: string[] = [];
+  const trace = (command: Command): Promise<string> =>
+    publisher.trace(origin, [command], false, () => {
+      sent.push("sent");
+      return reply;
+    });
+  assertStrictEquals(trace(untouchable), reply);
+  {
+    using ear = new Ear();
+    const traced = trace(["PING"]);
+    assertNotStrictEquals(traced, reply);
+    assertEquals(await traced, "OK");
+    assertEquals(ear.phases[0], "PING start");
+    assertThrows(() => trace(untouchable), Error, "looked at");
   }
-  listen(publisher);
-  for (const [name, all] of Object.entries(costs)) {
-    const [fastest] = all.sort((a, b) => a - b);
-    const median = all[all.length >> 1]!;
-    console.log(
-      `${name}: ${Math.round(median)} ns a command (median), ` +
-        `${Math.round(fastest!)} ns (fastest)`,
-    );
-  }
+  assertStrictEquals(trace(untouchable), reply);
+  assertEquals(sent.length, 3);
+
+  // Nor is a message made of what has happened.
+  const unread = new Proxy({}, {
+    ownKeys: () => {
+      throw new Error("a message was made");
+    },
+  }) as Happenings["connection:fail"];
+  publisher.tell("connection:fail", origin, unread);
+  using _ear = new Ear();
+  assertThrows(
+    () => publisher.tell("connection:fail", origin, unread),
+    Error,
+    "was made",
+  );
 });
