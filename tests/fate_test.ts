@@ -274,7 +274,10 @@ Deno.test("An abort says unsent before anything was written, and unknown after t
     assertEquals(fateOf(await assertRejects(before)), "unsent");
   }
   const lease = (signal: AbortSignal) => redis.lease({ signal });
-  assertEquals(await abortedBy(new Error("lease"), lease, pause(5)), "unsent");
+  assertEquals(
+    await abortedBy(Object.freeze(new Error("lease")), lease, pause(5)),
+    "unsent",
+  );
   isOpen.resolve();
   await redis.send(["PING"]);
   server.freeze();
