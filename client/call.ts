@@ -135,23 +135,23 @@ export abstract class Call implements Expirable {
   protected isInFlight = false;
 
   protected readonly keeper: CallKeeper;
-  readonly #resolve: (failed: Promise<never>) => void;
   readonly #reject: (reason: unknown) => void;
 
   constructor(
     keeper: CallKeeper,
     options: SendOptions,
-    resolve: (failed: Promise<never>) => void,
     reject: (reason: unknown) => void,
   ) {
     this.keeper = keeper;
     this.options = options;
-    this.#resolve = resolve;
     this.#reject = reject;
   }
 
   /** The name of the command, or of the first of them. */
   abstract readonly name: string;
+
+  /** Settles the caller's promise as `failed` is rejected. */
+  protected abstract resolveWith(failed: Promise<never>): void;
 
   /** Puts what is not answered yet in flight. */
   abstract travel(right: PushRight): void;
@@ -172,7 +172,7 @@ export abstract class Call implements Expirable {
   reject(error: Error): void {
     if (this.isDone) return;
     this.finish(error instanceof ReplyError);
-    this.#resolve(rejection(error, this.fate));
+    this.resolveWith(rejection(error, this.fate));
   }
 
   /** Rejects it with the reason of the caller's own signal, as it is. */
@@ -211,7 +211,7 @@ export class SingleCall extends Call implements Slot {
   readonly patienceMs = 0;
   /** The connection of the last attempt. */
   connection: ConnectionFacts | undefined;
-  readonly #resolve: (reply: Reply) => void;
+  readonly #resolve: (reply: Reply | Promise<never>) => void;
 
   constructor(
     keeper: CallKeeper,
@@ -220,7 +220,7 @@ export class SingleCall extends Call implements Slot {
     resolve: (reply: Reply | Promise<never>) => void,
     reject: (reason: unknown) => void,
   ) {
-    super(keeper, options, resolve, reject);
+    super(keeper, options, reject);
     this.command = copyOf(command);
     this.#resolve = resolve;
   }
@@ -247,6 +247,10 @@ export class SingleCall extends Call implements Slot {
       this.isInFlight = false;
       this.reject(error as Error);
     }
+  }
+
+  protected override resolveWith(failed: Promise<never>): void {
+    this.#resolve(failed);
   }
 
   settle(reply: Reply): void {
@@ -304,7 +308,7 @@ export class PipelineCall extends Call {
     resolve: (replies: Reply[] | Promise<Reply[]>) => void,
     reject: (reason: unknown) => void,
   ) {
-    super(keeper, options, resolve, reject);
+    super(keeper, options, reject);
     commands.forEach(checkCommand);
     this.#commands = commands.map(copyOf);
     this.#resolve = resolve;
@@ -358,6 +362,10 @@ export class PipelineCall extends Call {
         return this.reject(error as Error);
       }
     }
+  }
+
+  protected override resolveWith(failed: Promise<never>): void {
+    this.#resolve(failed);
   }
 
   #answered(): void {
