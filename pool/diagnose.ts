@@ -103,8 +103,10 @@ export interface Circumstances {
 }
 
 /** Whether a connection ended because its peer said nothing, before or after its handshake. */
-export const isSilent = ({ how, during, cause }: CloseReport): boolean =>
-  how === "silence" || (during === "handshake" && cause === "connect timeout");
+export const isSilent = ({ by, how, during, cause }: CloseReport): boolean =>
+  how === "silence"
+    ? by !== "client" // not a freeze of this process
+    : during === "handshake" && cause === "connect timeout";
 
 // What a finding weighs. A hint counts where there is nothing else; proof is
 // about this very connection and makes all else a coincidence.

@@ -688,6 +688,12 @@ const TABLE: Row[] = [
     stall({}, { report: { silentMs: 64_999 } }),
   ],
   [
+    "silent after a freeze of this process",
+    undefined,
+    "none",
+    stall({ dialMs: 900 }, { report: { by: "client" } }),
+  ],
+  [
     "a handshake that was never answered",
     "server-stall",
     "likely",

@@ -244,6 +244,48 @@ Deno.test("Of idle ends the last 32 are kept", async () => {
   assertMatch(verdict.text, /33rd time/);
 });
 
+Deno.test("Of one's own evidence the newest counts", async () => {
+  const stage = new Stage();
+  const own = stage.connect();
+  for (const [i, at] of [-60_000, -30_000].entries()) {
+    stage.info = kills(i);
+    await stage.baseline(own, NOW + at);
+  }
+  stage.info = kills(2);
+  for (const how of ["fin", "silence"] as const) {
+    const { text } = await stage.why(report({ how, silentMs: 9e4 }), own);
+    assertMatch(text, /calls 1 -> 2/);
+  }
+});
+
+Deno.test("By default an investigation is due after five seconds", async () => {
+  const stage = new Stage();
+  let at = NOW;
+  const postMortem = new PostMortem({ now: () => at });
+  const look = () =>
+    postMortem.investigate(
+      report(),
+      stage.connect(),
+      stage.source(stage.connect()),
+    );
+  await look();
+  at = NOW + 4999;
+  assertEquals(await look(), "not-due");
+  at = NOW + 5000;
+  assertEquals(typeof await look(), "object");
+});
+
+Deno.test("An investigation for which nothing could be asked does not put off the next", async () => {
+  const stage = new Stage(60_000);
+  const revoked = { connection: stage.connect(), ask: () => undefined };
+  stage.at = NOW;
+  assertEquals(
+    await stage.postMortem.investigate(report(), stage.connect(), revoked),
+    "not-asked",
+  );
+  assertEquals((await stage.why(report(), stage.connect())).causes, []);
+});
+
 Deno.test("An investigation is due after the interval, whichever way the clock went", async () => {
   const stage = new Stage(5000);
   const look = () =>

@@ -193,6 +193,18 @@ Deno.test("Watch sends nothing on idle connections until it ends, and then a PIN
   assertGreaterOrEqual(longestIdleMs, 290);
 });
 
+Deno.test("Watch looks at the server as each connection is opened, and then only now and then", async () => {
+  await using server = await startRedis();
+  await server.cli("CONFIG", "RESETSTAT");
+  await using run = await watch(server.url, { idle: 1, busy: 2, everyMs: 20 });
+  await delay(600);
+  const looks = /cmdstat_info:calls=(\d+)/
+    .exec(await server.cli("INFO", "commandstats"))?.[1];
+  // Three were opened, and one of the busy ones was asked again.
+  assertEquals(looks, "4");
+  assertEquals(run.deaths, []);
+});
+
 Deno.test("Watch brackets a limit: a connection used more often lives on", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
   await using run = await watch(server.url, {
@@ -255,6 +267,18 @@ Deno.test("Watch gives each of many deaths at once a cause", async () => {
   );
   for (const { connection, verdict } of run.deaths) {
     assertStringIncludes(verdict, `onnection ${connection} to`);
+  }
+  // Only some of them are looked into: the server is not asked without end.
+  const alike = run.deaths.filter(({ verdict }) =>
+    /it ended together with connection \d+/.test(verdict)
+  );
+  assertEquals([run.deaths.length, alike.length], [40, 28]);
+  for (const { verdict, outcome, connection, evidence } of alike) {
+    assertEquals(
+      verdict,
+      `Connection ${connection} to 127.0.0.1:${server.port} was ${outcome}`,
+    );
+    assertStringIncludes(outcome, evidence.at(-1)!);
   }
   await until(async () => (await idsOf(server)).length === 40);
 });
