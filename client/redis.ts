@@ -61,6 +61,9 @@ import { tell } from "./tell.ts";
 
 const NO_OPTIONS: SendOptions = {};
 
+/** More than a rejection takes from the loss of its connection to its caller. */
+const REJECTION_MICROTASKS = 100;
+
 /**
  * A Redis client that never hands a caller a connection it knows to be dead.
  *
@@ -381,6 +384,7 @@ export class Redis implements AsyncDisposable {
     for (const giveUp of this.#waits) giveUp(reason);
     for (const task of this.#tasks) task.close(reason);
     await gone;
+    for (let i = 0; i < REJECTION_MICROTASKS; i++) await undefined;
   }
 
   /** The same as {@linkcode Redis.close}. */

@@ -102,3 +102,64 @@ Deno.test("the pool retires idle connections before the age at which they keep d
   while (redis.stats().open > 0) await delay(20);
   assertEquals(redis.stats().evicted["idle-timeout"], 1);
 });
+
+Deno.test("IdleAges puts a limit to the test now and then, and forgets it when a connection lives on", () => {
+  const ages = new IdleAges();
+  for (const at of [0, 3000, 6000]) ages.observe(2000, at);
+  assertEquals(ages.limitMs, 1800);
+  assertEquals(ages.evictAfterMs(15_999), 1800);
+  assertEquals(ages.evictAfterMs(16_000), Infinity); // five times the age later
+  assertEquals(ages.limitMs, 1800); // a PING goes before the next command, even so
+
+  ages.observe(2100, 18_000); // it holds: the next test is later
+  assertEquals(ages.evictAfterMs(18_000), 1800);
+  assertEquals(ages.evictAfterMs(18_000 + 10 * 2100 - 1), 1800);
+  assertEquals(ages.evictAfterMs(18_000 + 10 * 2100), Infinity);
+
+  ages.survived(2050); // not as long as the others were idle
+  assertEquals(ages.limitMs, 1800);
+  ages.survived(2500);
+  assertEquals([ages.limitMs, ages.evictAfterMs(40_000)], [Infinity, Infinity]);
+  ages.observe(2000, 50_000); // one more death, and it is back
+  assertEquals(ages.evictAfterMs(50_000), 1800);
+  assertEquals(ages.evictAfterMs(60_000), Infinity); // tested as early as at first
+});
+
+Deno.test("IdleAges tests a limit less and less often, but goes on", () => {
+  const ages = new IdleAges();
+  let at = 0;
+  for (let i = 0; i < 3; i++) ages.observe(1000, at += 2000);
+  const waits: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    const since = at;
+    while (ages.evictAfterMs(at) < Infinity) at += 1000;
+    waits.push((at - since) / 1000);
+    ages.observe(1000, at);
+  }
+  assertEquals(waits, [5, 10, 20, 40, 80, 160, 160, 160]);
+});
+
+Deno.test("the pool dials no more once connections outlive the age at which they were killed", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { maxConnections: 1 });
+  for (let i = 0; i < 3; i++) {
+    await redis.send(["PING"]);
+    await delay(1150);
+    await server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    while (redis.stats().open > 0) await delay(5);
+  }
+  const startedAt = performance.now();
+  let dialed = 0;
+  while (performance.now() - startedAt < 7000) {
+    await redis.send(["PING"]);
+    dialed = redis.stats().dialed;
+    await delay(1500);
+  }
+  const { evicted } = redis.stats();
+  assert(evicted["idle-timeout"]! >= 1, "it never learned");
+  for (let i = 0; i < 2; i++) {
+    await redis.send(["PING"]);
+    await delay(1500);
+  }
+  assertEquals(redis.stats().dialed, dialed);
+});
