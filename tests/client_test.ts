@@ -777,7 +777,10 @@ Deno.test("LOADING is tried again until the data are there", async () => {
   await started;
   assert(
     stage.retried.some(({ error }) =>
-      error instanceof ReplyError && error.code === "LOADING"
+      // Refused itself, or in the handshake of its connection.
+      [error, error.cause].some((e) =>
+        e instanceof ReplyError && e.code === "LOADING"
+      )
     ),
     `only ${stage.retried.map(({ error }) => error.message).join("; ")}`,
   );
