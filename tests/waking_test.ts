@@ -169,3 +169,128 @@ Deno.test("a process that works in slices does not wait for a dial for ever", as
   assertMatch(`${error}`, /within 200 ms/);
   assert(Number(tookMs) < 3500, `it took ${tookMs} ms`);
 });
+
+Deno.test("a process that is busy for a while condemns no healthy connection", async () => {
+  await using server = await startRedis();
+  const outcome = await run(`
+    const redis = new Redis("${server.url}", {
+      validateAfterIdleMs: 10, maxConnections: 2, retry: false,
+    });
+    const leases = await Promise.all([redis.lease(), redis.lease()]);
+    for (const lease of leases) lease.release();
+    for (let i = 0; i < 10; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      const sent = redis.send(["INCR", "count"]); // behind a PING, due in 100 ms
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      const until = performance.now() + 300;
+      while (performance.now() < until);
+      await sent;
+    }
+    console.log(JSON.stringify({
+      evicted: redis.stats().evicted, count: await redis.send(["GET", "count"]),
+    }));
+    await redis.close();
+  `);
+  assertEquals(outcome, { evicted: {}, count: "10" });
+});
+
+Deno.test("a suspect that does not answer is found out in a busy process, too", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  const { evicted, tookMs } = await run(
+    `
+    const redis = new Redis("${proxy.url}", { validateAfterIdleMs: 10 });
+    await redis.send(["PING"]);
+    console.log("ready");
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    ${slices(200)}
+    const startedAt = performance.now();
+    await redis.send(["INCR", "count"]);
+    state.isOver = true;
+    console.log(JSON.stringify({
+      evicted: redis.stats().evicted, tookMs: performance.now() - startedAt,
+    }));
+    await redis.close();
+    `,
+    { forMs: 1, between: () => proxy.silence({ scope: "open" }) },
+  );
+  assertEquals(evicted, { silence: 1 });
+  assert(Number(tookMs) < 4000, `it took ${tookMs} ms`);
+});
+
+Deno.test("frozen time is not charged to those who wait for a connection", async () => {
+  await using server = await startRedis();
+  const outcome = await run(
+    `
+    const redis = new Redis("${server.url}", {
+      maxConnections: 1, checkoutTimeoutMs: 1500, retry: false,
+    });
+    const lease = await redis.lease();
+    const waiting = redis.send(["PING"]).catch(String);
+    console.log("ready");
+    // Free again 400 ms after the freeze began, as far as this process ran.
+    let rest = 600;
+    while (rest > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      rest -= 50;
+    }
+    lease.release();
+    console.log(JSON.stringify({ reply: await waiting }));
+    await redis.close();
+    `,
+    { forMs: 2500 },
+  );
+  assertEquals(outcome, { reply: "PONG" });
+});
+
+Deno.test("a process that works in slices does not wait for a connection for ever", async () => {
+  await using server = await startRedis();
+  const { error, tookMs } = await run(`
+    const redis = new Redis("${server.url}", {
+      maxConnections: 1, checkoutTimeoutMs: 300, retry: false,
+    });
+    const lease = await redis.lease();
+    ${slices(700)}
+    const startedAt = performance.now();
+    const error = await redis.send(["PING"]).catch(String);
+    state.isOver = true;
+    console.log(JSON.stringify({ error, tookMs: performance.now() - startedAt }));
+    lease.release();
+    await redis.close();
+  `);
+  assertMatch(`${error}`, /checkoutTimeoutMs/);
+  assert(Number(tookMs) < 4500, `it took ${tookMs} ms`);
+});
+
+Deno.test("a machine that was suspended wakes up to suspects, and no clock that is set back does harm", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  const outcome = await run(
+    `
+    const { now } = Date;
+    const redis = new Redis("${proxy.url}", { retry: false });
+    await redis.send(["PING"]);
+    Date.now = () => now() - 3_600_000; // set back
+    const back = await redis.send(["PING"]);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const { dialed, suspect } = redis.stats();
+    console.log("ready");
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    Date.now = now; // an hour later, while performance.now() stood still
+    const startedAt = performance.now();
+    const reply = await redis.send(["PING"]).catch(String);
+    const isSoon = performance.now() - startedAt < 2000;
+    console.log(JSON.stringify({ back, dialed, suspect, reply, isSoon, evicted: redis.stats().evicted }));
+    await redis.close();
+    `,
+    { forMs: 1, between: () => proxy.silence({ scope: "open" }) },
+  );
+  assertEquals(outcome, {
+    back: "PONG",
+    dialed: 1,
+    suspect: 0,
+    reply: "PONG",
+    isSoon: true,
+    evicted: { silence: 1 },
+  });
+});
