@@ -18,7 +18,8 @@ import {
   RetryError,
 } from "../mod.ts";
 import { noteAbort, withFate } from "../client/fate.ts";
-import { dial } from "../pool/mod.ts";
+import { type CallKeeper, PipelineCall } from "../client/call.ts";
+import { dial, type PushRight } from "../pool/mod.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 import { startRedis } from "./support/redis_server.ts";
 
@@ -270,7 +271,7 @@ Deno.test("An abort says unsent before anything was written, and unknown after t
     const frozen = Object.freeze(new Error("waiting"));
     assertEquals(await abortedBy(frozen, call, pause(5)), "unsent");
     const before = () => call(AbortSignal.abort(reason));
-    const reason = new Error("before");
+    const reason = Object.freeze(new Error("before"));
     assertEquals(fateOf(await assertRejects(before)), "unsent");
   }
   const lease = (signal: AbortSignal) => redis.lease({ signal });
@@ -337,4 +338,28 @@ Deno.test("An abort between two attempts says what became of those before", asyn
     await abortedBy(new Error("after a dial"), set, () => sleeps),
     "unsent",
   );
+});
+
+Deno.test("A pipeline of which a part was pushed when a command could not be is unknown", async () => {
+  for (const [fails, fate] of [[0, "unsent"], [1, "unknown"]] as const) {
+    let pushed = 0;
+    const right = {
+      connection: {},
+      push: () => {
+        if (pushed++ === fails) throw new TypeError("it cannot be encoded");
+      },
+    } as unknown as PushRight;
+    const keeper = { closed: () => {} } as unknown as CallKeeper;
+    const outcome = new Promise<unknown>((resolve, reject) =>
+      new PipelineCall(
+        keeper,
+        [["SET", "a", 1], ["SET", "b", 1]],
+        {},
+        resolve,
+        reject,
+      ).travel(right)
+    );
+    const error = await assertRejects(() => outcome, TypeError);
+    assertEquals(fateOf(error), fate);
+  }
 });
