@@ -99,13 +99,15 @@ function find(error: unknown, above: readonly unknown[]): Fate | undefined {
   if (!isObject(error) || above.includes(error)) return undefined;
   const ofAbort = ofAborts.get(error);
   if (ofAbort !== undefined) return ofAbort;
-  const { fate, errors, stack, cause } = error as Record<string, unknown>;
+  const { fate, errors } = error as Record<string, unknown>;
   if (isFate(fate)) return fate;
   const inside = [...above, error];
   if (Array.isArray(errors) && errors.length > 0) {
     return worstOf(errors.map((one) => find(one, inside) ?? "unknown"));
   }
   if (error instanceof ReplyError) return fateOfReply(error);
+  // Read last: to format a stack takes longer than all the rest.
+  const { stack, cause } = error as Record<string, unknown>;
   const [, ofCopy] = IN_STACK.exec(`${stack}`) ?? [];
   return isFate(ofCopy) ? ofCopy : find(cause, inside);
 }
