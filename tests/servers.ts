@@ -26,19 +26,23 @@ const SERVERS: readonly Server[] = [
 /** What depends most on the server. */
 const SHORT = [
   "client",
+  "command_table",
   "connection",
   "pool",
   "post_mortem",
   "recorder",
   "replay",
   "routing",
+  "sequence",
+  "urgent",
 ];
 
 const HELP =
   `Runs the tests on newer servers, fetched by apt into .tools/servers.
 
 ./dev servers [options] [-- arguments of deno test]
-  --short       ${SHORT.join(", ")} on the newest Redis and Valkey
+  --short       what depends most on the server, on the newest Redis and
+                Valkey at once
   --only NAMES  only these servers, by name, separated by commas
   --fetch       fetch the servers, print where they are, and run nothing
   --help        this text
@@ -51,6 +55,8 @@ Exit: 0 if every test has passed on every server, 1 if not, 2 for bad usage.
 
 interface Options {
   readonly servers: readonly Server[];
+  /** All at once: what they print is printed server by server. */
+  readonly atOnce: boolean;
   readonly fetchOnly: boolean;
   readonly testArguments: readonly string[];
 }
@@ -59,12 +65,14 @@ interface Options {
 function parse(args: readonly string[]): Options | "help" {
   const left = [...args];
   let servers = SERVERS;
+  let atOnce = false;
   let fetchOnly = false;
   const testArguments: string[] = [];
   while (left.length > 0) {
     const name = left.shift()!;
     switch (name) {
       case "--short":
+        atOnce = true;
         servers = servers.filter(({ newest }) => newest);
         testArguments.push(...SHORT.map((test) => `tests/${test}_test.ts`));
         break;
@@ -89,7 +97,7 @@ function parse(args: readonly string[]): Options | "help" {
         throw new Error(`unknown option ${name}, try --help`);
     }
   }
-  return { servers, fetchOnly, testArguments };
+  return { servers, atOnce, fetchOnly, testArguments };
 }
 
 const root = decodeURIComponent(new URL("..", import.meta.url).pathname);
@@ -112,29 +120,40 @@ async function fetchServer({ name, suite, program }: Server): Promise<string> {
 async function test(
   { name }: Server,
   program: string,
-  testArguments: readonly string[],
+  { atOnce, testArguments }: Options,
 ): Promise<boolean> {
-  const { stdout } = await new Deno.Command(program, { args: ["--version"] })
-    .output();
-  console.log(`${name}: ${new TextDecoder().decode(stdout).trim()}`);
-  const { success } = await new Deno.Command(Deno.execPath(), {
+  const version = new Deno.Command(program, { args: ["--version"] });
+  const { stdout } = await version.output();
+  const heading = `${name}: ${new TextDecoder().decode(stdout).trim()}`;
+  const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", ...importFlags, "tests/run.ts", ...testArguments],
     cwd: root,
     // An address would be that of another server.
     env: { REDIS_SERVER: program, REDIS_URL: "" },
-  }).spawn().status;
-  return success;
+    ...(atOnce ? { stdout: "piped", stderr: "piped" } : {}),
+  });
+  if (!atOnce) {
+    console.log(heading);
+    return (await command.spawn().status).success;
+  }
+  const output = await command.output();
+  console.log(heading);
+  for (const bytes of [output.stdout, output.stderr]) {
+    console.log(new TextDecoder().decode(bytes));
+  }
+  return output.success;
 }
 
-async function run({ servers, fetchOnly, testArguments }: Options) {
+/** @throws {Error} If a server cannot be fetched, or a test has failed on one. */
+async function run(options: Options): Promise<void> {
   const failed: string[] = [];
-  for (const server of servers) {
+  const runOne = async (server: Server) => {
     const program = await fetchServer(server);
-    if (fetchOnly) console.log(program);
-    else if (!await test(server, program, testArguments)) {
-      failed.push(server.name);
-    }
-  }
+    if (options.fetchOnly) return console.log(program);
+    if (!await test(server, program, options)) failed.push(server.name);
+  };
+  if (options.atOnce) await Promise.all(options.servers.map(runOne));
+  else for (const server of options.servers) await runOne(server);
   if (failed.length > 0) {
     throw new Error(`tests have failed on ${failed.join(", ")}`);
   }

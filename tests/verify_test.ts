@@ -246,7 +246,7 @@ Deno.test("Verify names the argument that it cannot use, and never a password", 
 
 Deno.test("Verify says in one line that there is no server", async () => {
   const { code, stdout, stderr } = await verify([], {
-    env: { PATH: "/nowhere" },
+    env: { PATH: "/nowhere", REDIS_SERVER: "" },
   });
   assertMatch(stderr, /^verify: Cannot start a Redis server: .*--url\n$/);
   assertEquals([code, stdout], [2, ""]);
