@@ -31,7 +31,7 @@ async function connect(
   const { hostname, port, path, tls } = endpoint;
   const { signal } = options;
   if (path !== undefined) {
-    return await Deno.connect({ transport: "unix", path });
+    return closable(await Deno.connect({ transport: "unix", path }));
   }
   if (tls === undefined) return await connectTcp();
   const { dialTls } = await import("./tls.ts");
@@ -41,6 +41,20 @@ async function connect(
     const tcp = await Deno.connect({ hostname, port, signal });
     tcp.setNoDelay(true);
     tcp.setKeepAlive(true);
-    return tcp;
+    return closable(tcp);
   }
+}
+
+/**
+ * Deno 2.8.3 alone neither ends a pending read nor closes its socket when that
+ * is to be closed. There the peer is told first, and the read ends when it closes.
+ */
+function closable<T extends Deno.Conn>(conn: T): T {
+  if (Deno.version.deno !== "2.8.3") return conn;
+  const close = conn.close.bind(conn);
+  conn.close = () => {
+    conn.closeWrite().catch(() => {});
+    close();
+  };
+  return conn;
 }

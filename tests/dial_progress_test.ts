@@ -11,15 +11,16 @@ import { DialError } from "../mod.ts";
 import { type Connection, dial, Endpoint, open } from "../pool/mod.ts";
 import { DialProgress } from "../pool/dial_progress.ts";
 
-Deno.test("A dial under way says what it waits for, since when, and what that may mean", () => {
+Deno.test("A dial under way says what it waits for, since when, and what that may mean", async () => {
   const plain = new DialProgress("h:1");
   assertEquals([plain.phase, plain.describe()], [
     "connect",
     "no connection yet",
   ]);
   const startedAt = plain.since;
+  await new Promise((resolve) => setTimeout(resolve, 5));
   plain.reach("handshake");
-  assert(plain.since >= startedAt && plain.since <= performance.now());
+  assert(plain.since > startedAt && plain.since <= performance.now());
   assertEquals(
     plain.describe("within 5 ms"),
     "connected, but no answer to the Redis handshake within 5 ms: is this a TLS port (rediss://)?",
@@ -82,5 +83,23 @@ Deno.test("An open under way keeps its progress up to date", async () => {
     assert(progress.describe().includes(question), progress.describe());
     abort.abort("enough");
     assertEquals(await opening, "enough");
+  }
+});
+
+Deno.test("A dial of the user's own for TLS need not say when TLS begins", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  for (const [scheme, asks] of [["rediss", false], ["redis", true]] as const) {
+    const error = await open(new Endpoint(`${scheme}://127.0.0.1:${port}`), {
+      dial: () => Deno.connect({ hostname: "127.0.0.1", port }),
+      connectTimeoutMs: 50,
+      replyTimeoutMs: 5000,
+      number: 1,
+      signal: new AbortController().signal,
+    }).catch((error: unknown) => error);
+    assertInstanceOf(error, DialError);
+    assertEquals(error.phase, "handshake");
+    assertEquals(error.message.includes("is this a TLS port"), asks);
+    (await listener.accept()).close();
   }
 });

@@ -200,6 +200,7 @@ const REFUSED: readonly [unknown, unknown, string][] = [
   ["redis:///1", {}, "no host"],
   ["unix://tmp/redis.sock", {}, "does not begin with /"],
   ["unix://h:1/redis.sock", {}, "does not begin with /"],
+  ["unix://localhost:1/s", {}, "does not begin with /"],
   ["unix:///", {}, "names no socket"],
   ["unix:///run/", {}, "names no socket"],
   ["unix:///a%00b", {}, "names no socket"],

@@ -15,9 +15,12 @@ import { DialError, Redis, type RedisOptions, ReplyError } from "../mod.ts";
 import {
   type CloseReport,
   type Connection,
+  type Dial,
   dial,
   Endpoint,
   open,
+  say,
+  type Socket,
 } from "../pool/mod.ts";
 import { type Peer, peerOf } from "../pool/peer.ts";
 import { modeHint } from "../pool/server_mode.ts";
@@ -32,6 +35,10 @@ import {
 
 const UNKNOWN = "-ERR unknown command\r\n";
 
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await delay(2);
+}
+
 /** What a server answers that knows PING, CLIENT ID and little else. */
 const simple = ([name]: string[]): string =>
   name === "PING" ? "+PONG\r\n" : name === "CLIENT" ? ":5\r\n" : "+OK\r\n";
@@ -41,9 +48,12 @@ const opened = (
   options = {},
 ): Promise<Connection> => openAt(new Endpoint(url, options));
 
-const openAt = (endpoint: Endpoint): Promise<Connection> =>
+const openAt = (
+  endpoint: Endpoint,
+  how: Dial = dial,
+): Promise<Connection> =>
   open(endpoint, {
-    dial,
+    dial: how,
     connectTimeoutMs: 3000,
     replyTimeoutMs: 3000,
     number: 1,
@@ -388,6 +398,30 @@ Deno.test("A connection that ends before any answer is asked for TLS where there
   const cut = await refusal(`redis://${late.address}`);
   assertFalse(cut.message.includes("TLS"), cut.message);
 
+  const certificate = (name: string) =>
+    Deno.readTextFileSync(
+      new URL(`./support/certificates/${name}`, import.meta.url),
+    );
+  const listener = Deno.listenTls({
+    hostname: "127.0.0.1",
+    port: 0,
+    cert: certificate("server.crt"),
+    key: certificate("server.key"),
+  });
+  const serving = (async () => {
+    for await (const connection of listener) {
+      await connection.read(new Uint8Array(100)).catch(() => {});
+      connection.close();
+    }
+  })();
+  const secure = await refusal(`rediss://127.0.0.1:${listener.addr.port}`, {
+    tls: { caCerts: [certificate("ca.crt")] },
+  });
+  listener.close();
+  await serving;
+  assertEquals(secure.phase, "handshake");
+  assertFalse(secure.message.includes("TLS port"), secure.message);
+
   await using real = await startRedis({ tls: true });
   const plain = await refusal(`redis://127.0.0.1:${real.tlsPort}`);
   assertMatch(plain.message, /TLS/);
@@ -464,9 +498,33 @@ Deno.test("The library's name goes before the first command, and nothing waits f
   assertEquals(connection.inFlight, 1);
   assertEquals(await promise, "PONG");
   assertEquals([connection.inFlight, connection.served], [0, 1]);
-  assertEquals(server.heard, [["HELLO 2", ...INTRODUCTION, "PING"]]);
+  assertEquals(await say(connection, ["PING"]), "PONG");
+  assertEquals(server.heard, [["HELLO 2", ...INTRODUCTION, "PING", "PING"]]);
+  assertEquals([connection.inFlight, connection.served], [0, 2]);
   connection.close();
-  assertEquals(connection.report?.commandsServed, 1);
+  assertEquals(connection.report?.commandsServed, 2);
+});
+
+Deno.test("The library's name goes before a command that turns replies off", async () => {
+  await using server = newer();
+  const connection = await opened(server.url);
+  connection.pushUnanswered(["CLIENT", "REPLY", "OFF"]);
+  await until(() => server.heard[0]!.length === 4);
+  assertEquals(server.heard, [
+    ["HELLO 2", ...INTRODUCTION, "CLIENT REPLY OFF"],
+  ]);
+  connection.close();
+});
+
+Deno.test("A connection that ends before its name is answered has nothing in flight", async () => {
+  await using server = newer(undefined);
+  const connection = await opened(server.url);
+  const lost = assertRejects(() => say(connection, ["BLPOP", "key", 0]));
+  await until(() => server.heard[0]!.length === 4);
+  connection.close();
+  await lost;
+  assertEquals(connection.inFlight, 0);
+  assertEquals(connection.report?.inFlight, 1);
 });
 
 Deno.test("A server before 7.2, or of no version, is not told the library's name", async () => {
@@ -569,4 +627,60 @@ Deno.test("A command that a Sentinel does not know says what the URL lacks, howe
   await using other = new Redis(plain.url);
   const error = await assertRejects(() => other.send(get), ReplyError);
   assertFalse(error.message.includes("Sentinel"));
+});
+
+/** A socket that answers once, by text or by an error, and notes that it is closed. */
+function socketOf(answer: string | Error): Socket & { isClosed: boolean } {
+  let reads = 0;
+  const written = Promise.withResolvers<void>();
+  return {
+    isClosed: false,
+    async read(buffer) {
+      await written.promise;
+      if (answer instanceof Error) throw answer;
+      if (reads++ > 0) return await new Promise(() => {});
+      return new TextEncoder().encodeInto(answer, buffer).written;
+    },
+    write(bytes) {
+      written.resolve();
+      return Promise.resolve(bytes.length);
+    },
+    close() {
+      this.isClosed = true;
+    },
+  };
+}
+
+Deno.test("A peer that resets the connection upon HELLO gets AUTH and PING next, too", async () => {
+  const endpoint = new Endpoint("redis://h");
+  const socket = socketOf(new Deno.errors.ConnectionReset("reset"));
+  const error = await assertRejects(
+    () => openAt(endpoint, () => Promise.resolve(socket)),
+    DialError,
+  );
+  assertMatch(error.message, /reset/);
+  assert(peerOf(endpoint).bareUntil > performance.now());
+});
+
+Deno.test("A connection that is refused in its handshake is closed", async () => {
+  const socket = socketOf("-WRONGPASS invalid username-password pair\r\n");
+  await assertRejects(
+    () => openAt(new Endpoint("redis://h"), () => Promise.resolve(socket)),
+    DialError,
+    "WRONGPASS",
+  );
+  assert(socket.isClosed);
+});
+
+Deno.test("A refusal is told without the arguments that the server repeats", async () => {
+  await using server = new ScriptedServer(([name]) =>
+    name === "HELLO"
+      ? UNKNOWN
+      : "-ERR unknown command 'AUTH', with args beginning with: 'pw' \r\n"
+  );
+  const error = await refusal(server.url, { password: "pw" });
+  assertMatch(
+    error.message,
+    /the server refused AUTH: ERR unknown command 'AUTH'; HELLO was/,
+  );
 });

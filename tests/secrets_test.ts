@@ -57,6 +57,7 @@ const LONG = [
   "hunter2",
   "s3cr3t:p@ss/wörd",
   'a"b\\c"d\\e"f\\g',
+  "ключи от двери",
   "correct horse battery staple, repeated until it is long enough",
 ];
 
@@ -179,4 +180,18 @@ Deno.test("A peer that repeats the handshake, cut anywhere, shows no password", 
       }
     }
   }
+});
+
+Deno.test("What a dial of the user's own throws shows no password", async () => {
+  await using redis = new Redis("redis://127.0.0.1:1", {
+    password: "Tr0ub4dor+3xyz",
+    retry: false,
+    dial: () => Promise.reject("no tunnel for redis://:Tr0ub4dor+3x"),
+  });
+  const error = await redis.send(["PING"]).catch((error: unknown) => error);
+  assert(error instanceof DialError);
+  assertEquals(
+    error.message,
+    "Cannot connect to 127.0.0.1:1: no tunnel for redis://:***",
+  );
 });

@@ -1,6 +1,7 @@
 // That TLS is begun only with a peer that answers it, that no socket is left behind, and that a certificate that cannot be used is named.
 
 import "./support/strict.ts";
+import { Socket as NodeTcp } from "node:net";
 import {
   assert,
   assertEquals,
@@ -77,12 +78,12 @@ Deno.test({
     await using silent = new FakeServer(() => {});
     await using redis = new Redis(`rediss://${silent.address}`, {
       retry: false,
-      connectTimeoutMs: 30,
+      connectTimeoutMs: 100,
     });
     for (let i = 0; i < 5; i++) {
       const error = await assertRejects(() => redis.send(["PING"]), DialError);
       assertEquals(error.phase, "tls");
-      assertStringIncludes(error.message, "no TLS handshake within 30 ms");
+      assertStringIncludes(error.message, "no TLS handshake within 100 ms");
       assertStringIncludes(error.message, "is this a plain port (redis://)?");
       await delay(60);
     }
@@ -473,7 +474,10 @@ Deno.test("A key of any kind that belongs to its certificate is used", async () 
 
 Deno.test("With a client's certificate large values travel whole, and an end is told as such", async () => {
   await using server = await startRedis({ tls: { clientCertificate: true } });
-  await using redis = new Redis(server.tlsUrl, { tls: certified(server) });
+  await using redis = new Redis(server.tlsUrl, {
+    tls: certified(server),
+    maxConnections: 1,
+  });
   const value = "0123456789".repeat(300_000);
   const replies = await Promise.all([
     redis.send(["SET", "key", value]),
@@ -628,4 +632,121 @@ Deno.test("A server name of no characters is none: the URL's host is verified", 
     Deno.startTls = startTls;
   }
   assertEquals(verified, [new URL(server.tlsUrl).hostname, "redis.test"]);
+});
+
+/** Ends the connection by RST: what it was sent is not read. */
+const reset = async (connection: Deno.Conn): Promise<void> => {
+  await delay(30);
+  connection.close();
+};
+/** Ends it by FIN. */
+const hangUp = async (connection: Deno.Conn): Promise<void> => {
+  await connection.read(new Uint8Array(4096));
+  connection.close();
+};
+
+Deno.test("A peer that ends the connection upon TLS may be on its way down: another attempt may succeed", async () => {
+  const own = {
+    cert: certificate("client.crt"),
+    key: certificate("client.key"),
+  };
+  for (const handle of [reset, hangUp]) {
+    await using server = new FakeServer(handle);
+    for (const tls of [{}, own]) {
+      for (const answersTls of [false, true]) {
+        const endpoint = new Endpoint(`rediss://${server.address}`, { tls });
+        peerOf(endpoint).answersTls = answersTls;
+        const error = await assertRejects(
+          () => dial(endpoint, { signal: AbortSignal.timeout(5000) }),
+          DialError,
+        );
+        assertEquals([error.phase, error.isRetriable], ["tls", true]);
+        assertStringIncludes(error.message, "TLS handshake was cut short");
+      }
+    }
+  }
+});
+
+Deno.test("A dial leaves nothing on its signal, and a later abort does not touch the socket", async () => {
+  await using server = await startRedis({ tls: true });
+  for (const tls of [{ caCerts: [server.caCert] }, certified(server)]) {
+    const endpoint = new Endpoint(server.tlsUrl, { tls });
+    const abort = new AbortController();
+    const { signal } = abort;
+    let listeners = 0;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = ((...args: Parameters<typeof add>) => {
+      listeners++;
+      add(...args);
+    }) as typeof signal.addEventListener;
+    signal.removeEventListener = ((...args: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...args);
+    }) as typeof signal.removeEventListener;
+    const socket = await dial(endpoint, { signal });
+    assertEquals(listeners, 0);
+    abort.abort();
+    assertEquals(peerOf(endpoint).stranded, 0);
+    await socket.write(new TextEncoder().encode("PING\r\n"));
+    assertEquals(await socket.read(new Uint8Array(64)), 7);
+    socket.close();
+  }
+});
+
+Deno.test("A signal that ends the dial while TLS is begun ends it", async () => {
+  await using server = await startRedis({ tls: true });
+  const endpoint = new Endpoint(server.tlsUrl, {
+    tls: { caCerts: [server.caCert] },
+  });
+  peerOf(endpoint).answersTls = true;
+  const abort = new AbortController();
+  const { startTls } = Deno;
+  Deno.startTls = async (tcp, options) => {
+    const conn = await startTls(tcp, options);
+    abort.abort(new Error("enough"));
+    return conn;
+  };
+  try {
+    await assertRejects(
+      () => dial(endpoint, { signal: abort.signal }),
+      Error,
+      "enough",
+    );
+  } finally {
+    Deno.startTls = startTls;
+  }
+  assertEquals(peerOf(endpoint).stranded, 1);
+});
+
+Deno.test("What asks for TLS names no server where the URL has an address", async () => {
+  for (const host of ["127.0.0.1", "localhost"]) {
+    const hello = Promise.withResolvers<string>();
+    await using tap = new FakeServer(async (connection) => {
+      const bytes = new Uint8Array(4096);
+      const count = await connection.read(bytes) ?? 0;
+      hello.resolve(new TextDecoder("latin1").decode(bytes.subarray(0, count)));
+      connection.close();
+    });
+    await refusal(`rediss://${host}:${tap.port}`);
+    assertEquals((await hello.promise).includes(host), host === "localhost");
+  }
+});
+
+Deno.test("With a client's certificate Node is asked for no-delay", async () => {
+  await using server = await startRedis({ tls: { clientCertificate: true } });
+  const { setNoDelay } = NodeTcp.prototype;
+  const asked: (boolean | undefined)[] = [];
+  NodeTcp.prototype.setNoDelay = function (on) {
+    asked.push(on);
+    return setNoDelay.call(this, on);
+  };
+  try {
+    const endpoint = new Endpoint(server.tlsUrl, { tls: certified(server) });
+    const signal = AbortSignal.timeout(5000);
+    (await dial(endpoint, { signal })).close();
+  } finally {
+    NodeTcp.prototype.setNoDelay = setNoDelay;
+  }
+  assert(asked.includes(true));
 });
