@@ -13,6 +13,10 @@ import { NodeSocket } from "./node_socket.ts";
 import { flawOfPem } from "./tls_options.ts";
 
 const KEEP_ALIVE_MS = 30_000;
+const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
+
+/** Whether a dial that is given up ends: before Deno 2.7 one that waits for TCP goes on, and keeps the process. */
+export const canBeGivenUp: boolean = major > 2 || minor >= 7;
 
 /**
  * Looks at certificate and key before anything is dialed.

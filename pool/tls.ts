@@ -32,7 +32,7 @@ export async function dialTls(
     ? undefined
     : await import("./client_certificate.ts");
   certified?.checkCertificate(endpoint);
-  if (!peer.answersTls) {
+  if (!peer.answersTls || certified?.canBeGivenUp === false) {
     const tcp = await connectTcp();
     onTls?.();
     await probeTls(endpoint, tcp, signal);
