@@ -446,12 +446,18 @@ Deno.test("A refusal after a lost attempt does not hide the loss, an answer does
     ["-NOPERM no\r\n", false],
     ["-WRONGTYPE no\r\n", true],
   ];
-  for (const [answer, isAlone] of cases) {
-    let gets = 0;
-    const { dial } = peers(() => gets++ === 0 ? null : answer);
+  const commands: Command[] = [["SET", "k", "v"], ["BLPOP", "k", 1]];
+  const tried = commands.flatMap((command) =>
+    cases.map(([answer, isAlone]) => ({ command, answer, isAlone }))
+  );
+  for (const { command, answer, isAlone } of tried) {
+    let calls = 0;
+    const { dial } = peers(() => calls++ === 0 ? null : answer);
     const { retry } = noting();
     await using redis = new Redis("redis://nowhere", { dial, retry });
-    const error = await assertRejects(() => redis.send(["SET", "k", "v"]));
+    const error = await assertRejects(() =>
+      redis.send(command, { replay: "always" })
+    );
     assertEquals(error instanceof ReplyError, isAlone, answer);
     assertEquals(error instanceof RetryError, !isAlone, answer);
     assertEquals(fateOf(error), isAlone ? "executed" : "unknown", answer);

@@ -1408,6 +1408,8 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
         { tls: { caCerts: "x" } },
         /tls\.caCerts: (?:accepted is|expected) a list/,
       ],
+      [{ settle: true }, /option "settle": expected one of maxConnections/],
+      [{ toString: () => "x" }, /option "toString": expected one of/],
       [null, /options null/],
     ] as const
   ) {
@@ -1420,6 +1422,9 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
         { setle: true },
         /option "setle": expected one of signal, .*resolveFate/,
       ],
+      [{ settle: true }, /option "settle": it is called resolveFate now/],
+      [{ constructor: 1 }, /option "constructor": expected one of/],
+      [{ resolveFate: 1 }, /resolveFate 1: expected true or false/],
       [{ replay: "sometimes" }, /replay "sometimes": expected "auto"/],
       [{ signal: 5 }, /signal 5: expected an AbortSignal/],
       [{ retry: { retries: 3 } }, /retry of type object/],
