@@ -1,5 +1,6 @@
 // Bare: what the same growth costs where no client is in between, only sockets, strings and promises.
 
+import { setImmediate } from "node:timers";
 import { dearer, type Finding, growthOfCallers } from "./measure.ts";
 
 /** A value on a raw socket, in a new array each time: 64 MB to 64 times 1 MB. */
