@@ -16,6 +16,7 @@ import {
   readConfig,
   readInfo,
   readSlow,
+  SLOW_COMMANDS,
 } from "../pool/evidence.ts";
 import { numbersOf } from "../client/options.ts";
 import { limitAt, LIMITS, limitsBelow, safelyBelow } from "../pool/limits.ts";
@@ -1339,6 +1340,10 @@ Deno.test("readConfig keeps names and values, of buffers those of normal clients
   );
   assertEquals(readConfig(["timeout"]), {});
   assertEquals(readConfig("timeout"), {});
+});
+
+Deno.test("Of slow commands the last 32 are asked for, and the latest events", () => {
+  assertEquals(SLOW_COMMANDS, [["SLOWLOG", "GET", 32], ["LATENCY", "LATEST"]]);
 });
 
 Deno.test("readSlow keeps names and times of commands and events, never arguments", () => {
