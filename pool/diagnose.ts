@@ -332,6 +332,9 @@ function readSilence(it: Case): void {
     silent > 1 ? `${silent} connections fell silent at once` : "it fell silent",
     "no other one was answered meanwhile",
   ];
+  if (unanswered > 0) {
+    evidence.push(`${count(unanswered, "new one")} got no answer`);
+  }
   if (isSlow(silence)) {
     const usual = usualDialMs === undefined
       ? ""
@@ -341,7 +344,6 @@ function readSilence(it: Case): void {
   }
   if (unanswered > 0) {
     // A server that stood still runs their HELLO as soon as it goes on.
-    evidence.push(`${count(unanswered, "new one")} got no answer`);
     const from = Number(before.info["cmdstat_hello"]);
     const to = Number(after.info["cmdstat_hello"]);
     const hellos = `cmdstat_hello calls ${from} -> ${to}`;

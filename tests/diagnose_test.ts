@@ -541,6 +541,13 @@ const TABLE: Row[] = [
     /3 connections fell silent at once, no other one was answered meanwhile, a new one took 100 ms to open, usually 20 ms,.* look for slow commands/,
   ],
   [
+    "no answer to a new one, and a slow dial",
+    "server-stall",
+    "likely",
+    stall({ dialMs: 900, unanswered: 1 }),
+    /meanwhile, 1 new one got no answer, a new one took 900 ms to open/,
+  ],
+  [
     "silent, a dial of 99 ms",
     "server-stall",
     "possible",

@@ -165,6 +165,23 @@ Deno.test("A stall that is over before the next dial is named by what the server
   );
 });
 
+Deno.test("A connection knows how long its dial took, before its socket was open, too", async () => {
+  await using server = await startRedis();
+  const connection = await open(new Endpoint(server.url), {
+    dial: async (endpoint, options) => {
+      await delay(150);
+      return await dial(endpoint, options);
+    },
+    connectTimeoutMs: 5000,
+    replyTimeoutMs: 5000,
+    number: 1,
+    signal: new AbortController().signal,
+  });
+  const { dialMs } = connection;
+  connection.close();
+  assert(dialMs >= 149 && dialMs < 2000, `${dialMs}`);
+});
+
 Deno.test("A stall that left no trace but the silence is possible, not likely", async () => {
   await using server = await startRedis();
   await using ward = new Ward(server.url);

@@ -16,6 +16,7 @@ import { dial, Endpoint, open } from "../pool/mod.ts";
 import { dutiesOf } from "../verify/watch_command.ts";
 import { Tally } from "../verify/tally.ts";
 import { Watch } from "../verify/watch.ts";
+import { deaths } from "../verify/watch_text.ts";
 import type {
   AwayEvent,
   BackEvent,
@@ -318,6 +319,7 @@ Deno.test("Watch names a stall of the server, and tells of it before it tells th
   await until(() => run.events.some(({ type }) => type === "back"));
   for (const { cause, verdict } of run.deaths) {
     assertEquals(cause, "server-stall", verdict);
+    assertMatch(verdict, /new ones? got no answer/);
   }
   const { causes } = await run.end();
   assertEquals(causes.map(({ cause }) => cause), ["server-stall"]);
@@ -327,6 +329,23 @@ Deno.test("Watch names a stall of the server, and tells of it before it tells th
   ) as [number, number, number];
   assertLess(away, death);
   assertLess(death, back);
+});
+
+Deno.test("Deaths of one moment share a line if they share a cause and how sure it is", () => {
+  const death = {
+    at: "2025-01-31T00:00:00Z",
+    ...{ how: "fin", during: "idle", role: "idle", idleMs: 5, frozenMs: 0 },
+    ...{ close: "closed", outcome: "it", cause: "client-kill" },
+    confidence: "likely",
+  } as unknown as DeathEvent;
+  const count = (...more: Partial<DeathEvent>[]) =>
+    deaths([death, ...more.map((one) => ({ ...death, ...one }))]).length;
+  assertEquals(count({}), 1);
+  assertEquals(count({ how: "rst" }), 1);
+  assertEquals(count({ cause: "restart" }), 2);
+  assertEquals(count({ confidence: "possible" }), 2);
+  assertEquals(count({ cause: null }, { cause: null }), 2);
+  assertEquals(count({ cause: null }, { cause: null, how: "rst" }), 3);
 });
 
 Deno.test("A death with two possible causes is counted for both, not for the first", () => {
