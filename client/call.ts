@@ -1,6 +1,6 @@
 // One call of `send` or `pipeline` on its way: what was asked, what came back, what went wrong.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { checkCommand } from "../resp/encode.ts";
+import { checkCommand } from "../resp/command.ts";
 import {
   ConnectionClosedError,
   type ConnectionFacts,
@@ -205,7 +205,10 @@ export abstract class Call implements Expirable {
   }
 }
 
-/** One command. It is its own slot, so that the happy path makes one object. */
+/**
+ * One command, a copy that nothing outside can change: what is sent again is
+ * what was sent. It is its own slot, so that the happy path makes one object.
+ */
 export class SingleCall extends Call implements Slot {
   readonly command: Command;
   readonly patienceMs = 0;
@@ -221,7 +224,7 @@ export class SingleCall extends Call implements Slot {
     reject: (reason: unknown) => void,
   ) {
     super(keeper, options, reject);
-    this.command = copyOf(command);
+    this.command = command;
     this.#resolve = resolve;
   }
 
@@ -310,7 +313,7 @@ export class PipelineCall extends Call {
   ) {
     super(keeper, options, reject);
     commands.forEach(checkCommand);
-    this.#commands = commands.map(copyOf);
+    this.#commands = commands;
     this.#resolve = resolve;
   }
 
@@ -391,10 +394,6 @@ export class PipelineCall extends Call {
 
 /** A connection this old was not opened for the command that it failed. */
 const SETTLED_IN_MS = 50;
-
-const copyOf = (command: Command): Command =>
-  // What is sent again must be what was sent.
-  Array.isArray(command) ? command.slice() as unknown as Command : command;
 
 /** Whether the server did not run the command, for a reason that passes. */
 const mayBeSentAgain = (reply: Reply): boolean =>

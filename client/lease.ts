@@ -3,7 +3,8 @@ import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
 import { saysReadonly } from "../pool/refusal.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
-import { checkCommand } from "../resp/encode.ts";
+import { checkCommand } from "../resp/command.ts";
+import { copyCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
@@ -98,6 +99,7 @@ export class Lease implements AsyncDisposable {
    * @throws {CommandError} If the server answers an error.
    * @throws {ConnectionClosedError} If the connection ends first.
    * @throws {TypeError} If the command cannot be sent.
+   * @throws {RangeError} If it is too large.
    */
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {
     return listener === undefined || this.#origin === undefined
@@ -119,8 +121,8 @@ export class Lease implements AsyncDisposable {
   }
 
   async #inOrder(command: Command, options: LeaseSendOptions): Promise<Reply> {
-    checkCommand(command);
-    const copy = command.slice() as unknown as Command;
+    const copy = copyCommand(command);
+    checkCommand(copy);
     const mode = replyModeOf(copy);
     // Commands keep their order while one of them takes several.
     while (this.#busy !== undefined) {

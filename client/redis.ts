@@ -1,5 +1,6 @@
 // The client: where the pool meets retry.
 import type { Command, Reply } from "../resp/mod.ts";
+import { copyCommand } from "../resp/encode.ts";
 import {
   ClosedError,
   type Connection,
@@ -191,6 +192,7 @@ export class Redis implements AsyncDisposable {
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.
    * @throws {TypeError} If the command cannot be sent, or not on a shared connection.
+   * @throws {RangeError} If an argument has more than 512 MiB, or the command more than 2 GiB.
    */
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
     return listener === undefined
@@ -203,10 +205,11 @@ export class Redis implements AsyncDisposable {
       );
   }
 
-  #send(command: Command, options: SendOptions): Promise<Reply> {
+  #send(given: Command, options: SendOptions): Promise<Reply> {
     // By hand what promiseOf does: that would cost each command two more closures.
     return new Promise((resolve, reject) => {
       try {
+        const command = copyCommand(given);
         const route = routeOf(command);
         if (route.kind === "shared") {
           this.#start(
@@ -238,6 +241,7 @@ export class Redis implements AsyncDisposable {
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.
    * @throws {TypeError} If a command cannot be sent; none has been then.
+   * @throws {RangeError} If a command is too large; none has been sent then.
    *
    * @example Two commands, one round trip
    * ```ts
@@ -264,10 +268,11 @@ export class Redis implements AsyncDisposable {
   }
 
   #pipeline(
-    commands: readonly Command[],
+    given: readonly Command[],
     options: SendOptions,
   ): Promise<Reply[]> {
     return promiseOf((resolve, reject) => {
+      const commands = Array.from(given, copyCommand);
       for (const command of commands) {
         const route = routeOf(command);
         if (route.kind === "shared") continue;

@@ -1,5 +1,5 @@
 // Which commands may share a connection with other callers.
-import { checkCommand } from "../resp/encode.ts";
+import { checkCommand } from "../resp/command.ts";
 import type { Command } from "../resp/mod.ts";
 
 /**

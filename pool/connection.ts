@@ -244,7 +244,7 @@ export class Connection {
   pushUnanswered(command: Command): void {
     if (this.#report !== undefined) return;
     if (this.#introduction !== undefined) this.#introduce();
-    this.#gathered.append(command);
+    this.#gathered.append(command, false);
     this.#wantFlush();
   }
 
@@ -308,9 +308,9 @@ export class Connection {
       this.#inFlight.length > this.#unwritten &&
       performance.now() - this.#patience.since > STALL_MS
     ) this.#tell("onStall");
-    this.#unwritten = 0;
     this.#writing = true;
     this.#outgoing = this.#gathered.take();
+    this.#unwritten = this.#gathered.owed; // what is large goes out in several writes
     this.#bytesOut += this.#outgoing.length;
     this.#write();
     // Not before: the server works already.

@@ -1,5 +1,5 @@
 // The main job: webhook events to sorted sets, none lost, none doubled.
-import { checkCommand } from "../resp/encode.ts";
+import { checkCommand } from "../resp/command.ts";
 import {
   type Check,
   checkOptions,

@@ -9,8 +9,10 @@ export type CommandArgument = string | number | bigint | Uint8Array;
 /**
  * A command: its name, then its arguments, each one bulk string on the wire.
  *
- * The strings and numbers are copied when the command is sent. A `Uint8Array`
- * is not: leave it alone until the command has settled.
+ * It is copied when it is sent, a `Uint8Array` included: whatever becomes of the
+ * array or of a buffer afterwards, that is what is written, and written again
+ * by a replay. An argument has 512 MiB at most, the server's own limit, and a
+ * command 2 GiB.
  *
  * @example A command of the main job
  * ```ts

@@ -4,11 +4,13 @@ import "./support/strict.ts";
 import {
   assert,
   assertEquals,
+  assertLess,
   assertNotStrictEquals,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { checkCommand, CommandBuffer } from "../resp/encode.ts";
+import { checkCommand } from "../resp/command.ts";
+import { CommandBuffer, copyCommand } from "../resp/encode.ts";
 import { type Command, encodeCommand } from "../resp/mod.ts";
 import { Conversation } from "./support/conversation.ts";
 import { Random } from "./support/random.ts";
@@ -134,6 +136,13 @@ function expected(words: readonly (string | Uint8Array)[]): Uint8Array {
       utf8.encode("\r\n"),
     ]),
   ]);
+}
+
+/** Everything that a buffer holds, in as many writes as it makes of it. */
+function takeAll(buffer: CommandBuffer): Uint8Array<ArrayBuffer> {
+  const writes: Uint8Array[] = [];
+  while (buffer.size > 0) writes.push(buffer.take().slice());
+  return concat(writes);
 }
 
 /** A command by both ways of encoding, which must agree. */
@@ -399,9 +408,23 @@ Deno.test("CommandBuffer writes a command as it was when it was added, whatever 
   }
 });
 
+/** What must be sent for an argument, found in the slowest way. */
+function wordOf(argument: Command[number]): string | Uint8Array {
+  if (argument instanceof Uint8Array) return argument;
+  return argument === Infinity
+    ? "inf"
+    : argument === -Infinity
+    ? "-inf"
+    : `${argument}`;
+}
+
 function randomArgument(random: Random): Command[number] {
   const unit = () => random.pick([0x41, 13, 10, 0xe9, 0xd55c, 0xd83d, 0xde00]);
-  switch (random.below(6)) {
+  switch (random.below(7)) {
+    case 6: // of lengths with as many digits in units as in bytes, or with one more
+      return random.pick(["é", "한", "😀", "\ud83d", "e"]).repeat(
+        random.pick([1, 4, 5, 9, 33, 34, 50, 99, 333, 334, 500]),
+      );
     case 0:
       return random.bytes(random.below(40));
     case 1:
@@ -421,7 +444,8 @@ function randomArgument(random: Random): Command[number] {
 
 Deno.test("CommandBuffer and encodeCommand agree on random batches", () => {
   const random = new Random();
-  for (let round = 0; round < 500; round++) {
+  const kept = new CommandBuffer(true);
+  for (let round = 0; round < 300; round++) {
     const commands = Array.from(
       { length: random.below(20) },
       (): Command => [
@@ -432,13 +456,318 @@ Deno.test("CommandBuffer and encodeCommand agree on random batches", () => {
         ),
       ],
     );
-    const buffer = new CommandBuffer();
+    const buffer = random.oneIn(2) ? kept : new CommandBuffer();
     for (const command of commands) buffer.append(command);
-    const taken = buffer.take();
-    const alone = concat(commands.map(encodeCommand));
+    const taken = takeAll(buffer);
+    const alone = concat(commands.map((c) => expected(c.map(wordOf))));
     assertEquals(taken.length, alone.length);
     assert(taken.every((byte, i) => byte === alone[i]), `round ${round}`);
+    const encoded = concat(commands.map(encodeCommand));
+    assert(encoded.every((byte, i) => byte === alone[i]), `round ${round}`);
   }
+});
+
+Deno.test("CommandBuffer takes no notice of what becomes of bytes after they were added", () => {
+  const shrinking = new ArrayBuffer(100, { maxByteLength: 200 });
+  const shared = new SharedArrayBuffer(4, { maxByteLength: 8 });
+  const cases: [bytes: Uint8Array, change: () => void][] = [];
+  const add = (bytes: Uint8Array, change: () => void) =>
+    cases.push([bytes.fill(7), change]);
+  const gone = new Uint8Array(46);
+  add(gone, () => structuredClone(gone, { transfer: [gone.buffer] }));
+  const large = new Uint8Array(300_000);
+  add(large, () => structuredClone(large, { transfer: [large.buffer] }));
+  add(new Uint8Array(shrinking), () => shrinking.resize(10));
+  add(new Uint8Array(shrinking, 20, 50), () => shrinking.resize(10));
+  const growing = new ArrayBuffer(10, { maxByteLength: 200 });
+  add(new Uint8Array(growing), () => growing.resize(150));
+  add(new Uint8Array(shared), () => shared.grow(8));
+  const written = new Uint8Array(new SharedArrayBuffer(4));
+  add(written, () => written.fill(8));
+  const copies = cases.map(([bytes]) => bytes.slice());
+  const buffer = new CommandBuffer();
+  const sent = cases.map(([bytes]) => copyCommand(["SET", "copy", bytes]));
+  for (const [bytes] of cases) buffer.append(["SET", "k", bytes]);
+  for (const [, change] of cases) change();
+  for (const command of sent) buffer.append(command);
+  assertEquals(
+    takeAll(buffer),
+    concat([
+      ...copies.map((copy) => expected(["SET", "k", copy])),
+      ...copies.map((copy) => expected(["SET", "copy", copy])),
+    ]),
+  );
+  // What is sent again is what was sent.
+  for (const [i, command] of sent.entries()) {
+    assertEquals(command[2], copies[i]!);
+    assertEquals(encodeCommand(command), expected(["SET", "copy", copies[i]!]));
+  }
+});
+
+Deno.test("Bytes whose buffer is gone are refused, and the error says so", () => {
+  const detached = new Uint8Array(46);
+  structuredClone(detached, { transfer: [detached.buffer] });
+  const none = new Uint8Array(0);
+  structuredClone(none, { transfer: [none.buffer] });
+  const resizable = new ArrayBuffer(100, { maxByteLength: 100 });
+  const shrunk = new Uint8Array(resizable, 50, 50);
+  resizable.resize(60);
+  for (const bad of [detached, none, shrunk]) {
+    for (
+      const refuse of [
+        () => encodeCommand(["SET", "k", bad]),
+        () => copyCommand(["SET", "k", bad]),
+        () => new CommandBuffer().append(["SET", "k", bad]),
+      ]
+    ) {
+      assertThrows(
+        refuse,
+        TypeError,
+        "Cannot send SET: the buffer of argument 2, a Uint8Array, has been transferred or has shrunk",
+      );
+    }
+  }
+});
+
+Deno.test("A command is sent as its elements are when they are read, once", () => {
+  let reads = 0;
+  const changing = ["SET", "k"];
+  Object.defineProperty(changing, 1, { get: () => `read ${++reads}` });
+  const seen = new Set<PropertyKey>();
+  const proxy = new Proxy(["SET", "k", "v"], {
+    get(target, key) {
+      if (/^\d+$/.test(String(key))) {
+        assert(!seen.has(key), `${String(key)} was read twice`);
+        seen.add(key);
+      }
+      return Reflect.get(target, key);
+    },
+  });
+  class Odd extends Array {
+    override [Symbol.iterator]() {
+      return ["FLUSHALL"][Symbol.iterator]();
+    }
+  }
+  const cases: [given: unknown[], words: string[]][] = [
+    [changing, ["SET", "read 1"]],
+    [proxy, ["SET", "k", "v"]],
+    [Object.assign(new Odd(), ["GET", "k"]), ["GET", "k"]],
+  ];
+  for (const [given, words] of cases) {
+    const copy = copyCommand(given as unknown as Command);
+    assertEquals(Object.getPrototypeOf(copy), Array.prototype);
+    assertEquals(encodeCommand(copy), expected(words));
+  }
+});
+
+Deno.test("Only a Uint8Array itself is taken for bytes, whatever it says of its length", () => {
+  class Liar extends Uint8Array {
+    override get length() {
+      return 1;
+    }
+    override get byteLength() {
+      return 1;
+    }
+    static get [Symbol.species](): never {
+      throw new Error("asked for a species");
+    }
+  }
+  const liar = new Liar(3).fill(9);
+  assertEquals(
+    bothWays(["SET", "k", liar]),
+    expected(["SET", "k", Uint8Array.of(9, 9, 9)]),
+  );
+  assertEquals(copyCommand(["SET", "k", liar])[2], Uint8Array.of(9, 9, 9));
+
+  const imitations: unknown[] = [
+    new Proxy(new Uint8Array(2), {}),
+    Object.create(Uint8Array.prototype),
+    new Uint8ClampedArray(2),
+    Object.setPrototypeOf(new Float64Array(2), Uint8Array.prototype),
+    new DataView(new ArrayBuffer(2)),
+  ];
+  const throwing = {
+    toString() {
+      throw new Error(SECRET);
+    },
+    get constructor() {
+      throw new Error(SECRET);
+    },
+  };
+  for (const bad of [...imitations, throwing, { constructor: { name: 1 } }]) {
+    for (
+      const refuse of [
+        () => encodeCommand(["SET", "k", bad as string]),
+        () => copyCommand(["SET", "k", bad as string]),
+        () => checkCommand(["SET", "k", bad as string]),
+        () => new CommandBuffer().append(["SET", "k", bad as string]),
+      ]
+    ) {
+      const error = assertThrows(refuse, TypeError, "argument 2 is an object");
+      assert(!error.message.includes(SECRET), error.message);
+    }
+  }
+});
+
+Deno.test("An argument over the server's limit of 512 MiB is refused, and so is a command over 2 GiB", () => {
+  const most = new Uint8Array(512 * 1024 * 1024); // its pages are never touched
+  const more = new Uint8Array(most.length + 1);
+  const cases: [command: Command, message: string][] = [
+    [
+      ["SET", "k", more],
+      "Cannot send SET: argument 2 has 536870913 bytes, expected at most 536870912",
+    ],
+    [
+      ["MSET", ...["a", "b", "c", "d"].flatMap((key) => [key, most])],
+      "Cannot send MSET: it has 2147483656 bytes, expected at most 2147483647 in all",
+    ],
+  ];
+  for (const [command, message] of cases) {
+    assertThrows(() => checkCommand(command), RangeError, message);
+    assertThrows(() => encodeCommand(command), RangeError, message);
+    const buffer = new CommandBuffer();
+    assertThrows(() => buffer.append(command), RangeError, message);
+    assertEquals([buffer.size, buffer.owed], [0, 0]);
+  }
+  checkCommand(["SET", "k", most]);
+  const text = "한".repeat(178_956_970);
+  checkCommand(["SET", "k", text]);
+  assertThrows(
+    () => new CommandBuffer().append(["SET", "k", `${text}e한`]),
+    RangeError,
+    "Cannot send SET: argument 2 has 536870914 bytes, expected at most 536870912",
+  );
+});
+
+Deno.test("A long name is cut in errors", () => {
+  const error = assertThrows(() => encodeCommand(["N".repeat(1e6), NaN]));
+  assertEquals(
+    (error as Error).message.split(":")[0],
+    `Cannot send ${"N".repeat(64)}`,
+  );
+});
+
+Deno.test("CommandBuffer writes what is large by itself, and counts the replies to the rest", () => {
+  const buffer = new CommandBuffer(true);
+  const value = new Uint8Array(256 * 1024).fill(7);
+  const small: Command = ["SET", "é", "1"];
+  const large = copyCommand(["SET", "b", value]);
+  buffer.append(small);
+  buffer.append(["CLIENT", "REPLY", "SKIP"], false);
+  buffer.append(large);
+  buffer.append(large, false);
+  buffer.append(small);
+  buffer.append(["SET", "c", new Uint8Array(10)]);
+  const next = () => {
+    const bytes = buffer.take();
+    return [bytes.slice(), buffer.owed, bytes.buffer] as const;
+  };
+  assertEquals(buffer.owed, 4);
+  const [first, owed] = next();
+  assertEquals(
+    first,
+    concat([small, ["CLIENT", "REPLY", "SKIP"] as const].map(encodeCommand)),
+  );
+  assertEquals(owed, 3);
+  const [second, owedThen, once] = next();
+  assertEquals(second, encodeCommand(large));
+  assertEquals(owedThen, 2);
+  const [third, owedStill, twice] = next();
+  assertEquals(third, second);
+  assertEquals(owedStill, 2);
+  assertStrictEquals(once, twice); // it was copied when the command was made, and never again
+  assertEquals(buffer.size, encodeCommand(small).length - 1 + 37);
+  assertEquals(
+    next()[0],
+    concat([
+      encodeCommand(small),
+      encodeCommand(["SET", "c", new Uint8Array(10)]),
+    ]),
+  );
+  assertEquals([buffer.size, buffer.owed], [0, 0]);
+  assertEquals(buffer.take().length, 0);
+});
+
+Deno.test("CommandBuffer never makes one write of more than about 16 MB", () => {
+  const buffer = new CommandBuffer();
+  const value = new Uint8Array(200_000).fill(7);
+  const count = 250;
+  for (let i = 0; i < count; i++) buffer.append(["SET", i, value]);
+  const writes: number[] = [];
+  while (buffer.owed > 0) {
+    const { length } = buffer.take();
+    writes.push(length);
+    assert(length > 0 && length <= 16 * 1024 * 1024, `${length}`);
+  }
+  assertEquals(writes.length, 4);
+  assertEquals(buffer.size, 0);
+});
+
+Deno.test("Texts that fit into a string each, but not together, are gathered", () => {
+  const buffer = new CommandBuffer();
+  const text = "x".repeat(60_000);
+  const command: Command = ["MSET", ...new Array<string>(1000).fill(text)];
+  for (let i = 0; i < 10; i++) buffer.append(command); // 600 MB
+  assertEquals(buffer.owed, 10);
+  const { length } = encodeCommand(command);
+  assertEquals(buffer.size, 10 * length);
+  assertEquals(buffer.take().length, length);
+  const many: Command = ["DEL", ...new Array<string>(10_000).fill(text)];
+  assertEquals(
+    encodeCommand(many).length,
+    "*10001\r\n$3\r\nDEL\r\n".length + 10_000 * 60_010,
+  );
+});
+
+Deno.test("CommandBuffer encodes right before, in and after the time when it looks for what is not ASCII", () => {
+  const random = new Random();
+  const buffer = new CommandBuffer(true);
+  for (let write = 0; write < 300; write++) {
+    const commands = Array.from({ length: 40 }, (_, i): Command => [
+      "ZADD",
+      `key ${i}`,
+      1700000000,
+      write % 100 === 20 && i === 7
+        ? "안녕 é 😀 \ud83d"
+        : "x".repeat(random.below(99)),
+    ]);
+    for (const command of commands) buffer.append(command);
+    assertEquals(
+      buffer.take(),
+      concat(commands.map((c) => expected(c.map(wordOf)))),
+    );
+    assertEquals(buffer.size, 0);
+  }
+});
+
+Deno.test("One argument that is not ASCII does not slow down the commands around it", () => {
+  const batch = (odd: string) =>
+    Array.from({ length: 64 }, (_, i): Command => [
+      "ZADD",
+      "bench:zset",
+      "1700000000",
+      i === 32 ? odd : `6f1ed002-ab5d-4b8e-9a55-1f7c2c9f2b${i}`,
+    ]);
+  const buffer = new CommandBuffer(true);
+  const timeOf = (commands: readonly Command[]) => {
+    let best = Infinity;
+    for (let round = 0; round < 300; round++) {
+      const startedAt = performance.now();
+      for (let i = 0; i < 10; i++) {
+        for (const command of commands) buffer.append(command);
+        buffer.take();
+      }
+      best = Math.min(best, performance.now() - startedAt);
+    }
+    return best;
+  };
+  const [plain, odd] = ["e", "é".repeat(18)].map(batch);
+  const ratios = Array.from(
+    { length: 5 },
+    () => timeOf(odd!) / timeOf(plain!),
+  );
+  // It was 29.
+  assertLess(Math.min(...ratios), 2.5, `${ratios}`);
 });
 
 Deno.test("A real server stores each argument byte for byte", async () => {
