@@ -1,4 +1,4 @@
-// What a client has done and holds: as numbers, and as text for somebody who was woken by it.
+// What a client has done and holds: as numbers, and as text for a person on call.
 import { describeClose, type PoolStats, type Verdict } from "../pool/mod.ts";
 
 /** What a client has done and holds. */
@@ -51,6 +51,10 @@ export function describe(look: Look, now: number = Date.now()): string {
       `budget for ${Math.floor(stats.retryBudget)} retries`,
     ],
     ["note", note],
+    [
+      stats.awaySince === undefined ? "last dial" : "away",
+      dialTrouble(stats, now),
+    ],
     ["gone", goneFor(stats.evicted)],
     [
       "last close",
@@ -75,6 +79,18 @@ const list = (start: string, counts: [number, string][]): string => {
   const some = counts.filter(([n]) => n > 0).map((pair) => pair.join(" "));
   return some.length === 0 ? "" : start + some.join(", ");
 };
+
+/** That no connection can be opened, and since when, or what the last failed dial failed with. */
+function dialTrouble(
+  { awaySince, lastDialError: error }: RedisStats,
+  now: number,
+): string | undefined {
+  if (error === undefined) return undefined;
+  const text = error instanceof Error ? error.message : String(error);
+  return awaySince === undefined
+    ? `has failed before: ${text}`
+    : `since ${ago(awaySince, now)}: ${text}`;
+}
 
 const goneFor = (evicted: RedisStats["evicted"]): string | undefined =>
   Object.entries(evicted).map(([reason, n]) => `${n} ${reason}`).join(", ") ||

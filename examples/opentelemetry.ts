@@ -1,6 +1,6 @@
 // Redis in OpenTelemetry's terms: spans and metrics, by what Deno has built in.
 //
-//   OTEL_DENO=true deno run --allow-net --allow-env examples/opentelemetry.ts
+//   OTEL_DENO=true deno run --allow-net --allow-env=REDIS_URL examples/opentelemetry.ts
 //
 // REDIS_URL says where Redis is, OTEL_EXPORTER_OTLP_ENDPOINT where the collector
 // is (http://localhost:4318). For a service of your own, copy all but `main`:

@@ -2,25 +2,39 @@
 //
 //   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 503 not taken
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
-//   GET  /healthz                                                what the pool does and the outbox holds
+//   GET  /healthz                                                200, or 503 while no event can be recorded
 //
 // REDIS_URL says where Redis is, PORT where to listen (8000). On Deno Deploy
 // this file is the entry point as it stands:
 //
 //   REDIS_URL=rediss://… deno run --allow-net --allow-env=REDIS_URL,PORT webhook_service.ts
+//
+// The log has a line of JSON when Redis goes away and one when it is back, none
+// for each event. SIGTERM and SIGINT end the service within 5 seconds; the exit
+// code is 1 if events were lost by that.
 import {
+  DialError,
   ExponentialBackoff,
+  type RecorderStats,
   Redis,
+  ReplyError,
   Retry,
   type WebhookEvent,
   WebhookRecorder,
 } from "@unzombie/redis";
 
+/** How long the end may take, in milliseconds: Deno Deploy kills after 5 seconds. */
+const STOP_MS = { requests: 1000, outbox: 3000, client: 500 };
+/** How long an answer about the health of Redis is used, in milliseconds. */
+const HEALTH_MS = 1000;
+/** Lines of one kind are at least this far apart, in milliseconds. */
+const QUIET_MS = 60_000;
+
 /** A running service. */
 export interface Service {
   readonly port: number;
-  /** Takes no more requests, finishes those under way, sends what is queued, and closes. */
-  stop(): Promise<void>;
+  /** Takes no more requests, finishes those under way, sends what is queued, and closes: how many events are lost by that. */
+  stop(): Promise<number>;
 }
 
 /**
@@ -43,30 +57,149 @@ export function startService(
   });
   const recorder = new WebhookRecorder(redis, {
     retentionSeconds: 7 * 24 * 3600,
-    onError: (error, { context, tags }) =>
-      console.error(JSON.stringify({ error: `${error}`, ...context, ...tags })),
+    deadlineMs: 1000,
+    onError: (error, { status, context }) =>
+      watch.told(error, status, context.count),
   });
+  const watch = new Watch(redis, recorder);
   const server = Deno.serve(
     {
       port: options.port,
-      onListen: ({ port }) => console.log(`Listening on port ${port}`),
+      onListen: ({ port }) => log("info", `Listening on port ${port}`),
     },
-    handler(redis, recorder),
+    handler(redis, recorder, watch),
   );
   return {
     port: server.addr.port,
     async stop() {
-      await server.shutdown();
-      await recorder[Symbol.asyncDispose]();
-      await redis.close();
+      // A request whose body never ends must not hold up the end.
+      await within(STOP_MS.requests, server.shutdown());
+      const before = recorder.stats().dropped;
+      await recorder.close({ drainMs: STOP_MS.outbox });
+      watch.stop();
+      await redis.close({ drainMs: STOP_MS.client });
+      return recorder.stats().dropped - before;
     },
   };
 }
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}
+
+/** Whether events can be recorded, and what the log says of it. */
+export class Watch {
+  readonly #redis: Redis;
+  readonly #recorder: WebhookRecorder;
+  readonly #quietUntil = new Map<string, number>();
+  #health: { isGood: Promise<boolean>; askedAt: number } | undefined;
+  #outage: { since: number; before: RecorderStats } | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(redis: Redis, recorder: WebhookRecorder) {
+    this.#redis = redis;
+    this.#recorder = recorder;
+  }
+
+  /** Told by the recorder that an event is not recorded. */
+  told(error: unknown, status: string, count: number): void {
+    const stats = this.#recorder.stats();
+    if (status === "recorded") {
+      return this.seldom("Cannot trim a set", error);
+    }
+    if (stats.reason === undefined && this.#outage === undefined) {
+      return this.seldom("An event is lost", error); // it alone
+    }
+    stats[status as "queued" | "dropped"] -= count;
+    this.#begin(stats.reason ?? textOf(error), stats);
+  }
+
+  /** Logs what may happen many times: once a minute, by what it begins with. */
+  seldom(what: string, error: unknown): void {
+    const now = performance.now();
+    if (now < (this.#quietUntil.get(what) ?? 0)) return;
+    this.#quietUntil.set(what, now + QUIET_MS);
+    log("error", `${what}: ${textOf(error)}`);
+  }
+
+  /** Whether an event could be recorded now. */
+  canRecord(): Promise<boolean> {
+    const now = performance.now();
+    if (this.#health === undefined || now - this.#health.askedAt > HEALTH_MS) {
+      this.#health = { isGood: this.#ask(), askedAt: now };
+    }
+    return this.#health.isGood;
+  }
+
+  /** Says nothing any more. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** As an event would be written; but XX adds no member. */
+  async #ask(): Promise<boolean> {
+    const key = "webhook_frequency_healthz_0_none";
+    try {
+      await this.#redis.send(["ZADD", key, "XX", 0, "none"], {
+        retry: false,
+        deadlineMs: 1000,
+      });
+      return true;
+    } catch (error) {
+      const stats = this.#recorder.stats();
+      this.#begin(
+        stats.reason ?? `Redis cannot be used: ${textOf(error)}`,
+        stats,
+      );
+      return false;
+    }
+  }
+
+  #begin(reason: string, before: RecorderStats): void {
+    if (this.#outage !== undefined) return;
+    this.#outage = { since: Date.now(), before };
+    log("error", reason);
+    this.#timer = setInterval(() => this.#look(), HEALTH_MS / 2);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#recorder.pending > 0 || !await this.canRecord()) return;
+    if (this.#outage === undefined) return; // seen by the look before
+    const { since, before } = this.#outage;
+    const { queued, sent, dropped } = this.#recorder.stats();
+    this.#outage = undefined;
+    clearInterval(this.#timer);
+    const seconds = ((Date.now() - since) / 1000).toFixed(1);
+    log("info", `Redis is back after ${seconds} s`, {
+      queued: queued - before.queued,
+      sent: sent - before.sent,
+      lost: dropped - before.dropped,
+    });
+  }
+}
+
+function log(
+  level: "info" | "error",
+  message: string,
+  more: Record<string, unknown> = {},
+): void {
+  const time = new Date().toISOString();
+  const line = JSON.stringify({ time, level, message, ...more });
+  if (level === "error") console.error(line);
+  else console.log(line);
+}
+
+const textOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** Answers requests. */
 export function handler(
   redis: Redis,
   recorder: WebhookRecorder,
+  watch: Watch = new Watch(redis, recorder),
 ): (request: Request) => Promise<Response> {
   const routes: Record<string, Partial<Record<string, Route>>> = {
     webhooks: {
@@ -89,29 +222,32 @@ export function handler(
       },
     },
     healthz: {
-      GET: ({ path }) => {
+      GET: async ({ path }) => {
         if (path.length > 0) throw new Refusal(404, "no such page");
-        const { pending } = recorder;
-        return Response.json({ status: "ok", pending, redis: redis.stats() });
+        const isGood = await watch.canRecord();
+        const body = healthOf(redis, recorder, isGood);
+        return Response.json(body, { status: isGood ? 200 : 503 });
       },
     },
   };
 
   return async (request) => {
-    // What counts is that it came: the body, however large, is not read.
-    await request.body?.cancel();
-    const { pathname, searchParams } = new URL(request.url);
-    const [, name = "", ...path] = pathname.split("/");
+    // What counts is that it came: the body, however large or slow, is not read.
+    request.body?.cancel().catch(() => {});
     try {
+      const { pathname, searchParams } = urlOf(request);
+      const [, name = "", ...path] = pathname.split("/");
       const methods = Object.hasOwn(routes, name) ? routes[name] : undefined;
       if (methods === undefined) throw new Refusal(404, "no such page");
-      const route = methods[request.method];
+      const route = Object.hasOwn(methods, request.method)
+        ? methods[request.method]
+        : undefined;
       if (route !== undefined) {
         return await route({ request, path, query: searchParams });
       }
       const allowed = Object.keys(methods).join(", ");
       return Response.json({
-        error: `Cannot ${request.method} here: allowed is ${allowed}`,
+        error: `Cannot ${request.method} here: expected ${allowed}`,
       }, { status: 405, headers: { allow: allowed } });
     } catch (error) {
       if (error instanceof Refusal) {
@@ -120,13 +256,55 @@ export function handler(
         });
       }
       // Details are for the log, not for strangers.
-      console.error(JSON.stringify({ error: `${error}`, path: pathname }));
+      watch.seldom("Cannot answer a request", error);
       return Response.json({ error: "Cannot answer now" }, {
         status: 503,
         headers: { "retry-after": "5" },
       });
     }
   };
+}
+
+/** For strangers: numbers and kinds of errors, no addresses. */
+function healthOf(redis: Redis, recorder: WebhookRecorder, isGood: boolean) {
+  const { lastDialError, awaySince, ...stats } = redis.stats();
+  const { pending, capacity, recorded, queued, sent, dropped, ...state } =
+    recorder.stats();
+  const since = state.awaySince ?? awaySince;
+  return {
+    status: isGood ? "ok" : "unavailable",
+    awaySince: since === undefined ? null : new Date(since).toISOString(),
+    lastDialError: kindOf(lastDialError) ?? null,
+    pending,
+    capacity,
+    recorded,
+    queued,
+    sent,
+    lost: dropped,
+    redis: Object.fromEntries(
+      Object.entries(stats).filter(([, value]) => typeof value === "number"),
+    ),
+  };
+}
+
+/** What an error is, without its text: that has the address of Redis. */
+function kindOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { cause } = error;
+  const kind = cause instanceof ReplyError
+    ? cause.code
+    : cause instanceof Error
+    ? cause.name
+    : error.name;
+  return error instanceof DialError ? `${error.phase}: ${kind}` : kind;
+}
+
+function urlOf(request: Request): URL {
+  try {
+    return new URL(request.url);
+  } catch {
+    throw new Refusal(400, "the Host header or the path makes no URL");
+  }
 }
 
 type Route = (
@@ -181,29 +359,29 @@ function deliveryIn(headers: Headers): { deliveryId?: string } {
   for (const name of ["Idempotency-Key", "X-Webhook-Id"]) {
     const id = headers.get(name);
     if (id === null) continue;
-    const accepted = "1 to 200 printable ASCII characters";
-    return { deliveryId: matching(name, id, /^[!-~]{1,200}$/, accepted) };
+    const expected = "1 to 200 printable ASCII characters";
+    return { deliveryId: matching(name, id, /^[!-~]{1,200}$/, expected) };
   }
   return {};
 }
 
 function windowIn(query: URLSearchParams): number {
   const text = query.get("windowSeconds") ?? "60";
-  const accepted = "a whole number from 1 to 999999999";
-  return Number(matching("windowSeconds", text, /^[1-9]\d{0,8}$/, accepted));
+  const expected = "a whole number from 1 to 999999999";
+  return Number(matching("windowSeconds", text, /^[1-9]\d{0,8}$/, expected));
 }
 
 function matching(
   name: string,
   text: string,
   pattern: RegExp,
-  accepted: string,
+  expected: string,
 ): string {
   if (pattern.test(text)) return text;
   const shown = JSON.stringify(text.slice(0, 80));
   throw new Refusal(
     400,
-    `Cannot use ${name}: it is ${shown}, accepted is ${accepted}`,
+    `Cannot use ${name}: it is ${shown}, expected ${expected}`,
   );
 }
 
@@ -211,7 +389,7 @@ function portOf(text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   console.error(
-    `Cannot use PORT: it is ${JSON.stringify(text)}, accepted is 0 to 65535`,
+    `Cannot use PORT: it is ${JSON.stringify(text)}, expected 0 to 65535`,
   );
   Deno.exit(2);
 }
@@ -235,8 +413,9 @@ if (import.meta.main) {
     // Once: a second signal ends the process at once.
     const stop = async () => {
       Deno.removeSignalListener(signal, stop);
-      await service.stop();
-      Deno.exit(0);
+      const lost = await service.stop();
+      if (lost > 0) log("error", `Stopped: ${lost} events are lost`, { lost });
+      Deno.exit(lost > 0 ? 1 : 0);
     };
     Deno.addSignalListener(signal, stop);
   }

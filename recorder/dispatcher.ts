@@ -30,6 +30,8 @@ export interface RecorderStats {
   awaySince: number | undefined;
   /** What the last attempt failed with; `undefined` if it succeeded. */
   lastError: unknown;
+  /** The same in words: whether Redis is away or refuses, for how long, and why. */
+  reason: string | undefined;
 }
 
 /** Options of a {@linkcode Dispatcher}. */
@@ -114,6 +116,11 @@ export class Dispatcher {
     return this.#outbox.pending;
   }
 
+  /** How many events the outbox can hold. */
+  get capacity(): number {
+    return this.#outbox.capacity;
+  }
+
   /** What it has done and holds. */
   stats(): RecorderStats {
     return {
@@ -125,12 +132,8 @@ export class Dispatcher {
       dropped: this.#dropped,
       awaySince: this.#trouble?.since,
       lastError: this.#trouble?.error,
+      reason: this.#trouble?.toString(),
     };
-  }
-
-  /** Why events cannot be recorded at present. */
-  get trouble(): Trouble | undefined {
-    return this.#trouble;
   }
 
   /** Makes a delivery, for which {@linkcode Dispatcher.flush} waits from now on. */

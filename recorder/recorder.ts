@@ -291,12 +291,11 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /** What it holds and has lost, and why. */
   [Symbol.for("Deno.customInspect")](): string {
-    const { pending, capacity, dropped } = this.stats();
-    const { trouble } = this.#dispatcher;
+    const { pending, capacity, dropped, reason } = this.stats();
     return `WebhookRecorder ${this.#state}, ` +
       `${pending} of ${capacity} events in the outbox` +
       (dropped > 0 ? `, ${dropped} lost so far` : "") +
-      (trouble === undefined ? "" : `, ${trouble}`);
+      (reason === undefined ? "" : `, ${reason}`);
   }
 
   /** Gives a delivery its key, time and members, and sends it. */
@@ -356,7 +355,7 @@ export class WebhookRecorder implements AsyncDisposable {
     error?: unknown,
   ): void {
     if (listener === undefined) return;
-    const { pending, capacity } = this.stats();
+    const { pending, capacity } = this.#dispatcher;
     const what = { change, count, pending, capacity };
     listener.tell(
       "outbox",

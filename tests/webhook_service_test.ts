@@ -1,7 +1,15 @@
 // That the example service keeps its promises over HTTP, with and without Redis.
 
 import "./support/strict.ts";
-import { assertEquals, assertGreater, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertLessOrEqual,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
 import { delay } from "@std/async/delay";
 import { handler } from "../examples/webhook_service.ts";
 import { Redis, WebhookRecorder } from "../mod.ts";
@@ -15,7 +23,10 @@ const PERSISTENT = { config: { appendonly: "yes", appendfsync: "always" } };
 class RunningService implements AsyncDisposable {
   readonly process: Deno.ChildProcess;
   url = "";
-  readonly #log: Promise<string>;
+  /** All that it writes to its standard output, once it has ended. */
+  out: Promise<string> = Promise.resolve("");
+  /** All that it writes to its standard error, once it has ended. */
+  readonly log: Promise<string>;
 
   private constructor(redisUrl: string) {
     this.process = new Deno.Command(Deno.execPath(), {
@@ -32,19 +43,29 @@ class RunningService implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    this.#log = new Response(this.process.stderr).text();
+    this.log = new Response(this.process.stderr).text();
+  }
+
+  /** The lines of the log, once it has ended. */
+  async lines(): Promise<
+    { time: string; level: string; message: string; [more: string]: unknown }[]
+  > {
+    const lines = (await this.log + await this.out).trim().split("\n");
+    return lines.filter((line) => line !== "").map((line) => JSON.parse(line))
+      .sort((a, b) => a.time < b.time ? -1 : 1);
   }
 
   static async start(redisUrl: string): Promise<RunningService> {
     const service = new RunningService(redisUrl);
-    const lines = service.process.stdout.pipeThrough(new TextDecoderStream());
-    for await (const line of lines) {
+    const [lines, rest] = service.process.stdout.tee();
+    service.out = new Response(rest).text();
+    for await (const line of lines.pipeThrough(new TextDecoderStream())) {
       const port = /Listening on port (\d+)/.exec(line)?.[1];
       if (port === undefined) continue;
       service.url = `http://127.0.0.1:${port}`;
       return service;
     }
-    throw new Error(`The service did not start: ${await service.#log}`);
+    throw new Error(`The service did not start: ${await service.log}`);
   }
 
   async post(path: string, headers: HeadersInit = {}) {
@@ -63,7 +84,7 @@ class RunningService implements AsyncDisposable {
       // It has ended.
     }
     await this.process.status;
-    await this.#log;
+    await Promise.all([this.log, this.out]);
   }
 }
 
@@ -129,25 +150,25 @@ Deno.test("Webhook service queues events while Redis is away and records each on
   );
 });
 
-Deno.test("Webhook service refuses bad input and says what it accepts", async () => {
+Deno.test("Webhook service refuses bad input and says what it expects", async () => {
   await using server = await startRedis();
   await using service = await RunningService.start(server.url);
   const refusals: [path: string, error: string][] = [
     [
       "/webhooks/a%20b/1/stock",
-      'Cannot use mallId: it is "a b", accepted is 1 to 64 of A-Z a-z 0-9 . -',
+      'Cannot use mallId: it is "a b", expected 1 to 64 of A-Z a-z 0-9 . -',
     ],
     [
       "/webhooks/a%E0/1/stock",
-      'Cannot use mallId: it is "a%E0", accepted is 1 to 64 of A-Z a-z 0-9 . -',
+      'Cannot use mallId: it is "a%E0", expected 1 to 64 of A-Z a-z 0-9 . -',
     ],
     [
       "/webhooks/mall/-1/stock",
-      'Cannot use shopNo: it is "-1", accepted is a whole number of 0 or more',
+      'Cannot use shopNo: it is "-1", expected a whole number of 0 or more',
     ],
     [
       "/webhooks/mall/1/",
-      'Cannot use eventType: it is "", accepted is 1 to 64 of A-Z a-z 0-9 _ . / : -',
+      'Cannot use eventType: it is "", expected 1 to 64 of A-Z a-z 0-9 _ . / : -',
     ],
   ];
   for (const [path, error] of refusals) {
@@ -168,7 +189,7 @@ Deno.test("Webhook service refuses bad input and says what it accepts", async ()
         status: 400,
         body: {
           error:
-            `Cannot use windowSeconds: it is "${seconds}", accepted is a whole number from 1 to 999999999`,
+            `Cannot use windowSeconds: it is "${seconds}", expected a whole number from 1 to 999999999`,
         },
       },
     );
@@ -178,7 +199,7 @@ Deno.test("Webhook service refuses bad input and says what it accepts", async ()
   }
   assertEquals(await service.get("/webhooks/mall/1/stock"), {
     status: 405,
-    body: { error: "Cannot GET here: allowed is POST" },
+    body: { error: "Cannot GET here: expected POST" },
   });
   assertEquals(await server.cli("DBSIZE"), "0");
 });
@@ -215,6 +236,119 @@ Deno.test("Webhook service sends what is queued before it ends", async () => {
     "5",
   );
   await assertRejects(() => service.get("/healthz"));
+});
+
+Deno.test("Webhook service is healthy while events can be recorded, and tells no address", async () => {
+  await using server = await startRedis(PERSISTENT);
+  await using service = await RunningService.start(server.url);
+  assertEquals((await service.get("/healthz")).status, 200);
+  const isNow = async (status: number) => {
+    for (;;) {
+      const health = await service.get("/healthz");
+      if (health.status === status) return health.body;
+      await delay(50);
+    }
+  };
+  await server.stop();
+  await isNow(503); // without any traffic
+  assertEquals((await service.post("/webhooks/mall/1/stock")).status, 202);
+  await delay(1000);
+  const body = await isNow(503);
+  assertEquals([body.status, body.pending], ["unavailable", 1]);
+  assertEquals(body.lastDialError, "connect: ConnectionRefused");
+  assertLess(Math.abs(Date.parse(body.awaySince) - Date.now()), 10_000);
+  const text = JSON.stringify(body);
+  for (const secret of ["127.0.0.1", `${server.port}`, "localhost"]) {
+    assert(!text.includes(secret), text);
+  }
+  await server.start();
+  const { lost, sent } = await isNow(200);
+  assertEquals([lost, sent], [0, 1]);
+
+  await server.cli("CONFIG", "SET", "maxmemory", 1);
+  await isNow(503);
+  await server.cli("CONFIG", "SET", "maxmemory", 0);
+  await isNow(200);
+  await server.cli("ACL", "SETUSER", "default", "-zadd");
+  await isNow(503);
+});
+
+Deno.test("Webhook service logs that Redis is away and that it is back, and no event", async () => {
+  await using server = await startRedis(PERSISTENT);
+  await using service = await RunningService.start(server.url);
+  await service.post("/webhooks/mall/1/stock");
+  await server.cli("SET", "webhook_frequency_mall_9_stock", "no set");
+  for (let i = 0; i < 3; i++) {
+    assertEquals((await service.post("/webhooks/mall/9/stock")).status, 503);
+  }
+  await server.stop();
+  for (let i = 0; i < 20; i++) await service.post("/webhooks/mall/1/stock");
+  for (let i = 0; i < 3; i++) await service.get("/frequency/mall/1/stock");
+  await server.start();
+  while ((await service.get("/healthz")).status !== 200) await delay(50);
+  await delay(1500);
+  service.process.kill("SIGTERM");
+  assertEquals((await service.process.status).code, 0);
+  const lines = await service.lines();
+  for (const { time, level } of lines) {
+    assertLess(Math.abs(Date.parse(time) - Date.now()), 60_000);
+    assertMatch(level, /^(info|error)$/);
+  }
+  const messages = lines.map(({ level, message }) => `${level} ${message}`);
+  assertMatch(messages[0]!, /^info Listening on port/);
+  assertMatch(messages[1]!, /^error An event is lost: WRONGTYPE/);
+  assertMatch(messages[2]!, /^error Redis is away, .*: .*Cannot connect to/);
+  const back = lines.at(-1)!;
+  assertMatch(back.message, /^Redis is back after \d/);
+  assertEquals([back.queued, back.sent, back.lost], [20, 20, 0]);
+  assertLessOrEqual(lines.length, 5); // one, for all requests, that they cannot be answered
+});
+
+Deno.test("Webhook service ends in an outage within its time, although a body never ends", async () => {
+  await using server = await startRedis();
+  await using service = await RunningService.start(server.url);
+  await server.stop();
+  for (let i = 0; i < 5; i++) {
+    assertEquals((await service.post("/webhooks/mall/1/stock")).status, 202);
+  }
+  const { hostname, port } = new URL(service.url);
+  using slow = await Deno.connect({ hostname, port: Number(port) });
+  await slow.write(new TextEncoder().encode(
+    "POST /webhooks/mall/1/stock HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
+  ));
+  await delay(100);
+  const startedAt = performance.now();
+  service.process.kill("SIGTERM");
+  assertEquals((await service.process.status).code, 1);
+  assertLess(performance.now() - startedAt, 5000);
+  const last = (await service.lines()).at(-1)!;
+  assertEquals([last.level, last.message, last.lost], [
+    "error",
+    "Stopped: 6 events are lost",
+    6,
+  ]);
+});
+
+Deno.test("Webhook service refuses odd methods and hosts", async () => {
+  await using server = await startRedis();
+  await using service = await RunningService.start(server.url);
+  const { hostname, port } = new URL(service.url);
+  const statusOf = async (line: string, host = "a") => {
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode(
+      `${line} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+    ));
+    const answer = await new Response(connection.readable).text();
+    return Number(answer.split(" ")[1]);
+  };
+  for (const method of ["constructor", "toString", "__proto__", "PUT"]) {
+    for (const page of ["/healthz", "/webhooks/mall/1/stock"]) {
+      assertEquals(await statusOf(`${method} ${page}`), 405, method);
+    }
+  }
+  for (const host of ["a b", "[::", "a:99999", "%zz"]) {
+    assertEquals(await statusOf("GET /healthz", host), 400, host);
+  }
 });
 
 async function isListening(url: string): Promise<boolean> {
