@@ -105,6 +105,9 @@ export class Writer {
         : commands.length === 1
         ? await this.#send(commands[0]!, options)
         : (await this.#sender.pipeline(commands, options)).map(refusalOf);
+    } catch (error) {
+      retention?.clock.forget(); // the next server may have another one
+      throw error;
     } finally {
       this.#calls--;
       this.#events -= size;
@@ -151,7 +154,6 @@ export class Writer {
       replies = await this.#sender.pipeline(commands, options);
     } catch (error) {
       for (const set of sets) retention.add(set);
-      clock.forget(); // the next server may have another one
       throw error;
     }
     if (asksTime) clock.set(replies.pop());

@@ -173,7 +173,13 @@ Deno.test("OpenTelemetry example makes a span of each command and metrics of the
   await using server = await startRedis();
   await using collector = new Collector();
   const output = await run(
-    ["run", "--no-prompt", "--allow-net", "--allow-env=REDIS_URL", path(OPENTELEMETRY)],
+    [
+      "run",
+      "--no-prompt",
+      "--allow-net",
+      "--allow-env=REDIS_URL",
+      path(OPENTELEMETRY),
+    ],
     { REDIS_URL: server.url, ...collector.env },
   );
   assertEquals(
