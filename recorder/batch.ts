@@ -12,12 +12,6 @@ export interface Batch {
   isRepeatable: boolean;
 }
 
-/**
- * Members of one ZADD at most, except where one delivery has more: it blocks
- * the server for about a millisecond.
- */
-const MOST_MEMBERS = 1000;
-
 /** Groups deliveries by key, in the order in which the keys first appear. */
 export function batchesOf(deliveries: readonly Delivery[]): Batch[] {
   if (deliveries.length === 1) return [batchOf(deliveries[0]!)];
@@ -25,9 +19,7 @@ export function batchesOf(deliveries: readonly Delivery[]): Batch[] {
   const open = new Map<string, Batch>();
   for (const delivery of deliveries) {
     const batch = open.get(delivery.key);
-    if (
-      batch === undefined || batch.members + delivery.count > MOST_MEMBERS
-    ) {
+    if (batch === undefined) {
       const next = batchOf(delivery);
       open.set(delivery.key, next);
       batches.push(next);
