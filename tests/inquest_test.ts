@@ -6,7 +6,9 @@ import { delay } from "@std/async/delay";
 import { type CloseReport, Redis, type Verdict } from "../mod.ts";
 import { Inquest } from "../client/inquest.ts";
 import { type Connection, dial, Endpoint, open } from "../pool/mod.ts";
+import { say } from "../pool/handshake.ts";
 import { PushRight } from "../pool/push_right.ts";
+import { startProxy } from "./support/fault_proxy.ts";
 import { startRedis } from "./support/redis_server.ts";
 
 Deno.test("Redis names CLIENT KILL as the likely cause of a death, with its numbers", async () => {
@@ -80,6 +82,11 @@ class Bench implements AsyncDisposable {
 }
 
 Deno.test("A death is kept for the next connection where the first one has changed hands", async () => {
+  // The post-mortem's clock is put forward below.
+  const { now } = Date;
+  let aheadMs = 0;
+  Date.now = () => now() + aheadMs;
+  using _clock = { [Symbol.dispose]: () => void (Date.now = now) };
   await using server = await startRedis();
   await using bench = new Bench(server.url);
   await bench.inquest.ready;
@@ -99,14 +106,36 @@ Deno.test("A death is kept for the next connection where the first one has chang
   await bench.share();
   assertEquals(bench.verdicts.map(({ cause }) => cause), ["client-kill"]);
   // And then it is done with, also when another look is due.
-  const { now } = Date;
-  Date.now = () => now() + 10_000;
-  try {
-    await bench.share();
-    assertEquals(bench.verdicts.length, 1);
-  } finally {
-    Date.now = now;
-  }
+  aheadMs = 10_000;
+  await bench.share();
+  assertEquals(bench.verdicts.length, 1);
+});
+
+Deno.test("What others did in a silence is taken down when it ends", async () => {
+  await using server = await startRedis({
+    config: { "rename-command CLIENT": '""' },
+  });
+  await using proxy = await startProxy({ target: server });
+  await using bench = new Bench(proxy.url);
+  await bench.inquest.ready;
+  const connection = await bench.share();
+  proxy.silence({ scope: "open" });
+  proxy.pass({ scope: "new" });
+  const other = await bench.share();
+  const lost = say(connection, ["PING"]).catch(() => {});
+  const use = async () => {
+    for (let i = 0; i < 4; i++) {
+      await delay(100);
+      await say(other, ["PING"]);
+    }
+  };
+  await use();
+  connection.condemn("no byte came");
+  bench.inquest.closed(connection.report!, connection);
+  await lost;
+  await use(); // so that its last byte is none of the silence
+  await bench.share();
+  assertStringIncludes(bench.verdicts[0]!.text, "1 other answered meanwhile");
 });
 
 Deno.test("An end by our own wish is looked into only where the server made us wish it", async () => {
