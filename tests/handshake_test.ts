@@ -684,3 +684,38 @@ Deno.test("A refusal is told without the arguments that the server repeats", asy
     /the server refused AUTH: ERR unknown command 'AUTH'; HELLO was/,
   );
 });
+
+Deno.test("What HELLO answers in another form is no identity", async () => {
+  for (
+    const answer of [
+      "+OK\r\n",
+      "$4\r\nabcd\r\n",
+      ":1\r\n",
+      "*0\r\n",
+      "*8\r\n$7\r\nversion\r\n:7\r\n$4\r\nmode\r\n*0\r\n$4\r\nrole\r\n$-1\r\n$2\r\nid\r\n$1\r\n7\r\n",
+    ]
+  ) {
+    await using server = new ScriptedServer(([name]) =>
+      name === "HELLO" ? answer : "+PONG\r\n"
+    );
+    const connection = await opened(server.url);
+    assertEquals(connection.identity, {});
+    assertEquals(await say(connection, ["PING"]), "PONG");
+    connection.close();
+  }
+});
+
+Deno.test("A connection that is open leaves nothing on the signal of its dial", async () => {
+  await using server = new ScriptedServer(() => "*0\r\n");
+  const abort = new AbortController();
+  const connection = await open(new Endpoint(server.url), {
+    dial,
+    connectTimeoutMs: 3000,
+    replyTimeoutMs: 3000,
+    number: 1,
+    signal: abort.signal,
+  });
+  abort.abort();
+  assertEquals(connection.report, undefined);
+  connection.close();
+});

@@ -66,10 +66,7 @@ Deno.test("A password is masked however it is escaped and wherever it is cut", a
     for (const [how, write] of Object.entries(ECHOES)) {
       await t.step(`${JSON.stringify(password)} ${how}`, () => {
         const echo = write(password);
-        assertEquals(
-          mask(`ERR unknown '${echo}'`, password).includes("***"),
-          true,
-        );
+        assertEquals(mask(`ERR <${echo}>`, password), "ERR <***>");
         for (let from = 0; from < echo.length; from++) {
           for (const part of [echo.slice(from), echo.slice(0, from)]) {
             const text = `ERR unknown command '${part}`;
