@@ -11,7 +11,7 @@ interface Place {
   readonly to: number;
 }
 
-/** The ways to write a byte: percent-encoded, escaped by number or by letter, or as it is. */
+/** The ways to write a byte: percent-encoded, escaped by number or by letter, or as it is. Backslashes are passed over: their number depends on how often a text was escaped. */
 const WRITTEN =
   /%([0-9a-f]{2})|\\+x([0-9a-f]{2})|\\+u([0-9a-f]{4})|\\+([nrtab])|[^\\]/giu;
 const LETTERS: Readonly<Record<string, string>> = {
@@ -21,8 +21,6 @@ const LETTERS: Readonly<Record<string, string>> = {
   a: "\x07",
   b: "\b",
 };
-/** Left out on both sides: how many of them there are depends on how often a text was escaped. */
-const BACKSLASH = 92;
 const utf8 = new TextEncoder();
 
 /**
@@ -96,9 +94,7 @@ function placesOf(text: string): Place[] {
       : written;
     const point = character.codePointAt(0)!;
     const bytes = point < 256 ? [point] : utf8.encode(character);
-    for (const byte of bytes) {
-      if (byte !== BACKSLASH) places.push({ byte, from, to });
-    }
+    for (const byte of bytes) places.push({ byte, from, to });
   }
   return places;
 }
