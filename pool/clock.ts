@@ -124,6 +124,8 @@ export class FreezeWatch {
   #wallAt: number;
 
   /**
+   * Begins to watch.
+   *
    * @param now `performance.now`.
    * @param wall `Date.now`.
    */

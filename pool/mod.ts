@@ -40,6 +40,7 @@ export type { Loss, Slot } from "./in_flight.ts";
 export { DialProgress } from "./dial_progress.ts";
 export { open, type OpenOptions } from "./open.ts";
 export { CheckoutTimeoutError, ClosedError } from "./checkout_error.ts";
+export type { RetirementReason } from "./member.ts";
 export {
   type EvictionReason,
   Pool,

@@ -42,7 +42,11 @@ export class PushRight {
   readonly #target: Connection;
   #isRevoked = false;
 
-  /** @param connection The connection that the holder may push on. */
+  /**
+   * Makes the right. Only the pool does that, or the owner of a connection that is in no pool.
+   *
+   * @param connection The connection that the holder may push on.
+   */
   constructor(connection: Connection) {
     this.connection = connection;
     this.#target = connection;
