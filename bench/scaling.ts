@@ -78,7 +78,7 @@ const questions: Question[] = [
 async function main(): Promise<number> {
   const only = Deno.args[0];
   if (only === "--help" || only === "-h") {
-    console.log("deno run -A bench/scaling.ts [part of a title]");
+    console.log("./dev deno task scaling [part of a title]");
     return 0;
   }
   const asked = questions.filter(({ title }) => title.includes(only ?? ""));

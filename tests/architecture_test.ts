@@ -174,6 +174,7 @@ const config = JSON.parse(
   readonly imports: Record<string, string>;
   readonly exports: Record<string, string>;
   readonly version: string;
+  readonly publish: { readonly include: readonly string[] };
 };
 
 Deno.test("Each folder imports only the folders that its arrows lead to", () => {
@@ -420,4 +421,28 @@ Deno.test("The import map for npm has every export of deno.json and every packag
     [...new Set(standard.map(packageOf))].sort(),
     Object.keys(config.imports).sort(),
   );
+});
+
+Deno.test("Every file that the README links to is published, and so are those that these link to", () => {
+  const published = (path: string): boolean =>
+    config.publish.include.some((pattern) =>
+      pattern === path ||
+      pattern.endsWith("/*.ts") && path.endsWith(".ts") &&
+        path.slice(0, path.lastIndexOf("/")) ===
+          pattern.slice(0, -"/*.ts".length)
+    );
+  const broken = ["README.md", "bench/README.md", "CHANGELOG.md"].flatMap(
+    (page) =>
+      Array.from(
+        Deno.readTextFileSync(new URL(page, ROOT)).matchAll(/\]\(([^)#\s]+)/g),
+        ([, target]) => target!,
+      )
+        .filter((target) => !/^[a-z]+:/.test(target))
+        .map((target) =>
+          new URL(target, new URL(page, ROOT)).href.slice(ROOT.href.length)
+        )
+        .filter((path) => !published(path))
+        .map((path) => `${page} links to ${path}`),
+  );
+  assertEquals(broken, []);
 });

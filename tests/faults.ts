@@ -5,6 +5,27 @@ import { recordUnder } from "./faults/load.ts";
 import type { Measured } from "./faults/measured.ts";
 import { scenarios } from "./faults/scenarios.ts";
 
+const WORDS = `fault      what was broken while the calls were made
+events     calls of record(), each with one event; calls: of INCR
+missing    what the caller was told is done, and is not in Redis
+errors     calls that were rejected, and events that were dropped
+queued     events that record() kept and sent when Redis was back
+hung       calls that had no outcome at the end
+doubled    what is in Redis more often than the caller was told
+p50, p99   half of the calls, or 99 of 100, took at most so long
+p99 hit    the same of the calls under which a connection died
+longest    the longest call
+conns hit  connections that died
+dials/s    connections tried a second while Redis could not be reached
+catch up   from Redis being back until everything queued was sent
+
+What a rejected INCR was said to have become, its fate:
+unsent     it cannot have run: it was never written, or the server refused it
+executed   it ran, and only the reply was lost
+unknown    it may have run, the caller cannot tell
+of these ran  how many of the unknown ones had run
+`;
+
 const HELP = `Breaks connections in every known way and counts what is lost.
 
 deno task faults [options]
@@ -13,6 +34,8 @@ deno task faults [options]
   --json        the figures as JSON
   --help        this text
 
+What the columns mean:
+${WORDS.replace(/^(?=.)/gm, "  ")}
 Faults: ${scenarios.map(({ name }) => name).join(", ")}
 
 Exit: 0 if every row has what it must have, 1 if not, 2 for bad usage.
@@ -158,7 +181,7 @@ async function main(): Promise<number> {
 
   say(
     `${form.events} events at ${form.perSecond} a second, ${form.inFlight} in flight, ` +
-      "times in milliseconds, after a rehearsal\n\nWebhookRecorder.record\n",
+      `times in milliseconds, after a rehearsal\n\n${WORDS}\nWebhookRecorder.record\n`,
   );
   const recorded: Measured[] = [];
   const events = json ? undefined : new Table(RECORDED);

@@ -17,6 +17,17 @@ import { startProxy } from "./support/fault_proxy.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 import { startRedis } from "./support/redis_server.ts";
 
+/** What the figures mean. */
+const WORDS =
+  `calls      made so far, and how many were rejected, by their fate:
+           unsent: it cannot have run; executed: it ran, and only the reply
+           was lost; unknown: it may have run, the caller cannot tell
+faults     begun so far; a connection that died did so by one of them
+longest    the longest call
+heap, memory, sockets, timers   what this process holds while all is quiet
+slots      commands that still wait for a reply then
+`;
+
 const HELP =
   `Runs a mixed load under random faults, and checks that nothing breaks.
 
@@ -29,8 +40,9 @@ The load: events recorded, ECHO, SET, GET, INCR, pipelines, transactions on leas
 BLPOP, texts of up to 200 KB, callers who lose patience. The faults, two at a time:
 silence, cuts, delays, pieces, resets, refusals, CLIENT KILL, restarts, crashes, freezes.
 Every few seconds all is quiet, and what is in Redis, in memory and in the pool is
-held against what the callers were told. Ctrl-C ends it early with the summary so far.
+compared with what the callers were told. Ctrl-C ends it early with the summary so far.
 
+${WORDS}
 Exit: 0 if nothing broke, 1 if something did, 2 for bad usage.
 `;
 
@@ -185,6 +197,7 @@ async function weather(
 async function soak({ minutes, seed }: Options): Promise<number> {
   const random = new Random(seed);
   using interrupt = onInterrupt();
+  console.log(WORDS);
   const ledger = new Ledger();
   const { violations } = ledger;
   const begin = await look(0);

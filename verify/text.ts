@@ -45,6 +45,16 @@ const test = (title: string, ...lines: string[]): string[] => [
 ];
 const EACH =
   "Each request: a new connection, PING, zombie; then SET, GET, DEL.";
+/** The words of the lines and of the tables. */
+const WORDS = [
+  "A replay sends a command again at once, on a fresh connection; a retry is",
+  "another attempt after a wait.",
+];
+const OUTCOMES = [
+  "recorded at once: Redis acknowledged the event before the call returned.",
+  "queued: it could not yet; the recorder kept the event and sent it later.",
+  "dropped: the recorder had no room left to keep it, and the event is lost.",
+];
 
 export const TEST_1: readonly string[] = test(
   "Test 1: without retry (retry: false)",
@@ -53,10 +63,12 @@ export const TEST_1: readonly string[] = test(
 export const TEST_2: readonly string[] = test(
   "Test 2: with the default retry",
   EACH,
+  ...WORDS,
 );
 export const TEST_3: readonly string[] = test(
   `Test 3: ${number(EVENTS)} webhook events, default retry`,
-  `Every connection is killed each ${KILL_EVERY_MS} ms meanwhile.`,
+  `Meanwhile every connection is killed each ${KILL_EVERY_MS} ms.`,
+  ...OUTCOMES,
 );
 
 /** One request; of one that failed also why its zombie died. */
