@@ -120,7 +120,9 @@ class Round implements AsyncDisposable {
       case 4:
         this.#proxy.silence();
         await delay(this.#random.below(400));
-        return this.#proxy.pass();
+        this.#proxy.pass();
+        // No TCP goes on after a gap.
+        return await this.#proxy.killAll("rst");
       case 5:
         server.freeze();
         await delay(this.#random.below(400));

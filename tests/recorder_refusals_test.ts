@@ -375,6 +375,7 @@ Deno.test("A redelivered event that was queued first keeps the later time", asyn
   await using elsewhere = new WebhookRecorder(redis);
   const event = { ...EVENT, deliveryId: "d" };
   await server.stop();
+  await recorder.record({ ...EVENT, receivedAt: 0 }); // travels in the same ZADD
   const { status } = await recorder.record({
     ...event,
     receivedAt: 1_700_000_000_999,
@@ -384,16 +385,16 @@ Deno.test("A redelivered event that was queued first keeps the later time", asyn
   await elsewhere.record({ ...event, receivedAt: 1_700_000_100_000 });
   await recorder.flush();
   assertEquals(
-    (await server.cli("ZRANGE", KEY, 0, -1, "WITHSCORES")).split("\n")[1],
+    (await server.cli("ZRANGE", KEY, -1, -1, "WITHSCORES")).split("\n")[1],
     "1700000100",
   );
   await elsewhere.record({ ...event, receivedAt: 1_700_000_200_000 });
   await elsewhere.record({ ...event, receivedAt: 1_700_000_150_000 });
   assertEquals(
-    (await server.cli("ZRANGE", KEY, 0, -1, "WITHSCORES")).split("\n")[1],
+    (await server.cli("ZRANGE", KEY, -1, -1, "WITHSCORES")).split("\n")[1],
     "1700000200",
   );
-  assertEquals(await cardinality(server), 1);
+  assertEquals(await cardinality(server), 2);
 });
 
 Deno.test("A server that does not know GT gets ZADD without it, and is asked once", async () => {
@@ -1123,4 +1124,47 @@ Deno.test("Anything with send, pipeline and an origin will do as a client; nothi
       "deadlineMs is ",
     );
   }
+});
+
+Deno.test("flush() waits for the events accepted before it alone, each one of them", async () => {
+  const held = new Map<string, () => void>();
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: ([, key]) =>
+      new Promise((resolve) => held.set(`${key}`, () => resolve(1))),
+    pipeline: () => new Promise(() => {}),
+  };
+  const recorder = new WebhookRecorder(sender);
+  const ended: string[] = [];
+  const record = async (shopNo: number) => {
+    recorder.record(ofShop(shopNo));
+    await delay(0);
+  };
+  const flush = (name: string) =>
+    void recorder.flush().then(() => ended.push(name));
+  const answer = async (shopNo: number) => {
+    held.get(keyOfShop(shopNo))!();
+    await delay(0);
+  };
+  await record(1);
+  await record(2);
+  flush("first");
+  await record(3);
+  flush("second");
+  flush("again");
+  await record(4);
+  await answer(2);
+  assertEquals(ended, []);
+  await answer(3);
+  assertEquals(ended, []);
+  await answer(1);
+  assertEquals(ended, ["first", "second", "again"]);
+  flush("third");
+  await delay(0);
+  assertEquals(ended.length, 3);
+  await answer(4);
+  assertEquals(ended.length, 4);
+  await recorder.flush();
+  await recorder.close();
 });
