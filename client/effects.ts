@@ -266,7 +266,7 @@ const GROUPS: readonly (readonly [names: string, rule: Rule])[] = [
   ["SREM", touches("removes", first, "set")],
   ["ZREM ZREMRANGEBYSCORE", touches("removes", first, "zset")],
   ["XDEL XACK", touches("removes", first, "stream")],
-  ["PERSIST", touches("expires", first, "expiry")],
+  ["PERSIST", touches("expires", first)],
   // Where scores differ, this depends on elements that it does not remove.
   ["ZREMRANGEBYLEX", touches("alters", first)],
   ["MOVE", touches("moves", first)], // the other key is in another database,

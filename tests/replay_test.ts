@@ -346,6 +346,10 @@ const CLASS_C: readonly Case[] = [
 /** Not to be sent again, though a second run need not show. */
 const DECLINED: readonly string[] = [
   "SET k new IFEQ old",
+  "SET k new IFNE old",
+  "SET k new IFDEQ digest",
+  "SET k new IFDNE digest",
+  "SORT k STORE k",
   "SUNIONSTORE k k other",
   "SINTERSTORE other k other",
   "SDIFFSTORE k other k",
@@ -415,6 +419,32 @@ Deno.test("A command whose second run does harm may not be sent again, and the r
   for (const line of UNSAFE_LINES) {
     const hazard = replayHazard(typed(line));
     assert(hazard !== undefined && hazard.length > 10, line);
+  }
+});
+
+/** Commands by why they may not be sent again. */
+const REASONS = {
+  "a second run would add again":
+    `INCR DECR INCRBY DECRBY INCRBYFLOAT INCREX HINCRBY HINCRBYFLOAT ZINCRBY
+     APPEND LPUSH RPUSH LPUSHX RPUSHX LINSERT XADD PUBLISH SPUBLISH`,
+  "a second run would take more":
+    `LPOP RPOP LMPOP SPOP ZPOPMIN ZPOPMAX ZMPOP LMOVE LMOVEM RPOPLPUSH
+     BLPOP BRPOP BRPOPLPUSH BLMOVE BLMOVEM BLMPOP BZPOPMIN BZPOPMAX BZMPOP
+     LTRIM ZREMRANGEBYRANK XCLAIM XAUTOCLAIM`,
+  "the second run's reply would hide the first one's value":
+    "GETSET GETDEL HGETDEL SETBIT",
+  "a second run would answer as if another caller had been first":
+    "SETNX HSETNX MSETNX RENAME RENAMENX DELIFEQ DELEX",
+  "each delivery is counted, and new messages are given once": "XREADGROUP",
+  "nothing is known about what a second run would do":
+    "EVAL EVALSHA FCALL FLUSHALL NO-SUCH-COMMAND",
+};
+
+Deno.test("A command that may not be sent again has the reason of its kind", () => {
+  for (const [reason, names] of Object.entries(REASONS)) {
+    for (const name of names.split(/\s+/)) {
+      assertEquals(replayHazard([name, "k", "v"]), reason, name);
+    }
   }
 });
 
@@ -520,6 +550,12 @@ const TOGETHER: readonly (readonly string[])[] = [
   ["SET a 1", "KEYS *"],
   ["PING", "SET a 1", "PING"],
   ["SMOVE a b m", "SCARD a", "EXPIRE b 9"],
+  ["MSETEX 1 k v", "SET k w"],
+  ["ZADD k CH 1 m", "ZADD k 2 m"],
+  ["COPY a b REPLACE", "SADD b m"],
+  ["GEORADIUS k 15 37 200 km STORE d", "ZADD d 1 m"],
+  ["EXPIREAT k 33177117420", "PEXPIREAT k 33177117420000"],
+  ["XDEL k 1-1", "XACK k g 1-1", "XDEL k 2-1"],
   ["MOVE k 1", "EXISTS k"],
 ];
 
@@ -547,6 +583,9 @@ const NOT_TOGETHER: readonly (readonly [string, ...string[]])[] = [
   ["SADD and ZADD", "SADD a 1", "ZADD a 1 m"],
   ["PFADD and SETRANGE", "PFADD k a", "SETRANGE k 0 a"],
   ["HSET and DEL", "HSET a f v", "DEL a"],
+  ["SETRANGE and SADD", "SETRANGE a 0 x", "SADD a m"],
+  ["LSET and SADD", "LSET a 0 x", "SADD a m"],
+  ["XDEL and ZREM", "XDEL a 1-1", "ZREM a m"],
   ["SADD and SET", "SADD a m", "SET a v"],
   ["SADD and SUNIONSTORE", "SADD d m", "SUNIONSTORE d s"],
   // The first time EXPIRE finds no key, the second time it does.
@@ -557,7 +596,27 @@ const NOT_TOGETHER: readonly (readonly [string, ...string[]])[] = [
   ["GETEX and EXPIRE", "GETEX k PERSIST", "EXPIRE k 60"],
   ["SET and EXPIRE", "SET k v XX", "EXPIRE k -1"],
   ["HGETEX and EXPIREAT", "HGETEX k EX 9 FIELDS 1 f", "EXPIREAT k 1000"],
+  ["EXPIRE and EXPIRE", "EXPIRE k 5 XX", "EXPIRE k 60"],
+  ["EXPIRE and EXPIRE", "EXPIRE k 5 GT", "EXPIRE k 60"],
+  ["ZADD and PEXPIREAT", "ZADD k NX 1 m", "PEXPIREAT k 1000000000000"],
+  ["ZADD and PEXPIRE", "ZADD k NX 1 m", "PEXPIRE k 0"],
   // What depends on a condition.
+  ["SET and SET", "SET k v KEEPTTL", "SET k w"],
+  ["SET and SET", "SET k v XX", "SET k w XX"],
+  ["MSETEX and SET", "MSETEX 1 k v KEEPTTL", "SET k w"],
+  ["MSETEX and MSETEX", "MSETEX 1 k v XX", "MSETEX 1 k v XX"],
+  ["ZADD and ZADD", "ZADD k NX 2 m", "ZADD k 1 m"],
+  ["ZADD and ZADD", "ZADD k CH XX 2 m", "ZADD k 1 m"],
+  ["ZADD and ZADD", "ZADD k GT 2 m", "ZADD k 1 m"],
+  ["ZADD and ZADD", "ZADD k LT 2 m", "ZADD k 1 m"],
+  ["GEOADD and GEOADD", "GEOADD k NX 1 2 m", "GEOADD k 1 2 m"],
+  ["HEXPIRE and HSET", "HEXPIRE k 9 GT FIELDS 1 f", "HSET k f v"],
+  ["HEXPIRE and HSET", "HEXPIRE k 9 LT FIELDS 1 f", "HSET k f v"],
+  ["HSETEX and HSET", "HSETEX k XX FIELDS 1 f v", "HSET k f v"],
+  ["HSETEX and HSET", "HSETEX k KEEPTTL FIELDS 1 f v", "HSET k f v"],
+  ["HSETEX and HSET", "HSETEX k EXAT 1 FIELDS 1 f v", "HSET k f v"],
+  ["HSETEX and HSET", "HSETEX k PXAT 1 FIELDS 1 f v", "HSET k f v"],
+  ["ZREMRANGEBYLEX and", "ZREMRANGEBYLEX k - [b", "ZREMRANGEBYLEX k [c +"],
   ["ZADD and ZADD", "ZADD k XX 2 m", "ZADD k NX 1 m"],
   ["SET and SET", "SET k v XX", "SET k w"],
   ["LSET and LREM", "LSET k 0 a", "LREM k 0 b"],
@@ -573,6 +632,9 @@ const NOT_TOGETHER: readonly (readonly [string, ...string[]])[] = [
   ["SMOVE and SADD", "SMOVE a b m", "SADD a m"],
   // The second run removes the last field in between, and the expiry with it.
   ["HSET and HDEL", "HDEL k b", "HSET k b 1", "HDEL k a"],
+  ["SADD and SREM", "SREM k b", "SADD k b", "SREM k a"],
+  ["ZADD and ZREM", "ZREM k b", "ZADD k 1 b", "ZREM k a"],
+  ["SREM and SADD", "SADD k b", "SREM k b", "SADD k a"],
 ];
 
 Deno.test("Commands that end in the same state and answer the same may be sent again together", () => {

@@ -4,6 +4,8 @@ import "./support/strict.ts";
 import {
   assert,
   assertEquals,
+  assertGreater,
+  assertLess,
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
@@ -329,4 +331,19 @@ Deno.test("A value of hundreds of megabytes is cut before it is read as a word",
   assertEquals(upper(huge).length, 1024);
   assertEquals(upper("x".repeat(5000)).length, 1024);
   assertEquals(routeOf(["CLIENT", huge]), { kind: "shared" });
+});
+
+Deno.test("The names of commands that were seen are not kept without end", async () => {
+  const code = `
+    import { routeOf } from "${import.meta.resolve("../client/routing.ts")}";
+    const heap = () => (gc(), Deno.memoryUsage().heapUsed);
+    const before = heap();
+    for (let i = 0; i < 50_000; i++) routeOf(["UNKNOWN" + i + "X".repeat(500)]);
+    console.log(heap() - before);`;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--v8-flags=--expose-gc", code],
+  }).output();
+  const grownBy = Number(new TextDecoder().decode(stdout));
+  assertGreater(grownBy, -10_000_000);
+  assertLess(grownBy, 2_000_000);
 });
