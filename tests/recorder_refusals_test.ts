@@ -657,19 +657,37 @@ Deno.test("An event that is refused again and again is given up after a quarter 
 });
 
 Deno.test("What was queued outlives a password that is wrong for a moment, and not for long", async () => {
-  await using server = await startRedis({ ...DURABLE, password: "right" });
-  await using redis = new Redis(server.url, { retry: false });
+  await using right = await startRedis({ password: "right" });
+  await using wrong = await startRedis({ password: "other" });
+  await using proxy = await startProxy({ target: right });
+  await using redis = new Redis(proxy.url, { password: "right", retry: false });
   const told = new Told();
   await using recorder = new WebhookRecorder(redis, { onError: told.onError });
-  await server.stop();
-  assertEquals((await recorder.record(EVENT)).status, "queued");
-  await server.start();
-  await server.cli("CONFIG", "SET", "requirepass", "other");
-  await delay(200);
+  const outage = async (backTo: RedisServer) => {
+    await proxy.refuse();
+    await proxy.killAll("rst");
+    assertEquals((await recorder.record(EVENT)).status, "queued");
+    proxy.retarget(backTo);
+    await proxy.accept();
+  };
+  await outage(wrong);
+  while (!`${recorder.stats().reason}`.includes("WRONGPASS")) await delay(5);
+  assertMatch(`${recorder.stats().reason}`, /cannot be used by this client/);
+  assertEquals(recorder.pending, 1);
+  proxy.retarget(right);
+  await recorder.flush();
+  assertEquals(await cardinality(right), 1);
+  assertEquals(told.lines, ["queued 7"]);
+
+  told.calls.length = 0;
+  await outage(wrong);
   await recorder.flush({ signal: AbortSignal.timeout(10_000) });
   assertEquals(recorder.pending, 0);
   assertEquals(told.lines, ["queued 7", "dropped 7"]);
-  assertMatch(`${told.calls[1]!.error}`, /^Error: 1 event is lost: /);
+  assertMatch(
+    `${told.calls[1]!.error}`,
+    /^Error: 1 event is lost: .*WRONGPASS/,
+  );
 });
 
 // One call an event
