@@ -73,6 +73,30 @@ Deno.test("what came while the process was busy is looked at before the wait is 
   assertLess(performance.now() - startedAt, 600);
 });
 
+Deno.test("what came is looked at where there is nothing left to forgive, too", async () => {
+  let hasCome = false;
+  const { patience, over } = wait(100);
+  busy(200); // forgiven
+  await delay(5);
+  const coming = delay(250).then(() => {
+    hasCome = true;
+    patience.stop();
+  });
+  busy(300);
+  await Promise.race([over, coming]);
+  assert(hasCome);
+});
+
+Deno.test("what was forgiven before progress is not forgiven after it", async () => {
+  const { patience, over } = wait(300);
+  busy(600);
+  await delay(10);
+  const since = performance.now();
+  patience.progressed(since);
+  await over;
+  assertLess(performance.now() - since, 550);
+});
+
 Deno.test("a process that works in slices does not wait for ever", async () => {
   const { over } = wait(200);
   let tookMs: number | undefined;

@@ -41,6 +41,7 @@ function test(
       await fn(redis, proxy, server);
     } finally {
       await redis.close({ drainMs: 0 });
+      await redis.close(); // without a timer that is left behind
     }
   });
 }

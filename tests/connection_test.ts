@@ -1203,3 +1203,37 @@ Deno.test("A name in a report is cut", async () => {
   connection.close();
   assertEquals((await ended).firstInFlight?.name, "x".repeat(64));
 });
+
+Deno.test("A reply has the time that its command allows, and the next one no more than its own", async () => {
+  const notes: unknown[] = [];
+  const { connection, ended, say } = scripted();
+  connection.push(noted(notes, { patienceMs: 60_000 }));
+  connection.push(noted(notes));
+  await delay(300); // longer than replyTimeoutMs
+  assertEquals(connection.report, undefined);
+  await say("+a\r\n");
+  const startedAt = performance.now();
+  assertEquals((await ended).how, "silence");
+  assertLess(performance.now() - startedAt, 1500);
+  assertEquals(notes, ["a", "unknown"]);
+});
+
+Deno.test("After a reply that dripped the next one has its time", async () => {
+  const notes: unknown[] = [];
+  const { connection, say } = scripted({ replyTimeoutMs: 200 });
+  connection.push(noted(notes));
+  connection.push(noted(notes));
+  await delay(0);
+  const startedAt = performance.now();
+  await say("+");
+  while (performance.now() - startedAt < 1320) {
+    await say("x");
+    await delay(20);
+  }
+  await say("\r\n");
+  await delay(130);
+  await say("+b\r\n");
+  await delay(5);
+  assertEquals(notes.at(-1), "b");
+  connection.close();
+});

@@ -22,6 +22,7 @@ import {
 } from "../mod.ts";
 import { Deadlines } from "../client/deadlines.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
+import { importFlags } from "./support/imports.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
 
 const FOREVER = new Retry({
@@ -321,7 +322,7 @@ Deno.test("deadlines pass in their order, wherever they were added", async () =>
   const deadlines = new Deadlines();
   const passed: number[] = [];
   const now = performance.now();
-  const removed = deadlines.add({ expire: () => passed.push(0) }, now + 20);
+  const removed = deadlines.add({ expire: () => passed.push(0) }, now + 260);
   for (const ms of [200, 50, 100, 150]) {
     deadlines.add({ expire: () => passed.push(ms) }, now + ms);
   }
@@ -343,4 +344,24 @@ Deno.test("what came while the process was busy is looked at before a deadline p
   await coming;
   await delay(50);
   assertEquals(hasPassed, false);
+});
+
+Deno.test("a process whose calls are done exits before their deadlines", async () => {
+  await using server = await startRedis();
+  const startedAt = performance.now();
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--ext=ts",
+      ...importFlags,
+      `import { Redis } from "${new URL("../mod.ts", import.meta.url)}";
+       const redis = new Redis("${server.url}");
+       await redis.send(["PING"], { deadlineMs: 50_000 });
+       await redis.pipeline([["PING"]], { deadlineMs: 50_000 });
+       await redis.send(["BLPOP", "list", 0.1], { deadlineMs: 50_000 });
+       (await redis.lease({ deadlineMs: 50_000 })).release();`,
+    ],
+  }).output();
+  assertEquals(success, true);
+  assertLess(performance.now() - startedAt, 20_000);
 });

@@ -162,4 +162,9 @@ Deno.test("the pool dials no more once connections outlive the age at which they
     await delay(1500);
   }
   assertEquals(redis.stats().dialed, dialed);
+  // Nor does a PING go before each command any more.
+  await redis.send(["CONFIG", "RESETSTAT"]);
+  await delay(1500);
+  const stats = `${await redis.send(["INFO", "commandstats"])}`;
+  assert(!stats.includes("cmdstat_ping"), stats);
 });

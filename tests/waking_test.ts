@@ -294,3 +294,23 @@ Deno.test("a machine that was suspended wakes up to suspects, and no clock that 
     evicted: { silence: 1 },
   });
 });
+
+Deno.test("a frozen client that wakes up finds out what is dead without being asked for it", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  const { evicted } = await run(
+    `
+    const redis = new Redis("${proxy.url}");
+    await redis.send(["PING"]);
+    console.log("ready");
+    const startedAt = performance.now();
+    while (performance.now() - startedAt < 5000) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    console.log(JSON.stringify({ evicted: redis.stats().evicted }));
+    await redis.close();
+    `,
+    { forMs: 2500, between: () => proxy.silence({ scope: "open" }) },
+  );
+  assertEquals(evicted, { silence: 1 });
+});
