@@ -5,7 +5,7 @@ import type { Audience } from "./audience.ts";
 import { EVENTS, keysOf, testEvents } from "./events.ts";
 import { checkCommands, KEY_PREFIX } from "./preflight.ts";
 import { testRequests } from "./requests.ts";
-import type { Proof } from "./result.ts";
+import { flawOf, type Proof } from "./result.ts";
 import { findServer } from "./server.ts";
 import { textOf } from "./target.ts";
 import * as text from "./text.ts";
@@ -67,11 +67,7 @@ export async function prove(
     audience.progress("");
     audience.say(text.events(events));
 
-    const ok = withoutRetry.failed === args.requests &&
-      withoutRetry.requests.every(({ error }) =>
-        error?.name === "ConnectionClosedError"
-      ) && withRetry.failed === 0 && events.connectionsKilled > 0 &&
-      events.stored === EVENTS;
+    const ok = flawOf({ withoutRetry, withRetry, events }) === undefined;
     const proof = { environment, method, withoutRetry, withRetry, events, ok };
     audience.say(text.conclusion(proof));
     return proof;

@@ -3,7 +3,7 @@ import { ExponentialBackoff, Retry } from "../mod.ts";
 import type { Method } from "./arguments.ts";
 import { EVENTS, type EventsResult, KILL_EVERY_MS } from "./events.ts";
 import { bold, columns, count, green, number, red } from "./layout.ts";
-import type { Proof } from "./result.ts";
+import { flawOf, type Proof } from "./result.ts";
 import type { RequestResult, RequestsResult } from "./requests.ts";
 
 const METHOD = {
@@ -175,7 +175,7 @@ export function conclusion(proof: Proof): string[] {
     "",
     proof.ok
       ? green("Proved: the errors appear without retry and are gone with it.")
-      : red(`Not proved: ${whyNot(proof)}.`),
+      : red(`Not proved: ${flawOf(proof)}.`),
   ];
 }
 
@@ -190,21 +190,3 @@ const redis = new Redis(Deno.env.get("REDIS_URL"), {
   }),
 });
 `.trim();
-
-function whyNot({ withoutRetry, withRetry, events }: Proof): string {
-  if (withRetry.failed > 0) return "requests failed with retry, too";
-  if (withoutRetry.failed < withoutRetry.requests.length) {
-    return "not every zombie cost a request without retry";
-  }
-  if (events.connectionsKilled === 0) {
-    return "no connection was killed while events were recorded";
-  }
-  const missing = events.events - events.stored;
-  if (missing > 0 && events.lastError !== null) {
-    const what = count(missing, "event");
-    return `${what} could not be delivered: ${events.lastError}`;
-  }
-  return missing === 0
-    ? "requests failed for another reason than a closed connection"
-    : "the sorted sets do not hold every event once";
-}
