@@ -564,6 +564,7 @@ const NOT_TOGETHER: readonly (readonly [string, ...string[]])[] = [
   // Is a read followed by a write that it would see?
   ["GET reads what SET writes", "GET a", "SET a 1"],
   ["MGET reads what DEL writes", "MGET b a", "DEL c a"],
+  ["GET reads what SET writes", "GET a", "SET a 1", "SET b 1", "DEL c"],
   ["SMEMBERS reads what DEL writes", "SMEMBERS q", "DEL q"],
   ["KEYS reads what SET writes", "SET a 1", "KEYS *", "SET b 1"],
   ["SORT reads what SET writes", "SORT k BY w_*", "SET w_1 1"],
