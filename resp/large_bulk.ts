@@ -1,24 +1,22 @@
-// Bulk strings too large for the receive buffer, received right where they will stay.
+// Bodies of bulk strings too large for the receive buffer, received right where they will stay.
 import { decodeText } from "./receive_buffer.ts";
 
-/** A bulk string that is being received, and the CRLF behind it. */
+/** The body of a bulk string that is being received. */
 export interface LargeBulk {
   /** Bytes that have come. */
   readonly filled: number;
-  /** Whether all of them have. */
-  readonly isFull: boolean;
-  /** Where the next bytes go; not empty unless it is full. */
+  /** Bytes that have not. */
+  readonly left: number;
+  /** What its content takes on the heap so far, in bytes. */
+  readonly weight: number;
+  /** Where the next bytes go; no longer than what is left, and empty only if that is nothing. */
   room(): Uint8Array;
   /** `count` more bytes stand where {@linkcode LargeBulk.room} pointed. */
   wrote(count: number): void;
-  /** The two bytes behind the body. */
-  ending(): Uint8Array;
-  /** The body, once it is full. */
+  /** The body, once nothing is left. */
   take(): Uint8Array | string;
 }
 
-/** The line end behind a body. */
-const CRLF_LENGTH = 2;
 /** What an announced length may reserve before its bytes have come. */
 const FIRST_RESERVE = 4 * 1024 * 1024;
 /** Pages that nothing was written to cost no memory, bytes that must be moved cost time. */
@@ -26,24 +24,25 @@ const GROWTH = 16;
 /** Text is decoded by pieces of this size, so that it never stands there twice. */
 const WINDOW = 1024 * 1024;
 
-/** Bytes, in an array that goes to the caller. */
+/** Bytes, in an array that goes to the caller: the value, and not a byte more. */
 export class LargeBytes implements LargeBulk {
   filled = 0;
-  readonly #whole: number;
+  readonly weight = 0; // it lies outside the heap
+  readonly #length: number;
   #bytes: Uint8Array;
 
   constructor(length: number) {
-    this.#whole = length + CRLF_LENGTH;
-    this.#bytes = new Uint8Array(reserve(this.#whole, FIRST_RESERVE));
+    this.#length = length;
+    this.#bytes = new Uint8Array(reserve(length, FIRST_RESERVE));
   }
 
-  get isFull(): boolean {
-    return this.filled === this.#whole;
+  get left(): number {
+    return this.#length - this.filled;
   }
 
   room(): Uint8Array {
-    if (this.filled === this.#bytes.length && !this.isFull) {
-      const size = reserve(this.#whole, GROWTH * this.#bytes.length);
+    if (this.filled === this.#bytes.length && this.left > 0) {
+      const size = reserve(this.#length, GROWTH * this.#bytes.length);
       const larger = new Uint8Array(size);
       larger.set(this.#bytes);
       this.#bytes = larger;
@@ -55,23 +54,20 @@ export class LargeBytes implements LargeBulk {
     this.filled += count;
   }
 
-  ending(): Uint8Array {
-    return this.#bytes.subarray(-CRLF_LENGTH);
-  }
-
   take(): Uint8Array {
-    return this.#bytes.subarray(0, -CRLF_LENGTH);
+    return this.#bytes;
   }
 }
 
-/** `size`, or all of the bytes if that is not twice as much: nobody moves 64 MB for the sake of the last two. */
-const reserve = (whole: number, size: number): number =>
-  whole <= 2 * size ? whole : size;
+/** `size`, or the whole length if that is not twice as much: 64 MB are not moved for the sake of the last few bytes. */
+const reserve = (length: number, size: number): number =>
+  length <= 2 * size ? length : size;
 
 /** Text, decoded window by window. One window serves one text after the other. */
 export class LargeText implements LargeBulk {
   filled = 0;
-  #whole = 0;
+  weight = 0;
+  #length = 0;
   #window = new Uint8Array(0);
   #used = 0;
   #size = 0; // how much of the window is to be filled
@@ -79,15 +75,15 @@ export class LargeText implements LargeBulk {
 
   /** Begins a text. */
   open(length: number): this {
-    this.filled = this.#used = 0;
-    this.#whole = length + CRLF_LENGTH;
+    this.filled = this.weight = this.#used = 0;
+    this.#length = length;
     this.#text = "";
     this.#aim();
     return this;
   }
 
-  get isFull(): boolean {
-    return this.filled === this.#whole;
+  get left(): number {
+    return this.#length - this.filled;
   }
 
   room(): Uint8Array {
@@ -97,29 +93,30 @@ export class LargeText implements LargeBulk {
   wrote(count: number): void {
     this.filled += count;
     this.#used += count;
-    if (this.#used < this.#size || this.isFull) return;
+    if (this.#used < this.#size || this.left === 0) return;
     const end = cutBefore(this.#window, this.#used);
-    this.#text += decodeText(this.#window.subarray(0, end));
+    this.#decode(end);
     this.#window.copyWithin(0, end, this.#used);
     this.#used -= end;
     this.#aim();
   }
 
-  ending(): Uint8Array {
-    return this.#window.subarray(this.#used - CRLF_LENGTH, this.#used);
-  }
-
   take(): string {
-    const body = this.#window.subarray(0, this.#used - CRLF_LENGTH);
-    const text = this.#text + decodeText(body);
+    this.#decode(this.#used);
+    const text = this.#text;
     this.#text = "";
     return text;
   }
 
-  /** The last window holds the line end whole, the others none of it. */
+  #decode(end: number): void {
+    const text = decodeText(this.#window.subarray(0, end));
+    // V8 has one byte a unit for ASCII, and may have two for all else.
+    this.weight += text.length === end ? end : 2 * end;
+    this.#text += text;
+  }
+
   #aim(): void {
-    const left = this.#used + this.#whole - this.filled;
-    this.#size = left <= WINDOW + CRLF_LENGTH ? left : WINDOW;
+    this.#size = Math.min(this.#used + this.left, WINDOW);
     if (this.#window.length >= this.#size) return;
     const larger = new Uint8Array(this.#size);
     larger.set(this.#window.subarray(0, this.#used));

@@ -15,6 +15,13 @@ export interface ParserLimits {
   maxDepth?: number;
   /** Bytes of one reply in all. @default {1073741824} */
   maxReplyLength?: number;
+  /**
+   * Bytes that one reply may take on the heap, by an estimate: each element
+   * 16, each string 32 and its own, twice its own where it is not ASCII, each
+   * array 64, each `Uint8Array` 200, but not its bytes, which lie elsewhere.
+   * @default {671088640} what a heap of 1 GB survives
+   */
+  maxMemory?: number;
 }
 
 /** The limits where nothing else is said. */
@@ -24,12 +31,14 @@ export const LIMITS: Readonly<Required<ParserLimits>> = {
   maxElements: 16 * 1024 * 1024,
   maxDepth: 128,
   maxReplyLength: 1024 * 1024 * 1024,
+  maxMemory: 640 * 1024 * 1024,
 };
 
 /** An array whose elements are still arriving. */
 interface Frame {
   readonly items: Reply[];
-  remaining: number;
+  readonly length: number;
+  filled: number;
 }
 
 const CR = 13;
@@ -43,16 +52,54 @@ const ZERO = 48;
 
 /** Up to here a bulk string waits in the receive buffer; a larger one gets an array of its own. */
 const LARGE_BULK = 16 * 1024;
+/** The rest of a large one that comes by way of the receive buffer, to spare its CRLF a read of its own. */
+const REST = 48 * 1024;
+/** The line end behind a body. */
+const CRLF_LENGTH = 2;
 /** The last large value of bytes is kept until the next one, if it is no larger. */
 const KEPT_BULK = 4 * 1024 * 1024;
 /** An error in an array counts as so many elements: it takes as much memory. */
 const ERROR_ELEMENTS = 100;
+/**
+ * What the parts of a reply take on V8's heap, in bytes, the characters of a
+ * text aside: an element its place in an array, which may have grown by half.
+ */
+const WEIGHT = {
+  element: 16,
+  text: 32,
+  bytes: 200,
+  array: 64,
+  /** Of more than 31 bits. */
+  integer: 16,
+  bigint: 40,
+};
+/** What a text of so many bytes takes: V8 has a byte a unit for ASCII, and may have two for all else. */
+const weightOf = (text: string, length: number): number =>
+  WEIGHT.text + (text.length === length ? length : 2 * length);
+/** The largest integer that a place in an array holds by itself. */
+const SMALL_INTEGER = 2 ** 31 - 1;
+/** An array gets so many places before its elements have come; what is only announced costs nothing. */
+const FIRST_PLACES = 1024;
 /** Digits that a double holds exactly, whatever they are. */
 const SAFE_DIGITS = 15;
 const MAX_DIGITS = 19;
 /** The longest string of V8. */
 const MAX_TEXT = 2 ** 29 - 24;
 const INT64_MAX = 2n ** 63n - 1n;
+
+/** What a type byte of the newer protocol begins: https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+const RESP3_TYPES: Readonly<Record<string, string>> = {
+  "_": "a null",
+  "#": "a boolean",
+  ",": "a double",
+  "(": "a big number",
+  "!": "a bulk error",
+  "=": "a verbatim string",
+  "%": "a map",
+  "|": "an attribute",
+  "~": "a set",
+  ">": "a push",
+};
 
 /** Not a reply: more bytes are needed. */
 const MORE = Symbol("more");
@@ -92,6 +139,7 @@ export class ReplyParser {
   // The reply being parsed: its elements and bytes so far.
   #elements = 0;
   #length = 0;
+  #weight = 0; // what it takes on the heap
 
   // The header or line being parsed: its type byte, or 0 between two.
   #type = 0;
@@ -181,9 +229,10 @@ export class ReplyParser {
     (this.#filling ?? this.#buffer).wrote(count);
   }
 
-  /** The large bulk string that lacks bytes. */
+  /** The large bulk string that bytes go into directly: until its rest and the CRLF behind it can come together. */
   get #filling(): LargeBulk | undefined {
-    return this.#large?.isFull ? undefined : this.#large;
+    const large = this.#large;
+    return large !== undefined && large.left > REST ? large : undefined;
   }
 
   /** Bytes received of the reply that is not complete. */
@@ -200,14 +249,15 @@ export class ReplyParser {
       // A value ends its array, and that array may end the one around it.
       while (this.#stack.length > 0) {
         const frame = this.#stack[this.#stack.length - 1]!;
-        frame.items.push(value as Reply);
-        if (--frame.remaining > 0) break;
+        frame.items[frame.filled++] = value as Reply;
+        if (frame.filled < frame.length) break;
         value = frame.items;
         this.#stack.pop();
       }
       if (this.#stack.length === 0) {
         this.#elements = 0;
         this.#length = 0;
+        this.#weight = 0;
         return value as Reply;
       }
     }
@@ -268,7 +318,7 @@ export class ReplyParser {
       length > this.#limits.maxBulkLength
     ) return undefined;
     this.#consume(to + 2 - position);
-    return this.#binary ? bytes.slice(from, to) : buffer.text(from, to);
+    return this.#shortValue(from, to);
   }
 
   #begin(type: number): void {
@@ -332,6 +382,7 @@ export class ReplyParser {
 
   #integer(): number | bigint {
     if (this.#digits <= SAFE_DIGITS) {
+      if (this.#number > SMALL_INTEGER) this.#weigh(WEIGHT.integer);
       return this.#negative && this.#number !== 0
         ? -this.#number
         : this.#number;
@@ -343,6 +394,7 @@ export class ReplyParser {
       );
     }
     const number = Number(value);
+    this.#weigh(WEIGHT.bigint);
     return Number.isSafeInteger(number) ? number : value;
   }
 
@@ -357,25 +409,52 @@ export class ReplyParser {
       );
     }
     if (type === DOLLAR) {
-      this.#keepTo("maxBulkLength", "bulk string of", length, "bytes");
+      if (length > this.#limits.maxBulkLength) {
+        throw this.#overLimit(
+          "maxBulkLength",
+          "bulk string of",
+          length,
+          "bytes",
+        );
+      }
       if (length > MAX_TEXT && !this.#binary) {
         throw new ProtocolError(
           `Reply too large: bulk string of ${length} bytes, a string holds ${MAX_TEXT}; ask for bytes with binary: true`,
         );
       }
-      this.#count(0, length);
-    } else this.#addElements(length);
+      const whole = this.#length + length;
+      if (whole > this.#limits.maxReplyLength) this.#tooLong(whole);
+      const weight = this.#weight + length;
+      if (!this.#binary && weight > this.#limits.maxMemory) {
+        this.#tooHeavy(weight);
+      }
+    } else {
+      this.#addElements(length);
+      this.#weigh(WEIGHT.array);
+    }
     return length;
   }
 
   #addElements(count: number): void {
     this.#elements += count;
-    this.#keepTo("maxElements", "reply of", this.#elements, "elements");
+    if (this.#elements > this.#limits.maxElements) {
+      throw this.#overLimit(
+        "maxElements",
+        "reply of",
+        this.#elements,
+        "elements",
+      );
+    }
+    this.#weigh(WEIGHT.element * count);
   }
 
   #open(length: number): void {
-    this.#keepTo("maxDepth", "arrays nested", this.#stack.length + 1, "deep");
-    this.#stack.push({ items: [], remaining: length });
+    const depth = this.#stack.length + 1;
+    if (depth > this.#limits.maxDepth) {
+      throw this.#overLimit("maxDepth", "arrays nested", depth, "deep");
+    }
+    const items = new Array<Reply>(Math.min(length, FIRST_PLACES));
+    this.#stack.push({ items, length, filled: 0 });
   }
 
   #line(): string | ReplyError | typeof MORE {
@@ -384,7 +463,9 @@ export class ReplyParser {
     let at = from + this.#scanned;
     while (at < end && bytes[at] !== CR && bytes[at] !== LF) at++;
     this.#scanned = at - from;
-    this.#keepTo("maxLineLength", "line of", this.#scanned, "bytes");
+    if (this.#scanned > this.#limits.maxLineLength) {
+      throw this.#overLimit("maxLineLength", "line of", this.#scanned, "bytes");
+    }
     if (at < end && bytes[at] === LF) throw this.#unexpected(LF);
     if (at + 1 >= end) return MORE;
     if (bytes[at + 1] !== LF) throw this.#unexpected(bytes[at + 1]!);
@@ -392,6 +473,7 @@ export class ReplyParser {
     const text = at - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75
       ? "OK"
       : buffer.text(from, at);
+    if (text !== "OK") this.#weigh(weightOf(text, at - from));
     const isError = this.#type === MINUS;
     if (isError && this.#stack.length > 0) this.#addElements(ERROR_ELEMENTS);
     this.#type = 0;
@@ -412,38 +494,61 @@ export class ReplyParser {
     const { bytes } = buffer;
     if (bytes[to] !== CR) throw this.#unexpected(bytes[to]!);
     if (bytes[to + 1] !== LF) throw this.#unexpected(bytes[to + 1]!);
-    const value = this.#binary ? bytes.slice(from, to) : buffer.text(from, to);
     this.#bulkLength = -1;
     this.#consume(length + 2);
-    return value;
+    return this.#shortValue(from, to);
+  }
+
+  /** A value that lies in the receive buffer. */
+  #shortValue(from: number, to: number): string | Uint8Array {
+    const buffer = this.#buffer;
+    if (this.#binary) {
+      this.#weigh(WEIGHT.bytes);
+      return buffer.bytes.slice(from, to);
+    }
+    const text = buffer.text(from, to);
+    this.#weigh(weightOf(text, to - from));
+    return text;
   }
 
   /** From now on bytes go where they will stay. All that is in the buffer belongs there. */
   #openLarge(length: number): void {
-    const buffer = this.#buffer;
+    this.#weigh(this.#binary ? WEIGHT.bytes : WEIGHT.text);
     const large = this.#binary
       ? new LargeBytes(length)
       : this.#text.open(length);
-    while (buffer.position < buffer.end) {
+    this.#drainInto(large);
+    this.#large = large;
+  }
+
+  #drainInto(large: LargeBulk): void {
+    const buffer = this.#buffer;
+    while (buffer.position < buffer.end && large.left > 0) {
       const room = large.room();
-      const count = Math.min(room.length, buffer.end - buffer.position);
       const from = buffer.position;
+      const count = Math.min(room.length, buffer.end - from);
       room.set(buffer.bytes.subarray(from, from + count));
       large.wrote(count);
       buffer.position += count;
     }
-    this.#large = large;
   }
 
   #largeBulk(large: LargeBulk): string | Uint8Array | typeof MORE {
-    if (!large.isFull) return MORE;
-    const [first, second] = large.ending();
-    if (first !== CR) throw this.#unexpected(first!);
-    if (second !== LF) throw this.#unexpected(second!);
+    this.#drainInto(large);
+    const weight = this.#weight + large.weight;
+    if (weight > this.#limits.maxMemory) this.#tooHeavy(weight);
+    const { bytes, position, end } = this.#buffer;
+    if (large.left > 0 || position + CRLF_LENGTH > end) return MORE;
+    if (bytes[position] !== CR) throw this.#unexpected(bytes[position]!);
+    if (bytes[position + 1] !== LF) {
+      throw this.#unexpected(bytes[position + 1]!);
+    }
+    const value = large.take();
+    this.#weigh(large.weight);
     this.#count(large.filled);
+    this.#consume(CRLF_LENGTH);
     this.#bulkLength = -1;
     this.#large = undefined;
-    const value = large.take();
     this.#last = typeof value !== "string" && value.length <= KEPT_BULK
       ? value
       : undefined;
@@ -456,26 +561,40 @@ export class ReplyParser {
     this.#count(count);
   }
 
-  #count(count: number, announced = 0): void {
+  #count(count: number): void {
     this.#length += count;
-    this.#keepTo(
-      "maxReplyLength",
-      "reply of",
-      this.#length + announced,
-      "bytes",
+    if (this.#length > this.#limits.maxReplyLength) this.#tooLong(this.#length);
+  }
+
+  #tooLong(length: number): never {
+    throw this.#overLimit("maxReplyLength", "reply of", length, "bytes");
+  }
+
+  /** Adds what a part of the reply takes on the heap. */
+  #weigh(bytes: number): void {
+    this.#weight += bytes;
+    if (this.#weight > this.#limits.maxMemory) this.#tooHeavy(this.#weight);
+  }
+
+  #tooHeavy(bytes: number): never {
+    throw this.#overLimit(
+      "maxMemory",
+      "reply that takes about",
+      bytes,
+      "bytes of memory",
     );
   }
 
-  #keepTo(
+  #overLimit(
     limit: keyof ParserLimits,
     what: string,
     got: number,
     unit: string,
-  ): void {
-    const most = this.#limits[limit];
-    if (got <= most) return;
-    throw new ProtocolError(
-      `Reply too large: ${what} ${got} ${unit}, ${limit} is ${most}`,
+  ): ProtocolError {
+    return new ProtocolError(
+      `Reply too large: ${what} ${got} ${unit}, ${limit} is ${
+        this.#limits[limit]
+      }`,
     );
   }
 
@@ -497,7 +616,12 @@ export class ReplyParser {
     const start = decodeText(
       bytes.subarray(position, Math.min(end, position + 40)),
     );
-    const hint = start.startsWith("HTTP/")
+    const resp3 = RESP3_TYPES[String.fromCharCode(type)];
+    const hint = resp3 !== undefined
+      ? `; this looks like RESP3, ${resp3} (${
+        String.fromCharCode(type)
+      }): this client speaks RESP2`
+      : start.startsWith("HTTP/")
       ? "; this looks like an HTTP server"
       : type === 0x15 || type === 0x16
       ? "; this looks like TLS: use rediss://"

@@ -6,6 +6,7 @@ import {
   assertEquals,
   assertInstanceOf,
   assertLess,
+  assertMatch,
   assertNotEquals,
   assertStrictEquals,
   assertStringIncludes,
@@ -559,6 +560,81 @@ const LIMITED: readonly {
       bulk(new Uint8Array(20 * KIB)),
     ),
   },
+  {
+    limits: { maxMemory: 32 + 5 },
+    within: bulk(bytes("12345")),
+    over: bulk(bytes("123456")),
+  },
+  {
+    limits: { maxMemory: 32 + 2000 },
+    within: bulk(bytes("x".repeat(2000))),
+    over: bulk(bytes("x".repeat(2001))),
+  },
+  {
+    limits: { maxMemory: 32 + 2 * 4 },
+    within: bulk(bytes("éé")),
+    over: bulk(bytes("ééa")),
+  },
+  {
+    limits: { maxMemory: 32 + 3 },
+    within: bytes("+abc\r\n"),
+    over: bytes("+abcd\r\n"),
+  },
+  {
+    limits: { maxMemory: 1 },
+    within: bytes("+OK\r\n"),
+    over: bytes("+KO\r\n"),
+  },
+  {
+    limits: { maxMemory: 32 + 2 * 2 },
+    within: bytes("+é\r\n"),
+    over: bytes("+éa\r\n"),
+  },
+  {
+    limits: { maxMemory: 64 + 3 * 16 },
+    within: bytes("*3\r\n:1\r\n:2\r\n$-1\r\n"),
+    over: bytes("*4\r\n"),
+  },
+  {
+    limits: { maxMemory: 64 + 16 + 64 + 16 },
+    within: bytes("*1\r\n*1\r\n:1\r\n"),
+    over: bytes("*1\r\n*1\r\n*0\r\n"),
+  },
+  {
+    limits: { maxMemory: 64 + 2 * 16 + 2 * (32 + 1) },
+    within: bytes("*2\r\n$1\r\na\r\n+b\r\n"),
+    over: bytes("*2\r\n$1\r\na\r\n+bc\r\n"),
+  },
+  {
+    limits: { maxMemory: 64 + 101 * 16 + 32 + 3 },
+    within: bytes("*1\r\n-ERR\r\n"),
+    over: bytes("*1\r\n-ERRO\r\n"),
+  },
+  {
+    limits: { maxMemory: 15 },
+    within: bytes(":-2147483647\r\n"),
+    over: bytes(":2147483648\r\n"),
+  },
+  {
+    limits: { maxMemory: 39 },
+    within: bytes(":999999999999999\r\n"),
+    over: bytes(":-9223372036854775807\r\n"),
+  },
+  {
+    limits: { maxMemory: 32 + 70 * KIB },
+    within: bulk(new Uint8Array(70 * KIB)),
+    over: bulk(new Uint8Array(70 * KIB + 1)),
+  },
+  {
+    limits: { maxMemory: 100 * KIB },
+    within: bulk(new Uint8Array(99 * KIB)),
+    over: bytes(`$${100 * KIB + 1}\r\n`),
+  },
+  {
+    limits: { maxMemory: 32 + 2 * (70 * KIB + 2) },
+    within: bulk(bytes(new Uint8Array(70 * KIB), "é")),
+    over: bulk(bytes(new Uint8Array(70 * KIB), "éa")),
+  },
 ];
 
 Deno.test("ReplyParser accepts a reply up to each limit and names the limit that one goes over", async (t) => {
@@ -583,6 +659,179 @@ Deno.test("ReplyParser accepts a reply up to each limit and names the limit that
         }
       }
     });
+  }
+});
+
+Deno.test("ReplyParser counts a value in bytes by its object, wherever it was received", () => {
+  for (const length of [0, 3, 999, 1000, 10 * KIB, 20 * KIB, 100 * KIB]) {
+    const wire = bytes("*2\r\n", bulk(new Uint8Array(length)), ":1\r\n");
+    const weight = 64 + 2 * 16 + 200;
+    for (let round = 0; round < 2; round++) {
+      const parser = new ReplyParser({ maxMemory: weight });
+      parser.feed(wire);
+      assertEquals((parser.next(true) as Reply[]).length, 2);
+    }
+    const strict = new ReplyParser({ maxMemory: weight - 1 });
+    strict.feed(wire);
+    assertThrows(
+      () => strict.next(true),
+      ProtocolError,
+      `Reply too large: reply that takes about ${weight} bytes of memory, maxMemory is ${
+        weight - 1
+      }`,
+    );
+  }
+});
+
+Deno.test("ReplyParser stops a large text as soon as it takes too much memory", () => {
+  // Announced as 10 MiB, which is within; each window is not ASCII, and takes twice as much.
+  const parser = new ReplyParser({ maxMemory: 12 * MIB });
+  parser.feed(bytes(`$${10 * MIB}\r\n`));
+  assertEquals(parser.next(), undefined);
+  const window = bytes(new Uint8Array(MIB - 2), "é");
+  let windows = 0;
+  assertThrows(
+    () => {
+      for (; windows < 10; windows++) {
+        parser.feed(window);
+        assertEquals(parser.next(), undefined);
+      }
+    },
+    ProtocolError,
+    "maxMemory is 12582912",
+  );
+  assertEquals(windows, 6);
+});
+
+Deno.test("A reply within the limit of memory fits into a heap that is half as large again", async (t) => {
+  // As the default limit does into a heap of 1 GB, on a scale of one to eight.
+  const elements = (unit: string) => ["*2000000\r\n", unit] as const;
+  const kinds: Record<string, readonly [head: string, unit: string]> = {
+    "nulls": elements("$-1\r\n"),
+    "empty arrays": elements("*0\r\n"),
+    "empty strings": elements("$0\r\n\r\n"),
+    "strings of 2": elements("$2\r\nab\r\n"),
+    "strings of 13": elements("$13\r\nabcdefghijklm\r\n"),
+    "strings of 100": elements(`$100\r\n${"x".repeat(100)}\r\n`),
+    "strings of 1,000": elements(`$1000\r\n${"x".repeat(1000)}\r\n`),
+    "strings of 20,000": elements(`$20000\r\n${"x".repeat(20000)}\r\n`),
+    "text that is not ASCII": elements(
+      `$1002\r\n${"x".repeat(999)}한\r\n`,
+    ),
+    "simple strings": elements("+abcdefghijklmnopqrst\r\n"),
+    "large integers": elements(":4294967296123\r\n"),
+    "integers of 64 bits": elements(":9223372036854775807\r\n"),
+    "large integers and nulls": elements(":4294967296123\r\n$-1\r\n"),
+    "errors": ["*19000\r\n", `-ERR ${"x".repeat(1000)}\r\n`],
+    "arrays of one": elements("*1\r\n:1\r\n"),
+    "arrays of three": elements("*3\r\n:1\r\n:1\r\n:1\r\n"),
+    "arrays of 1,025": elements(`*1025\r\n${":1\r\n".repeat(1025)}`),
+    "deep arrays": elements("*1\r\n".repeat(126) + "*0\r\n"),
+    "bytes": elements("$20\r\nabcdefghijklmnopqrst\r\n"),
+    "bytes of 20,000": elements(`$20000\r\n${"x".repeat(20000)}\r\n`),
+    "one text": ["$80000000\r\n", "x"],
+    "one text that is not ASCII": [
+      "$80000000\r\n",
+      "x".repeat(49_997) + "한",
+    ],
+  };
+  const child = new URL("support/heap.ts", import.meta.url).href;
+  for (const [title, [head, unit]] of Object.entries(kinds)) {
+    await t.step(title, async () => {
+      const binary = title.startsWith("bytes");
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          "run",
+          "--quiet",
+          "--no-check",
+          "--v8-flags=--max-old-space-size=128",
+          child,
+          JSON.stringify({ head, unit, binary, maxMemory: 80 * MIB }),
+        ],
+      }).output();
+      assertEquals(code, 0, decodeAlone(stderr).slice(0, 300));
+      assertMatch(
+        decodeAlone(stdout),
+        /^(?:maxMemory|maxElements|a reply|ProtocolError)/,
+      );
+    });
+  }
+});
+
+Deno.test("A short string of a list keeps no more than half a kilobyte of its neighbours alive", () => {
+  const list = bytes("*300\r\n", "$20\r\nabcdefghijklmnopqrst\r\n".repeat(300));
+  const parser = new ReplyParser();
+  const keep = (count: number) =>
+    Array.from({ length: count }, () => {
+      parser.feed(list);
+      return (parser.next() as string[])[150]!;
+    });
+  keep(100);
+  const count = 4000;
+  const before = memoryUsed();
+  const kept = keep(count);
+  const each = (memoryUsed() - before) / kept.length;
+  assertLess(each, 1000); // they were 4 KB
+});
+
+Deno.test("A large value of bytes has a buffer of its own, and of its length", () => {
+  for (
+    const length of [
+      16 * KIB,
+      16 * KIB + 1,
+      48 * KIB,
+      48 * KIB + 1,
+      64 * KIB,
+      MIB,
+      5 * MIB,
+      9 * MIB,
+    ]
+  ) {
+    for (const put of Object.values(WAYS)) {
+      for (const piece of [1000, 100_000, length, 2 * length]) {
+        const parser = new ReplyParser();
+        const wire = bytes(bulk(new Uint8Array(length).fill(7)), ":1\r\n");
+        let value: Reply | undefined;
+        for (let at = 0; at < wire.length; at += piece) {
+          put(parser, wire.subarray(at, at + piece));
+          value ??= parser.next(true);
+        }
+        assertInstanceOf(value, Uint8Array);
+        assertEquals(
+          [value.length, value.byteOffset, value.buffer.byteLength],
+          [length, 0, length],
+        );
+        assert(value.every((byte) => byte === 7));
+        assertEquals(parser.next(), 1);
+      }
+    }
+  }
+});
+
+Deno.test("ReplyParser names a type of RESP3, and says what it speaks", () => {
+  for (
+    const [byte, name] of Object.entries({
+      "_": "a null",
+      "#": "a boolean",
+      ",": "a double",
+      "(": "a big number",
+      "!": "a bulk error",
+      "=": "a verbatim string",
+      "%": "a map",
+      "|": "an attribute",
+      "~": "a set",
+      ">": "a push",
+    })
+  ) {
+    for (const start of ["", "*2\r\n:1\r\n"]) {
+      const parser = new ReplyParser();
+      parser.feed(bytes(`${start}${byte}2\r\n`));
+      assertThrows(
+        () => parser.next(),
+        ProtocolError,
+        `this looks like RESP3, ${name} (${byte}): this client speaks RESP2`,
+      );
+    }
   }
 });
 
@@ -933,7 +1182,7 @@ Deno.test("ReplyParser ends every random mutation in a reply, not yet or a Proto
 /** Milliseconds that it takes to do something, for each byte; the best of some. */
 function costOf(wire: Uint8Array, receive: (wire: Uint8Array) => void): number {
   let best = Infinity;
-  for (let run = 0; run < 7; run++) {
+  for (let run = 0; run < 4; run++) {
     const startedAt = performance.now();
     receive(wire);
     best = Math.min(best, performance.now() - startedAt);
@@ -1032,19 +1281,20 @@ Deno.test("ReplyParser costs no more for a byte of a large reply than for one of
     await t.step(title, () => {
       const [small, large] = sizes.map(make) as [Uint8Array, Uint8Array];
       const receive = parsing(piece, askEachTime);
-      costOf(small, receive); // the first run compiles
-      const least = costOf(small, receive);
-      const most = costOf(large, receive);
-      // Much memory is fresh memory, and where a fresh page is dear that is most of it.
-      const bare = costOf(large, copying);
-      // Quadratic cost would make it 4 times the least.
       const nanoseconds = (ms: number) => (1e6 * ms).toFixed(1);
-      assertLess(
-        most,
-        3 * least + bare,
-        `${nanoseconds(least)}, then ${nanoseconds(most)} ns a byte, ` +
-          `of which bare arrays cost ${nanoseconds(bare)}`,
-      );
+      let seen = "";
+      // Other work of the machine may spoil a round. Quadratic cost, which
+      // would make it 4 times the least, spoils all of them.
+      for (let round = 0; round < 6; round++) {
+        const least = costOf(small, receive); // the first run compiles
+        const most = costOf(large, receive);
+        // Much memory is fresh memory, and where a fresh page is dear that is most of it.
+        const bare = costOf(large, copying);
+        if (most < 3 * least + bare) return;
+        seen += `${nanoseconds(least)}, then ${nanoseconds(most)} ns a byte, ` +
+          `of which bare arrays cost ${nanoseconds(bare)}\n`;
+      }
+      throw new Error(seen);
     });
   }
 });
@@ -1065,6 +1315,7 @@ Deno.test("ReplyParser spends no memory on lengths that are only announced", () 
       `$${512 * MIB}\r\nabc`,
       `*1\r\n$${512 * MIB}\r\nabc`,
       `*${16 * MIB}\r\n:1\r\n`,
+      "*16000\r\n".repeat(128),
       `*2\r\n*${8 * MIB}\r\n*${7 * MIB}\r\n:1\r\n`,
     ]
   ) {
