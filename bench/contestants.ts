@@ -19,10 +19,17 @@ const here = new URL(".", import.meta.url).pathname;
 const imports = (Deno.env.get("IMPORTS") ?? "").split(" ").filter(Boolean);
 const deno = [Deno.execPath(), "run", "--quiet", "-A"];
 
-const NOT_OWN = ["one", "callers", "bursts", "get-text", "lrange"]
+const NOT_OWN = ["one", "callers", "accent", "bursts", "get-text", "lrange"]
   .concat("tls-one", "tls-callers", "tls-bursts", "events", "record")
   .concat("cold-time", "cold-memory");
-const UNBARED = ["get-text", "lrange", "tls-one", "tls-callers", "tls-bursts"]
+const UNBARED = [
+  "accent",
+  "get-text",
+  "lrange",
+  "tls-one",
+  "tls-callers",
+  "tls-bursts",
+]
   .concat("tls-get", "events", "record", "cold-time", "cold-memory");
 
 /** The versions that `peers/package.json` pins. */
@@ -87,7 +94,14 @@ export async function findContestants(): Promise<{
     await run(["redis-benchmark", "--version"]);
     contestants.push({
       name: "redis-benchmark",
-      without: ["callers", "tls-callers", "get-text", "events", "record"]
+      without: [
+        "callers",
+        "accent",
+        "tls-callers",
+        "get-text",
+        "events",
+        "record",
+      ]
         .concat("cold-time", "cold-memory"),
       peer: false,
     });

@@ -46,6 +46,8 @@ const CALLERS = 64;
 const ROUND_TRIPS = 100;
 const MEBIBYTE = 1024 * 1024;
 const ELEMENTS = 10_000;
+/** As many bytes as a UUID. */
+const MEMBER_ABROAD = "é".repeat(18);
 const SHOPS = 50;
 
 /** The same UUIDs in every process: a counter in the clothes of a version 4. */
@@ -134,6 +136,38 @@ function callers(tls: boolean): Row {
       bytes: 0,
     }),
   };
+}
+
+/** As many callers, of whom one in every turn has a member that is not ASCII. */
+const accent: Row = {
+  ...callers(false),
+  name: "accent",
+  title: "64 callers, one not ASCII",
+  step(client) {
+    const running = new Array<Promise<void>>(CALLERS);
+    for (let c = 0; c < CALLERS; c++) {
+      running[c] = c === CALLERS / 2 ? callerAbroad(client) : caller(client, c);
+    }
+    return Promise.all(running);
+  },
+  floor: () => ({
+    requests: Array.from({ length: ROUND_TRIPS }, (_, n) =>
+      encodeAll(
+        Array.from(
+          { length: CALLERS },
+          (_, c) =>
+            zaddCommand(c === CALLERS / 2 ? MEMBER_ABROAD : memberOf(c, n)),
+        ),
+      )),
+    lines: CALLERS,
+    bytes: 0,
+  }),
+};
+
+async function callerAbroad(client: Client): Promise<void> {
+  for (let n = 0; n < ROUND_TRIPS; n++) {
+    await client.zadd(KEY, SCORE, MEMBER_ABROAD);
+  }
 }
 
 function memberOf(caller: number, turn: number): string {
@@ -306,6 +340,7 @@ function floorOfEvents(): FloorWork {
 export const rows: readonly Row[] = [
   one(false),
   callers(false),
+  accent,
   bursts(false),
   get(false),
   getText,
