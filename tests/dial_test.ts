@@ -133,7 +133,10 @@ async function run(
 
 const modUrl = new URL("../mod.ts", import.meta.url).href;
 
-Deno.test("A host name that does not resolve is named as such", async () => {
+Deno.test("A host name that does not resolve is named as such", {
+  // Before 2.9 Deno.connect keeps the handle of its signal when it finds no such host.
+  sanitizeResources: !/^2\.[5-8]\./.test(Deno.version.deno),
+}, async () => {
   const error = await refusal("redis://no-such-host.invalid:6379");
   assertEquals(error.phase, "connect");
   assertEquals(error.endpoint, "no-such-host.invalid:6379");

@@ -7,6 +7,8 @@ import { readCommandLine, UsageError } from "../verify/command_line.ts";
 import { count, duration } from "../verify/layout.ts";
 import type { RequestResult } from "../verify/requests.ts";
 import { flawOf, type Proof } from "../verify/result.ts";
+import { Heartbeat } from "../verify/heartbeat.ts";
+import { LateSocket } from "../verify/late_socket.ts";
 import { Tally } from "../verify/tally.ts";
 import { inOptions } from "../verify/tls.ts";
 import { parseWatchArguments } from "../verify/watch_arguments.ts";
@@ -306,4 +308,57 @@ Deno.test("Deaths are counted by cause, those after a freeze apart, the most fre
     ) => [cause, deaths, afterFreeze]),
     [[null, 1, false], [null, 1, true]],
   );
+});
+
+Deno.test("A freeze bears on what was well before it, and on what it hid until it was looked at", () => {
+  const { performance, Date, setInterval, clearInterval } = globalThis;
+  let beat = () => {};
+  let now = 1000;
+  let wall = 5000;
+  Object.assign(globalThis, {
+    performance: { now: () => now },
+    Date: Object.assign(class extends Date {}, { now: () => wall }),
+    setInterval: (run: () => void) => beat = run,
+    clearInterval: () => {},
+  });
+  try {
+    const told: number[] = [];
+    using heartbeat = new Heartbeat((ms) => told.push(ms));
+    now += 10_250; // it was frozen for 10 s, and both clocks ran
+    wall += 10_250;
+    const isPrompt = true;
+    assertEquals(heartbeat.bearingOn(1000, isPrompt), 10_000);
+    assertEquals(told, [10_000]);
+    assertEquals(heartbeat.bearingOn(now + 1, isPrompt), 0); // well since
+    assertEquals(heartbeat.bearingOn(now + 1, !isPrompt), 0);
+    for (let i = 0; i < 100; i++) {
+      now += 250;
+      wall += 250;
+      beat();
+    }
+    // What shows at once would have shown long ago; what shows when it is used may be of then.
+    assertEquals(heartbeat.bearingOn(1000, isPrompt), 0);
+    assertEquals(heartbeat.bearingOn(1000, !isPrompt), 10_000);
+    wall += 60_250; // the machine slept: a limit may have run on at the server
+    now += 250;
+    assertEquals(heartbeat.bearingOn(1000, isPrompt), 60_000);
+    assertEquals(heartbeat.frozenMs, 70_000);
+  } finally {
+    Object.assign(globalThis, {
+      performance,
+      Date,
+      setInterval,
+      clearInterval,
+    });
+  }
+});
+
+Deno.test("A socket whose writing was shut down takes writes as if the server had closed by itself", async () => {
+  const socket = new LateSocket({
+    read: () => Promise.resolve(null),
+    write: () => Promise.reject(new Deno.errors.BrokenPipe()),
+    close: () => {},
+  });
+  await socket.shutdown();
+  assertEquals(await socket.write(new Uint8Array(7)), 7);
 });

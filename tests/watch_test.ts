@@ -235,6 +235,8 @@ Deno.test("A watched connection that is used twice at once rests once, and no lo
     onAnswer: () => answers++,
   });
   place.adopt(connection);
+  assertEquals(place.wellAt, connection.openedAt);
+  await delay(50);
   await Promise.all([place.use(), place.use()]);
   assertEquals(answers, 2);
   place.release(); // a timer that is left fails this test
