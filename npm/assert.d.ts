@@ -30,6 +30,13 @@ export function assertNotStrictEquals<T>(
   msg?: string,
 ): void;
 
+export function assertAlmostEquals(
+  actual: number,
+  expected: number,
+  tolerance?: number,
+  msg?: string,
+): void;
+
 export function assertGreater<T>(actual: T, expected: T, msg?: string): void;
 
 export function assertGreaterOrEqual<T>(
