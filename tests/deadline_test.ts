@@ -239,6 +239,23 @@ test(
   },
 );
 
+Deno.test("a blocking command that was refused, and waits for its next attempt, was not sent", async () => {
+  await using server = await startRedis();
+  await using replica = await startRedis({
+    config: { replicaof: `127.0.0.1 ${server.port}` },
+  });
+  await using redis = new Redis(replica.url, {
+    retry: new Retry({
+      backoff: new ExponentialBackoff({ baseMs: 5000, capMs: 5000 }),
+    }),
+  });
+  const error = await overAfter(
+    200,
+    () => redis.send(["BLPOP", "list", 0], { deadlineMs: 200 }),
+  );
+  assertEquals(error.fate, "unsent");
+});
+
 test("the policy's deadline leaves a blocking command its own timeout", {
   retry: new Retry({ deadlineMs: 400 }),
 }, async (redis, proxy) => {
