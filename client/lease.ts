@@ -170,7 +170,10 @@ export class Lease implements AsyncDisposable {
     options: LeaseSendOptions,
   ): Promise<Reply> {
     const dueAt = performance.now() + block.ms;
-    const fixed = await this.#withFixedIds(command, block, options.signal);
+    // In flight at once where nothing must be asked: the lease may be released next.
+    const fixed = block.newest.length === 0
+      ? command
+      : await this.#withFixedIds(command, block, options.signal);
     if (fixed === undefined) return await this.#push(command, options);
     while (true) {
       const leftMs = Math.max(1, dueAt - performance.now());
@@ -195,7 +198,6 @@ export class Lease implements AsyncDisposable {
     { newest }: Block,
     signal: AbortSignal | undefined,
   ): Promise<Command | undefined> {
-    if (newest.length === 0) return command;
     const [name, ...args] = command;
     const answers = await Promise.all(
       newest.map(({ key }) => {
