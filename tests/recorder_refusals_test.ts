@@ -172,6 +172,34 @@ Deno.test("While more than enough is on its way, the rest waits for room, and no
   await later;
 });
 
+Deno.test("Of calls of one event each, too, no more than a window's are on their way", async () => {
+  const waiting: (() => void)[] = [];
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: () => new Promise((resolve) => waiting.push(() => resolve(1))),
+    pipeline: (commands) =>
+      new Promise((resolve) =>
+        waiting.push(() => resolve(commands.map(() => 1)))
+      ),
+  };
+  await using recorder = new WebhookRecorder(sender);
+  const outcomes = [];
+  for (let i = 0; i < 700; i++) {
+    outcomes.push(recorder.record(ofShop(i)));
+    await undefined;
+    await undefined;
+  }
+  assertEquals(waiting.length, 500);
+  waiting.shift()!();
+  await delay(0);
+  assertEquals(waiting.length, 500); // the others have gone together
+  for (const answer of waiting) answer();
+  for (const { status } of await Promise.all(outcomes)) {
+    assertEquals(status, "recorded");
+  }
+});
+
 Deno.test("Members of one key in one turn are written by ZADDs of at most 1000", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url);
@@ -334,6 +362,30 @@ Deno.test("The server's clock is asked once, and again after a failure", async (
   await recorder.flush();
   await recorder.record(EVENT);
   assertGreater(sender.countOf("TIME"), 1);
+});
+
+Deno.test("A set whose trimming is lost is trimmed with the next event", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  const sender = new Counting(redis);
+  let isLost = true;
+  await using recorder = new WebhookRecorder({
+    origin: sender.origin,
+    isClosed: false,
+    send: (command, options) => sender.send(command, options),
+    pipeline: (commands, options) =>
+      isLost && commands.some(([name]) => name === "EXPIRE")
+        ? Promise.reject(new Error("lost"))
+        : sender.pipeline(commands, options),
+  }, { retentionSeconds: 60 });
+  assertEquals((await recorder.record(EVENT)).status, "recorded");
+  await recorder.flush();
+  assertEquals(await ttl(server), -1);
+  isLost = false;
+  assertEquals((await recorder.record(ofShop(8))).status, "recorded");
+  await recorder.flush();
+  assertGreater(await ttl(server), 50);
+  assertGreater(await ttl(server, keyOfShop(8)), 50);
 });
 
 Deno.test("record() does not wait until its set is trimmed", async () => {
