@@ -102,7 +102,15 @@ export interface CallKeeper {
 }
 
 /** A wait of a call in which nothing of it is in flight. */
-export class Wait extends AbortController {
+export interface Wait {
+  /** What an error says of it. */
+  readonly waitsFor: string;
+  /** Ends it. */
+  abort(reason: unknown): void;
+}
+
+/** A wait that a signal ends. */
+export class SignalledWait extends AbortController implements Wait {
   /** @param waitsFor What an error says of it. */
   constructor(readonly waitsFor: string) {
     super();

@@ -32,8 +32,8 @@ import {
   type Failure,
   PipelineCall,
   type SendOptions,
+  SignalledWait,
   SingleCall,
-  Wait,
 } from "./call.ts";
 import { modeHint } from "../pool/server_mode.ts";
 import { isAnswer } from "./command_error.ts";
@@ -460,11 +460,8 @@ export class Redis implements AsyncDisposable {
     if (call.isDone) return;
     const right = this.#pool.shared();
     if (right !== undefined) return call.travel(right);
-    const wait = call.unwatch && new Wait("no connection was free");
-    call.wait = wait;
-    this.#pool.checkout({
+    const abort = this.#pool.checkout({
       kind: "shared",
-      signal: wait?.signal,
       take: (right) => {
         call.wait = undefined;
         call.travel(right);
@@ -480,6 +477,9 @@ export class Redis implements AsyncDisposable {
         });
       },
     });
+    if (abort !== undefined && call.unwatch !== undefined) {
+      call.wait = { waitsFor: "no connection was free", abort };
+    }
   }
 
   readonly #keeper: CallKeeper = {
@@ -539,7 +539,7 @@ export class Redis implements AsyncDisposable {
   async #resolveFate(call: SingleCall, lost: Error): Promise<void> {
     const { connection: ended, command } = call;
     let fate: Fate = "unknown";
-    const wait = call.wait = new Wait("its fate was being looked for");
+    const wait = call.wait = new SignalledWait("its fate was being looked for");
     const giveUp = (reason: Error) => {
       call.reject(finalError(call, lost));
       wait.abort(reason);
@@ -589,7 +589,9 @@ export class Redis implements AsyncDisposable {
     const info = { command: call.name, attempt, delayMs, isReplay, error };
     this.#note(info, policy !== undefined);
     if (policy === undefined) return this.#travel(call);
-    const wait = call.wait = new Wait("it waited for its next attempt");
+    const wait = call.wait = new SignalledWait(
+      "it waited for its next attempt",
+    );
     const giveUp = (reason: unknown) => {
       if (call.isDone) return;
       call.retries--; // it was not made: the client was closed, or the wait has failed

@@ -171,16 +171,17 @@ export class Pool {
    * Waits for a connection; `take` may be called before this returns.
    *
    * @param checkout What the caller needs, and what to call.
+   * @returns Ends the wait, if there is one: its reason is the failure.
    */
-  checkout(checkout: Checkout): void {
+  checkout(checkout: Checkout): ((reason: unknown) => void) | undefined {
     const { maxWaiting } = this.#options;
     const { kind, signal } = checkout;
-    if (signal?.aborted) return checkout.fail(signal.reason);
+    if (signal?.aborted) return void checkout.fail(signal.reason);
     if (this.#closedFor !== undefined) {
-      return checkout.fail(this.#closedFor.reason);
+      return void checkout.fail(this.#closedFor.reason);
     }
     if (this.#waiters.size >= maxWaiting) {
-      return checkout.fail(
+      return void checkout.fail(
         this.#checkoutError(
           `${maxWaiting} callers wait already (maxWaiting)`,
           false,
@@ -188,9 +189,10 @@ export class Pool {
       );
     }
     const right = this.#waiters.count(kind) > 0 ? undefined : this.#take(kind);
-    if (right !== undefined) return checkout.take(right);
-    this.#waiters.add(checkout, performance.now());
+    if (right !== undefined) return void checkout.take(right);
+    const end = this.#waiters.add(checkout, performance.now());
     this.#dialAsNeeded();
+    return end;
   }
 
   /**

@@ -81,8 +81,8 @@ export class Waiters implements Iterable<Checkout> {
     return this.#queue.values();
   }
 
-  /** Adds a waiter. */
-  add(checkout: Checkout, now: number): void {
+  /** Adds a waiter, and returns what fails it. */
+  add(checkout: Checkout, now: number): (reason: unknown) => void {
     const { kind, signal } = checkout;
     const waiter: Waiter = {
       kind,
@@ -106,6 +106,7 @@ export class Waiters implements Iterable<Checkout> {
     this.#queue.add(waiter);
     this.#counts[kind]++;
     if (this.#queue.size === 1) this.arm();
+    return waiter.fail;
   }
 
   /** Sets the timer for the first in the queue. */
