@@ -272,6 +272,13 @@ export class Redis implements AsyncDisposable {
     options: SendOptions,
   ): Promise<Reply[]> {
     return promiseOf((resolve, reject) => {
+      if (!Array.isArray(given)) {
+        throw new TypeError(
+          `Cannot send a pipeline: expected an array of commands, got ${
+            given === null ? "null" : typeof given
+          }`,
+        );
+      }
       const commands = Array.from(given, copyCommand);
       for (const command of commands) {
         const route = routeOf(command);
