@@ -1,5 +1,6 @@
 // How a chunk of events is written: its ZADDs, and what trims the sets that have acknowledged theirs.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { lastingAbort } from "../client/lasting_abort.ts";
 import type { SendOptions } from "../client/mod.ts";
 import { type Batch, zadd } from "./batch.ts";
 import type { Delivery } from "./delivery.ts";
@@ -33,7 +34,7 @@ export class Writer {
   readonly #retention: Retention | undefined;
   readonly #onTrimRefused: (error: Error, delivery: Delivery) => void;
   readonly #onRoom: () => void;
-  readonly #ending = new AbortController();
+  readonly #ending = lastingAbort();
   #knowsGt = true;
   #trimming: Promise<void> | undefined;
   #isTrimRefused = false;
