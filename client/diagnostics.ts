@@ -24,7 +24,7 @@
  * of its {@linkcode ReplyError}, so log `error.type` rather than that text.
  *
  * A subscriber that throws costs no command, but `node:diagnostics_channel`
- * throws its error again where nobody catches it. That ends the process, unless
+ * throws its error again where nothing catches it. That ends the process, unless
  * something listens to `uncaughtException` of `node:process`; where nothing has
  * loaded that module, Deno 2.9 forgets the error.
  *
@@ -105,7 +105,7 @@ export class CommandTrace implements Message {
   error?: unknown;
   readonly #commands: readonly Command[];
 
-  /** @ignore Made for each call that somebody listens to. */
+  /** @ignore Made for each call while there are subscribers. */
   constructor(
     origin: Origin,
     commands: readonly Command[],

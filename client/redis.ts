@@ -404,7 +404,7 @@ export class Redis implements AsyncDisposable {
     await this.close();
   }
 
-  /** What it holds, who waits and what went wrong, in a few lines; never the password. */
+  /** What it holds, how many calls wait and what went wrong, in a few lines; never the password. */
   [Symbol.for("Deno.customInspect")](): string {
     return describe({
       endpoint: `${this.#endpoint}`,

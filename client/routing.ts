@@ -40,7 +40,7 @@ const refused = (why: string): Route => ({ kind: "refused", why });
 
 const TRANSACTION = stateful("a transaction belongs to one connection");
 const CHANGES = stateful(
-  "it changes the connection for everyone who shares it",
+  "it changes the connection for every caller that shares it",
 );
 const FIELDSETS = stateful("a fieldset belongs to one connection");
 const STREAM = refused(
@@ -191,7 +191,7 @@ export function reasonAgainstPipeline(
 ): string {
   switch (route.kind) {
     case "blocking":
-      return "it would block those who share the connection" + ALONE;
+      return "it would block every caller that shares the connection" + ALONE;
     case "urgent":
       return "it would wait behind what it is to end; use redis.send()";
     default:

@@ -25,7 +25,7 @@ export interface Look {
 }
 
 /**
- * A client in a few lines: what it holds, who waits, what has gone wrong so far and last.
+ * A client in a few lines: what it holds, how many calls wait, what has gone wrong so far and last.
  *
  * @param look What it shows.
  * @param now Unix time in milliseconds.

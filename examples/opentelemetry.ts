@@ -66,7 +66,7 @@ export function instrument(): void {
   const timeouts = count("db.client.connection.timeouts", "{timeout}");
   on("checkout:wait", ({ waitedMs, error }, attributes) => {
     waitTime.record(waitedMs / 1000, attributes);
-    // Else it was the dial that failed, or the caller who left.
+    // Else it was the dial that failed, or the caller that left.
     if (error instanceof CheckoutTimeoutError) timeouts.add(1, attributes);
   });
   const closed = count("unzombie.connection.closed", "{connection}");

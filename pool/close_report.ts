@@ -1,6 +1,6 @@
 // Why and how a connection ended, and the error that carries it.
 
-/** Who ended it. `"network"`: nobody we can name, such as a reset or silence on the way. */
+/** Which side ended it. `"network"`: neither that is known, such as a reset or silence on the way. */
 export type ClosedBy = "server" | "network" | "client";
 
 /** How the end showed itself. */

@@ -1,4 +1,4 @@
-// Where an exception goes that must not reach those who did nothing wrong.
+// Where an exception of a callback goes, so that it reaches no other caller.
 
 /**
  * Prints what a callback has thrown.

@@ -71,18 +71,18 @@ export const STALL_MS = 20;
  * write of their own, and as many bytes are not kept for the other half.
  */
 const HALF = { least: 8, bytes: 256 * 1024 };
-/** Full is who owes so many replies, or has so many bytes to write: the server does not keep up. */
+/** High-water marks: beyond so many unanswered commands or unwritten bytes a connection takes no more. */
 const FULL = { replies: 16 * 1024, bytes: 16 * 1024 * 1024 };
 /**
  * A reply that has been coming for so many reply timeouts must go on by so many
- * bytes in each further one. Fewer would hold the connection, and those who
- * share it, for ever.
+ * bytes in each further one. Fewer would hold the connection, and its other
+ * callers, for ever.
  */
 const DRIP = { timeouts: 6, leastBytes: 1024 };
 /** The most of a command's name that a report repeats, in characters. */
 const MAX_NAME = 64;
 /**
- * Microtasks in which whoever was answered may ask again, before the next read
+ * Microtasks in which a caller that was answered may send its next command, before the next read
  * is armed: the server works while it is. One at a time that is worth 5 %.
  */
 const TURNAROUND = 8;
@@ -102,7 +102,7 @@ type Cause = Pick<CloseReport, "by" | "how"> & { cause?: string };
  * - The timer runs only while a reply is owed, or may be again in the same turn. Any byte
  *   moves it, either way, unless one reply drips for many times the reply timeout. When
  *   the time is up, the connection ends: a late reply can reach no caller.
- * - A reply that nobody asked for, or that is no RESP, ends it.
+ * - A reply that was not asked for, or that is no RESP, ends it.
  * - It ends once: the first cause wins. Nothing is written or settled afterwards.
  * - What a slot or an observer throws reaches no other slot.
  */
@@ -125,7 +125,7 @@ export class Connection {
   #usualTurn = 0; // the most of late
   #writing = false;
   #outgoing = NOTHING; // what is being written
-  #isOwed = false; // whether somebody waits for a reply, since the end of a turn
+  #isOwed = false; // whether a reply is owed, since the end of a turn
   #isFull = false;
   // Since when the first reply is owed, and no byte has come or gone.
   readonly #patience = new Patience(
@@ -214,7 +214,7 @@ export class Connection {
   /**
    * Puts a command in flight. It is written at the end of the turn.
    *
-   * @param slot The command and who waits for its reply.
+   * @param slot The command, and what to do with its reply.
    * @throws {TypeError} If the command cannot be encoded; nothing has happened then.
    */
   push(slot: Slot): void {
@@ -426,7 +426,7 @@ export class Connection {
           : "Unasked bytes: they came when no reply was owed",
       );
     }
-    // Before anybody is told: who asks upon it is owed anew.
+    // Before observers are called: a command that they push is owed anew.
     if (this.#inFlight.length === 0) this.#isOwed = false;
     this.#relieve();
     if (this.#inFlight.length > 0) return;
@@ -558,7 +558,7 @@ export class Connection {
   }
 }
 
-/** What an error of the socket or the parser says about who did it. */
+/** Which side an error of the socket or the parser points to. */
 function causeOf(error: unknown): Cause {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof ProtocolError) {

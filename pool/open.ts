@@ -69,7 +69,7 @@ export async function open(
     connection = new Connection(socket, {
       ...options,
       dialedAt,
-      reusesBytes: dial === ours, // who brings a socket may keep what is written
+      reusesBytes: dial === ours, // another socket may keep the bytes that it writes
       endpoint: `${endpoint}`,
       secret: endpoint.credentials()?.password,
     });

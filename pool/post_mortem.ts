@@ -24,7 +24,7 @@ export interface PostMortemOptions {
   readonly now?: () => number;
   /** From one investigation to the next, at least, in milliseconds. @default {5000} */
   readonly minIntervalMs?: number;
-  /** Gets what was found. What it throws is ignored. @default {nobody} */
+  /** Gets what was found. What it throws is ignored. @default {ignored} */
   readonly onVerdict?: (verdict: Verdict) => void;
 }
 

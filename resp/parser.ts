@@ -405,7 +405,7 @@ export class ReplyParser {
     if (this.#negative) {
       if (length === 1) return -1;
       throw new ProtocolError(
-        `Malformed reply: ${what} length -${length}, accepted are -1 (null) and up`,
+        `Malformed reply: ${what} length -${length}, expected -1 (null) or more`,
       );
     }
     if (type === DOLLAR) {

@@ -280,7 +280,7 @@ Deno.test("A pipeline says why it does not take a command that cannot be shared"
       return reasonAgainstPipeline(route);
     });
   assertEquals(reasons, [
-    "it would block those who share the connection; use redis.lease()",
+    "it would block every caller that shares the connection; use redis.lease()",
     "it would wait behind what it is to end; use redis.send()",
     "a transaction belongs to one connection; use redis.lease()",
     "it is for a replica that talks to its primary, and the server does not answer all of it, which this client does not support",

@@ -47,7 +47,7 @@ export class Coroner {
     this.#postMortem.baseline(sourceOf(connection));
   }
 
-  /** Looks again, now and then, on a connection that was used anyway: the less time, the fewer others who moved the numbers. */
+  /** Looks again, now and then, on a connection that was used anyway: the less time, the fewer other clients that moved the numbers. */
   renew(connection: Connection): void {
     const now = performance.now();
     if (now - this.#renewedAt < RENEW_MS) return;
@@ -58,7 +58,7 @@ export class Coroner {
   /**
    * Looks into deaths of one moment. Never rejects.
    *
-   * @param dead Those who died.
+   * @param dead The connections that ended.
    * @param fresh An open connection, best one that was opened afterwards.
    */
   async examine(

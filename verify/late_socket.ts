@@ -1,7 +1,7 @@
 // A socket whose owner hears late that the server has closed it.
 import { type Dial, dial, type Socket } from "../pool/mod.ts";
 
-/** How late at most, when nobody writes meanwhile. */
+/** How late at most, when nothing is written meanwhile. */
 const LATE_MS = 1000;
 
 /**

@@ -270,7 +270,7 @@ export class Watch {
     this.#wake();
   }
 
-  /** Tells of those who died, and why. Without a connection to ask they wait. */
+  /** Tells which connections ended, and why. Without a connection to ask they wait. */
   async #bury(witness: Connection | undefined): Promise<void> {
     if (this.#dead.length === 0 || witness === undefined) return;
     const dead = this.#dead;

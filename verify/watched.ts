@@ -85,7 +85,7 @@ export class Watched {
     try {
       await say(connection, ["PING"]); // an error reply is an answer, too
     } catch {
-      return; // whoever watches its end is told
+      return; // the observer of its end is told
     }
     if (this.#connection !== connection) return;
     this.#wellAt = sentAt;
