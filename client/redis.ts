@@ -457,9 +457,9 @@ export class Redis implements AsyncDisposable {
     }
     const unwatch = signal &&
       whenAborted(signal, () => call.end(signal.reason));
-    call.unwatch = () => {
+    call.unwatch = removeDeadline === undefined ? unwatch : () => {
       unwatch?.();
-      removeDeadline?.();
+      removeDeadline();
     };
   }
 

@@ -172,6 +172,44 @@ Deno.test("While more than enough is on its way, the rest waits for room, and no
   await later;
 });
 
+for (const outboxCapacity of [0, 100_000]) {
+  Deno.test(
+    `When Redis goes away, what waits for room is ${
+      outboxCapacity === 0 ? "tried nevertheless" : "queued at once"
+    } with an outbox for ${outboxCapacity}`,
+    async () => {
+      const waiting: PromiseWithResolvers<number[]>[] = [];
+      const sender: Sender = {
+        origin: { hostname: "nowhere", port: 1, database: 0 },
+        isClosed: false,
+        send: () => Promise.reject(new Error("gone")),
+        pipeline: () => {
+          const call = Promise.withResolvers<number[]>();
+          waiting.push(call);
+          return call.promise;
+        },
+      };
+      const recorder = new WebhookRecorder(sender, { outboxCapacity });
+      const statuses: string[] = [];
+      for (let i = 0; i < 60_000; i++) {
+        recorder.record(ofShop(i)).then(({ status }) => statuses.push(status));
+      }
+      await delay(0);
+      assertEquals(waiting.length, 50);
+      waiting[0]!.reject(new Error("gone"));
+      await delay(0);
+      // One more chunk had room before that.
+      assertEquals(statuses.length, outboxCapacity === 0 ? 1000 : 10_000);
+      for (let i = 1; i < waiting.length; i++) {
+        waiting[i]!.reject(new Error("gone"));
+        await delay(0);
+      }
+      await recorder.close({ drainMs: 0 });
+      assertEquals(statuses.length, 60_000);
+    },
+  );
+}
+
 Deno.test("Of calls of one event each, too, no more than a window's are on their way", async () => {
   const waiting: (() => void)[] = [];
   const sender: Sender = {
@@ -1006,6 +1044,25 @@ Deno.test("An event whose members are made when the recorder gives up is dropped
   assertEquals((await outcome).status, "dropped");
   assertEquals(told.lines, ["dropped 7"]);
   await recorder.flush();
+});
+
+Deno.test("Nothing is sent any more once a recorder has given up", async () => {
+  let calls = 0;
+  const answer = (): Promise<never> => {
+    calls++;
+    return new Promise(() => {});
+  };
+  const recorder = new WebhookRecorder({
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: answer,
+    pipeline: answer,
+  });
+  const outcome = recorder.record({ ...EVENT, deliveryId: "d" }, 500);
+  await recorder.close({ drainMs: 0 });
+  const { status, error } = await outcome;
+  assertEquals([status, calls], ["dropped", 0]);
+  assertMatch(`${error}`, /lost/);
 });
 
 Deno.test("Closing twice is closing once, and its option is checked", async () => {
