@@ -117,16 +117,16 @@ export class LargeText implements LargeBulk {
 
   #aim(): void {
     this.#size = Math.min(this.#used + this.left, WINDOW);
-    if (this.#window.length >= this.#size) return;
-    const larger = new Uint8Array(this.#size);
-    larger.set(this.#window.subarray(0, this.#used));
-    this.#window = larger;
+    // Only the first window of a text can be too small, and it is empty then.
+    if (this.#window.length < this.#size) {
+      this.#window = new Uint8Array(this.#size);
+    }
   }
 }
 
-/** Where UTF-8 can be cut so that both parts decode as they would together: before its last lead byte. */
+/** Where UTF-8 can be cut so that both parts decode as they would together: before a lead byte that is one of the last three. */
 function cutBefore(bytes: Uint8Array, end: number): number {
-  for (let at = end - 1; at >= Math.max(0, end - 4); at--) {
+  for (let at = end - 1; at >= end - 3; at--) {
     if ((bytes[at]! & 0xc0) === 0x80) continue; // within a sequence
     return bytes[at]! < 0x80 ? end : at;
   }

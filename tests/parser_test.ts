@@ -882,8 +882,9 @@ function assertSameBytes(actual: unknown, expected: Uint8Array): void {
 
 const SIZES = [
   ...[-2, -1, 0, 1, 2].map((n) => 16 * KIB + n),
+  ...[-1, 0, 1, 2].map((n) => 48 * KIB + n),
   ...[-2, -1, 0, 1, 2].map((n) => 64 * KIB + n),
-  ...[-3, -2, 0].map((n) => MIB + n),
+  ...[-3, -2, 0, 1, 2].map((n) => MIB + n),
   ...[-3, -2, -1].map((n) => 2 * MIB + n),
   ...[-3, -2, -1].map((n) => 4 * MIB + n),
   5 * MIB,
@@ -1084,6 +1085,170 @@ Deno.test("ReplyParser decodes text right while replies in bytes move its buffer
     }
     unsent = wire.slice(at);
   }
+});
+
+/** A value that comes bit by bit, and so by way of a window. */
+function receiveLarge(body: Uint8Array): Reply | undefined {
+  const parser = new ReplyParser();
+  parser.feed(bytes(`$${body.length}\r\n`));
+  assertEquals(parser.next(), undefined);
+  parser.feed(bytes(body, "\r\n"));
+  return parser.next();
+}
+
+Deno.test("ReplyParser decodes characters across the edges of its windows of large text", () => {
+  const length = 2 * MIB + 200;
+  for (
+    const piece of ["é", "한", "😀", "\ufeff", "x한é😀"].map((t) => bytes(t))
+  ) {
+    for (let shift = 0; shift < 4; shift++) {
+      const body = new Uint8Array(length).fill(0x78);
+      for (const edge of [MIB, 2 * MIB]) {
+        let at = edge - 60 + shift;
+        for (; at < edge + 60; at += piece.length) body.set(piece, at);
+      }
+      assert(receiveLarge(body) === decodeAlone(body), `${piece}, ${shift}`);
+    }
+  }
+  // Sequences that are cut off, and bytes that begin none.
+  for (
+    const bad of [[0xf0, 0x9f, 0x98], [0xe2, 0x82], [0xc3], [0x80], [0xff]]
+  ) {
+    for (let before = 0; before <= bad.length; before++) {
+      const body = new Uint8Array(MIB + 100).fill(0x78);
+      body.set(bad, MIB - before);
+      assert(receiveLarge(body) === decodeAlone(body), `${bad}, ${before}`);
+    }
+  }
+});
+
+Deno.test("ReplyParser gives no value of before when its buffer begins anew", () => {
+  // The first text begins the buffer, and none of the others is cut from a
+  // window, until the edge of the buffer cuts a short one and moves it.
+  for (let filled = 55_000; filled < 67_000; filled += 37) {
+    const parser = new ReplyParser();
+    const received: Reply[] = [];
+    const expected: string[] = ["hello"];
+    const put = (wire: Uint8Array): void => {
+      for (let at = 0; at < wire.length;) {
+        const room = parser.reserve();
+        const count = Math.min(room.length, wire.length - at);
+        room.set(wire.subarray(at, at + count));
+        parser.commit(count);
+        at += count;
+        let reply: Reply | undefined;
+        while ((reply = parser.next()) !== undefined) received.push(reply);
+      }
+    };
+    put(bytes("$5\r\n"));
+    const rest: Uint8Array[] = [bytes("hello\r\n")];
+    for (let size = 0, i = 0; size < filled; i++) {
+      const length = Math.min(filled - size, 600 + (i * 977) % 3500);
+      expected.push(`${i}`.repeat(length).slice(0, length));
+      rest.push(bulk(bytes(expected.at(-1)!)));
+      size += rest.at(-1)!.length;
+    }
+    for (let i = 0; i < 120; i++) {
+      expected.push(`value ${i} of ${filled}`.repeat(1 + i % 3));
+      rest.push(bulk(bytes(expected.at(-1)!)));
+    }
+    put(bytes(...rest));
+    assertEquals(received.length, expected.length);
+    for (const [i, text] of expected.entries()) {
+      assertStrictEquals(received[i], text, `${filled}, reply ${i}`);
+    }
+  }
+});
+
+Deno.test("ReplyParser gives each reply its own value, wherever reads end", () => {
+  const random = new Random();
+  for (let round = 0; round < 60; round++) {
+    const parser = new ReplyParser();
+    const long = random.pick([20, 600, 5000, 20_000, 60_000]);
+    const expected: Reply[] = [];
+    const received: Reply[] = [];
+    const cuts: number[] = [];
+    const parts: string[] = [];
+    let size = 0;
+    const add = (...pieces: string[]): void => {
+      for (const piece of pieces) {
+        parts.push(piece);
+        size += bytes(piece).length;
+        if (random.oneIn(3)) cuts.push(size);
+      }
+    };
+    for (let i = 0; size < 300_000; i++) {
+      const text =
+        `${round}.${i};`.repeat(1 + random.below(random.pick([3, 9, long])))
+          .slice(0, long) + random.pick(["", "", "é", "한"]);
+      const { length } = bytes(text);
+      switch (random.below(6)) {
+        case 0:
+          add("+", text, "\r", "\n");
+          expected.push(text);
+          break;
+        case 1:
+          add(":", `${i}`, "\r\n");
+          expected.push(i);
+          break;
+        case 2:
+          add("*2\r\n$", `${length}`, "\r\n", text, "\r\n$-1", "\r\n");
+          expected.push([text, null]);
+          break;
+        default:
+          add("$", `${length}`, "\r", "\n", text, "\r", "\n");
+          expected.push(text);
+      }
+    }
+    const wire = bytes(parts.join(""));
+    for (let at = 0; at < wire.length;) {
+      const room = parser.reserve();
+      const cut = cuts.find((cut) => cut > at) ?? wire.length;
+      const count = Math.min(
+        room.length,
+        wire.length - at,
+        random.oneIn(3) ? room.length : cut - at,
+      );
+      room.set(wire.subarray(at, at + count));
+      parser.commit(count);
+      at += count;
+      let reply: Reply | undefined;
+      while ((reply = parser.next()) !== undefined) received.push(reply);
+    }
+    assertEquals(received.length, expected.length);
+    for (const [i, value] of expected.entries()) {
+      assertEquals(received[i], value, `round ${round}, reply ${i}`);
+    }
+    assertEquals(parser.partialLength, 0);
+  }
+});
+
+Deno.test("ReplyParser keeps nothing of a large text that it has handed out", async () => {
+  const program = `
+    import { ReplyParser } from ${
+    JSON.stringify(new URL("../resp/mod.ts", import.meta.url).href)
+  };
+    const parser = new ReplyParser();
+    const chunk = new Uint8Array(2 ** 20).fill(120);
+    parser.feed(new TextEncoder().encode("$73400320\\r\\n"));
+    for (let i = 0; i < 70; i++) {
+      parser.next();
+      parser.feed(chunk);
+    }
+    parser.feed(new Uint8Array([13, 10]));
+    let reply = parser.next();
+    if (reply.length !== 70 * 2 ** 20) throw new Error("no reply");
+    reply = undefined;
+    const others = [];
+    const decoder = new TextDecoder();
+    for (let i = 0; i < 70; i++) others.push(decoder.decode(chunk));
+    console.log(others.length, parser.partialLength);
+  `;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--v8-flags=--max-old-space-size=128", program],
+  }).output();
+  assertEquals(code, 0, decodeAlone(stderr).slice(0, 300));
+  assertEquals(decodeAlone(stdout), "70 0\n");
 });
 
 /** One random change: what a broken peer, a cut or a stranger might make of a reply. */
