@@ -307,7 +307,7 @@ export class Dispatcher {
     const outlook = outlookOf(error);
     if (outlook !== "final") this.#trouble = new Trouble(error, this.#trouble);
     const isHopeless = outlook === "final" || outlook === "denied" ||
-      this.#loss !== undefined || this.#sender.isClosed;
+      this.#sender.isClosed;
     if (isHopeless || !this.#outbox.offer(delivery)) {
       this.drop(delivery, error);
       if (!isHopeless) this.#hurry();

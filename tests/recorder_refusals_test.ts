@@ -172,6 +172,35 @@ Deno.test("While more than enough is on its way, the rest waits for room, and no
   await later;
 });
 
+Deno.test("What waits for room waits on while Redis answers, however slowly", async () => {
+  const waiting: (() => void)[] = [];
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: () => Promise.reject(new Error("not used")),
+    pipeline: (commands) =>
+      new Promise((resolve) =>
+        waiting.push(() => resolve(commands.map(() => 1)))
+      ),
+  };
+  await using recorder = new WebhookRecorder(sender);
+  const outcomes = Array.from(
+    { length: 70_000 },
+    (_, i) => recorder.record(ofShop(i)),
+  );
+  for (let i = 0; i < 8; i++) {
+    await delay(250);
+    waiting.shift()!();
+  }
+  while (waiting.length > 0) {
+    waiting.shift()!();
+    await delay(0);
+  }
+  for (const { status } of await Promise.all(outcomes)) {
+    assertEquals(status, "recorded");
+  }
+});
+
 for (const outboxCapacity of [0, 100_000]) {
   Deno.test(
     `When Redis goes away, what waits for room is ${
@@ -780,6 +809,71 @@ Deno.test("What was queued outlives a password that is wrong for a moment, and n
   );
 });
 
+Deno.test("Denials count in a row: a moment of success is a new beginning", async () => {
+  const denied = new DialError("nowhere:1", "handshake", "WRONGPASS", {
+    isRetriable: false,
+  });
+  const gone = new Error("gone");
+  // One for the first attempt, then those of the outbox.
+  let answers: (Error | undefined)[] = [];
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: () => {
+      const error = answers.shift();
+      return error === undefined ? Promise.resolve(1) : Promise.reject(error);
+    },
+    pipeline: (commands) =>
+      sender.send(["PING"]).then(() => commands.map(() => 1)),
+  };
+  const told = new Told();
+  await using recorder = new WebhookRecorder(sender, {
+    onError: told.onError,
+  });
+  for (let i = 0; i < 3; i++) {
+    answers = [gone, denied, denied, denied];
+    assertEquals((await recorder.record(EVENT)).status, "queued");
+    while (recorder.pending > 0) {
+      await recorder.flush({ signal: AbortSignal.timeout(5) }).catch(() => {});
+    }
+  }
+  assertEquals(told.lines, ["queued 7", "queued 7", "queued 7"]);
+  answers = [gone, denied, denied, gone, denied, denied, denied, denied];
+  await recorder.record(EVENT);
+  while (recorder.pending > 0) {
+    await recorder.flush({ signal: AbortSignal.timeout(5) }).catch(() => {});
+  }
+  assertEquals(recorder.stats().dropped, 0);
+});
+
+Deno.test("Refusals of some events do not slow down the others of the outbox", async () => {
+  let isAway = true;
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: () => Promise.reject(new Error("gone")),
+    pipeline: (commands) =>
+      isAway ? Promise.reject(new Error("gone")) : Promise.resolve(
+        commands.map(([, key]) => key === KEY ? new ReplyError("OOM no") : 1),
+      ),
+  };
+  const recorder = new WebhookRecorder(sender);
+  const outcomes = await Promise.all(
+    Array.from(
+      { length: 10_000 },
+      (_, i) => recorder.record(i % 500 === 0 ? EVENT : ofShop(100 + i)),
+    ),
+  );
+  assert(outcomes.every(({ status }) => status === "queued"));
+  isAway = false;
+  recorder.flush();
+  const startedAt = performance.now();
+  while (recorder.pending > 20) await delay(5);
+  assertLess(performance.now() - startedAt, 2000);
+  assertEquals(recorder.pending, 20);
+  await recorder.close({ drainMs: 0 });
+});
+
 // One call an event
 
 Deno.test("onError knows the event, its time, its count and what became of it", async () => {
@@ -909,18 +1003,29 @@ Deno.test("Sending the outbox makes one attempt at a time, without the retries o
   await recorder.close({ drainMs: 0 });
 });
 
-Deno.test("A full outbox asks sooner whether Redis is back", async () => {
-  await using server = await startRedis(DURABLE);
-  await using redis = new Redis(server.url, { retry: false });
-  await using recorder = new WebhookRecorder(redis, { outboxCapacity: 1 });
-  await server.stop();
+Deno.test("A full outbox asks sooner whether Redis is back, but not with each event", async () => {
+  let attempts = 0;
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: () => {
+      attempts++;
+      return Promise.reject(new Error("gone"));
+    },
+    pipeline: () => sender.send(["PING"]).then(() => []),
+  };
+  const recorder = new WebhookRecorder(sender, { outboxCapacity: 1 });
   await recorder.record(EVENT);
-  await delay(3000); // the waits between attempts are a second now
-  await server.start();
-  await delay(150);
+  await delay(2500); // the waits between attempts are a second now
+  attempts = 0;
   const startedAt = performance.now();
-  while ((await recorder.record(EVENT)).status !== "recorded") await delay(20);
-  assertLess(performance.now() - startedAt, 500);
+  while (performance.now() - startedAt < 1500) {
+    assertEquals((await recorder.record(EVENT)).status, "dropped");
+    await delay(5);
+  }
+  assertGreater(attempts, 4);
+  assertLess(attempts, 20);
+  await recorder.close({ drainMs: 0 });
 });
 
 Deno.test("deadlineMs bounds record(), whatever Redis and the client's attempts do", async () => {
@@ -1013,6 +1118,8 @@ Deno.test("A recorder that gives up while it sends its outbox is done, although 
   assertEquals(told.lines.length, 4);
   assertEquals(recorder.pending, 0);
   assertEquals(recorder.stats().dropped, 2);
+  // Why they were lost, not that they are.
+  assert(!`${recorder.stats().lastError}`.includes("lost"));
 });
 
 Deno.test("A client that ignores its signal cannot make an event end twice", async () => {
