@@ -11,9 +11,9 @@ import {
   type PushRight,
   type Slot,
 } from "../pool/mod.ts";
-import { isPassing, saysReadonly } from "../pool/refusal.ts";
+import { isPassing } from "../pool/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
-import { CommandError, errorOf } from "./command_error.ts";
+import { CommandError, errorOf, showsReplica } from "./command_error.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection, withErrors } from "./rejection.ts";
 import { reasonAgainstReplay, type ReplayPolicy } from "./replay.ts";
@@ -265,6 +265,9 @@ export class SingleCall extends Call implements Slot {
   }
 
   settle(reply: Reply): void {
+    if (reply instanceof ReplyError || Array.isArray(reply)) {
+      this.#lookForReplica(reply);
+    }
     if (this.isDone) return; // the caller has left
     if (reply instanceof ReplyError) return this.#settleError(reply);
     this.finish(true);
@@ -295,9 +298,14 @@ export class SingleCall extends Call implements Slot {
     );
   }
 
+  /** A demoted primary is left, even if the caller has left before. */
+  #lookForReplica(reply: Reply): void {
+    if (!showsReplica(this.command, reply)) return;
+    this.keeper.isReplica(this.connection!);
+  }
+
   #settleError(reply: ReplyError): void {
     this.isInFlight = false;
-    if (saysReadonly(reply)) this.keeper.isReplica(this.connection!);
     const { identity } = this.connection!;
     this.keeper.failed(this, refusal(errorOf(this.command, reply, identity)));
   }
@@ -354,10 +362,8 @@ export class PipelineCall extends Call {
         binary: this.options.binary === true,
         patienceMs: 0,
         settle: (reply) => {
-          if (reply instanceof ReplyError) {
-            this.#hasErrors = true;
-            if (saysReadonly(reply)) this.keeper.isReplica(connection);
-          }
+          if (reply instanceof ReplyError) this.#hasErrors = true;
+          if (showsReplica(command, reply)) this.keeper.isReplica(connection);
           this.#replies.push(reply);
           concluded();
         },

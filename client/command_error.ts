@@ -1,7 +1,7 @@
 // The error reply that a caller's command was answered with.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import type { Fate, Identity } from "../pool/mod.ts";
-import { fateOfReply } from "../pool/refusal.ts";
+import { fateOfReply, saysReadonly } from "../pool/refusal.ts";
 import { modeHint } from "../pool/server_mode.ts";
 
 /**
@@ -73,6 +73,16 @@ function fateOfScript([name]: Command, error: ReplyError): Fate {
 /** What an error reply says about the command that it answers. */
 export const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
   isScript(command) ? fateOfScript(command, error) : fateOfReply(error);
+
+/**
+ * Whether the reply to a command says that the server is a replica: an error,
+ * or one within what a script or a transaction answers.
+ */
+export const showsReplica = (command: Command, reply: Reply): boolean =>
+  reply instanceof ReplyError
+    ? saysReadonly(reply)
+    : Array.isArray(reply) && /^(?:EVAL|FCALL|EXEC$)/i.test(command[0]) &&
+      saysReadonly(reply);
 
 /** Whose arguments are secrets: a server repeats those of a command that it does not know. */
 const SECRET = /^(?:AUTH|HELLO|ACL|CONFIG|MIGRATE)$/i;

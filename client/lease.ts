@@ -1,11 +1,10 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
-import { saysReadonly } from "../pool/refusal.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
-import { errorOf, repliesOfExec } from "./command_error.ts";
+import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import {
@@ -257,7 +256,7 @@ export class Lease implements AsyncDisposable {
         patienceMs: "patienceMs" in route ? route.patienceMs : 0,
         settle: (reply) => {
           // A demoted primary is left when the lease ends.
-          if (saysReadonly(reply)) this.#host.isReplica();
+          if (showsReplica(command, reply)) this.#host.isReplica();
           // A DISCARD that was refused has ended no transaction.
           const isError = reply instanceof ReplyError;
           if (isError && route.kind === "stateful") this.#state.markChanged();

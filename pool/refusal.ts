@@ -109,12 +109,10 @@ const READONLY_INSIDE =
  * Whether an error reply says that the server is a replica, so that its
  * connection should be left.
  *
- * @param reply An error reply, or the array that EXEC answers.
+ * @param reply An error reply, or what a transaction or a script answers: it may hold errors at any depth.
  */
 export function saysReadonly(reply: Reply): boolean {
-  if (Array.isArray(reply)) {
-    return reply.some((one) => one instanceof ReplyError && saysReadonly(one));
-  }
+  if (Array.isArray(reply)) return reply.some(saysReadonly);
   return reply instanceof ReplyError &&
     (reply.code === "READONLY" || READONLY_INSIDE.test(reply.message));
 }

@@ -169,7 +169,9 @@ export class Retry {
     );
     this.#backoff = options.backoff ?? new ExponentialBackoff();
     this.#isRetriable = options.isRetriable ?? (() => true);
-    this.#sleep = options.sleep ?? sleep;
+    this.#sleep = options.sleep === undefined
+      ? sleep
+      : abortable(options.sleep);
   }
 
   /**
@@ -243,3 +245,17 @@ const isAbort = (error: unknown): boolean =>
 
 const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
   delay(ms, signal === undefined ? {} : { signal });
+
+/** A sleep of the user's own that ends with the signal, even if it does not look at it. */
+const abortable =
+  (sleep: NonNullable<RetryOptions["sleep"]>) =>
+  (ms: number, signal?: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) throw signal.reason;
+      const onAbort = () => reject(signal?.reason);
+      signal?.addEventListener("abort", onAbort);
+      const slept = async () => await sleep(ms, signal);
+      slept().then(resolve, reject).finally(() =>
+        signal?.removeEventListener("abort", onAbort)
+      );
+    });

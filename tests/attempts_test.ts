@@ -353,6 +353,32 @@ const REFUSED: readonly [
   ["a script, in the old wording", (redis) => redis.send(["EVAL", "old", 0])],
   ["EVALSHA", (redis) => redis.send(["EVALSHA", "old", 0])],
   ["a function", (redis) => redis.send(["FCALL", "new", 0])],
+  [
+    "a script that answers it among other things",
+    (redis) => redis.send(["EVAL", "inside", 0]),
+  ],
+  [
+    "a pipeline whose function does the same",
+    (redis) => redis.pipeline([["FCALL", "inside", 0]]),
+  ],
+  [
+    "a transaction whose script does the same",
+    async (redis) => {
+      await using lease = await redis.lease();
+      await lease.send(["EXEC", "inside"]);
+    },
+  ],
+  [
+    "a call whose caller has left",
+    async (redis) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const call = redis.send(["SET", "k", "v"], { signal });
+      controller.abort();
+      await assertRejects(() => call, DOMException);
+      await delay(5);
+    },
+  ],
   ["a blocking command", (redis) => redis.send(["BLPOP", "k", 1])],
   [
     "a lease",
@@ -374,6 +400,8 @@ for (const [name, call] of REFUSED) {
         ? "+OK\r\n"
         : word === "old"
         ? "-ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica. \r\n"
+        : word === "inside"
+        ? `*2\r\n:1\r\n*1\r\n${READONLY}`
         : READONLY
     );
     const { retry } = noting();

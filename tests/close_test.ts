@@ -113,10 +113,16 @@ test("calls whose policy sleeps on are over when close() is", {
   retry: new Retry({ sleep: () => new Promise<void>(() => {}) }),
 }, async (redis, proxy) => {
   await proxy.refuse();
-  const call = watch(redis.send(["GET", "key"]));
+  const calls = [
+    watch(redis.send(["GET", "key"])),
+    watch(redis.lease()),
+    watch(redis.send(["BLPOP", "list", 0])),
+  ];
   await delay(100);
-  const [outcome] = await closed(redis, 20, [call]);
-  assertInstanceOf(outcome, Error);
+  for (const outcome of await closed(redis, 20, calls)) {
+    assertInstanceOf(outcome, Error);
+    assertEquals(fateOf(outcome), "unsent");
+  }
 });
 
 test(

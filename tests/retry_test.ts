@@ -12,6 +12,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { delay } from "@std/async/delay";
 import {
   type BackoffOptions,
   ExponentialBackoff,
@@ -410,6 +411,27 @@ Deno.test("Retry runs no more after an abort that its sleep did not notice", asy
   );
   assertStrictEquals(error, reason);
   assertEquals(seen, [0]);
+});
+
+Deno.test("Retry ends with its signal, whatever its sleep does", async () => {
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const woken = Promise.withResolvers<void>();
+  const retry = new Retry({ sleep: () => woken.promise });
+  const run = retry.run(failing(Infinity).work, controller);
+  await delay(5);
+  controller.abort(reason);
+  assertStrictEquals(await assertRejects(() => run), reason);
+  woken.reject(new Error("too late")); // is no unhandled rejection
+
+  const thrown = new Error("no sleep");
+  const broken = new Retry({
+    sleep: () => {
+      throw thrown;
+    },
+  });
+  const failed = await assertRejects(() => broken.run(failing(1).work));
+  assertStrictEquals(failed, thrown);
 });
 
 Deno.test("Retry hands its signal to the sleep it was given", async () => {
