@@ -24,7 +24,7 @@ export class RetryBudget {
   /**
    * Takes a token if there is one.
    *
-   * @param cause What is to blame. The death of one connection costs one
+   * @param cause What the retry is charged to. The death of one connection costs one
    * token, however many commands it took along.
    */
   spend(cause: object): boolean {

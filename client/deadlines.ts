@@ -53,7 +53,7 @@ export class Deadlines {
     const now = performance.now();
     const due = [...this.#slots.keys()]
       .filter((slot) => slot * GRAIN_MS <= now);
-    // The process was busy or frozen: the replies may only want to be read.
+    // The process was busy or frozen: the replies may only need to be read.
     this.#isLastLook = due.length > 0 && lateMs > LATE_MS && !this.#isLastLook;
     if (this.#isLastLook) return this.#timer.start(LOOK_MS);
     for (const slot of due) {

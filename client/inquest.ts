@@ -1,5 +1,6 @@
 // When the post-mortem runs: with the first shared connection after a death.
 import type { Command } from "../resp/mod.ts";
+import { complain } from "../pool/complain.ts";
 import { say } from "../pool/handshake.ts";
 import type {
   CloseReport,
@@ -8,7 +9,6 @@ import type {
   Verdict,
 } from "../pool/mod.ts";
 import type { PostMortem } from "../pool/post_mortem.ts";
-import { tell } from "./tell.ts";
 
 /** Brings deaths to the post-mortem, which is loaded only where it is asked for. */
 export class Inquest {
@@ -26,19 +26,15 @@ export class Inquest {
       ({ PostMortem }) => {
         this.#postMortem = new PostMortem({ onVerdict });
       },
-    ).catch((error) =>
-      tell("postMortem of Redis", () => {
-        throw error;
-      })
-    );
+    ).catch((error) => complain("postMortem of Redis", error));
   }
 
   /** A connection has ended. */
   closed(report: CloseReport, connection: ConnectionFacts): void {
-    const isOurWish = report.how === "requested" &&
+    const wasRequested = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
     this.#postMortem?.ended(report, connection);
-    if (!isOurWish) this.#dead ??= [report, connection];
+    if (!wasRequested) this.#dead ??= [report, connection];
   }
 
   /** A connection was opened, and is shared. */

@@ -17,6 +17,7 @@ import {
   type Verdict,
 } from "../pool/mod.ts";
 import { mayPass } from "../pool/checkout_error.ts";
+import { modeHint } from "../pool/server_mode.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import {
   ExponentialBackoff,
@@ -35,7 +36,6 @@ import {
   SignalledWait,
   SingleCall,
 } from "./call.ts";
-import { modeHint } from "../pool/server_mode.ts";
 import { isAnswer } from "./command_error.ts";
 import { DeadlineError } from "./deadline_error.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -116,7 +116,9 @@ export class Redis implements AsyncDisposable {
   /**
    * Makes a client. Nothing is dialed yet.
    *
-   * @param url `redis://` or `rediss://`. @default {"redis://127.0.0.1:6379"}
+   * @param url `redis://`, `rediss://` for TLS, or `unix:///path` for a Unix
+   * socket; `valkey://`, `valkeys://` and `redis+unix://` mean the same. The query
+   * may hold `database` and `clientName`. @default {"redis://127.0.0.1:6379"}
    * @param options See {@linkcode RedisOptions}.
    * @throws {TypeError} If the URL or an option cannot be used.
    * @throws {RangeError} If a number is out of its range.
@@ -501,7 +503,7 @@ export class Redis implements AsyncDisposable {
       try {
         this.#failed(call, failure);
       } catch (thrown) {
-        // A policy of the user's own: strangers must not suffer from it.
+        // Thrown by a policy of the user's own: it must not reach the calls of others.
         call.reject(gaveUp(call, { and: thrown }));
       }
     },

@@ -99,7 +99,7 @@ export async function resolveFate(
 ): Promise<Exclude<Fate, "executed">> {
   const clientId = ended.identity?.clientId;
   const server = await servers.get(ended);
-  // Elsewhere the id is a stranger's.
+  // On another server, or another run of it, the id is that of another client.
   if (
     clientId === undefined || server === undefined ||
     server !== await serverOf(right)

@@ -62,7 +62,7 @@ const bySubcommand = (routes: Readonly<Record<string, Rule>>): Rule => {
   };
 };
 
-/** HELLO alone asks; with a version it switches to it, and 2 is what we read. */
+/** HELLO alone asks; with a version it switches to it, and 2 is what this client reads. */
 const hello = (command: Command): Route =>
   command.length > 1 && textOf(command[1]) !== "2" ? RESP3 : CHANGES;
 

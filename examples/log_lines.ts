@@ -42,7 +42,7 @@ export function logLines(options: { commands?: boolean } = {}): void {
   subscribe(`${commands}:asyncEnd`, (message) => {
     const call = message as CommandTrace;
     const since = startedAt.get(call);
-    if (since === undefined) return; // sent before anybody listened
+    if (since === undefined) return; // sent before anything listened
     const durationMs = performance.now() - since;
     const name = call.attributes["db.operation.name"];
     log("command", { name, durationMs, error: call.error });

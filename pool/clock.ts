@@ -15,7 +15,7 @@ const MAX_BEAT_MS = 5000;
  * A wait that knows how much of it the process was able to run.
  *
  * - What it waits for may have come while the process was busy or frozen, and
- *   only want to be read: the first such time of a wait is not charged to it,
+ *   only need to be read: the first such time of a wait is not charged to it,
  *   for as long as it was, and no wait ends before one more look at what came.
  * - Later ones are charged: a process that works in long slices must not wait
  *   for ever.

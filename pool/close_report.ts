@@ -28,7 +28,7 @@ export type Fate = "unsent" | "executed" | "unknown";
 
 /** What is known of a connection's end. Made once, shared by every error it causes. */
 export interface CloseReport {
-  /** Who ended it. */
+  /** Which side ended it. */
   readonly by: ClosedBy;
   /** How it ended. */
   readonly how: ClosedHow;

@@ -28,7 +28,7 @@ export interface Identity {
   readonly note?: string;
 }
 
-/** Who is told what happens to a connection. */
+/** What is called when something happens to a connection. */
 export interface ConnectionObserver {
   /** Nothing is in flight any more. */
   onIdle?(connection: Connection): void;
@@ -46,7 +46,7 @@ export interface ConnectionObserver {
 export interface ConnectionOptions {
   /** `host:port`, for reports. */
   readonly endpoint: string;
-  /** The how-manieth connection it is. */
+  /** Sequence number of the connection within its pool, starting at 1. */
   readonly number: number;
   /** When its dial began, by `performance.now()`. @default {when it is made} */
   readonly dialedAt?: number;
@@ -58,7 +58,7 @@ export interface ConnectionOptions {
   readonly limits?: ParserLimits;
   /** Whether bytes may be overwritten once their write is over: not where a socket keeps them, in a buffer of its own. @default {false} */
   readonly reusesBytes?: boolean;
-  /** Who is told. */
+  /** What is called when something happens to it. */
   readonly observer?: ConnectionObserver;
 }
 
@@ -433,7 +433,7 @@ export class Connection {
     this.#tell("onIdle");
   }
 
-  /** Whoever was full and is half empty takes commands again. */
+  /** A connection that was full takes commands again once it is half empty. */
   #relieve(): void {
     if (
       !this.#isFull || this.#report !== undefined ||
@@ -486,9 +486,9 @@ export class Connection {
     try {
       this.#socket.close();
     } catch {
-      // Already closed by the error that brought us here.
+      // Already closed by the error that led here.
     }
-    // Somebody may hold a dead connection for the sake of its report: its buffers go.
+    // A dead connection may be kept for the sake of its report: its buffers go.
     this.#parser = new ReplyParser();
     this.#gathered = new CommandBuffer();
     try {

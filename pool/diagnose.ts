@@ -136,7 +136,7 @@ const PROMPT_MS = 60_000;
 const RESTED_MS = 60_000;
 /** A dial that takes this long, and so many times as long as usual, had to wait. */
 const SLOW_DIAL = { leastMs: 100, factor: 5, leastMsIfUnknown: 1000 };
-/** Whoever kept the server busy for this part of a silence has made it. */
+/** What kept the server busy for at least this part of a silence is its cause. */
 const SHARE_OF_SILENCE = 0.5;
 /** How coarse the times of SLOWLOG and LATENCY are, in milliseconds. */
 const SLOW_COARSE_MS = 1000;
@@ -313,7 +313,7 @@ function readRest({ report, find }: Case): void {
   );
 }
 
-/** Whether the server stood still, or only what lies between. */
+/** Whether the server stood still, or only the network to it. */
 function readSilence(it: Case): void {
   const { report, before, after, silence, find } = it;
   readBusyServer(it);
@@ -359,7 +359,9 @@ function readSilence(it: Case): void {
   }
   if (restOf(report) >= RESTED_MS) return;
   if (after.listed === "") {
-    evidence.push("the server no longer lists it: it has read our close");
+    evidence.push(
+      "the server no longer lists it: it has read that this client closed it",
+    );
   }
   const isSeen = silent > 1 && after.listed === "";
   find("server-stall", isSeen ? POSSIBLE : HINT, evidence);

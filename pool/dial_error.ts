@@ -1,4 +1,5 @@
 // That no connection could be opened.
+import { ConnectionClosedError } from "./close_report.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** How far opening a connection came: name and TCP, TLS, or the Redis handshake. */
@@ -52,6 +53,12 @@ export class DialError extends Error {
     this.isRetriable = options.isRetriable ?? true;
   }
 }
+
+/** Whether a connection was closed in the middle of its handshake. */
+export const wasCut = (error: unknown): boolean =>
+  error instanceof DialError &&
+  error.cause instanceof ConnectionClosedError &&
+  ["fin", "rst"].includes(error.cause.report.how);
 
 /** Marks what failed after TCP was open. */
 export class TlsFailure extends Error {

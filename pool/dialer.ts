@@ -1,7 +1,7 @@
 // When to open a connection, and how long to wait after one could not be opened.
 import { ConnectionClosedError } from "./close_report.ts";
 import type { Connection, ConnectionObserver } from "./connection.ts";
-import { DialError } from "./dial_error.ts";
+import { DialError, wasCut } from "./dial_error.ts";
 import { DialProgress } from "./dial_progress.ts";
 import { LightTimer } from "./timer.ts";
 
@@ -194,9 +194,3 @@ export class Dialer {
     onFailed(error, isRepeated);
   }
 }
-
-/** Whether a connection was closed in the middle of its handshake. */
-const wasCut = (error: unknown): boolean =>
-  error instanceof DialError &&
-  error.cause instanceof ConnectionClosedError &&
-  ["fin", "rst"].includes(error.cause.report.how);

@@ -2,7 +2,7 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError } from "./close_report.ts";
 import type { Connection, Identity } from "./connection.ts";
-import { DialError } from "./dial_error.ts";
+import { DialError, wasCut } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Slot } from "./in_flight.ts";
 import { greetsBarely, noteClose, noteHello, peerOf } from "./peer.ts";
@@ -89,7 +89,7 @@ export async function shakeHands(
       ? await greetOlder(connection, endpoint, bareGreeting(endpoint))
       : await greet(connection, endpoint);
   } catch (error) {
-    if (isCut(error)) noteClose(peer, isBare);
+    if (wasCut(error)) noteClose(peer, isBare);
     throw error;
   }
   connection.established(identity, introduction(endpoint, identity));
@@ -251,11 +251,6 @@ function textOf(endpoint: Endpoint, { message }: ReplyError): string {
 const isFinal = (reply: ReplyError): boolean =>
   reply.code === "WRONGPASS" || reply.code === "DENIED" ||
   isPassingInHandshake(reply);
-
-const isCut = (error: unknown): boolean =>
-  error instanceof DialError &&
-  error.cause instanceof ConnectionClosedError &&
-  ["fin", "rst"].includes(error.cause.report.how);
 
 /**
  * Sends one command on a connection, without retry or replay.

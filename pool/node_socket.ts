@@ -1,4 +1,4 @@
-// A socket of Node as one of ours: reads that wait, writes that say how much.
+// A socket of Node as a connection needs it: reads that wait, writes that say how much.
 import type { Socket } from "./socket.ts";
 
 /** The part of Node's `Duplex` that is needed. */

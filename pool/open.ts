@@ -2,7 +2,7 @@
 import type { ParserLimits } from "../resp/mod.ts";
 import { Patience } from "./clock.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import { dial as ours } from "./dial.ts";
+import { dial as dialByDeno } from "./dial.ts";
 import type { Dial, Socket } from "./socket.ts";
 import { DialError } from "./dial_error.ts";
 import { DialProgress } from "./dial_progress.ts";
@@ -22,7 +22,7 @@ export interface OpenOptions {
   readonly limits?: ParserLimits;
   /** See `ConnectionOptions`. */
   readonly observer?: ConnectionObserver;
-  /** The how-manieth connection it is. */
+  /** See `ConnectionOptions`. */
   readonly number: number;
   /** Gives up; the reason is thrown. */
   readonly signal: AbortSignal;
@@ -69,7 +69,7 @@ export async function open(
     connection = new Connection(socket, {
       ...options,
       dialedAt,
-      reusesBytes: dial === ours, // another socket may keep the bytes that it writes
+      reusesBytes: dial === dialByDeno, // another socket may keep the bytes that it writes
       endpoint: `${endpoint}`,
       secret: endpoint.credentials()?.password,
     });

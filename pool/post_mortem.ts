@@ -86,7 +86,7 @@ export class PostMortem {
   readonly #options: Required<PostMortemOptions>;
   readonly #refused = new Set<string>();
   readonly #fenced = new WeakSet<ConnectionFacts>();
-  /** What we did ourselves, by the counters that it moves. */
+  /** What the post-mortem did itself, by the counters that it moves. */
   readonly #own: Record<string, number> = {};
   #taken: Look[] = [];
   #idle: CloseReport[] = [];
@@ -294,7 +294,7 @@ export class PostMortem {
     };
   }
 
-  /** The old connection in CLIENT LIST, unless we have fenced it off ourselves. */
+  /** The old connection in CLIENT LIST, unless this client has fenced it off itself. */
   async #list(
     { clientId }: CloseReport,
     ended: ConnectionFacts,

@@ -69,7 +69,7 @@ async function start(
   } catch (error) {
     close(tcp);
     if (error instanceof TypeError) throw error; // a name that is none
-    // Deno blames the peer's certificate, which has not come yet.
+    // Deno's text speaks of the peer's certificate, which has not come yet.
     const { message } = error as Error;
     throw new DialError(
       endpoint,

@@ -1,4 +1,4 @@
-// Who is told while a command runs.
+// Where the lines of a command go while it runs.
 
 /** Standard output for what was found out, standard error for the rest. */
 export interface Audience {

@@ -84,8 +84,8 @@ export class Coroner {
 
   async #look(dead: Dead, fresh: Connection): Promise<Verdict> {
     const { report, connection, frozenMs } = dead;
-    // After a freeze the idle age is this process's doing and no limit of
-    // anybody's, as if it had ended the connection itself.
+    // After a freeze the idle age comes from this process and from no limit,
+    // as if it had ended the connection itself.
     const told = frozenMs > 0 ? { ...report, by: "client" as const } : report;
     const verdict = await this.#postMortem
       .investigate(told, connection, sourceOf(fresh));

@@ -12,7 +12,7 @@ const START_ATTEMPTS = 5;
  * A process that is killed outright cannot tidy up, so a shell waits beside
  * the server: a line on its input means that the server was stopped in good
  * order, end of file that its owner is gone. The server takes the place of
- * the outer shell, so its process id is the one we spawned.
+ * the outer shell, so its process id is that of the shell.
  */
 const LAUNCH = `
 exec 3<&0
@@ -111,7 +111,7 @@ export async function startRedis(
       return server;
     } catch (error) {
       await server[Symbol.asyncDispose]();
-      // Somebody else may have taken the free port before the server did.
+      // Another process may have taken the free port before the server did.
       const retriable = error instanceof PortTaken &&
         options.port === undefined;
       if (!retriable || attempt === START_ATTEMPTS) throw error;
@@ -281,7 +281,7 @@ class LocalRedis implements RedisServer {
     await writer.close().catch(() => {});
   }
 
-  /** The port may be answered by another server than the one we started. */
+  /** The port may be answered by another server than the one started here. */
   async #answersAs(pid: number): Promise<boolean> {
     try {
       const info = await this.cli("INFO");

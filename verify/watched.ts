@@ -11,7 +11,7 @@ export interface Duty {
   readonly everyMs: number;
 }
 
-/** Who is told. */
+/** What is called when something happens to it. */
 export interface WatchedObserver {
   /** It was used and answered, after it had been idle for so long. */
   onAnswer(connection: Connection, idleMs: number): void;
