@@ -46,8 +46,7 @@ export class CommandError extends ReplyError {
 }
 
 /** Whether a command is a script. */
-export const isScript = ([name]: Command): boolean =>
-  /^(?:EVAL|FCALL)/i.test(name);
+const isScript = ([name]: Command): boolean => /^(?:EVAL|FCALL)/i.test(name);
 
 /**
  * A refusal of a script itself. What a script lets through from its own
@@ -71,7 +70,7 @@ function fateOfScript([name]: Command, error: ReplyError): Fate {
 }
 
 /** What an error reply says about the command that it answers. */
-export const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
+const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
   isScript(command) ? fateOfScript(command, error) : fateOfReply(error);
 
 /**

@@ -14,7 +14,7 @@ import type { Fate } from "../pool/mod.ts";
  * const error = new DeadlineError("GET", 250, "unsent", "no connection was free");
  * assertEquals(
  *   error.message,
- *   "GET was not done within 250 ms (deadlineMs): no connection was free; the command was not sent",
+ *   "GET was not done within 250 ms (deadlineMs): no connection was free; the command did not run",
  * );
  * ```
  */
@@ -44,7 +44,7 @@ export class DeadlineError extends Error {
   ) {
     super(
       `${command} was not done within ${deadlineMs} ms (deadlineMs): ${state}; the command ${
-        fate === "unsent" ? "was not sent" : "may have run"
+        fate === "unsent" ? "did not run" : "may have run"
       }`,
       options,
     );

@@ -193,6 +193,9 @@ export class Redis implements AsyncDisposable {
    * @throws {ConnectionClosedError} If the connection ended and the command must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.
+   * @throws {CheckoutTimeoutError} If `maxWaiting` calls wait for a connection already.
+   * @throws {DeadlineError} If the deadline passes first, that of the retry policy included.
+   * @throws {ClosedError} If the client is closed.
    * @throws {TypeError} If the command cannot be sent, or not on a shared connection.
    * @throws {RangeError} If an argument has more than 512 MiB, or the command more than 2 GiB.
    */
@@ -242,6 +245,9 @@ export class Redis implements AsyncDisposable {
    * @throws {ConnectionClosedError} If the connection ended and one of the commands must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.
+   * @throws {CheckoutTimeoutError} If `maxWaiting` calls wait for a connection already.
+   * @throws {DeadlineError} If the deadline passes first, that of the retry policy included.
+   * @throws {ClosedError} If the client is closed.
    * @throws {TypeError} If a command cannot be sent; none has been then.
    * @throws {RangeError} If a command is too large; none has been sent then.
    *
@@ -575,7 +581,7 @@ export class Redis implements AsyncDisposable {
     const resolved = new ConnectionClosedError(
       lost.report,
       fate,
-      "and a look at the key has shown that it did not run",
+      "as a look at its key has shown",
     );
     call.errors = call.errors.slice(0, -1);
     this.#keeper.failed(call, {

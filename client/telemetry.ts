@@ -29,7 +29,7 @@ export interface Happenings {
   /** A call had to wait for a connection. */
   "checkout:wait": {
     readonly waitedMs: number;
-    /** Whether for a lease. */
+    /** Whether for a connection that is not shared: of a lease or a blocking command. */
     readonly exclusive: boolean;
     /** The connection; `undefined` if there was none in the end. */
     readonly connection: number | undefined;

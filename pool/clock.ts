@@ -2,7 +2,7 @@
 import { LightTimer } from "./timer.ts";
 
 /** So long without running counts as a freeze: of the process, or of its machine. */
-export const FROZEN_MS = 500;
+const FROZEN_MS = 500;
 /** A timer that is called later than this, in milliseconds, was kept waiting by a busy or frozen process. */
 export const LATE_MS = 25;
 /** The last look of a wait that ended late: the process runs for this long, so what has come meanwhile is read. */

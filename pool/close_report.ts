@@ -205,7 +205,7 @@ export class ConnectionClosedError extends Error {
 }
 
 const FATES: Record<Fate, string> = {
-  unsent: "the command was not sent",
+  unsent: "the command did not run",
   executed: "the command was executed",
   unknown: "the command may have run",
 };

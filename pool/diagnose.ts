@@ -204,8 +204,8 @@ function moved(it: Case, counter: string): string[] {
   const own = (after.own[counter] ?? 0) - (before.own[counter] ?? 0);
   if (!isSameRun(it) || to - from <= own) return [];
   const calls = counter.startsWith("cmdstat_") ? " calls" : "";
-  const ours = own > 0 ? `, ${own} of them ours` : "";
-  return [`${counter}${calls} ${from} -> ${to}${ours}`];
+  const byClient = own > 0 ? `, ${own} of them by this client` : "";
+  return [`${counter}${calls} ${from} -> ${to}${byClient}`];
 }
 
 /** What the server said, or that it shut the door. */

@@ -17,7 +17,7 @@ export interface Evidence {
   readonly takenAt: number;
   /** Fields of INFO; of commands the calls that did not fail, of errors the count. */
   readonly info: Readonly<Record<string, string | undefined>>;
-  /** How much of these numbers comes from the post-mortem itself. */
+  /** How much of these numbers this client has caused itself. */
   readonly own: Readonly<Record<string, number>>;
   /** What CONFIG GET told. */
   readonly config: Readonly<Record<string, string | undefined>>;

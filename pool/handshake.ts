@@ -32,7 +32,7 @@ export function hello(endpoint: Endpoint): Command {
 }
 
 /** Logging in where HELLO is not known. A server before 6 knows no users, and takes the password alone. */
-export function logins(endpoint: Endpoint): Command[] {
+function logins(endpoint: Endpoint): Command[] {
   const credentials = endpoint.credentials();
   if (credentials === undefined) return [];
   const { username, password } = credentials;
@@ -43,7 +43,7 @@ export function logins(endpoint: Endpoint): Command[] {
 }
 
 /** The rest of the older greeting. Something must be answered, or a silent or foreign peer passes for Redis. */
-export function olderGreeting(endpoint: Endpoint): Step[] {
+function olderGreeting(endpoint: Endpoint): Step[] {
   const { clientName } = endpoint;
   return [
     ...(clientName === undefined ? [] : [{
@@ -56,7 +56,7 @@ export function olderGreeting(endpoint: Endpoint): Step[] {
 }
 
 /** The same for a peer that closes when it is sent a command that it does not know. */
-export const bareGreeting = (endpoint: Endpoint): Step[] => [
+const bareGreeting = (endpoint: Endpoint): Step[] => [
   { command: ["PING"], onRefusal: "fatal" },
   ...selection(endpoint),
 ];

@@ -86,7 +86,7 @@ export class PostMortem {
   readonly #options: Required<PostMortemOptions>;
   readonly #refused = new Set<string>();
   readonly #fenced = new WeakSet<ConnectionFacts>();
-  /** What the post-mortem did itself, by the counters that it moves. */
+  /** What this client did itself, by the counters that it moves. */
   readonly #own: Record<string, number> = {};
   #taken: Look[] = [];
   #idle: CloseReport[] = [];

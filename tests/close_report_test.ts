@@ -167,7 +167,7 @@ for (const [what, more, text] of WORDS) {
 Deno.test("The error says what became of the command, and a note", () => {
   for (
     const [fate, words] of [
-      ["unsent", "the command was not sent"],
+      ["unsent", "the command did not run"],
       ["executed", "the command was executed"],
       ["unknown", "the command may have run"],
     ] as const

@@ -674,7 +674,7 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals((await written).fate, "unknown");
     assertEquals((await unwritten).fate, "unsent");
     assertEquals((await unwrittenPipeline).fate, "unsent");
-    assertStringIncludes((await unwritten).message, "was not sent");
+    assertStringIncludes((await unwritten).message, "did not run");
     gate.resolve();
     watched.gate = undefined;
     await redis.send(["PING"]);

@@ -102,7 +102,7 @@ test("a command that found no connection by its deadline was not sent", {
   assertEquals(error.fate, "unsent");
   assertMatch(
     error.message,
-    /no connection was free; the command was not sent$/,
+    /no connection was free; the command did not run$/,
   );
   assertEquals(redis.stats().waiting, 0);
 });

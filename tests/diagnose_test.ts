@@ -880,7 +880,7 @@ const TABLE: Row[] = [
   ["a kill, and one of ours", "client-kill", "likely", {
     is: { "cmdstat_client|kill": "2" },
     after: { own: { "cmdstat_client|kill": 1 } },
-  }, /calls 0 -> 2, 1 of them ours/],
+  }, /calls 0 -> 2, 1 of them by this client/],
   ["kills of ours before", "client-kill", "likely", {
     was: { "cmdstat_client|kill": "3" },
     is: { "cmdstat_client|kill": "4" },

@@ -376,7 +376,7 @@ Deno.test("Our own probes and their refusals are not held against others", async
   assertEquals(/errorstat/.test(first.text), false, first.text);
   stage.info = { run_id: "r1", errorstat_ERR: "count=2" };
   const second = await stage.why(report(bad), connection);
-  assertMatch(second.text, /errorstat_ERR 0 -> 2, 1 of them ours/);
+  assertMatch(second.text, /errorstat_ERR 0 -> 2, 1 of them by this client/);
 
   const older = new Stage();
   older.info = { run_id: "r1", cmdstat_client: "calls=3" };

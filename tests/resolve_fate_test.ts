@@ -128,7 +128,10 @@ Deno.test("resolveFate says unsent of what has not run and is not tried again", 
   stage.proxy.silence({ scope: "open" });
   const error = await stage.lose(["SETNX", "key", "value"], { retry: false });
   assertEquals(error.fate, "unsent");
-  assertStringIncludes(error.message, "has shown that it did not run");
+  assertStringIncludes(
+    error.message,
+    "; the command did not run, as a look at its key has shown",
+  );
 });
 
 Deno.test("What resolveFate has found is a failure like others to the policy and its callers", async () => {

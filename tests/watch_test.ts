@@ -588,15 +588,15 @@ Deno.test("Watch names the argument that it cannot use, and never a password", a
     [["--url", `http://:${PASSWORD}@127.0.0.1`], "Cannot use --url"],
     [[url], "Cannot use argument 2: not an option, expected are --url"],
     [["--requests", "5"], "Cannot use --requests: not an option"],
-    [["--connections", "-1"], 'Cannot use --connections "-1": expected is'],
-    [["--busy", "many"], 'Cannot use --busy "many": expected is a whole'],
+    [["--connections", "-1"], 'Cannot use --connections "-1": expected'],
+    [["--busy", "many"], 'Cannot use --busy "many": expected a whole'],
     [
       ["--connections=0", "--busy=0"],
       "Cannot use --connections 0 with --busy 0: there is nothing to watch",
     ],
-    [["--every", "1"], 'Cannot use --every "1": expected is a whole number'],
-    [["--minutes", "0"], 'Cannot use --minutes "0": expected is a number'],
-    [["--minutes", "1e3"], 'Cannot use --minutes "1e3": expected is a number'],
+    [["--every", "1"], 'Cannot use --every "1": expected a whole number'],
+    [["--minutes", "0"], 'Cannot use --minutes "0": expected a number'],
+    [["--minutes", "1e3"], 'Cannot use --minutes "1e3": expected a number'],
     [["--json=yes"], "Cannot use --json: it takes no value"],
   ];
   await Promise.all(cases.map(async ([args, text]) => {

@@ -102,7 +102,7 @@ function methodOf(text: string): Arguments["method"] {
   const method = METHODS.find((method) => method === text);
   if (method !== undefined) return method;
   throw new UsageError(
-    `Cannot use --method ${JSON.stringify(text)}: expected is one of ${
+    `Cannot use --method ${JSON.stringify(text)}: expected one of ${
       METHODS.join(", ")
     }`,
   );

@@ -79,6 +79,6 @@ export function wholeNumber(
   throw new UsageError(
     `Cannot use ${name} ${
       JSON.stringify(text)
-    }: expected is a whole number from ${least} to ${most}`,
+    }: expected a whole number from ${least} to ${most}`,
   );
 }

@@ -88,13 +88,13 @@ async function pem(option: FileOption, file: string): Promise<string> {
   }
   if (isEncrypted(text)) {
     throw unusable(
-      `the key is encrypted, expected is one that is not: openssl pkey -in ${file}`,
+      `the key is encrypted, expected one that is not: openssl pkey -in ${file}`,
     );
   }
   const [begin, what] = CONTENT[option];
   if (begin.test(text)) return text;
   throw unusable(
-    `it holds no ${what}, expected is PEM text with -----BEGIN ${
+    `it holds no ${what}, expected PEM text with -----BEGIN ${
       what === "key" ? "PRIVATE KEY" : "CERTIFICATE"
     }-----`,
   );
@@ -111,7 +111,7 @@ function whyUnread(error: unknown, file: string): string {
     return `reading it is not allowed, run with --allow-read=${file}`;
   }
   if (error instanceof Deno.errors.IsADirectory) {
-    return "it is a directory, expected is a file";
+    return "it is a directory, expected a file";
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -103,6 +103,6 @@ function durationOf(text: string | undefined): number {
   throw new UsageError(
     `Cannot use --minutes ${
       JSON.stringify(text)
-    }: expected is a number above 0 and up to ${MOST_MINUTES}`,
+    }: expected a number above 0 and up to ${MOST_MINUTES}`,
   );
 }
