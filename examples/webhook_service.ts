@@ -299,8 +299,12 @@ function kindOf(error: unknown): string | undefined {
   return error instanceof DialError ? `${error.phase}: ${kind}` : kind;
 }
 
+/** What ends the host within a URL: such a Host header would change the path. */
+const NO_HOST = /[/?#@\\]/;
+
 function urlOf(request: Request): URL {
   try {
+    if (NO_HOST.test(request.headers.get("host") ?? "")) throw new TypeError();
     return new URL(request.url);
   } catch {
     throw new Refusal(400, "the Host header or the path makes no URL");

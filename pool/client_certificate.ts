@@ -18,22 +18,41 @@ const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
 /** Whether a dial that is given up ends: before Deno 2.7 one that waits for TCP goes on, and keeps the process. */
 export const canBeGivenUp: boolean = major > 2 || minor >= 7;
 
+/** Each certificate of a PEM file; the last may be cut. */
+const CERTIFICATES =
+  /-----BEGIN (?:[A-Z0-9]+ )?CERTIFICATE-----.*?(?:-----END [A-Z0-9 ]+-----|$)/gs;
+const ENCRYPTED = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type: 4,ENCRYPTED/m;
+/** A host name, with or without a dot at its end. */
+const NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?$/i;
+
 /**
- * Looks at certificate and key before anything is dialed.
+ * Looks at certificate and key before anything is dialed, and at what
+ * `node:tls` would leave out, or pass over, without an error.
  *
  * @throws {DialError} If one cannot be used, or they do not belong together. Final.
  */
 export function checkCertificate(endpoint: Endpoint): void {
-  const { cert, key } = endpoint.tls ?? {};
+  const { caCerts = [], cert, key, serverName } = endpoint.tls ?? {};
   const flaw = flawOfPem(cert, "CERTIFICATE");
   if (flaw !== undefined) refuse("tls.cert", flaw);
   const flawOfKey = flawOfPem(key, "PRIVATE KEY");
   if (flawOfKey !== undefined) refuse("tls.key", flawOfKey);
+  if (ENCRYPTED.test(key!)) {
+    refuse("tls.key", "it is encrypted, expected a key without a passphrase");
+  }
   const certificate = read("tls.cert", () => new X509Certificate(cert!));
   const publicKey = read(
     "tls.key",
     () => createPublicKey(createPrivateKey(key!)),
   );
+  for (const [i, file] of caCerts.entries()) {
+    for (const [authority] of file.matchAll(CERTIFICATES)) {
+      read(`tls.caCerts[${i}]`, () => new X509Certificate(authority));
+    }
+  }
+  if (serverName && !NAME.test(serverName) && !isAddress(serverName)) {
+    refuse("tls.serverName", `${JSON.stringify(serverName)} is no host name`);
+  }
   const spki = { type: "spki", format: "der" } as const;
   if (!publicKey.export(spki).equals(certificate.publicKey.export(spki))) {
     refuse("tls.key", "it is not the key of the certificate in tls.cert");
@@ -104,4 +123,4 @@ export async function connectWithCertificate(
 }
 
 const isAddress = (host: string): boolean =>
-  host.includes(":") || /^[\d.]+$/.test(host);
+  host.includes(":") || /^\d[\d.]+$/.test(host);

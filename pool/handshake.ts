@@ -6,7 +6,7 @@ import { DialError, wasCut } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Slot } from "./in_flight.ts";
 import { greetsBarely, noteClose, noteHello, peerOf } from "./peer.ts";
-import { isPassingInHandshake } from "./refusal.ts";
+import { isKnownCode, isPassingInHandshake } from "./refusal.ts";
 import { mask } from "./secrets.ts";
 import { modeHint } from "./server_mode.ts";
 
@@ -177,7 +177,7 @@ async function logIn(
 /** Redis before 6, and since. */
 const TAKES_NO_PASSWORD = /no password is set|without any password configured/i;
 /** AUTH with two arguments, before Redis 6. */
-const TAKES_NO_USER = /wrong number of arguments|syntax error/i;
+const TAKES_NO_USER = /number of arguments|too many arguments|syntax error/i;
 
 async function converse(
   connection: Connection,
@@ -242,9 +242,12 @@ function refusal(
 }
 
 /** A server that does not know a command repeats its arguments. */
-function textOf(endpoint: Endpoint, { message }: ReplyError): string {
+function textOf(endpoint: Endpoint, { code, message }: ReplyError): string {
   const [text = ""] = message.split(", with args");
-  return mask(text, endpoint.credentials()?.password);
+  // A password may have letters in common with WRONGPASS: that is no echo.
+  const shown = isKnownCode(code) ? code.length : 0;
+  return text.slice(0, shown) +
+    mask(text.slice(shown), endpoint.credentials()?.password);
 }
 
 /** No other greeting would be answered better. */

@@ -211,6 +211,7 @@ Deno.test("A server before 6 gets the password alone when it refuses two argumen
   for (
     const words of [
       "ERR wrong number of arguments for 'auth' command",
+      "ERR invalid number of arguments",
       "ERR syntax error",
     ]
   ) {
@@ -255,6 +256,22 @@ Deno.test("A user that is refused for another reason is not tried without its na
   const error = await refusal(server.url, { username: "app", password: "pw" });
   assertStringIncludes(error.message, "the server refused AUTH: WRONGPASS");
   assertEquals(server.heard[0]!.slice(1), ["AUTH app pw"]);
+});
+
+Deno.test("The code of a refusal stays whole, whatever letters a password has in common with it", async () => {
+  await using server = await startRedis({ password: "right" });
+  for (const password of ["wrong", "wrongpass", "WRONGPASS", "pass"]) {
+    const error = await refusal(server.url, { password });
+    assertInstanceOf(error.cause, ReplyError);
+    assertEquals(error.cause.code, "WRONGPASS");
+    assertStringIncludes(error.message, "the server refused HELLO: WRONGPASS ");
+  }
+  // A word in capitals that is no code may be an echo.
+  await using echo = new ScriptedServer(([name]) =>
+    name === "HELLO" ? UNKNOWN : "-HUNTER2 is no password\r\n"
+  );
+  const { message } = await refusal(echo.url, { password: "HUNTER2" });
+  assertFalse(message.includes("HUNTER2"), message);
 });
 
 Deno.test("A password for a server that has none is a note, not an error", async () => {

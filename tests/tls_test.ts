@@ -443,7 +443,25 @@ Deno.test("A key or certificate that cannot be used is named at once, and nothin
       [{ cert: key, key }, "tls.cert", "not PEM"],
       [{ cert: "client.crt", key }, "tls.cert", "path of a file"],
       [{ cert: pem("CERTIFICATE"), key }, "tls.cert", "cannot be read"],
-    ] as const
+      [{ cert, key: pem("ENCRYPTED PRIVATE KEY") }, "tls.key", "encrypted"],
+      [
+        { cert, key: key.replace("\n", "\nProc-Type: 4,ENCRYPTED\n\n") },
+        "tls.key",
+        "encrypted",
+      ],
+      [
+        { cert, key, caCerts: [cert, pem("CERTIFICATE")] },
+        "tls.caCerts[1]",
+        "cannot be read",
+      ],
+      [
+        { cert, key, caCerts: [cert + cert.slice(0, 300)] },
+        "tls.caCerts[0]",
+        "cannot be read",
+      ],
+      [{ cert, key, serverName: "no name" }, "tls.serverName", "no host name"],
+      [{ cert, key, serverName: ".." }, "tls.serverName", "no host name"],
+    ] as [TlsOptions, string, string][]
   ) {
     await using redis = new Redis(`rediss://${silent.address}`, { tls });
     const startedAt = performance.now();

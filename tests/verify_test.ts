@@ -351,6 +351,15 @@ Deno.test("Verify says that a server is out of memory", async () => {
   );
 });
 
+Deno.test("Verify says once that a server has no room for a client", async () => {
+  await using server = await startRedis({ config: { maxclients: 1 } });
+  const { hostname, port } = new URL(server.url);
+  using _only = await Deno.connect({ hostname, port: Number(port) });
+  const { code, stderr } = await verify(["--url", server.url]);
+  assertEquals(code, 2);
+  assertEquals(stderr.split("as its maxclients allows").length, 2, stderr);
+});
+
 Deno.test("Verify says that a server is a node of a cluster", async () => {
   await using server = await startRedis({
     config: { "cluster-enabled": "yes", "cluster-require-full-coverage": "no" },

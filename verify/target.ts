@@ -60,6 +60,7 @@ export function endpointOf(
 
 /** What a failed attempt to connect says at the command line. */
 export const adviceOf = (error: unknown): string => {
+  if (error instanceof UsageError) return error.message; // it is advice already
   const text = inOptions(textOf(error));
   return text.includes("max number of clients")
     ? `${text}: the server has as many clients as its maxclients allows`
