@@ -269,7 +269,7 @@ const GROUPS: readonly (readonly [names: string, rule: Rule])[] = [
   ["PERSIST", touches("expires", first)],
   // Where scores differ, this depends on elements that it does not remove.
   ["ZREMRANGEBYLEX", touches("alters", first)],
-  ["MOVE", touches("moves", first)], // the other key is in another database,
+  ["MOVE", touches("moves", first)], // the other key is in another database
   ["SMOVE", touches("moves", (words) => words.slice(1, 3))],
   [
     "COPY",

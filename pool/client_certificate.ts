@@ -10,7 +10,7 @@ import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { NodeSocket } from "./node_socket.ts";
-import { flawOfPem } from "./tls_options.ts";
+import { flawOfPem, isAddress } from "./tls_options.ts";
 
 const KEEP_ALIVE_MS = 30_000;
 const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
@@ -121,6 +121,3 @@ export async function connectWithCertificate(
     signal.removeEventListener("abort", onAbort);
   }
 }
-
-const isAddress = (host: string): boolean =>
-  host.includes(":") || /^\d[\d.]+$/.test(host);

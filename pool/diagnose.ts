@@ -176,13 +176,13 @@ export function diagnose(
   const find: Case["find"] = (cause, weight, evidence, advice = "") =>
     findings.push({ cause, weight, evidence, advice });
   const it: Case = { report, before, after, ...circumstances, find };
-  const isOurs = how === "requested" && during !== "handshake";
-  if (!isOurs) readWire(it);
+  const wasRequested = how === "requested" && during !== "handshake";
+  if (!wasRequested) readWire(it);
   if (by !== "client") readAge(it);
   if (during === "idle" && by !== "client") readIdleAge(it);
   if (by !== "client" && during !== "idle") readRest(it);
   if (isSilent(report) && !isOtherRun(it)) readSilence(it);
-  if (!isOurs || cause === "readonly") {
+  if (!wasRequested || cause === "readonly") {
     if (isSameRun(it)) readChanges(it);
     else readOtherRun(it);
   }
@@ -196,7 +196,7 @@ const isOtherRun = ({ before, after }: Case): boolean =>
   before.info.run_id !== undefined && after.info.run_id !== undefined &&
   before.info.run_id !== after.info.run_id;
 
-/** A counter's numbers, if others than ourselves moved it. */
+/** A counter's numbers, if others than this client moved it. */
 function moved(it: Case, counter: string): string[] {
   const { before, after } = it;
   const from = Number(before.info[counter] ?? 0);

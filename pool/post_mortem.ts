@@ -200,7 +200,7 @@ export class PostMortem {
     try {
       onVerdict(verdict);
     } catch {
-      // What onVerdict throws is its own affair.
+      // What onVerdict throws is ignored.
     }
     return verdict;
   }

@@ -68,6 +68,10 @@ export function checkTls(tls: TlsOptions): void {
 
 const names = (): string => Object.keys(TYPES).join(", ");
 
+/** Whether a server's name is an address: TLS sends names alone. */
+export const isAddress = (name: string): boolean =>
+  name.includes(":") || /^\d[\d.]+$/.test(name);
+
 /**
  * What is wrong with a text that should be PEM, or `undefined`.
  *

@@ -1,6 +1,7 @@
 // Whether a peer answers the first message of TLS, asked on a socket that can still be closed.
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { isAddress } from "./tls_options.ts";
 
 /** Content types of TLS: https://www.rfc-editor.org/rfc/rfc8446#section-5.1 */
 const HANDSHAKE = 22;
@@ -119,6 +120,3 @@ function clientHello(serverName: string): Uint8Array<ArrayBuffer> {
     ...body,
   ]);
 }
-
-const isAddress = (host: string): boolean =>
-  host.includes(":") || /^[\d.]+$/.test(host);

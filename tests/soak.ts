@@ -89,7 +89,7 @@ function parse(args: readonly string[]): Options {
       throw new Error(
         `cannot use ${
           `${name} ${text}`.trim()
-        }: expected are --minutes N (above 0), ` +
+        }: expected --minutes N (above 0), ` +
           "--seed N (a whole number from 0 to 4294967295) and --help",
       );
     }

@@ -586,7 +586,7 @@ Deno.test("Watch names the argument that it cannot use, and never a password", a
     [[], "Cannot watch: there is neither --url nor REDIS_URL"],
     [["--url"], "Cannot use --url: it needs a value"],
     [["--url", `http://:${PASSWORD}@127.0.0.1`], "Cannot use --url"],
-    [[url], "Cannot use argument 2: not an option, expected are --url"],
+    [[url], "Cannot use argument 2: not an option, expected --url"],
     [["--requests", "5"], "Cannot use --requests: not an option"],
     [["--connections", "-1"], 'Cannot use --connections "-1": expected'],
     [["--busy", "many"], 'Cannot use --busy "many": expected a whole'],

@@ -52,7 +52,7 @@ export function readCommandLine(
         : `argument ${skipped + i + 1}`;
       const why = FLAGS.includes(name)
         ? "it takes no value"
-        : `not an option, expected are ${
+        : `not an option, expected ${
           [...commands, ...OPTIONS, ...FLAGS].join(", ")
         }; see --help`;
       throw new UsageError(`Cannot use ${what}: ${why}`);

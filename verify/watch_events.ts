@@ -25,7 +25,7 @@ export interface DeathEvent {
   readonly type: "death";
   /** When it ended. */
   readonly at: string;
-  /** The how-manieth moment at which connections ended, from 1. */
+  /** Sequence number of the moment at which connections ended, starting at 1. */
   readonly event: number;
   /** How many ended at that moment. */
   readonly together: number;

@@ -38,7 +38,7 @@ export async function zombiesBy(
   const reason = `the server refuses CLIENT: ${refusal.message}`;
   if (method === "auto") return byShutdown(reason);
   throw new UsageError(
-    `Cannot use --method kill: ${reason}; expected here is shutdown or auto`,
+    `Cannot use --method kill: ${reason}; expected shutdown or auto`,
   );
 }
 
@@ -79,8 +79,8 @@ function idsOf(list: string, clientName: string): number[] {
   return list.split("\n").flatMap((line) => {
     const fields = line.split(" ");
     const id = fields.find((field) => field.startsWith("id="))?.slice(3);
-    const isOurs = fields.includes(`name=${clientName}`);
-    return isOurs && id !== undefined ? [Number(id)] : [];
+    const isOfRun = fields.includes(`name=${clientName}`);
+    return isOfRun && id !== undefined ? [Number(id)] : [];
   });
 }
 
