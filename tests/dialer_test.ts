@@ -13,13 +13,16 @@ import {
 import { delay } from "@std/async/delay";
 import {
   CheckoutTimeoutError,
+  type CloseReport,
   DialError,
   ExponentialBackoff,
+  type Lease,
   Redis,
+  ReplyError,
   Retry,
   RetryError,
 } from "../mod.ts";
-import { dial } from "../pool/mod.ts";
+import { dial, Endpoint, open, Pool } from "../pool/mod.ts";
 import { startRedis } from "./support/redis_server.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 
@@ -258,4 +261,77 @@ Deno.test("lastClose is not about what the client closed itself", async () => {
   while (redis.stats().open > 0) await delay(20);
   assertEquals(redis.stats().evicted["max-age"], 1);
   assertEquals(redis.stats().lastClose, undefined);
+});
+
+Deno.test("A replica's old connections all go, a fresh one only after a pause", async () => {
+  await using server = await startRedis();
+  await server.cli("REPLICAOF", "127.0.0.1", "1");
+  await using redis = new Redis(server.url, { maxConnections: 3 });
+  const write = async (lease: Lease) => {
+    await assertRejects(() => lease.send(["SET", "k", "v"]), ReplyError);
+    lease.release();
+    return redis.stats().evicted.readonly ?? 0;
+  };
+  const old = await Promise.all([redis.lease(), redis.lease()]);
+  assertEquals(await write(old[0]!), 1);
+  assertEquals(await write(old[1]!), 2);
+  assertEquals(await write(await redis.lease()), 2); // the next dial may lead here again
+  await delay(300);
+  assertEquals(await write(await redis.lease()), 3);
+});
+
+Deno.test("A full pool keeps at most one connection back for leases", async () => {
+  await using server = await startRedis();
+  const redis = new Redis(server.url, { maxConnections: 3, retry: false });
+  const leases = await Promise.all([1, 2, 3].map(() => redis.lease()));
+  for (const lease of leases) lease.release();
+  server.freeze();
+  const calls: Promise<unknown>[] = [1, 2, 3].map(() => redis.send(["PING"]));
+  calls.push(redis.lease(), redis.lease());
+  calls.push(...[1, 2, 3, 4].map(() => redis.send(["PING"])));
+  const { inFlight, waiting } = redis.stats();
+  assertEquals({ inFlight, waiting }, { inFlight: 7, waiting: 2 });
+  const ended = Promise.allSettled(calls);
+  await redis.close({ drainMs: 0 });
+  server.thaw();
+  await ended;
+});
+
+Deno.test("A connection that a dial opens after the pool was closed is closed and reported", async () => {
+  await using server = await startRedis();
+  const opened = Promise.withResolvers<void>();
+  const reports: CloseReport[] = [];
+  const pool = new Pool({
+    endpoint: `127.0.0.1:${server.port}`,
+    open: async (number, observer) => {
+      await opened.promise; // whatever the signal says
+      return await open(new Endpoint(server.url), {
+        dial,
+        connectTimeoutMs: 2000,
+        replyTimeoutMs: 2000,
+        number,
+        observer,
+        signal: new AbortController().signal,
+      });
+    },
+    maxConnections: 1,
+    checkoutTimeoutMs: 2000,
+    maxWaiting: 10,
+    idleTimeoutMs: 10_000,
+    maxAgeMs: 10_000,
+    validateAfterIdleMs: 10_000,
+    onClose: (report) => reports.push(report),
+  });
+  const failed = new Promise((fail) =>
+    pool.checkout({ kind: "shared", take: () => {}, fail })
+  );
+  const reason = new Error("closed");
+  const closed = pool.close(reason);
+  opened.resolve();
+  await closed;
+  assertEquals(await failed, reason);
+  while (reports.length === 0) await delay(5);
+  assertEquals(reports.map(({ how }) => how), ["requested"]);
+  const { dialed, open: left } = pool.stats();
+  assertEquals([dialed, left], [1, 0]);
 });
