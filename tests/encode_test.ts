@@ -419,10 +419,15 @@ function wordOf(argument: Command[number]): string | Uint8Array {
 }
 
 function randomArgument(random: Random): Command[number] {
-  const unit = () => random.pick([0x41, 13, 10, 0xe9, 0xd55c, 0xd83d, 0xde00]);
+  // The first and last of each width in UTF-8 among them.
+  const unit = () =>
+    random.pick(
+      [0x41, 13, 10, 0x7f, 0x80, 0xe9, 0x7ff, 0x800, 0xe01, 0xd55c, 0xffff]
+        .concat(0xd83d, 0xde00, 0xd800, 0xdc00, 0xdbff, 0xdfff),
+    );
   switch (random.below(7)) {
     case 6: // of lengths with as many digits in units as in bytes, or with one more
-      return random.pick(["é", "한", "😀", "\ud83d", "e"]).repeat(
+      return random.pick(["é", "ก", "한", "😀", "\ud83d", "e"]).repeat(
         random.pick([1, 4, 5, 9, 33, 34, 50, 99, 333, 334, 500]),
       );
     case 0:

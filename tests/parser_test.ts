@@ -1251,6 +1251,49 @@ Deno.test("ReplyParser keeps nothing of a large text that it has handed out", as
   assertEquals(decodeAlone(stdout), "70 0\n");
 });
 
+Deno.test("ReplyParser offers 64 KB of room, at first and after whatever it received", () => {
+  const parser = new ReplyParser();
+  assertEquals(parser.reserve().length, 64 * KIB);
+  const list = bytes("*9000\r\n", ":12345\r\n".repeat(9000));
+  parser.feed(list.subarray(0, 50_000));
+  assertEquals(parser.next(), undefined);
+  parser.feed(list.subarray(50_000));
+  parser.feed(bytes(":1\r\n".repeat(100_000)));
+  let replies = 0;
+  while (parser.next() !== undefined) replies++;
+  assertEquals(replies, 100_001);
+  const { length, buffer } = parser.reserve();
+  assertEquals([length, buffer.byteLength], [64 * KIB, 64 * KIB]);
+  // Where there is less than 4 KB left, what is not parsed moves to the front.
+  parser.feed(bytes("+".padEnd(61 * KIB, "x")));
+  assertEquals(parser.next(), undefined);
+  assert(parser.reserve().length >= 4 * KIB);
+});
+
+Deno.test("ReplyParser decodes the short strings of a list together", () => {
+  const timeOf = (element: string): number => {
+    const wire = bytes(
+      "*5000\r\n",
+      ...new Array<Uint8Array>(5000).fill(bulk(bytes(element))),
+    );
+    const parser = new ReplyParser();
+    let best = Infinity;
+    for (let run = 0; run < 60; run++) {
+      const startedAt = performance.now();
+      parser.feed(wire);
+      assertEquals((parser.next() as Reply[]).length, 5000);
+      best = Math.min(best, performance.now() - startedAt);
+    }
+    return best;
+  };
+  const ratios = Array.from(
+    { length: 4 },
+    () => timeOf("x".repeat(36)) / timeOf("x".repeat(520)),
+  );
+  // Those that are longer than a window are decoded one by one, and take five times as long.
+  assertLess(Math.min(...ratios), 0.45, `${ratios}`);
+});
+
 /** One random change: what a broken peer, a cut or a stranger might make of a reply. */
 function mutate(
   random: Random,
