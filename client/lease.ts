@@ -248,7 +248,7 @@ export class Lease implements AsyncDisposable {
         this.#state.markChanged();
         noteAbort(signal?.reason, "unknown");
         reject(signal?.reason);
-        this.#right.close("a command on a lease was aborted");
+        this.#right.close("a command that had it alone was aborted");
       };
       this.#right.push({
         command,

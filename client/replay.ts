@@ -6,7 +6,11 @@ import { effectOf, EVERYTHING, type Touch, wordsOf } from "./effects.ts";
 export type ReplayPolicy = "auto" | "reads" | "always" | "never";
 
 /**
- * Why commands that may have run, in this order, are not sent again.
+ * Why commands that may have run, in this order, are not sent again. "Harmless"
+ * holds as long as no other client writes the key before the first copy has run
+ * or died: a network may hold it back, behind a connection that went silent,
+ * until after a later `SET`. It leaves aside that a count in the reply
+ * (`ZADD`, `DEL` …) may be another one the second time.
  *
  * @param commands The commands; none, if none of them can have run.
  * @param policy What the caller allows.
@@ -24,21 +28,6 @@ export function reasonAgainstReplay(
     `${
       other[0]
     } was not replayed: replay is "reads", and it is not known to write nothing`;
-}
-
-/**
- * Why a command that may have run must not be sent again. "Harmless" holds as
- * long as no other client writes the key before the first copy has run or
- * died: a network may hold it back, behind a connection that went silent,
- * until after a later `SET`. It leaves aside that a count in the reply
- * (`ZADD`, `DEL` …) may be another one the second time.
- *
- * @param command The command.
- * @returns The reason, or `undefined` if a second run is harmless.
- */
-export function replayHazard(command: Command): string | undefined {
-  const effect = effectOf(wordsOf(command));
-  return typeof effect === "string" ? effect : undefined;
 }
 
 /** Whether a command writes nothing, so that a second run is no risk at all. */

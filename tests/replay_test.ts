@@ -13,7 +13,6 @@ import { effectOf, tableOf, wordsOf } from "../client/effects.ts";
 import {
   isRead,
   reasonAgainstReplay,
-  replayHazard,
   type ReplayPolicy,
   sequenceHazard,
 } from "../client/replay.ts";
@@ -25,6 +24,12 @@ const utf8 = new TextEncoder();
 
 /** A command as one types it. */
 const typed = (line: string): Command => line.split(" ") as unknown as Command;
+
+/** What the table says against a second run of a command. */
+function replayHazard(command: Command): string | undefined {
+  const effect = effectOf(wordsOf(command));
+  return typeof effect === "string" ? effect : undefined;
+}
 
 /** A command, and the commands that make what it works on. */
 type Case = readonly [line: string, given?: readonly string[]];
