@@ -95,9 +95,33 @@ function explain(
     return `${message.replace(/, with args .*/s, "")} (${modeHint(identity)})`;
   }
   if (SECRET.test(command[0])) return message.replace(/, with args .*/s, "");
-  if (code !== "MOVED" && code !== "ASK") return message;
-  const [, , node] = message.split(" ");
-  return `${message} (this server is a node of a cluster, which neither the URL nor an option says: this client follows no redirect, ${node} has the key)`;
+  const advice = adviceOn(code, message, identity);
+  return advice === undefined
+    ? message
+    : `${message} (this server is a node of a cluster, which neither the URL nor an option says${advice})`;
+}
+
+/** What follows from a refusal by the node of a cluster; `undefined` for any other. */
+function adviceOn(
+  code: string,
+  message: string,
+  identity: Identity | undefined,
+): string | undefined {
+  switch (code) {
+    case "MOVED":
+    case "ASK": {
+      const [, , node] = message.split(" ");
+      return `: this client follows no redirect, ${node} has the key`;
+    }
+    case "CLUSTERDOWN":
+      return "";
+    case "CROSSSLOT": // also of proxies that are no node
+      return identity?.mode === "cluster"
+        ? ": the keys of one command need the same {tag}"
+        : undefined;
+    default:
+      return undefined;
+  }
 }
 
 const UNKNOWN_COMMAND = /^ERR unknown command/i;

@@ -91,10 +91,9 @@ function parse(url: string | URL): URL {
   try {
     // A URL has no user without a host: the path of a socket gets one.
     return new URL(
-      String(url).replace(
-        /^(\w*\+?unix:\/\/(?:[^/?#]*@)?)(?=\/)/i,
-        "$1localhost",
-      ),
+      String(url)
+        .replace(/^(\w*\+?unix:)(?=\/[^/])/i, "$1//")
+        .replace(/^(\w*\+?unix:\/\/(?:[^/?#]*@)?)(?=\/)/i, "$1localhost"),
     );
   } catch {
     refuse(

@@ -245,7 +245,7 @@ function refusal(
 function textOf(endpoint: Endpoint, { code, message }: ReplyError): string {
   const [text = ""] = message.split(", with args");
   // A password may have letters in common with WRONGPASS: that is no echo.
-  const shown = isKnownCode(code) ? code.length : 0;
+  const shown = isKnownCode(code) && text.startsWith(code) ? code.length : 0;
   return text.slice(0, shown) +
     mask(text.slice(shown), endpoint.credentials()?.password);
 }

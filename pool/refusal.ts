@@ -96,7 +96,8 @@ export const isPassingInHandshake = (reply: ReplyError): boolean =>
   isPassing(reply) || /^ERR service is not available/.test(reply.message);
 
 /** Whether a code is one of Redis itself, not a word that a server repeats. */
-export const isKnownCode = (code: string): boolean => NOT_RUN_CODES.has(code);
+export const isKnownCode = (code: string): boolean =>
+  code === "ERR" || NOT_RUN_CODES.has(code);
 
 /** What an error reply says about the command, whatever command that was. */
 export function fateOfReply(reply: ReplyError): Fate {

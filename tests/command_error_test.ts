@@ -277,6 +277,23 @@ Deno.test("A redirect says what a client without a cluster can make of it", asyn
   }
 });
 
+Deno.test("The first error of a cluster's node says that it is one, and a proxy's is left as it is", () => {
+  const text = (message: string, mode?: string) =>
+    errorOf(
+      ["MSET", "a", "1", "b", "2"],
+      new ReplyError(message),
+      mode === undefined ? undefined : { mode },
+    ).message;
+  const hint = "this server is a node of a cluster";
+  assertStringIncludes(text("CLUSTERDOWN Hash slot not served"), hint);
+  const crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
+  assertStringIncludes(text(crossslot, "cluster"), hint);
+  assertStringIncludes(text(crossslot, "cluster"), "the same {tag}");
+  assertEquals(text(crossslot, "standalone"), crossslot);
+  assertEquals(text(crossslot), crossslot);
+  assertEquals(text("ERR syntax error", "cluster"), "ERR syntax error");
+});
+
 Deno.test("An error never repeats the arguments of AUTH and its like", () => {
   for (const name of ["auth", "HELLO", "ACL", "CONFIG", "MIGRATE"]) {
     const reply = new ReplyError(

@@ -87,6 +87,7 @@ const URLS: readonly [string, Partial<Parts>][] = [
   ["valkeys://h:6380", { tls: true, port: 6380, printed: "h:6380" }],
   ["VALKEYS://:p@h", { ...as("default", "p"), tls: true }],
   ["unix:///run/redis.sock", at("/run/redis.sock")],
+  ["unix:/run/redis.sock", at("/run/redis.sock")],
   ["redis+unix:///run/redis.sock", at("/run/redis.sock")],
   ["valkey+unix:///run/redis.sock", at("/run/redis.sock")],
   ["UNIX:///run/redis.sock", at("/run/redis.sock")],

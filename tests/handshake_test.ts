@@ -266,6 +266,9 @@ Deno.test("The code of a refusal stays whole, whatever letters a password has in
     assertEquals(error.cause.code, "WRONGPASS");
     assertStringIncludes(error.message, "the server refused HELLO: WRONGPASS ");
   }
+  await using strange = new ScriptedServer(() => "-ERR no such service\r\n");
+  const refused = await refusal(strange.url, { password: "ERR" });
+  assertStringIncludes(refused.message, ": ERR no such service");
   // A word in capitals that is no code may be an echo.
   await using echo = new ScriptedServer(([name]) =>
     name === "HELLO" ? UNKNOWN : "-HUNTER2 is no password\r\n"

@@ -81,8 +81,7 @@ async function adviceOn(
     case "ASK":
     case "CLUSTERDOWN":
     case "CROSSSLOT":
-      return `this is a node of a cluster, which has not all of the keys ${KEY_PREFIX}*; ` +
-        "name a server that is no cluster";
+      return `it has not all of the keys ${KEY_PREFIX}*, name a server that is no cluster`;
     case "MISCONF":
     case "NOREPLICAS":
       return "it takes no writes now: mend it, or name another server";
