@@ -22,7 +22,12 @@ export interface RetryInfo {
 
 /** Options of a `Redis` client. Durations are in milliseconds; `Infinity` means no limit. */
 export interface RedisOptions extends EndpointOptions {
-  /** Never more connections than this. @default {10} */
+  /**
+   * Never more connections than this, but for commands that end what holds up
+   * the others (SCRIPT KILL, FUNCTION KILL, CLIENT UNPAUSE, …): each opens one of
+   * its own, and closes it.
+   * @default {10}
+   */
   maxConnections?: number;
   /**
    * For name look-up, TCP, TLS and handshake together. A look-up given up

@@ -68,7 +68,8 @@ const REJECTION_MICROTASKS = 100;
 /**
  * A Redis client that never hands a caller a connection it knows to be dead.
  *
- * - It dials on first use, and never holds more than `maxConnections`.
+ * - It dials on first use, and never holds more than `maxConnections`. Commands
+ *   that end what holds up the others, such as SCRIPT KILL, have one beside them.
  * - `send` and `pipeline` share connections; what needs one alone uses `lease`.
  * - A command that was not written is sent again by the retry policy; one that
  *   may have run, only if a second run is harmless (or `replay` says so).

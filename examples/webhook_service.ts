@@ -418,7 +418,10 @@ if (import.meta.main) {
     const stop = async () => {
       Deno.removeSignalListener(signal, stop);
       const lost = await service.stop();
-      if (lost > 0) log("error", `Stopped: ${lost} events are lost`, { lost });
+      if (lost > 0) {
+        const events = lost === 1 ? "1 event is" : `${lost} events are`;
+        log("error", `Stopped: ${events} lost`, { lost });
+      }
       Deno.exit(lost > 0 ? 1 : 0);
     };
     Deno.addSignalListener(signal, stop);

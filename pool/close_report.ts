@@ -21,8 +21,9 @@ export type ClosedDuring =
   | "writing";
 
 /**
- * What happened to a command whose reply never came: `"unsent"`, not one byte
- * of it left; `"executed"`, the server ran it; `"unknown"`, it may have run.
+ * What became of a command that failed: `"unsent"`, it cannot have run, since it
+ * was never written, or the server refused it; `"executed"`, the server ran it
+ * and answered with an error; `"unknown"`, it may have run.
  */
 export type Fate = "unsent" | "executed" | "unknown";
 

@@ -21,7 +21,7 @@ catch up   from Redis being back until everything queued was sent
 
 What a rejected INCR was said to have become, its fate:
 unsent     it cannot have run: it was never written, or the server refused it
-executed   it ran, and only the reply was lost
+executed   it ran, and the server answered with an error
 unknown    it may have run, the caller cannot tell
 of these ran  how many of the unknown ones had run
 `;

@@ -20,8 +20,8 @@ import { startRedis } from "./support/redis_server.ts";
 /** What the figures mean. */
 const WORDS =
   `calls      made so far, and how many were rejected, by their fate:
-           unsent: it cannot have run; executed: it ran, and only the reply
-           was lost; unknown: it may have run, the caller cannot tell
+           unsent: it cannot have run; executed: it ran, and the server
+           answered with an error; unknown: it may have run, the caller cannot tell
 faults     begun so far; a connection that died did so by one of them
 longest    the longest call
 heap, memory, sockets, timers   what this process holds while all is quiet
