@@ -4,12 +4,16 @@
 export const count = (n: number, one: string, several: string): string =>
   `${n} ${n === 1 ? one : several}`;
 
-/** Alike are failures of one kind whose messages differ in numbers alone. */
+/** A number, and the unit of a time. */
+const NUMBER = /\d+(?:\.\d+)?(?: m?s\b)?/g;
+const SEVERAL = /(?<=# \w+)s\b/g;
+
+/** Alike are failures of one kind whose messages differ in numbers alone, and in the words that follow from those. */
 function kindOf(failure: unknown): string {
   const text = failure instanceof Error
     ? `${failure.name}: ${failure.message}`
     : String(failure);
-  return text.replace(/\d+(?:\.\d+)?/g, "#");
+  return text.replace(NUMBER, "#").replace(SEVERAL, "");
 }
 
 /** Of each stack in a text, as many lines as tell where it happened. */

@@ -476,6 +476,21 @@ function failedDial(text: string): Error {
   return Object.assign(new Error(text, { cause }), { phase: "connect" });
 }
 
+Deno.test("Failures are alike whether they say one or several, milliseconds or seconds", () => {
+  const errors = [
+    "1 command served, 990 ms old",
+    "0 commands served, 1.0 s old",
+  ]
+    .map((text) => new Error(`Closed: ${text}`));
+  const error = new RetryError(errors);
+  assertStringIncludes(Deno.inspect(error), "2 attempts failed with ");
+  const other = new RetryError([
+    new Error("1 command lost"),
+    new Error("0 commands sent"),
+  ]);
+  assertEquals(Deno.inspect(other).match(/1 attempt failed/g)?.length, 2);
+});
+
 Deno.test("RetryError shows failures that are alike once, with their number", () => {
   const error = new RetryError([
     ...attempts(4).map((n) => failedDial(`cannot connect for ${n}.5 ms`)),
