@@ -36,7 +36,12 @@ export interface RedisOptions extends EndpointOptions {
    * @default {5000}
    */
   connectTimeoutMs?: number;
-  /** How long a reply may be owed without a byte coming; then the connection is closed. @default {5000} */
+  /**
+   * How long a reply may be owed without a byte coming; then the connection is
+   * closed. A reply that takes six times as long must then go on by 1 KiB in each
+   * further such time.
+   * @default {5000}
+   */
   replyTimeoutMs?: number;
   /** How long a call waits for a connection. @default {5000} */
   checkoutTimeoutMs?: number;

@@ -319,6 +319,7 @@ export class Redis implements AsyncDisposable {
    * @throws {DialError} If no connection can be opened.
    * @throws {RetryError} If every attempt failed.
    * @throws {DeadlineError} If the deadline passes first, that of the retry policy included.
+   * @throws {ClosedError} If the client is closed.
    */
   async lease(
     options: { signal?: AbortSignal; deadlineMs?: number } = {},

@@ -5,6 +5,7 @@ import {
   checkOptions,
   ELSEWHERE,
   FUNCTION,
+  show,
   SIGNAL,
 } from "../client/options.ts";
 import { listener } from "../client/telemetry.ts";
@@ -63,8 +64,9 @@ export interface RecorderOptions {
   /**
    * How long an event is kept, in seconds. Each write that Redis has
    * acknowledged trims older members, by the server's clock, and sets the
-   * expiry of the set to this value, in a flush of its own: a process that ends
-   * in between leaves it to the next write of that set.
+   * expiry of the set to this value, with the next events that are sent or in a
+   * flush of its own: a process that ends in between leaves it to the next write
+   * of that set.
    * @default {for ever}
    */
   retentionSeconds?: number;
@@ -146,7 +148,11 @@ export class WebhookRecorder implements AsyncDisposable {
    */
   constructor(client: Sender, options: RecorderOptions = {}) {
     if (typeof client?.send !== "function" || client.origin === undefined) {
-      throw new TypeError(`Cannot ${MAKE}: redis is no Redis client`);
+      throw new TypeError(
+        `Cannot ${MAKE}: client is ${
+          show(client)
+        }, expected a Redis or another Sender`,
+      );
     }
     checkOptions(options, OPTIONS);
     const {

@@ -11,7 +11,11 @@ export interface RetryOptions {
   retries?: number;
   /** Whether a failure is worth another attempt. Aborts never are. @default {() => true} */
   isRetriable?: (error: unknown) => boolean;
-  /** No wait begins that would end later than this after the start, in milliseconds. @default {Infinity} */
+  /**
+   * No wait begins that would end later than this after the start, in
+   * milliseconds. A `Redis` also ends its calls at that time.
+   * @default {Infinity}
+   */
   deadlineMs?: number;
   /** Waits, and rejects when the signal aborts. @default {`delay` of `@std/async`} */
   sleep?: (ms: number, signal?: AbortSignal) => Promise<void>;
