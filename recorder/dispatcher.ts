@@ -193,7 +193,7 @@ export class Dispatcher {
       ...[...this.#chunks].flat(),
       ...this.#fresh.clear(),
       ...this.#outbox.clear(),
-    ].filter(({ isOver }) => !isOver);
+    ];
     this.#loss = this.#lose(open, this.#trouble?.error ?? reason);
     this.#writer.abort(this.#loss);
     this.#lookNoMore();
