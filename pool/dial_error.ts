@@ -46,7 +46,11 @@ export class DialError extends Error {
     reason: string,
     options: { cause?: unknown; isRetriable?: boolean } = {},
   ) {
-    super(`Cannot connect to ${endpoint}: ${reason}`, { cause: options.cause });
+    super(
+      `Cannot connect to ${endpoint}: ${reason}`,
+      // Without one there is no such property, which would be printed.
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.endpoint = `${endpoint}`;
     this.phase = phase;
     this.reason = reason;

@@ -246,7 +246,7 @@ export class Dispatcher {
   #firstOptions({ dueAt }: Delivery): SendOptions {
     if (dueAt === Infinity) return this.#first;
     // It has this turn at least.
-    const deadlineMs = Math.max(1, dueAt - performance.now());
+    const deadlineMs = Math.max(1, Math.ceil(dueAt - performance.now()));
     return { ...this.#first, deadlineMs };
   }
 

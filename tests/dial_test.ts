@@ -431,6 +431,7 @@ Deno.test("A server that accepts and says nothing is given up after connectTimeo
     const elapsed = performance.now() - startedAt;
     assert(elapsed >= 140 && elapsed < SOON_MS, `${elapsed} ms`);
     assertStringIncludes(error.message, "within 150 ms");
+    assertFalse(Deno.inspect(error).includes("[cause]: undefined"));
     assert(error.isRetriable);
   }
   await using server = await startRedis({ tls: true });

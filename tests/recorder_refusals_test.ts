@@ -1063,6 +1063,7 @@ Deno.test("deadlineMs bounds record(), whatever Redis and the client's attempts 
   const { status, error } = await recorder.record(EVENT);
   assertEquals(status, "queued");
   assertInstanceOf(error, Error);
+  assertMatch(error.message, /not done within \d+ ms \(deadlineMs\)/);
   assertLess(performance.now() - startedAt, 1000);
   assertGreater(performance.now() - startedAt, 150);
   proxy.pass();
