@@ -5,6 +5,12 @@ import { routeOf, upper } from "./routing.ts";
 /** What CLIENT REPLY is set to: https://redis.io/docs/latest/commands/client-reply/ */
 export type ReplyMode = "on" | "off" | "skip";
 
+const MODES: ReadonlyMap<string, ReplyMode> = new Map([
+  ["ON", "on"],
+  ["OFF", "off"],
+  ["SKIP", "skip"],
+]);
+
 /** The state of a leased connection, as far as its commands tell. */
 export class LeaseState {
   #isChanged = false;
@@ -107,10 +113,8 @@ export function replyModeOf(command: Command): ReplyMode | undefined {
   if (upper(command[0]) !== "CLIENT" || upper(command[1]) !== "REPLY") {
     return undefined;
   }
-  const mode = upper(command[2]).toLowerCase();
-  if (
-    command.length === 3 && (mode === "on" || mode === "off" || mode === "skip")
-  ) return mode;
+  const mode = MODES.get(upper(command[2]));
+  if (command.length === 3 && mode !== undefined) return mode;
   throw new TypeError(
     `Cannot send CLIENT REPLY: expected one mode, ON, OFF or SKIP, got ${
       JSON.stringify(command.slice(2).map(upper).join(" "))

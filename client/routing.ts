@@ -75,9 +75,9 @@ const blocksFor = (position: number) => (command: Command): Route => {
 /** XREAD and XREADGROUP block only with BLOCK, which stands before STREAMS, in milliseconds. */
 function blockOption(command: Command): Route {
   // The names of a group and its consumer may look like options.
-  const from = upper(command[1]) === "GROUP" ? 4 : 1;
+  const from = option(command[1]) === "GROUP" ? 4 : 1;
   for (let i = from; i < command.length; i++) {
-    const word = upper(command[i]);
+    const word = option(command[i]);
     if (word === "STREAMS") break;
     if (word === "BLOCK") return blocking(numberOf(command[i + 1]));
   }
@@ -86,7 +86,7 @@ function blockOption(command: Command): Route {
 
 /** TS.READ key timestamp [BLOCK milliseconds least] [MAX_COUNT most] */
 function readsSeries(command: Command): Route {
-  const at = command.findIndex((word, i) => i > 2 && upper(word) === "BLOCK");
+  const at = command.findIndex((word, i) => i > 2 && option(word) === "BLOCK");
   return at < 0 ? SHARED : blocking(numberOf(command[at + 1]));
 }
 
@@ -215,6 +215,10 @@ export function textOf(argument: unknown): string {
 
 const numberOf = (argument: unknown): number => Number(textOf(argument));
 
-/** An argument as an upper-case word. */
+/** An argument as an upper-case word, as a server compares it: letters beyond ASCII have one case. */
 export const upper = (argument: unknown): string =>
-  textOf(argument).toUpperCase();
+  textOf(argument).replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+
+/** An option as a server reads it: up to a NUL. */
+const option = (argument: unknown): string =>
+  upper(argument).replace(/\0.*/s, "");

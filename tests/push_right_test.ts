@@ -230,6 +230,25 @@ Deno.test("The post-mortem's baseline never lands in a lease", async () => {
   }
 });
 
+Deno.test("A mode of CLIENT REPLY that only looks like SKIP is refused, and shifts no reply", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { maxConnections: 1 });
+  await redis.pipeline([["SET", "a", "of a"], ["SET", "b", "of b"]]);
+  for (
+    const mode of ["\u017fkip", "SKIP\0", "s\u212aip", new Uint8Array([83])]
+  ) {
+    await using lease = await redis.lease();
+    const [refused, a, b] = await Promise.allSettled([
+      lease.send(["CLIENT", "REPLY", mode]),
+      lease.send(["GET", "a"]),
+      lease.send(["GET", "b"]),
+    ]);
+    assertEquals(refused.status, "rejected");
+    assertEquals(a, { status: "fulfilled", value: "of a" });
+    assertEquals(b, { status: "fulfilled", value: "of b" });
+  }
+});
+
 Deno.test("Every READONLY that a lease is answered retires its connection at the release", async () => {
   await using server = await startRedis();
   await server.cli("REPLICAOF", "127.0.0.1", "1");

@@ -113,6 +113,10 @@ const BLOCKING: readonly [string, number][] = [
   ["XREAD BLOCK 700 STREAMS s $", 700],
   ["XREAD COUNT 1 BLOCK 700 STREAMS s $", 700],
   ["XREAD BLOCK 0 STREAMS s $", Infinity],
+  // The server reads an option up to a NUL.
+  ["XREAD BLOCK\0x 700 STREAMS s $", 700],
+  ["XREADGROUP GROUP\0x BLOCK c BLOCK 90 STREAMS s >", 90],
+  ["TS.READ series $ BLOCK\0x 60 1", 60],
   ["XREADGROUP GROUP g c BLOCK 80 STREAMS s >", 80],
   ["XREADGROUP GROUP g c COUNT 1 BLOCK 0 NOACK STREAMS s >", Infinity],
 ];
