@@ -6,6 +6,7 @@ import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
+import { checkLeaseSendOptions } from "./options.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import {
   promiseOf,
@@ -120,6 +121,7 @@ export class Lease implements AsyncDisposable {
   }
 
   async #inOrder(command: Command, options: LeaseSendOptions): Promise<Reply> {
+    checkLeaseSendOptions(options);
     const copy = copyCommand(command);
     checkCommand(copy);
     const mode = replyModeOf(copy);

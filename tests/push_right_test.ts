@@ -375,3 +375,21 @@ Deno.test("No reply reaches another caller, whatever leases do to their connecti
   assertGreater(leases, 50);
   await redis.close({ drainMs: 0 });
 });
+
+Deno.test("A lease refuses an option that it does not know by name", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  await using lease = await redis.lease();
+  const options = { deadlineMs: 100 } as object;
+  await assertRejects(
+    () => lease.send(["PING"], options),
+    TypeError,
+    "deadlineMs",
+  );
+  await assertRejects(
+    () => lease.send(["PING"], { signal: 1 } as object),
+    TypeError,
+    "signal",
+  );
+  assertEquals(await lease.send(["PING"], { binary: false }), "PONG");
+});
