@@ -6,7 +6,7 @@ import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
-import { checkLeaseSendOptions } from "./options.ts";
+import { BOOLEAN, type Check, checkOptions, SIGNAL } from "./options.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import {
   promiseOf,
@@ -30,6 +30,11 @@ export interface LeaseSendOptions {
   /** Bulk strings of the reply become `Uint8Array`. @default {false} */
   binary?: boolean | undefined;
 }
+
+const SEND_OPTIONS = {
+  signal: SIGNAL,
+  binary: BOOLEAN,
+} satisfies Record<keyof LeaseSendOptions, Check>;
 
 /** A timeout that ends earlier than this, in milliseconds, was not the server's own. */
 const EARLY_MS = 100;
@@ -121,7 +126,7 @@ export class Lease implements AsyncDisposable {
   }
 
   async #inOrder(command: Command, options: LeaseSendOptions): Promise<Reply> {
-    checkLeaseSendOptions(options);
+    checkOptions(options, SEND_OPTIONS);
     const copy = copyCommand(command);
     checkCommand(copy);
     const mode = replyModeOf(copy);

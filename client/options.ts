@@ -5,7 +5,6 @@ import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
 import type { Verdict } from "../pool/diagnose.ts";
 import type { Retry } from "../retry/mod.ts";
 import type { SendOptions } from "./call.ts";
-import type { LeaseSendOptions } from "./lease.ts";
 
 /** A call is about to be sent again. */
 export interface RetryInfo {
@@ -100,7 +99,8 @@ export const FUNCTION: Check = [
   (value) => typeof value === "function",
   "a function",
 ];
-const BOOLEAN: Check = [
+/** A switch. */
+export const BOOLEAN: Check = [
   (value) => typeof value === "boolean",
   "true or false",
 ];
@@ -170,16 +170,6 @@ const RENAMED: ReadonlyMap<string, string> = new Map([
 /** Checks what a call was given beside its commands: see {@linkcode checkOptions}. */
 export function checkSendOptions(options: SendOptions): void {
   checkOptions(options, SEND_OPTIONS);
-}
-
-const LEASE_SEND_OPTIONS = {
-  signal: SIGNAL,
-  binary: BOOLEAN,
-} satisfies Record<keyof LeaseSendOptions, Check>;
-
-/** Checks what a call of a lease was given beside its command: see {@linkcode checkOptions}. */
-export function checkLeaseSendOptions(options: LeaseSendOptions): void {
-  checkOptions(options, LEASE_SEND_OPTIONS);
 }
 
 /** @throws {TypeError} If an option is unknown or not of its type. */
