@@ -49,7 +49,9 @@ Deno.test("A report of silence says how long a reply was owed, however much was 
   proxy.silence({ scope: "open" });
   const calls = [];
   for (let i = 0; i < 8; i++) {
-    calls.push(redis.send(["INCR", "n"]));
+    const call = redis.send(["INCR", "n"]);
+    call.catch(() => {}); // looked at below
+    calls.push(call);
     await delay(45);
   }
   const outcomes = await Promise.allSettled(calls);
