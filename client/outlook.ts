@@ -1,5 +1,5 @@
 // What a failed attempt promises: whether a later one may end otherwise.
-import { ClosedError, DialError } from "../pool/mod.ts";
+import { DialError } from "../pool/mod.ts";
 import { isNotRun, isPassing } from "../pool/refusal.ts";
 import { ReplyError } from "../resp/mod.ts";
 import { RetryError } from "../retry/mod.ts";
@@ -37,8 +37,7 @@ export function outlookOf(error: unknown): Outlook {
       : "refused";
   }
   if (error instanceof DialError) return error.isRetriable ? "away" : "denied";
-  return error instanceof TypeError || error instanceof RangeError ||
-      error instanceof ClosedError
+  return error instanceof TypeError || error instanceof RangeError
     ? "final"
     : "away";
 }

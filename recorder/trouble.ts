@@ -37,10 +37,10 @@ export class Trouble {
   /** What it is, since when, and the error's message. */
   toString(): string {
     // A server that answers the handshake with a refusal is not away.
-    const isRefusal = this.error instanceof Error &&
-      this.error.cause instanceof ReplyError;
     const says = SAYS[
-      this.outlook === "away" && isRefusal ? "refused" : this.outlook
+      this.outlook === "away" && isRefusal(this.error)
+        ? "refused"
+        : this.outlook
     ];
     const seconds = Math.max(0, (Date.now() - this.since) / 1000).toFixed(1);
     return `${says}, for ${seconds} s: ${messageOf(this.error)}`;
@@ -50,3 +50,8 @@ export class Trouble {
 /** The text of an error. */
 export const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
+
+/** Whether an error reply is behind it. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof ReplyError ||
+  (error instanceof Error && isRefusal(error.cause));

@@ -22,6 +22,7 @@ import {
   Redis,
   type RedisOptions,
   ReplyError,
+  RetryError,
   type Sender,
   type SendOptions,
   type WebhookEvent,
@@ -857,10 +858,12 @@ Deno.test("Refusals of some events do not slow down the others of the outbox", a
         commands.map(([, key]) => key === KEY ? new ReplyError("OOM no") : 1),
       ),
   };
-  const recorder = new WebhookRecorder(sender);
+  const recorder = new WebhookRecorder(sender, {
+    outboxCapacity: 40_000,
+  });
   const outcomes = await Promise.all(
     Array.from(
-      { length: 10_000 },
+      { length: 40_000 },
       (_, i) => recorder.record(i % 500 === 0 ? EVENT : ofShop(100 + i)),
     ),
   );
@@ -868,9 +871,38 @@ Deno.test("Refusals of some events do not slow down the others of the outbox", a
   isAway = false;
   recorder.flush();
   const startedAt = performance.now();
-  while (recorder.pending > 20) await delay(5);
-  assertLess(performance.now() - startedAt, 800); // no waits between chunks
-  assertEquals(recorder.pending, 20);
+  while (recorder.pending > 80) await delay(5);
+  assertLess(performance.now() - startedAt, 2500); // no waits between chunks
+  assertEquals(recorder.pending, 80);
+  await recorder.close({ drainMs: 0 });
+});
+
+Deno.test("What counts is what the last attempt of a call failed with", async () => {
+  const denied = new DialError("nowhere:1", "handshake", "WRONGPASS", {
+    isRetriable: false,
+  });
+  const loading = new DialError("nowhere:1", "handshake", "LOADING", {
+    cause: new ReplyError("LOADING Redis is loading"),
+  });
+  const sender: Sender = {
+    origin: { hostname: "nowhere", port: 1, database: 0 },
+    isClosed: false,
+    send: () => Promise.reject(new RetryError([new Error("gone"), denied])),
+    pipeline: () => Promise.reject(loading),
+  };
+  const recorder = new WebhookRecorder(sender);
+  assertEquals((await recorder.record(EVENT)).status, "dropped");
+  sender.send = () => Promise.reject(new RetryError([denied, loading]));
+  assertEquals((await recorder.record(EVENT)).status, "queued");
+  for (const error of [new TypeError("no"), new RangeError("too long")]) {
+    const { send } = sender;
+    sender.send = () => Promise.reject(error);
+    const other = new WebhookRecorder(sender);
+    assertEquals((await other.record(EVENT)).status, "dropped");
+    sender.send = send;
+  }
+  // A server that says that it is loading is not away.
+  assertMatch(`${recorder.stats().reason}`, /^Redis refuses to record/);
   await recorder.close({ drainMs: 0 });
 });
 
@@ -1213,6 +1245,8 @@ Deno.test("Closing twice is closing once, and its option is checked", async () =
   await recorder.record(EVENT);
   const startedAt = performance.now();
   const closing = recorder.close({ drainMs: 200 });
+  assert(recorder.close() === closing);
+  await assertRejects(() => recorder.record(EVENT), TypeError, "closed");
   const disposed = recorder[Symbol.asyncDispose]().then(() =>
     performance.now() - startedAt
   );
@@ -1373,7 +1407,7 @@ Deno.test("Anything with send, pipeline and an origin will do as a client; nothi
     assertThrows(
       () => new WebhookRecorder(client as unknown as Sender),
       TypeError,
-      "no Redis client",
+      "expected a Redis or another Sender",
     );
   }
   for (const deadlineMs of [0, -1, 1.5, NaN, "1"]) {
@@ -1422,8 +1456,16 @@ Deno.test("flush() waits for the events accepted before it alone, each one of th
   flush("third");
   await delay(0);
   assertEquals(ended.length, 3);
+  const { signal } = new AbortController();
+  let listeners = 0;
+  signal.addEventListener = () => void listeners++;
+  signal.removeEventListener = () => void listeners--;
+  const flushed = recorder.flush({ signal });
+  assertEquals(listeners, 1);
   await answer(4);
   assertEquals(ended.length, 4);
+  await flushed;
+  assertEquals(listeners, 0);
   await recorder.flush();
   await recorder.close();
 });
