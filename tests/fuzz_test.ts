@@ -894,7 +894,9 @@ function keep(script: Script, violations: readonly string[]): string {
   return path;
 }
 
-Deno.test("a connection keeps its promises whatever its socket does", async () => {
+Deno.test("a connection keeps its promises whatever its socket does", {
+  timeout: 240_000,
+}, async () => {
   const author = new Author();
   const only = numberFromEnv("ROUND", -1);
   const rounds = only < 0 ? numberFromEnv("ITERATIONS", ITERATIONS) : only + 1;
