@@ -19,6 +19,7 @@ import {
   ReplyError,
   ReplyParser,
 } from "../resp/mod.ts";
+import { LIMITS } from "../resp/parser.ts";
 import { concat } from "./support/bytes.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 
@@ -844,6 +845,33 @@ Deno.test("ReplyParser accepts arrays 128 deep and refuses 129", () => {
   assertEquals([depth, reply], [128, 1]);
   parser.feed(nested(129));
   assertThrows(() => parser.next(), ProtocolError, "maxDepth is 128");
+});
+
+Deno.test("The default limits are those of the documentation", () => {
+  assertEquals(LIMITS, {
+    maxBulkLength: 536_870_912,
+    maxLineLength: 65_536,
+    maxElements: 16_777_216,
+    maxDepth: 128,
+    maxReplyLength: 1_073_741_824,
+    maxMemory: 671_088_640,
+  });
+});
+
+Deno.test("ReplyParser refuses a text that no string can hold, and takes it as bytes", () => {
+  const most = "x".repeat(536_870_888).length;
+  const ask = (length: number, binary: boolean) => {
+    const parser = new ReplyParser();
+    parser.feed(bytes(`$${length}\r\n`));
+    return parser.next(binary);
+  };
+  assertEquals(ask(most, false), undefined);
+  assertEquals(ask(most + 1, true), undefined);
+  assertThrows(
+    () => ask(most + 1, false),
+    ProtocolError,
+    "bulk string of 536870889 bytes, a string holds 536870888; ask for bytes with binary: true",
+  );
 });
 
 Deno.test("ReplyParser has limits of its own", () => {
