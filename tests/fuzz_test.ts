@@ -17,7 +17,7 @@ import { encodeCommand } from "../resp/mod.ts";
 import { concat } from "./support/bytes.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 
-const ITERATIONS = 3000;
+const ITERATIONS = 1600;
 const AT_ONCE = 400;
 /** For rounds in which the peer falls silent; the others must never meet the time limit. */
 const IMPATIENT_MS = 30;
