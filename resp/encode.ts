@@ -29,6 +29,13 @@ const CAREFUL_WRITES = 64;
 /** Longer arguments are encoded when they are added, and so are commands of more of them. */
 const LONG_TEXT = 64 * 1024;
 const MANY_ARGUMENTS = 1024;
+/**
+ * Text is written with so many bytes to spare, and was ASCII if it took as many
+ * bytes as it has units: what is cut off for want of room, at a character of at
+ * most four bytes, has taken more by then. How much of it was read does not
+ * tell: up to version 2.7 Deno says all, even where it cut some off.
+ */
+const SPARE = 4;
 /** What is no longer than this can be written into the same bytes again and again. */
 const KEPT = 64 * 1024;
 /** What is encoded and this large is written by itself, without being copied once more. */
@@ -155,7 +162,7 @@ export class CommandBuffer {
     const size = parts.length === 1 ? first.content.length : sizeOf(parts);
     const kept = this.#kept;
     const writer = new Writer(
-      size <= kept.length ? kept : new Uint8Array(size),
+      size + SPARE <= kept.length ? kept : new Uint8Array(size + SPARE),
       size,
     );
     for (const { content } of parts) writer.write(content);
@@ -168,9 +175,8 @@ export class CommandBuffer {
     const text = this.#text;
     const { length } = text;
     const kept = this.#kept;
-    if (length > kept.length) return undefined;
-    const { read, written } = utf8.encodeInto(text, kept);
-    if (read !== length || written !== length) return undefined;
+    if (length + SPARE > kept.length) return undefined;
+    if (utf8.encodeInto(text, kept).written !== length) return undefined;
     this.#text = "";
     this.#textOwed = 0;
     return kept.subarray(0, length);
@@ -235,7 +241,10 @@ class Writer {
   #end = 0;
   #left: number;
 
-  /** @param size The length of all that will be written, in units and bytes. */
+  /**
+   * @param bytes Room for all, and {@linkcode SPARE}.
+   * @param size The length of all that will be written, in units and bytes.
+   */
   constructor(bytes: Uint8Array<ArrayBuffer>, size: number) {
     this.#bytes = bytes;
     this.#left = size;
@@ -250,12 +259,13 @@ class Writer {
       return;
     }
     const room = this.#bytes.subarray(this.#end);
-    const { read, written } = utf8.encodeInto(content, room);
-    if (read === length && written === length) {
+    const { written } = utf8.encodeInto(content, room);
+    if (written === length) {
       this.#end += length;
     } else {
+      const isWhole = written + SPARE <= room.length;
       this.#writeExactly(
-        read === length ? room.slice(0, written) : utf8.encode(content),
+        isWhole ? room.slice(0, written) : utf8.encode(content),
       );
     }
   }
@@ -264,7 +274,8 @@ class Writer {
   #writeExactly(encoded: Uint8Array): void {
     this.isAscii = false;
     // A length in bytes has one digit more at most, and there are at least four bytes for each.
-    const needed = this.#end + Math.ceil(1.25 * encoded.length) + this.#left;
+    const needed = this.#end + Math.ceil(1.25 * encoded.length) + this.#left +
+      SPARE;
     if (needed > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(needed, 1.5 * this.#bytes.length));
       larger.set(this.#bytes.subarray(0, this.#end));
@@ -279,11 +290,8 @@ class Writer {
 }
 
 /** Whether text was written as ASCII; if not, what stands there means nothing. */
-function isWritten(text: string, bytes: Uint8Array, at: number): boolean {
-  const room = bytes.subarray(at, at + text.length);
-  const { read, written } = utf8.encodeInto(text, room);
-  return read === text.length && written === text.length;
-}
+const isWritten = (text: string, bytes: Uint8Array, at: number): boolean =>
+  utf8.encodeInto(text, bytes.subarray(at)).written === text.length;
 
 /** How many bytes a character has that begins with this one. */
 const widthOf = (byte: number): number =>
@@ -413,7 +421,7 @@ function encodeWords(command: Command, words: readonly Word[]): Encoded {
   const pieces = piecesOf(words);
   const size = pieces.reduce((sum, { length }) => sum + length, 0);
   checkTotal(command, size);
-  const bytes = new Uint8Array(size);
+  const bytes = new Uint8Array(size + SPARE);
   const starts: number[] = [];
   let end = 0;
   for (const { content, length, index } of pieces) {
@@ -425,7 +433,7 @@ function encodeWords(command: Command, words: readonly Word[]): Encoded {
     }
     end += length;
   }
-  return { bytes, starts };
+  return { bytes: bytes.subarray(0, size), starts };
 }
 
 const toBytes = (word: Word): Uint8Array =>
