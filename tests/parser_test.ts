@@ -861,6 +861,39 @@ Deno.test("ReplyParser accepts arrays 128 deep and refuses 129", () => {
   assertThrows(() => parser.next(), ProtocolError, "maxDepth is 128");
 });
 
+Deno.test("ReplyParser reads small negative integers, and no negative zero", () => {
+  const parser = new ReplyParser();
+  for (
+    const [text, value] of [["-1", -1], ["-2", -2], ["1", 1], ["-0", 0], [
+      "0",
+      0,
+    ]]
+  ) {
+    parser.feed(bytes(`:${text}\r\n`));
+    assert(Object.is(parser.next(), value), `${text}`);
+  }
+});
+
+Deno.test("ReplyParser says what it expected, and quotes what it got", () => {
+  const cases: [wire: Uint8Array, says: string][] = [
+    [bytes("-ERR\rX"), 'expected the CRLF after a line, got "X"'],
+    [bytes("+OK\rX"), 'expected the CRLF after a line, got "X"'],
+    [bytes("+OK\n"), "expected the CRLF after a line, got byte 0x0a"],
+    [bytes(":1\r!"), 'expected LF, got "!"'],
+    [bytes(":1~"), 'expected a digit or CRLF after ":", got "~"'],
+    [bytes(":1 "), 'expected a digit or CRLF after ":", got byte 0x20'],
+    [bytes(":1\x7f"), 'expected a digit or CRLF after ":", got byte 0x7f'],
+    [bytes("$0\r\n~\n"), 'expected the CRLF after a bulk string, got "~"'],
+    [bytes("$-2\r\n"), "bulk string length -2, expected -1 (null) or more"],
+    [bytes("*-2\r\n"), "array length -2, expected -1 (null) or more"],
+  ];
+  for (const [wire, says] of cases) {
+    const parser = new ReplyParser();
+    parser.feed(wire);
+    assertThrows(() => parser.next(), ProtocolError, says);
+  }
+});
+
 Deno.test("The default limits are those of the documentation", () => {
   assertEquals(LIMITS, {
     maxBulkLength: 536_870_912,
