@@ -6,7 +6,6 @@ import {
   type Connection,
   ConnectionClosedError,
   type ConnectionFacts,
-  type ConnectionObserver,
   dial,
   Endpoint,
   type Fate,
@@ -95,10 +94,7 @@ export class Redis implements AsyncDisposable {
    * Opens a connection beside the pool. Nothing but HELLO and AUTH goes before
    * its command: a server that is busy with a script refuses SELECT.
    */
-  readonly #openBeside: (
-    signal: AbortSignal,
-    observer: ConnectionObserver,
-  ) => Promise<Connection>;
+  readonly #openBeside: (signal: AbortSignal) => Promise<Connection>;
   readonly #inquest: Inquest | undefined;
   readonly #retry: Retry | false;
   readonly #deadlines = new Deadlines();
@@ -147,12 +143,11 @@ export class Redis implements AsyncDisposable {
         limits: options.limits ?? {},
         ...rest,
       });
-    this.#openBeside = (signal, observer) =>
-      openTo(new Endpoint(url, { ...options, database: 0 }), {
-        number: 0,
-        observer,
-        signal,
-      });
+    let beside: Endpoint | undefined; // one: what a dial learns of its peer is kept with it
+    this.#openBeside = (signal) => {
+      beside ??= new Endpoint(url, { ...options, database: 0 });
+      return openTo(beside, { number: 0, observer: {}, signal });
+    };
     this.#pool = new Pool({
       ...numbers,
       endpoint: `${endpoint}`,
@@ -342,7 +337,7 @@ export class Redis implements AsyncDisposable {
           this.#pool.release(right, clean);
           this.#keeper.closed(false);
         },
-        isReplica: () => this.#pool.retire(right.connection, "readonly"),
+        isReplica: () => this.#keeper.isReplica(right.connection),
       });
     } catch (error) {
       throw withFate(error, "unsent");
@@ -672,7 +667,7 @@ export class Redis implements AsyncDisposable {
           release: (right: PushRight, clean: boolean) =>
             this.#pool.release(right, clean),
           isReplica: ({ connection }: PushRight) =>
-            this.#pool.retire(connection, "readonly"),
+            this.#keeper.isReplica(connection),
         }
         : {
           checkout: () => this.#rightBeside(signal),
@@ -702,7 +697,7 @@ export class Redis implements AsyncDisposable {
 
   /** A connection beside the pool, which ends with the signal. */
   async #rightBeside(signal: AbortSignal): Promise<PushRight> {
-    const connection = await this.#openBeside(signal, {});
+    const connection = await this.#openBeside(signal);
     signal.addEventListener(
       "abort",
       () => connection.close("the client was closed"),

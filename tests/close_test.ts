@@ -16,35 +16,14 @@ import {
   ConnectionClosedError,
   ExponentialBackoff,
   fateOf,
-  Redis,
-  type RedisOptions,
+  type Redis,
   Retry,
 } from "../mod.ts";
 import { Sleeper } from "../pool/timer.ts";
-import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
-import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { testWithClient as test } from "./support/test_with_client.ts";
 
 /** A wait of a minute. */
 const LONG = new ExponentialBackoff({ baseMs: 60_000, capMs: 60_000 });
-
-/** Runs `fn` with a client whose server can be reached through a proxy; `fn` closes it. */
-function test(
-  name: string,
-  options: RedisOptions,
-  fn: (redis: Redis, proxy: FaultProxy, server: RedisServer) => Promise<void>,
-): void {
-  Deno.test(name, async () => {
-    await using server = await startRedis();
-    await using proxy = await startProxy({ target: server });
-    const redis = new Redis(proxy.url, options);
-    try {
-      await fn(redis, proxy, server);
-    } finally {
-      await redis.close({ drainMs: 0 });
-      await redis.close(); // without a timer that is left behind
-    }
-  });
-}
 
 /** Notes whether a call is over, and with what. */
 function watch(call: Promise<unknown>): { outcome?: unknown } {

@@ -220,7 +220,7 @@ async function until(
   }
 }
 
-/** A promise that is awaited later: until then its failure is nobody's business. */
+/** A promise that is awaited later: until then its failure must not count as unhandled. */
 function later<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
@@ -843,7 +843,7 @@ Deno.test("Half a reply that nobody asked for does not become the start of the n
   }
 });
 
-Deno.test("A reply that comes before its command was written is nobody's", async () => {
+Deno.test("A reply that comes before its command was written answers no command", async () => {
   await using fake = new FakeRedis((name) =>
     name === "PING" ? "+PONG\r\n:1\r\n:2\r\n:3\r\n" : ":42\r\n"
   );
@@ -1122,7 +1122,7 @@ async function complaints(fn: () => Promise<void>): Promise<string[]> {
 }
 
 function fail(): never {
-  throw new RangeError("a bug of somebody's");
+  throw new RangeError("a bug in a receiver");
 }
 
 Deno.test("A slot that throws strands no other slot", async () => {

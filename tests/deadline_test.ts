@@ -16,37 +16,18 @@ import {
   ExponentialBackoff,
   fateOf,
   Redis,
-  type RedisOptions,
   Retry,
   RetryError,
 } from "../mod.ts";
 import { Deadlines } from "../client/deadlines.ts";
-import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
-import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { startRedis } from "./support/redis_server.ts";
+import { testWithClient as test } from "./support/test_with_client.ts";
 
 const FOREVER = new Retry({
   retries: Infinity,
   backoff: new ExponentialBackoff({ baseMs: 20, capMs: 20 }),
 });
-
-/** Runs `fn` with a client whose server can be reached through a proxy. */
-function test(
-  name: string,
-  options: RedisOptions,
-  fn: (redis: Redis, proxy: FaultProxy, server: RedisServer) => Promise<void>,
-): void {
-  Deno.test(name, async () => {
-    await using server = await startRedis();
-    await using proxy = await startProxy({ target: server });
-    const redis = new Redis(proxy.url, options);
-    try {
-      await fn(redis, proxy, server);
-    } finally {
-      await redis.close({ drainMs: 0 });
-    }
-  });
-}
 
 /** The error of a call that must be over after about `ms`. */
 async function overAfter(

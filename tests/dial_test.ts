@@ -29,15 +29,11 @@ import { FakeServer } from "./support/fake_server.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
+import { certificate } from "./support/certificate.ts";
 
 const PASSWORD = "s3cr3t:p@ss/wörd";
 /** Generous: what is late by this much hangs. */
 const SOON_MS = 5000;
-
-const certificate = (name: string): string =>
-  Deno.readTextFileSync(
-    new URL(`./support/certificates/${name}`, import.meta.url),
-  );
 
 /** What a client that tries once is told, by a client that goes on working. */
 async function refusal(

@@ -1,4 +1,4 @@
-// That fateOf says what is so of every error, however it reaches the one who asks.
+// That fateOf says what is so of every error, however the error was wrapped or copied.
 
 import "./support/strict.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";

@@ -11,7 +11,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { DialError, Redis, type RedisOptions, ReplyError } from "../mod.ts";
+import { DialError, Redis, ReplyError } from "../mod.ts";
 import {
   type CloseReport,
   type Connection,
@@ -32,6 +32,7 @@ import {
   helloOf,
   ScriptedServer,
 } from "./support/scripted_server.ts";
+import { refusal } from "./support/refusal.ts";
 
 const UNKNOWN = "-ERR unknown command\r\n";
 
@@ -59,18 +60,6 @@ const openAt = (
     number: 1,
     signal: new AbortController().signal,
   });
-
-async function refusal(
-  url: string,
-  options: RedisOptions = {},
-): Promise<DialError> {
-  await using redis = new Redis(url, {
-    retry: false,
-    connectTimeoutMs: 3000,
-    ...options,
-  });
-  return await assertRejects(() => redis.send(["PING"]), DialError);
-}
 
 Deno.test("A refusal of HELLO in any words falls back to the older greeting", async (t) => {
   for (

@@ -91,7 +91,7 @@ async function until(
   }
 }
 
-/** A promise that is awaited later: until then its failure is nobody's business. */
+/** A promise that is awaited later: until then its failure must not count as unhandled. */
 function later<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;

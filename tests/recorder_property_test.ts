@@ -210,7 +210,9 @@ class Round implements AsyncDisposable {
         says("was not lost");
       }
     });
-    for (const member of stored.keys()) faults.push(`${member} is nobody's`);
+    for (const member of stored.keys()) {
+      faults.push(`${member} belongs to no event`);
+    }
     const { recorded, dropped, queued, sent, pending } = this.#recorder.stats();
     if (recorded + dropped !== expected || pending !== 0 || sent > queued) {
       faults.push(`of ${expected}: ${recorded} recorded, ${dropped} dropped`);

@@ -34,6 +34,11 @@ import { type RedisServer, startRedis } from "./support/redis_server.ts";
 const EVENT = { mallId: "mall", shopNo: 7, eventType: "orders" };
 const KEY = "webhook_frequency_mall_7_orders";
 const DURABLE = { config: { appendonly: "yes", appendfsync: "always" } };
+/** What a sender without a server has. */
+const NOWHERE = {
+  origin: { hostname: "nowhere", port: 1, database: 0 },
+  isClosed: false,
+} as const;
 const ofShop = (shopNo: number): WebhookEvent => ({ ...EVENT, shopNo });
 const keyOfShop = (shopNo: number): string =>
   `webhook_frequency_mall_${shopNo}_orders`;
@@ -99,6 +104,22 @@ class Counting implements Sender {
   }
 }
 
+/** A sender whose server is gone, which counts the attempts. */
+class Gone implements Sender {
+  readonly origin = NOWHERE.origin;
+  readonly isClosed = false;
+  attempts = 0;
+
+  send(): Promise<never> {
+    this.attempts++;
+    return Promise.reject(new Error("gone"));
+  }
+
+  pipeline(): Promise<never> {
+    return this.send();
+  }
+}
+
 // Bursts
 
 Deno.test("100,000 shops in one turn are all recorded, in chunks, and in bounds", async () => {
@@ -125,8 +146,7 @@ Deno.test("100,000 shops in one turn are all recorded, in chunks, and in bounds"
 Deno.test("While more than enough is on its way, the rest waits for room, and no longer than Redis answers", async () => {
   const waiting: (() => void)[] = [];
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => new Promise((resolve) => waiting.push(() => resolve(1))),
     pipeline: (commands) =>
       new Promise((resolve) =>
@@ -176,8 +196,7 @@ Deno.test("While more than enough is on its way, the rest waits for room, and no
 Deno.test("What waits for room waits on while Redis answers, however slowly", async () => {
   const waiting: (() => void)[] = [];
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => Promise.reject(new Error("not used")),
     pipeline: (commands) =>
       new Promise((resolve) =>
@@ -210,8 +229,7 @@ for (const outboxCapacity of [0, 100_000]) {
     async () => {
       const waiting: PromiseWithResolvers<number[]>[] = [];
       const sender: Sender = {
-        origin: { hostname: "nowhere", port: 1, database: 0 },
-        isClosed: false,
+        ...NOWHERE,
         send: () => Promise.reject(new Error("gone")),
         pipeline: () => {
           const call = Promise.withResolvers<number[]>();
@@ -243,8 +261,7 @@ for (const outboxCapacity of [0, 100_000]) {
 Deno.test("Of calls of one event each, too, no more than a window's are on their way", async () => {
   const waiting: (() => void)[] = [];
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => new Promise((resolve) => waiting.push(() => resolve(1))),
     pipeline: (commands) =>
       new Promise((resolve) =>
@@ -726,8 +743,7 @@ Deno.test("An event that is refused again and again is given up after a quarter 
   try {
     let calls = 0;
     const sender: Sender = {
-      origin: { hostname: "nowhere", port: 1, database: 0 },
-      isClosed: false,
+      ...NOWHERE,
       send: () => Promise.reject(new ReplyError("OOM command not allowed")),
       pipeline: (commands) => {
         calls++;
@@ -818,8 +834,7 @@ Deno.test("Denials count in a row: a moment of success is a new beginning", asyn
   // One for the first attempt, then those of the outbox.
   let answers: (Error | undefined)[] = [];
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => {
       const error = answers.shift();
       return error === undefined ? Promise.resolve(1) : Promise.reject(error);
@@ -850,8 +865,7 @@ Deno.test("Denials count in a row: a moment of success is a new beginning", asyn
 Deno.test("Refusals of some events do not slow down the others of the outbox", async () => {
   let isAway = true;
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => Promise.reject(new Error("gone")),
     pipeline: (commands) =>
       isAway ? Promise.reject(new Error("gone")) : Promise.resolve(
@@ -885,8 +899,7 @@ Deno.test("What counts is what the last attempt of a call failed with", async ()
     cause: new ReplyError("LOADING Redis is loading"),
   });
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => Promise.reject(new RetryError([new Error("gone"), denied])),
     pipeline: () => Promise.reject(loading),
   };
@@ -1040,47 +1053,29 @@ Deno.test("Sending the outbox makes one attempt at a time, without the retries o
 });
 
 Deno.test("Attempts to send the outbox become rarer while they fail", async () => {
-  let attempts = 0;
-  const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
-    send: () => {
-      attempts++;
-      return Promise.reject(new Error("gone"));
-    },
-    pipeline: () => sender.send(["PING"]).then(() => []),
-  };
+  const sender = new Gone();
   const recorder = new WebhookRecorder(sender);
   await recorder.record(EVENT);
   await delay(2000);
   // One at once, then after 100, 300, 700 and 1500 ms, give or take a fifth.
-  assertGreater(attempts, 3);
-  assertLess(attempts, 7);
+  assertGreater(sender.attempts, 3);
+  assertLess(sender.attempts, 7);
   await recorder.close({ drainMs: 0 });
 });
 
 Deno.test("A full outbox asks sooner whether Redis is back, but not with each event", async () => {
-  let attempts = 0;
-  const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
-    send: () => {
-      attempts++;
-      return Promise.reject(new Error("gone"));
-    },
-    pipeline: () => sender.send(["PING"]).then(() => []),
-  };
+  const sender = new Gone();
   const recorder = new WebhookRecorder(sender, { outboxCapacity: 1 });
   await recorder.record(EVENT);
   await delay(2500); // the waits between attempts are a second now
-  attempts = 0;
+  sender.attempts = 0;
   const startedAt = performance.now();
   while (performance.now() - startedAt < 1500) {
     assertEquals((await recorder.record(EVENT)).status, "dropped");
     await delay(5);
   }
-  assertGreater(attempts, 4);
-  assertLess(attempts, 20);
+  assertGreater(sender.attempts, 4);
+  assertLess(sender.attempts, 20);
   await recorder.close({ drainMs: 0 });
 });
 
@@ -1106,8 +1101,7 @@ Deno.test("deadlineMs bounds record(), whatever Redis and the client's attempts 
 
 Deno.test("deadlineMs bounds the wait for room, too", async () => {
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => new Promise(() => {}),
     pipeline: () => new Promise(() => {}),
   };
@@ -1182,8 +1176,7 @@ Deno.test("A recorder that gives up while it sends its outbox is done, although 
 Deno.test("A client that ignores its signal cannot make an event end twice", async () => {
   const answers: (() => void)[] = [];
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: () => new Promise((resolve) => answers.push(() => resolve(1))),
     pipeline: () => new Promise(() => {}),
   };
@@ -1217,8 +1210,7 @@ Deno.test("Nothing is sent any more once a recorder has given up", async () => {
     return new Promise(() => {});
   };
   const recorder = new WebhookRecorder({
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: answer,
     pipeline: answer,
   });
@@ -1422,8 +1414,7 @@ Deno.test("Anything with send, pipeline and an origin will do as a client; nothi
 Deno.test("flush() waits for the events accepted before it alone, each one of them", async () => {
   const held = new Map<string, () => void>();
   const sender: Sender = {
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
+    ...NOWHERE,
     send: ([, key]) =>
       new Promise((resolve) => held.set(`${key}`, () => resolve(1))),
     pipeline: () => new Promise(() => {}),

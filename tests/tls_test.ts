@@ -12,12 +12,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
-import {
-  DialError,
-  Redis,
-  type RedisOptions,
-  type TlsOptions,
-} from "../mod.ts";
+import { DialError, Redis, type TlsOptions } from "../mod.ts";
 import { dial, Endpoint } from "../pool/mod.ts";
 import { peerOf } from "../pool/peer.ts";
 import { FakeServer } from "./support/fake_server.ts";
@@ -25,6 +20,8 @@ import { startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
 import { canCountSockets, socketsTo } from "./support/sockets.ts";
+import { refusal } from "./support/refusal.ts";
+import { certificate } from "./support/certificate.ts";
 
 const ignore = !canCountSockets;
 const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
@@ -32,23 +29,6 @@ const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
 const nodeWaitsForTls = major > 2 || minor >= 7;
 /** Before 2.8 Node's sockets in Deno have no keep-alive. */
 const nodeKeepsAlive = major > 2 || minor >= 8;
-
-const certificate = (name: string): string =>
-  Deno.readTextFileSync(
-    new URL(`./support/certificates/${name}`, import.meta.url),
-  );
-
-async function refusal(
-  url: string,
-  options: RedisOptions = {},
-): Promise<DialError> {
-  await using redis = new Redis(url, {
-    retry: false,
-    connectTimeoutMs: 3000,
-    ...options,
-  });
-  return await assertRejects(() => redis.send(["PING"]), DialError);
-}
 
 async function until(condition: () => boolean, what: string): Promise<void> {
   const giveUpAt = performance.now() + 5000;
