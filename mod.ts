@@ -35,29 +35,23 @@ export {
   type SendOptions,
 } from "./client/mod.ts";
 export {
-  type Cause,
-  CheckoutTimeoutError,
   type ClosedBy,
   type ClosedDuring,
-  ClosedError,
   type ClosedHow,
   type CloseReport,
   ConnectionClosedError,
   describeClose,
-  type Dial,
-  DialError,
-  type DialOptions,
-  type DialPhase,
-  type Endpoint,
-  type EndpointOptions,
-  type EvictionReason,
   type Fate,
   type PoolState,
-  type PoolStats,
-  type Socket,
-  type TlsOptions,
-  type Verdict,
-} from "./pool/mod.ts";
+} from "./pool/connection/close_report.ts";
+export { CheckoutTimeoutError, ClosedError } from "./pool/errors.ts";
+export type { Cause, Verdict } from "./pool/forensics/diagnose.ts";
+export type { RetirementReason } from "./pool/member.ts";
+export type { EvictionReason, PoolStats } from "./pool/pool.ts";
+export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";
+export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
+export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";
+export type { TlsOptions } from "./pool/socket/tls_options.ts";
 export {
   type RecorderOptions,
   type RecordErrorInfo,

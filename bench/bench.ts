@@ -1,6 +1,6 @@
 // Bench: runs every client through every row, round after round, and prints the table.
 
-import { type RedisServer, startRedis } from "../verify/redis_server.ts";
+import { type RedisServer, startRedis } from "../cli/redis_server.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";

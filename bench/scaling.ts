@@ -1,6 +1,6 @@
 // Scaling: whether our cost grows straight, one question after the other.
 
-import { startRedis } from "../verify/redis_server.ts";
+import { startRedis } from "../cli/redis_server.ts";
 import { killAll, run } from "./process.ts";
 import type { Finding } from "./scaling/measure.ts";
 import { shapeNames } from "./scaling/pieces.ts";

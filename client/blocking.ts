@@ -1,8 +1,9 @@
 // A blocking command: alone on a connection, which an abort closes.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
-import { mayPass } from "../pool/checkout_error.ts";
-import { isPassing } from "../pool/refusal.ts";
+import { ConnectionClosedError } from "../pool/connection/close_report.ts";
+import type { PushRight } from "../pool/connection/push_right.ts";
+import { mayPass } from "../pool/errors.ts";
+import { isPassing } from "../pool/connection/refusal.ts";
 import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
 import { isAnswer } from "./command_error.ts";
 import { failureOf, type SendOptions } from "./call.ts";

@@ -3,20 +3,21 @@ import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { checkCommand } from "../resp/command.ts";
 import {
   ConnectionClosedError,
-  type ConnectionFacts,
   type Fate,
-  type Identity,
   isOverLimit,
-  type Loss,
-  type PushRight,
-  type Slot,
-} from "../pool/mod.ts";
-import { isPassing } from "../pool/refusal.ts";
+} from "../pool/connection/close_report.ts";
+import type { Identity } from "../pool/connection/connection.ts";
+import type { Loss, Slot } from "../pool/connection/in_flight.ts";
+import type {
+  ConnectionFacts,
+  PushRight,
+} from "../pool/connection/push_right.ts";
+import { isPassing } from "../pool/connection/refusal.ts";
 import type { Retry } from "../retry/mod.ts";
 import { CommandError, errorOf, showsReplica } from "./command_error.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection, withErrors } from "./rejection.ts";
-import { reasonAgainstReplay, type ReplayPolicy } from "./replay.ts";
+import { reasonAgainstReplay, type ReplayPolicy } from "./commands/replay.ts";
 import { askServer, wasAsked } from "./resolve_fate.ts";
 import { DeadlineError } from "./deadline_error.ts";
 import type { Expirable } from "./deadlines.ts";

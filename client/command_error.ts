@@ -1,8 +1,9 @@
 // The error reply that a caller's command was answered with.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import type { Fate, Identity } from "../pool/mod.ts";
-import { fateOfReply, saysReadonly } from "../pool/refusal.ts";
-import { modeHint } from "../pool/server_mode.ts";
+import type { Fate } from "../pool/connection/close_report.ts";
+import type { Identity } from "../pool/connection/connection.ts";
+import { fateOfReply, saysReadonly } from "../pool/connection/refusal.ts";
+import { modeHint } from "../pool/connection/server_mode.ts";
 
 /**
  * The server answered a command with an error. It says which command, and

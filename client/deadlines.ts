@@ -1,6 +1,6 @@
 // When calls must be over: one timer for all of them.
-import { LATE_MS, LOOK_MS } from "../pool/clock.ts";
-import { LightTimer } from "../pool/timer.ts";
+import { LATE_MS, LOOK_MS } from "../pool/socket/clock.ts";
+import { LightTimer } from "../pool/socket/timer.ts";
 
 /** What has a deadline. */
 export interface Expirable {

@@ -1,6 +1,6 @@
 // Whether the command behind an error may have run.
-import type { Fate } from "../pool/mod.ts";
-import { fateOfReply } from "../pool/refusal.ts";
+import type { Fate } from "../pool/connection/close_report.ts";
+import { fateOfReply } from "../pool/connection/refusal.ts";
 import { ReplyError } from "../resp/mod.ts";
 
 /** From the one that says least. */

@@ -1,7 +1,8 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { ConnectionClosedError, type PushRight } from "../pool/mod.ts";
-import { whenAborted } from "../pool/when_aborted.ts";
+import { ConnectionClosedError } from "../pool/connection/close_report.ts";
+import type { PushRight } from "../pool/connection/push_right.ts";
+import { whenAborted } from "../pool/socket/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";
@@ -14,7 +15,7 @@ import {
   rejection,
   withErrors,
 } from "./rejection.ts";
-import { routeOf, upper } from "./routing.ts";
+import { routeOf, upper } from "./commands/routing.ts";
 import { type Block, blockOf, newestId, SLICE } from "./slices.ts";
 import { listener, type Origin } from "./telemetry.ts";
 

@@ -1,6 +1,6 @@
 // What a lease has changed about its connection, and which commands the server will answer.
 import type { Command } from "../resp/mod.ts";
-import { routeOf, upper } from "./routing.ts";
+import { routeOf, upper } from "./commands/routing.ts";
 
 /** What CLIENT REPLY is set to: https://redis.io/docs/latest/commands/client-reply/ */
 export type ReplyMode = "on" | "off" | "skip";

@@ -6,6 +6,6 @@ export { fateOf } from "./fate.ts";
 export { Lease, type LeaseSendOptions } from "./lease.ts";
 export type { RedisOptions, RetryInfo } from "./options.ts";
 export { Redis } from "./redis.ts";
-export type { ReplayPolicy } from "./replay.ts";
+export type { ReplayPolicy } from "./commands/replay.ts";
 export type { RedisStats } from "./stats.ts";
 export type { Origin } from "./telemetry.ts";

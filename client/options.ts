@@ -1,8 +1,10 @@
 // The options of clients and calls, with their defaults, checked.
 import type { ParserLimits } from "../resp/mod.ts";
 import { LIMITS } from "../resp/parser.ts";
-import type { CloseReport, Dial, EndpointOptions } from "../pool/mod.ts";
-import type { Verdict } from "../pool/diagnose.ts";
+import type { CloseReport } from "../pool/connection/close_report.ts";
+import type { EndpointOptions } from "../pool/socket/endpoint.ts";
+import type { Dial } from "../pool/socket/socket.ts";
+import type { Verdict } from "../pool/forensics/diagnose.ts";
 import type { Retry } from "../retry/mod.ts";
 import type { SendOptions } from "./call.ts";
 

@@ -1,6 +1,6 @@
 // What a failed attempt promises: whether a later one may end otherwise.
-import { DialError } from "../pool/mod.ts";
-import { isNotRun, isPassing } from "../pool/refusal.ts";
+import { DialError } from "../pool/socket/dial_error.ts";
+import { isNotRun, isPassing } from "../pool/connection/refusal.ts";
 import { ReplyError } from "../resp/mod.ts";
 import { RetryError } from "../retry/mod.ts";
 

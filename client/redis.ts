@@ -2,22 +2,22 @@
 import type { Command, Reply } from "../resp/mod.ts";
 import { copyCommand } from "../resp/encode.ts";
 import {
-  ClosedError,
-  type Connection,
   ConnectionClosedError,
-  type ConnectionFacts,
-  dial,
-  Endpoint,
   type Fate,
-  open,
-  type OpenOptions,
-  Pool,
+} from "../pool/connection/close_report.ts";
+import type { Connection } from "../pool/connection/connection.ts";
+import { open, type OpenOptions } from "../pool/connection/open.ts";
+import {
+  type ConnectionFacts,
   PushRight,
-  type Verdict,
-} from "../pool/mod.ts";
-import { mayPass } from "../pool/checkout_error.ts";
-import { modeHint } from "../pool/server_mode.ts";
-import { whenAborted } from "../pool/when_aborted.ts";
+} from "../pool/connection/push_right.ts";
+import { ClosedError, mayPass } from "../pool/errors.ts";
+import type { Verdict } from "../pool/forensics/diagnose.ts";
+import { Pool } from "../pool/pool.ts";
+import { dial } from "../pool/socket/deno.ts";
+import { Endpoint } from "../pool/socket/endpoint.ts";
+import { modeHint } from "../pool/connection/server_mode.ts";
+import { whenAborted } from "../pool/socket/when_aborted.ts";
 import {
   ExponentialBackoff,
   Retry,
@@ -40,7 +40,7 @@ import { DeadlineError } from "./deadline_error.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Drain } from "./drain.ts";
 import { fateOf, withFate } from "./fate.ts";
-import { Inquest } from "./inquest.ts";
+import { Inquest } from "../pool/forensics/post_mortem_trigger.ts";
 import { Lease } from "./lease.ts";
 import {
   checkOptions,
@@ -53,11 +53,15 @@ import {
 } from "./options.ts";
 import { promiseOf, refuseIfAborted } from "./rejection.ts";
 import { resolveFate } from "./resolve_fate.ts";
-import { reasonAgainstPipeline, type Route, routeOf } from "./routing.ts";
+import {
+  reasonAgainstPipeline,
+  type Route,
+  routeOf,
+} from "./commands/routing.ts";
 import { type Happenings, listener, type Origin } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { Task } from "./task.ts";
-import { tell } from "./tell.ts";
+import { tell } from "./invoke_safely.ts";
 
 const NO_OPTIONS: SendOptions = {};
 

@@ -2,12 +2,14 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import {
   ConnectionClosedError,
-  type ConnectionFacts,
   type Fate,
-  type PushRight,
-} from "../pool/mod.ts";
-import { say } from "../pool/handshake.ts";
-import { upper } from "./routing.ts";
+} from "../pool/connection/close_report.ts";
+import type {
+  ConnectionFacts,
+  PushRight,
+} from "../pool/connection/push_right.ts";
+import { say } from "../pool/connection/handshake.ts";
+import { upper } from "./commands/routing.ts";
 
 /** A read whose answer is `nothing` while a command has not run. */
 interface Question {

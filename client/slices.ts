@@ -1,6 +1,6 @@
 // Long blocking commands in slices, so that a peer that has vanished is noticed in time.
 import type { Command, Reply } from "../resp/mod.ts";
-import { routeOf, textOf, upper } from "./routing.ts";
+import { routeOf, textOf, upper } from "./commands/routing.ts";
 
 /**
  * How long a command blocks before it is sent again. A peer that has vanished

@@ -1,5 +1,7 @@
 // What a client has done and holds: as numbers, and as text for a person on call.
-import { describeClose, type PoolStats, type Verdict } from "../pool/mod.ts";
+import { describeClose } from "../pool/connection/close_report.ts";
+import type { Verdict } from "../pool/forensics/diagnose.ts";
+import type { PoolStats } from "../pool/pool.ts";
 
 /** What a client has done and holds. */
 export interface RedisStats extends PoolStats {

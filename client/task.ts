@@ -1,7 +1,7 @@
 // Work of several steps that its caller's signal, its deadline or the client's end cuts short.
 import { DeadlineError } from "./deadline_error.ts";
 import type { Expirable } from "./deadlines.ts";
-import type { Fate } from "../pool/mod.ts";
+import type { Fate } from "../pool/connection/close_report.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 
 /** A lease on its way, a blocking command, a look at what became of a command. */

@@ -1,5 +1,7 @@
 // The sink of what clients publish; there is none until diagnostics.ts is imported.
-import type { CloseReport, Endpoint, EvictionReason } from "../pool/mod.ts";
+import type { CloseReport } from "../pool/connection/close_report.ts";
+import type { EvictionReason } from "../pool/pool.ts";
+import type { Endpoint } from "../pool/socket/endpoint.ts";
 import type { Command } from "../resp/mod.ts";
 import type { RetryInfo } from "./options.ts";
 

@@ -1,9 +1,13 @@
 // When to open a connection, and how long to wait after one could not be opened.
-import { ConnectionClosedError } from "./close_report.ts";
-import type { Connection, ConnectionObserver } from "./connection.ts";
-import { DialError, wasCut } from "./dial_error.ts";
-import { DialProgress } from "./dial_progress.ts";
-import { LightTimer } from "./timer.ts";
+import { ConnectionClosedError } from "./connection/close_report.ts";
+import type {
+  Connection,
+  ConnectionObserver,
+} from "./connection/connection.ts";
+import { DialError } from "./socket/dial_error.ts";
+import { wasCut } from "./connection/handshake.ts";
+import { DialProgress } from "./connection/dial_progress.ts";
+import { LightTimer } from "./socket/timer.ts";
 
 /** Options of a {@linkcode Dialer}. */
 export interface DialerOptions {

@@ -1,6 +1,6 @@
 // One connection in its pool: its state, and the right to push on it.
-import type { Connection } from "./connection.ts";
-import { PushRight } from "./push_right.ts";
+import type { Connection } from "./connection/connection.ts";
+import { PushRight } from "./connection/push_right.ts";
 
 /** Why a connection left the pool by the pool's own decision. */
 export type RetirementReason =

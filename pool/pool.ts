@@ -1,15 +1,22 @@
 // The connections to one server: how many, which one a caller gets, when one must go.
-import { CheckoutTimeoutError } from "./checkout_error.ts";
-import { FreezeWatch, Patience } from "./clock.ts";
-import type { ClosedHow, CloseReport, PoolState } from "./close_report.ts";
-import type { Connection, ConnectionObserver } from "./connection.ts";
+import { CheckoutTimeoutError } from "./errors.ts";
+import { FreezeWatch, Patience } from "./socket/clock.ts";
+import type {
+  ClosedHow,
+  CloseReport,
+  PoolState,
+} from "./connection/close_report.ts";
+import type {
+  Connection,
+  ConnectionObserver,
+} from "./connection/connection.ts";
 import { Dialer } from "./dialer.ts";
-import type { DialProgress } from "./dial_progress.ts";
-import { say } from "./handshake.ts";
-import { IdleAges } from "./idle_ages.ts";
+import type { DialProgress } from "./connection/dial_progress.ts";
+import { say } from "./connection/handshake.ts";
+import { IdleAges } from "./forensics/idle_ages.ts";
 import { Member, type RetirementReason } from "./member.ts";
-import type { ConnectionFacts, PushRight } from "./push_right.ts";
-import { Sleeper } from "./timer.ts";
+import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
+import { Sleeper } from "./socket/timer.ts";
 import {
   type Checkout,
   type CheckoutKind,

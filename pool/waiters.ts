@@ -1,7 +1,7 @@
 // The queue of callers that wait for a connection, each until its time is up.
-import { whenAborted } from "./when_aborted.ts";
-import type { PushRight } from "./push_right.ts";
-import { Patience } from "./clock.ts";
+import { whenAborted } from "./socket/when_aborted.ts";
+import type { PushRight } from "./connection/push_right.ts";
+import { Patience } from "./socket/clock.ts";
 
 /**
  * What a caller needs a connection for: `shared` with others; `lease`, its own

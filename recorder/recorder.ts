@@ -9,7 +9,7 @@ import {
   SIGNAL,
 } from "../client/options.ts";
 import { listener } from "../client/telemetry.ts";
-import { tell } from "../client/tell.ts";
+import { tell } from "../client/invoke_safely.ts";
 import { zadd } from "./batch.ts";
 import type { Delivery, RecordOutcome } from "./delivery.ts";
 import { Dispatcher, type RecorderStats } from "./dispatcher.ts";

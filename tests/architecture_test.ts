@@ -28,43 +28,54 @@ interface Weight {
 }
 
 /**
- * Who may import whom, besides itself. The arrows go one way: bytes and time
- * know nobody, sockets know bytes, the client knows all three, and the
- * recorder knows the client but no sockets.
+ * The rooms of the house, and the rooms that each may import. The arrows go one
+ * way: bytes and time import nothing, sockets know bytes, a connection knows its
+ * socket, the pool its connections, the client the pool, and the recorder the
+ * client but no sockets.
  */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  resp: [],
-  retry: [],
-  pool: ["resp"],
-  client: ["pool", "resp", "retry"],
-  recorder: ["client", "resp", "retry"],
+  "resp": [],
+  "retry": [],
+  "pool/socket": [],
+  "pool/connection": ["resp", "pool/socket"],
+  "pool/forensics": ["resp", "pool/socket", "pool/connection"],
+  "pool": ["resp", "pool/socket", "pool/connection", "pool/forensics"],
+  "client/commands": ["resp", "retry", "pool/connection"],
+  "client": [
+    "resp",
+    "retry",
+    "pool",
+    "pool/socket",
+    "pool/connection",
+    "pool/forensics",
+    "client/commands",
+  ],
+  "recorder": ["client", "resp", "retry"],
 };
-const FOLDERS = Object.keys(ARROWS);
+const ROOMS = Object.keys(ARROWS);
 
 /** Beside mod.ts, for those who listen: not loaded without being asked for. */
 const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
-  "client/inquest.ts": ["../pool/post_mortem.ts"],
-  "pool/dial.ts": ["./explain.ts", "./tls.ts"],
-  "pool/tls.ts": ["./client_certificate.ts"],
+  "pool/forensics/post_mortem_trigger.ts": ["./post_mortem.ts"],
+  "pool/socket/deno.ts": ["./explain.ts", "./deno_tls.ts"],
+  "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
 };
 
 /** What may be imported from outside the project, and by whom. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
-  resp: [],
-  retry: ["@std/async"],
-  pool: ["@std/async"],
-  client: ["@std/async"],
-  recorder: ["@std/async", "@std/uuid"],
+  "retry": ["@std/async"],
+  "client": ["@std/async"],
+  "recorder": ["@std/async", "@std/uuid"],
 };
 
 /** What of Node's library is used, and where. */
 const NODE: Readonly<Record<string, readonly string[]>> = {
   [DIAGNOSTICS]: ["node:diagnostics_channel"],
-  "pool/client_certificate.ts": ["node:crypto", "node:tls"],
+  "pool/socket/client_certificate.ts": ["node:crypto", "node:tls"],
 };
 
 interface Module {
@@ -163,6 +174,8 @@ const minified = (code: string): string =>
     .replace(/\s+/g, " ")
     .replace(/ (?![\w$#])|(?<![\w$#]) /g, "");
 
+/** The room of a module: its folder. */
+const roomOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
 const folderOf = (path: string): string => path.split("/")[0]!;
 const packageOf = (specifier: string): string =>
   specifier.split("/").slice(0, 2).join("/");
@@ -177,13 +190,12 @@ const config = JSON.parse(
   readonly publish: { readonly include: readonly string[] };
 };
 
-Deno.test("Each folder imports only the folders that its arrows lead to", () => {
-  const wrong = FOLDERS.flatMap((folder) =>
-    modulesOf(folder).flatMap(({ path, inside }) =>
+Deno.test("Each room imports only the rooms that its arrows lead to", () => {
+  const wrong = ROOMS.flatMap((room) =>
+    modulesOf(room).flatMap(({ path, inside }) =>
       inside
         .filter((other) =>
-          folderOf(other) !== folder &&
-          !ARROWS[folder]!.includes(folderOf(other))
+          roomOf(other) !== room && !ARROWS[room]!.includes(roomOf(other))
         )
         .map((other) => `${path} imports ${other}`)
     )
@@ -191,12 +203,28 @@ Deno.test("Each folder imports only the folders that its arrows lead to", () => 
   assertEquals(wrong, []);
 });
 
-Deno.test("Each folder imports only the packages that it needs", () => {
-  const wrong = FOLDERS.flatMap((folder) =>
-    modulesOf(folder).flatMap(({ path, outside }) =>
+Deno.test("Every folder of the source has its place among the rooms", () => {
+  const found = ["resp", "retry", "pool", "client", "recorder"].flatMap(
+    (folder) => [folder, ...roomsIn(folder)],
+  );
+  assertEquals(found.sort(), [...ROOMS].sort());
+});
+
+/** The folders inside a folder, at any depth. */
+function roomsIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))]
+    .filter(({ isDirectory }) => isDirectory)
+    .flatMap((
+      { name },
+    ) => [`${folder}/${name}`, ...roomsIn(`${folder}/${name}`)]);
+}
+
+Deno.test("Each room imports only the packages that it needs", () => {
+  const wrong = ROOMS.flatMap((room) =>
+    modulesOf(room).flatMap(({ path, outside }) =>
       outside
         .filter((specifier) =>
-          !OUTSIDE[folder]!.includes(packageOf(specifier)) &&
+          !OUTSIDE[room]?.includes(packageOf(specifier)) &&
           !NODE[path]?.includes(specifier)
         )
         .map((specifier) => `${path} imports ${specifier}`)
@@ -205,39 +233,28 @@ Deno.test("Each folder imports only the packages that it needs", () => {
   assertEquals(wrong, []);
 });
 
-Deno.test("The arrows are all drawn: each folder is used as the layout says", () => {
-  const uses = (folder: string) =>
-    new Set(
-      modulesOf(folder).flatMap(({ inside }) => inside.map(folderOf)),
-    );
-  assert(uses("pool").has("resp"));
-  for (const folder of ["pool", "resp", "retry"]) {
-    assert(uses("client").has(folder), folder);
-  }
-  assert(uses("recorder").has("client"));
-});
-
 Deno.test("mod.ts is a face: it exports names of the folders and imports nothing else", () => {
   const { source, inside, outside } = readModule("mod.ts");
   assertEquals(outside, []);
   for (const path of inside) {
-    assert(FOLDERS.includes(folderOf(path)), path);
-    assertEquals(path, `${folderOf(path)}/mod.ts`);
+    assert(ROOMS.includes(roomOf(path)), path);
   }
   const statements = source.replace(COMMENT, "").split(";").map((statement) =>
     statement.trim()
   ).filter((statement) => statement !== "");
   for (const statement of statements) {
-    assert(statement.startsWith("export {"), statement);
+    assert(/^export (?:type )?\{/.test(statement), statement);
   }
 });
 
 Deno.test("The graph of mod.ts holds every module, and nothing from outside but @std/async, @std/uuid and what a client's certificate needs", () => {
   const graph = graphOf("mod.ts");
+  const beside = Object.values(config.exports).map((target) => target.slice(2))
+    .filter((path) => !graph.has(path));
   const expected = [
     "mod.ts",
-    ...FOLDERS.flatMap((f) => modulesOf(f).map((m) => m.path)),
-  ].filter((path) => path !== DIAGNOSTICS);
+    ...ROOMS.flatMap((f) => modulesOf(f).map((m) => m.path)),
+  ].filter((path) => !beside.includes(path));
   assertEquals([...graph.keys()].sort(), expected.sort());
   const packages = new Set(
     [...graph.values()].flatMap(({ outside }) => outside.map(packageOf)),
@@ -250,19 +267,9 @@ Deno.test("The graph of mod.ts holds every module, and nothing from outside but 
   ]);
 });
 
-Deno.test("The command-line proof and the examples use the module by its faces alone", () => {
-  const faces = new Set(
-    Object.values(config.exports).map((target) => target.slice(2)),
-  );
-  // Not in its folder's face, which every client loads.
-  faces.add("pool/post_mortem.ts");
-  const wrong = ["verify.ts", "verify", "examples"].flatMap((place) =>
-    (place.endsWith(".ts") ? [readModule(place)] : modulesOf(place)).flatMap(
-      ({ path, inside }) =>
-        inside.filter((other) =>
-          !faces.has(other) && folderOf(other) !== place.replace(".ts", "")
-        ).map((other) => `${path} imports ${other}`),
-    )
+Deno.test("The examples use the module by its public faces alone", () => {
+  const wrong = modulesOf("examples").flatMap(({ path, inside }) =>
+    inside.map((other) => `${path} imports ${other}`)
   );
   assertEquals(wrong, []);
 });
@@ -342,7 +349,7 @@ Deno.test("deno.json imports three packages of the standard library and no other
 });
 
 Deno.test("The server is told the version that is published", () => {
-  const { source } = readModule("pool/handshake.ts");
+  const { source } = readModule("pool/connection/handshake.ts");
   assert(source.includes(`"LIB-VER", "${config.version}"`), config.version);
 });
 
@@ -364,9 +371,9 @@ Deno.test("Every export of deno.json is there, and a mod.ts is the face of its f
 });
 
 Deno.test("Every test has a time limit and is searched for leaks", () => {
-  const files = modulesOf("tests").filter(({ path }) =>
-    path.endsWith("_test.ts")
-  );
+  const files = ["tests", ...roomsIn("tests")].flatMap(modulesOf).filter((
+    { path },
+  ) => path.endsWith("_test.ts"));
   const loose = files.filter(({ inside }) =>
     !inside.includes("tests/support/strict.ts")
   );
@@ -378,7 +385,7 @@ Deno.test("Nothing outside the tests imports them", () => {
   const folders = [...Deno.readDirSync(ROOT)].filter(({ isDirectory, name }) =>
     isDirectory && name !== "tests" && !name.startsWith(".")
   ).map(({ name }) => name);
-  assert(folders.includes("verify") && folders.includes("bench"));
+  assert(folders.includes("cli") && folders.includes("bench"));
   const allOf = (folder: string): Module[] => [
     ...modulesOf(folder),
     ...[...Deno.readDirSync(new URL(folder, ROOT))]

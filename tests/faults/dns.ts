@@ -1,5 +1,6 @@
 // A name server that falls silent: a real one where this machine allows it, else a dial that never ends.
-import { dial, type Socket } from "../../pool/mod.ts";
+import { dial } from "../../pool/socket/deno.ts";
+import type { Socket } from "../../pool/socket/socket.ts";
 import { type SilentDns, startSilentDns } from "../support/silent_dns.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Stage } from "./stage.ts";

@@ -1,7 +1,8 @@
 // Every fault that the module must survive, one after the other.
 import { delay } from "@std/async/delay";
 import { fateOf } from "../../mod.ts";
-import { dial, Endpoint } from "../../pool/mod.ts";
+import { dial } from "../../pool/socket/deno.ts";
+import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { dns } from "./dns.ts";
 import { demote, promote, startReplica } from "./failover.ts";

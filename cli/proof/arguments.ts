@@ -1,0 +1,109 @@
+// The command line of the proof.
+import { readCommandLine, UsageError, wholeNumber } from "../command_line.ts";
+import { GRANT, KEY_PREFIX } from "./preflight.ts";
+import {
+  TLS_HELP,
+  TLS_OPTIONS,
+  type TlsArguments,
+  tlsArgumentsOf,
+} from "../tls.ts";
+
+/** How a connection is made a zombie. */
+export type Method = "kill" | "shutdown";
+
+/** What was asked for. */
+export interface Arguments extends TlsArguments {
+  readonly help: boolean;
+  readonly json: boolean;
+  /** `undefined`: REDIS_URL, or a server of its own. */
+  readonly url: string | undefined;
+  readonly requests: number;
+  readonly method: "auto" | Method;
+}
+
+/** What starting a server takes, in a system whose temporary files are in /tmp. */
+export const PERMISSIONS_TO_START = [
+  "--allow-net=127.0.0.1",
+  "--allow-env=REDIS_URL",
+  "--allow-run=sh,redis-server",
+  "--allow-read=/tmp",
+  "--allow-write=/tmp",
+];
+
+/** {@linkcode GRANT} in lines that fit a terminal. */
+function foldedGrant(): string {
+  return GRANT.replace(/(.{1,70})(?: |$)/g, "  $1\n").trimEnd();
+}
+
+export const HELP =
+  `Shows that connections closed by the server cost requests, why each was
+closed, that the retry saves the requests, and that no webhook event is lost.
+
+Usage: deno run --allow-net jsr:@unzombie/redis/verify --url URL [options]
+       deno run --allow-net jsr:@unzombie/redis/verify watch --url URL [options]
+                   keeps connections open on a server and says why each one
+                   ends: see watch --help
+
+  --url URL        the server, redis://… or rediss://…
+                   (default: REDIS_URL, else a redis-server or valkey-server
+                   is started for the run)
+  --requests N     requests of test 1 and of test 2, 1 to 1000 (default 5)
+  --method METHOD  how a connection is made a zombie: kill (CLIENT KILL ID),
+                   shutdown (of the socket), or auto: kill, or shutdown where
+                   the server refuses CLIENT (default auto)
+${TLS_HELP}
+  --json           print one JSON document instead of text
+  --help           print this
+
+Only connections and keys of its own are touched. The keys begin with
+${KEY_PREFIX}, and are deleted. An ACL user needs
+${foldedGrant()}
+and, to kill connections and to say why they died, +client +info +config|get.
+
+Permissions:
+  for a server of yours    --allow-net=HOST:PORT
+  with REDIS_URL           --allow-env=REDIS_URL, too
+  with --ca, --cert, --key --allow-read=FILE, too
+  to start a server        ${PERMISSIONS_TO_START.slice(0, 2).join(" ")}
+                           ${PERMISSIONS_TO_START[2]}
+                           ${PERMISSIONS_TO_START.slice(3).join(" ")}
+                           (or valkey-server, or where temporary files are)
+
+Exit code: 0 errors without retry, none with it, every event in Redis;
+1 anything else; 2 bad usage, no server, or one that refuses what is needed.`;
+
+const MOST_REQUESTS = 1000;
+const ACCEPTED = {
+  flags: ["--json", "--help"],
+  options: ["--url", "--requests", "--method", ...TLS_OPTIONS],
+  commands: ["watch"],
+};
+const METHODS = ["auto", "kill", "shutdown"] as const;
+
+/** @throws {UsageError} If an argument cannot be used. */
+export function parseArguments(args: readonly string[]): Arguments {
+  const { flags, values } = readCommandLine(args, ACCEPTED);
+  return {
+    help: flags.has("--help"),
+    json: flags.has("--json"),
+    url: values.get("--url"),
+    requests: wholeNumber(
+      "--requests",
+      values.get("--requests") ?? "5",
+      1,
+      MOST_REQUESTS,
+    ),
+    method: methodOf(values.get("--method") ?? "auto"),
+    ...tlsArgumentsOf(values),
+  };
+}
+
+function methodOf(text: string): Arguments["method"] {
+  const method = METHODS.find((method) => method === text);
+  if (method !== undefined) return method;
+  throw new UsageError(
+    `Cannot use --method ${JSON.stringify(text)}: expected one of ${
+      METHODS.join(", ")
+    }`,
+  );
+}

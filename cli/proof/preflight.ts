@@ -1,0 +1,99 @@
+// That the server runs the commands of the proof on the keys of the proof, asked before anything is shown.
+import { type Command, type Redis, ReplyError } from "../../mod.ts";
+import { UsageError } from "../command_line.ts";
+
+/** Every key of a run begins with this and an id of the run. */
+export const KEY_PREFIX = "unzombie_verify_";
+
+/** How long a key lives that cannot be deleted, in seconds. */
+const EXPIRE_SECONDS = 60;
+
+/** What a request sends. */
+const onRequestKey = (key: string): Command[] => [
+  ["PING"],
+  ["SET", key, "1", "EX", EXPIRE_SECONDS],
+  ["GET", key],
+  ["DEL", key],
+];
+
+/** What a recorder with a retention sends, and what counts and deletes its events. */
+const onEventKey = (key: string): Command[] => [
+  ["ZADD", key, 1, "1"],
+  ["EXPIRE", key, EXPIRE_SECONDS],
+  ["ZREMRANGEBYSCORE", key, "-inf", "(1"],
+  ["ZCARD", key],
+  ["DEL", key],
+];
+
+const COMMANDS = [...onRequestKey(""), ...onEventKey("")];
+
+/** The rule of an ACL user that may do all that is needed. */
+export const GRANT = [
+  `~${KEY_PREFIX}*`,
+  ...new Set(COMMANDS.map(([name]) => `+${name.toLowerCase()}`)),
+].join(" ");
+
+/** What the keys of a run are for. */
+export interface Keys {
+  readonly request: string;
+  readonly events: readonly string[];
+}
+
+/**
+ * Runs each command once on each key that it will meet.
+ *
+ * @throws {UsageError} If the server refuses one of them: which, why, and what to do.
+ */
+export async function checkCommands(
+  redis: Redis,
+  endpoint: string,
+  { request, events }: Keys,
+  signal: AbortSignal,
+): Promise<void> {
+  const commands = [...onRequestKey(request), ...events.flatMap(onEventKey)];
+  const replies = await redis.pipeline(commands, { signal });
+  const refused = replies.flatMap((reply, i) =>
+    reply instanceof ReplyError ? [[commands[i]![0], reply] as const] : []
+  );
+  const [first] = refused;
+  if (first === undefined) return;
+  const names = [...new Set(refused.map(([name]) => name))].join(", ");
+  const advice = await adviceOn(first[1], redis);
+  throw new UsageError(
+    `Cannot run the proof on ${endpoint}: the server refuses ${names}: ` +
+      `${first[1].message.replace(/\.$/, "")}; ${advice}`,
+  );
+}
+
+/** https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
+async function adviceOn(
+  { code }: ReplyError,
+  redis: Redis,
+): Promise<string> {
+  switch (code) {
+    case "NOPERM":
+      return `grant the user ${GRANT} (ACL SETUSER), or name another user`;
+    case "READONLY":
+      return `this is a replica, name its primary${await primaryOf(redis)}`;
+    case "OOM":
+      return "raise its maxmemory or free some of it, or name another server";
+    case "MOVED":
+    case "ASK":
+    case "CLUSTERDOWN":
+    case "CROSSSLOT":
+      return `it has not all of the keys ${KEY_PREFIX}*, name a server that is no cluster`;
+    case "MISCONF":
+    case "NOREPLICAS":
+      return "it takes no writes now: mend it, or name another server";
+    default:
+      return "name a server or a user that may run them";
+  }
+}
+
+/** ` (host:port)`, or nothing where the server does not tell. */
+async function primaryOf(redis: Redis): Promise<string> {
+  const role = await redis.send(["ROLE"]).catch(() => undefined);
+  return Array.isArray(role) && role[0] === "slave"
+    ? ` (${role[1]}:${role[2]})`
+    : "";
+}

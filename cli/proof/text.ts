@@ -1,0 +1,192 @@
+// The proof as text.
+import { ExponentialBackoff, Retry } from "../../mod.ts";
+import type { Method } from "./arguments.ts";
+import { EVENTS, type EventsResult, KILL_EVERY_MS } from "./webhook_events.ts";
+import { bold, columns, count, green, number, red } from "../ansi.ts";
+import { flawOf, type Proof } from "./result.ts";
+import type { RequestResult, RequestsResult } from "./requests.ts";
+
+const METHOD = {
+  kill: "CLIENT KILL ID, from an admin connection",
+  shutdown: "shutdown of the socket, upon which the server closes it",
+} as const;
+
+const { retries } = new Retry();
+const backoff = new ExponentialBackoff();
+const SCHEDULE = Array.from({ length: retries }, (_, i) => backoff.delayMs(i))
+  .join(", ");
+
+/** What is tested, where and how. */
+export function heading(
+  { deno, system, server, origin, endpoint, tls }: Proof["environment"],
+  { name, reason }: Proof["method"],
+): string[] {
+  const method = METHOD[name] + (reason === null ? "" : ` (${reason})`);
+  return [
+    bold("Zombie connections: what they cost, and the cure"),
+    "",
+    ...columns([
+      ["Deno", `${deno} on ${system}`],
+      ["Server", server],
+      ["Endpoint", `${endpoint}, ${tls ? "TLS" : "plain TCP"} (${origin})`],
+      ["Zombies by", method],
+    ]),
+    "",
+    "A zombie is a connection that the server has closed and the client still",
+    "takes for open. The close is real; that the client hears of it only after",
+    "it has written the request, as after a freeze, is arranged by its socket.",
+  ];
+}
+
+const test = (title: string, ...lines: string[]): string[] => [
+  "",
+  bold(title),
+  ...lines,
+];
+const EACH =
+  "Each request: a new connection, PING, zombie; then SET, GET, DEL.";
+/** The words of the lines and of the tables. */
+const WORDS = [
+  "A replay sends a command again at once, on a fresh connection; a retry is",
+  "another attempt after a wait.",
+];
+const OUTCOMES = [
+  "recorded at once: Redis acknowledged the event before the call returned.",
+  "queued: it could not yet; the recorder kept the event and sent it later.",
+  "dropped: the recorder had no room left to keep it, and the event is lost.",
+];
+
+export const TEST_1: readonly string[] = test(
+  "Test 1: without retry (retry: false)",
+  EACH,
+);
+export const TEST_2: readonly string[] = test(
+  "Test 2: with the default retry",
+  EACH,
+  ...WORDS,
+);
+export const TEST_3: readonly string[] = test(
+  `Test 3: ${number(EVENTS)} webhook events, default retry`,
+  `Meanwhile every connection is killed each ${KILL_EVERY_MS} ms.`,
+  ...OUTCOMES,
+);
+
+/** One request; of one that failed also why its zombie died. */
+export function request(
+  { error, replays, retries, tookMs, verdict }: RequestResult,
+  number: number,
+): string[] {
+  const head = `  ${`${number}`.padStart(2)}  `;
+  if (error === null) {
+    return [
+      `${head}${green("ok    ")}  ${tookMs} ms, ${count(replays, "replay")}, ${
+        count(retries, "retry", "retries")
+      }`,
+    ];
+  }
+  const failed = `${head}${red("failed")}  ${error.name}: ${error.message}`;
+  const why = verdict === null ? [] : [`      why:    ${verdict.text}`];
+  return [failed, ...why];
+}
+
+/** The cause as the proof itself knows it. */
+const TRUTH: Record<Method, string> = {
+  kill: "CLIENT KILL from the admin connection",
+  shutdown: "our own FIN, upon which the server closes and counts nothing",
+};
+
+/** How many failed, and which causes were found. */
+export function requestsSummary(
+  { failed, requests }: RequestsResult,
+  method: Method,
+): string[] {
+  const causes = Map.groupBy(
+    requests,
+    ({ verdict }) =>
+      verdict === null
+        ? "not sought"
+        : verdict.cause === null
+        ? "none found"
+        : `${verdict.cause} (${verdict.confidence})`,
+  );
+  const found = Array.from(
+    causes,
+    ([cause, { length }]) => `${cause} ${length} of ${requests.length}`,
+  );
+  return [
+    `  ${bold(`${failed} of ${requests.length}`)} requests failed`,
+    `  found as the zombies' cause: ${found.join(", ")}; it was ${
+      TRUTH[method]
+    }`,
+  ];
+}
+
+/** What became of the events. */
+export function events(result: EventsResult): string[] {
+  const { recorded, queued, dropped } = result.outcomes;
+  return [
+    ...columns([
+      ["recorded at once", `${number(recorded)}`],
+      ["queued, sent later", `${number(queued)}`],
+      ["dropped", `${number(dropped)}`],
+      [
+        "connections killed",
+        `${result.connectionsKilled} in ${count(result.rounds, "round")}`,
+      ],
+      ["replays", `${result.replays}`],
+      ["retries", `${result.retries}`],
+      ["longest call", `${result.longestMs} ms`],
+    ]),
+    `  ${
+      bold(`${number(result.stored)} of ${number(result.events)}`)
+    } events in the sorted sets`,
+  ];
+}
+
+/** The table, and what to do. */
+export function conclusion(proof: Proof): string[] {
+  const { withoutRetry, withRetry, events } = proof;
+  const row = (
+    settings: string,
+    { failed, requests }: RequestsResult,
+  ): string[] => [
+    settings,
+    `${failed} of ${requests.length}`,
+    failed === 0 ? "every request answered" : "requests lost",
+  ];
+  const lost = number(events.outcomes.dropped);
+  return [
+    "",
+    ...columns([
+      ["Settings", "Errors", "Result"],
+      row("retry: false", withoutRetry),
+      row("default retry", withRetry),
+      [
+        "default retry, killed again and again",
+        `${lost} of ${number(events.events)}`,
+        `${number(events.stored)} of ${number(events.events)} events recorded`,
+      ],
+    ]),
+    "",
+    bold("Recommended settings") + ", which are the defaults but for the URL:",
+    `an immediate replay on a fresh connection, then waits of up to ${SCHEDULE} ms.`,
+    "",
+    ...CODE.split("\n").map((line) => `  ${line}`.trimEnd()),
+    "",
+    proof.ok
+      ? green("Proved: the errors appear without retry and are gone with it.")
+      : red(`Not proved: ${flawOf(proof)}.`),
+  ];
+}
+
+const CODE = `
+import { ExponentialBackoff, Redis, Retry } from "@unzombie/redis";
+
+const redis = new Redis(Deno.env.get("REDIS_URL"), {
+  maxConnections: 10,
+  retry: new Retry({
+    retries: ${retries},
+    backoff: new ExponentialBackoff({ baseMs: 100, capMs: 1000, jitter: 0.5 }),
+  }),
+});
+`.trim();

@@ -1,0 +1,108 @@
+// The command line of the watch.
+import { readCommandLine, UsageError, wholeNumber } from "../command_line.ts";
+import {
+  TLS_HELP,
+  TLS_OPTIONS,
+  type TlsArguments,
+  tlsArgumentsOf,
+} from "../tls.ts";
+
+/** What was asked for. */
+export interface WatchArguments extends TlsArguments {
+  readonly help: boolean;
+  readonly json: boolean;
+  /** `undefined`: REDIS_URL. */
+  readonly url: string | undefined;
+  /** How many connections are kept idle. */
+  readonly idle: number;
+  /** How many connections are kept busy. */
+  readonly busy: number;
+  /** How often the busy ones are used, in milliseconds. */
+  readonly everyMs: number;
+  /** `Infinity`: until it is interrupted. */
+  readonly forMs: number;
+}
+
+export const WATCH_HELP =
+  `Keeps connections open on a server, idle and busy ones, and says of each that
+ends how it ended, why, and what to do.
+
+Usage: deno run --allow-net jsr:@unzombie/redis/verify watch --url URL [options]
+
+  --url URL        the server, redis://… or rediss://… (default: REDIS_URL)
+${TLS_HELP}
+  --connections N  idle connections, 0 to 1000 (default 8): the first is never
+                   used, the others once every 1, 2, 5, 10, 20, 30 and 60
+                   minutes, and so on in turn, so that a limit shows itself
+                   between two of them
+  --busy N         connections that send a PING now and then, 0 to 1000
+                   (default 2)
+  --every MS       how often they do, 10 to 3600000 (default 1000)
+  --minutes M      how long to watch, up to 30000 (default: until Ctrl-C)
+  --json           print a JSON object a line: start, death, away, back,
+                   frozen, summary
+  --help           print this
+
+It sends PING, INFO, CONFIG GET and CLIENT LIST, and writes nothing. What the
+server refuses of these is not asked again. Each connection that ended is
+opened again. Ctrl-C asks the idle ones whether they are alive, and prints the
+summary. Progress goes to standard error.
+
+Permissions:
+  for the server           --allow-net=HOST:PORT
+  with REDIS_URL           --allow-env=REDIS_URL, too
+  with --ca, --cert, --key --allow-read=FILE, too
+
+Exit code: 0 watched to the end; 1 the server could not be reached at the
+start; 2 bad usage.`;
+
+const MOST = 1000;
+const MOST_EVERY_MS = 3_600_000;
+const MOST_MINUTES = 30_000;
+const ACCEPTED = {
+  flags: ["--json", "--help"],
+  options: [
+    ...["--url", "--connections", "--busy", "--every", "--minutes"],
+    ...TLS_OPTIONS,
+  ],
+};
+
+/**
+ * @param args What follows `watch`.
+ * @throws {UsageError} If an argument cannot be used.
+ */
+export function parseWatchArguments(args: readonly string[]): WatchArguments {
+  const { flags, values } = readCommandLine(args, ACCEPTED, 1);
+  const number = (name: string, otherwise: number, range: [number, number]) =>
+    wholeNumber(name, values.get(name) ?? `${otherwise}`, ...range);
+  const idle = number("--connections", 8, [0, MOST]);
+  const busy = number("--busy", 2, [0, MOST]);
+  if (idle + busy === 0) {
+    throw new UsageError(
+      "Cannot use --connections 0 with --busy 0: there is nothing to watch",
+    );
+  }
+  return {
+    help: flags.has("--help"),
+    json: flags.has("--json"),
+    url: values.get("--url"),
+    ...tlsArgumentsOf(values),
+    idle,
+    busy,
+    everyMs: number("--every", 1000, [10, MOST_EVERY_MS]),
+    forMs: durationOf(values.get("--minutes")),
+  };
+}
+
+function durationOf(text: string | undefined): number {
+  if (text === undefined) return Infinity;
+  const minutes = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && minutes > 0 && minutes <= MOST_MINUTES) {
+    return minutes * 60_000;
+  }
+  throw new UsageError(
+    `Cannot use --minutes ${
+      JSON.stringify(text)
+    }: expected a number above 0 and up to ${MOST_MINUTES}`,
+  );
+}

@@ -1,0 +1,172 @@
+// What a watch tells: these objects, one a line, are what `--json` prints.
+import { describeClose } from "../../pool/connection/close_report.ts";
+import type { Finding } from "./death_batch.ts";
+import type { Role } from "./watch_slot.ts";
+
+/** The watch has begun. Times are ISO 8601, durations end in `Ms`, `null` is never or not known. */
+export interface StartEvent {
+  readonly type: "start";
+  readonly at: string;
+  /** `host:port`. */
+  readonly endpoint: string;
+  readonly tls: boolean;
+  /** The server's version. */
+  readonly server: string | null;
+  readonly connections: readonly {
+    readonly role: Role;
+    readonly usedEveryMs: number | null;
+  }[];
+  /** How long the watch will last. */
+  readonly forMs: number | null;
+}
+
+/** A connection has ended, and its cause was sought. */
+export interface DeathEvent {
+  readonly type: "death";
+  /** When it ended. */
+  readonly at: string;
+  /** Sequence number of the moment at which connections ended, starting at 1. */
+  readonly event: number;
+  /** How many ended at that moment. */
+  readonly together: number;
+  readonly connection: number;
+  readonly role: Role;
+  readonly usedEveryMs: number | null;
+  /** How long it had been idle when it ended, or when it was used for the last time. */
+  readonly idleMs: number;
+  readonly ageMs: number;
+  readonly by: string;
+  readonly how: string;
+  readonly during: string;
+  /** The close report as a sentence. */
+  readonly close: string;
+  readonly cause: string | null;
+  readonly confidence: "likely" | "possible" | "none";
+  readonly evidence: readonly string[];
+  readonly advice: string | null;
+  /** The verdict as a sentence. */
+  readonly verdict: string;
+  /** The same without the connection's name. */
+  readonly outcome: string;
+  /** Probes that the server refuses. */
+  readonly refused: readonly string[];
+  /** How much of the idle time this process may have slept through. */
+  readonly frozenMs: number;
+}
+
+/** A connection could not be opened: the server is away, or takes no more of them. */
+export interface AwayEvent {
+  readonly type: "away";
+  readonly at: string;
+  readonly reason: string;
+  /** How many connections are still open. */
+  readonly open: number;
+}
+
+/** Every connection is open again. */
+export interface BackEvent {
+  readonly type: "back";
+  readonly at: string;
+  /** From the first connection that could not be opened to one that could. */
+  readonly afterMs: number;
+}
+
+/** This process did not run. */
+export interface FrozenEvent {
+  readonly type: "frozen";
+  readonly at: string;
+  readonly forMs: number;
+}
+
+/** Deaths of one cause. */
+export interface CauseRow {
+  /** Such as `"client-kill"`; `"client-kill or acl-change"` where both fit. */
+  readonly cause: string | null;
+  readonly deaths: number;
+  /** How many of each confidence. */
+  readonly confidence: Readonly<Record<"likely" | "possible" | "none", number>>;
+  /** Whether this process did not run before; then the idle ages say nothing. */
+  readonly afterFreeze: boolean;
+  readonly idleMs: { readonly min: number; readonly max: number };
+  readonly advice: string | null;
+}
+
+/** What it all comes to. */
+export interface SummaryEvent {
+  readonly type: "summary";
+  readonly at: string;
+  readonly endpoint: string;
+  readonly watchedMs: number;
+  readonly connections: number;
+  /** How many were open at the end. */
+  readonly open: number;
+  readonly deaths: number;
+  readonly causes: readonly CauseRow[];
+  /** The longest that a connection was idle and still answered. */
+  readonly longestIdleMs: number;
+  readonly awayTimes: number;
+  readonly awayMs: number;
+  /** Why a connection could not be opened, the last time. */
+  readonly awayReason: string | null;
+  readonly frozenMs: number;
+  readonly refused: readonly string[];
+}
+
+/** A line of `--json`. */
+export type WatchEvent =
+  | StartEvent
+  | DeathEvent
+  | AwayEvent
+  | BackEvent
+  | FrozenEvent
+  | SummaryEvent;
+
+/** What goes on between two events. */
+export interface Status {
+  readonly watchedMs: number;
+  readonly connections: number;
+  readonly open: number;
+  readonly oldestIdleMs: number;
+  readonly deaths: number;
+  readonly isAway: boolean;
+}
+
+/** Infinity is no number in JSON. */
+export const orNull = (ms: number): number | null =>
+  ms === Infinity ? null : Math.round(ms);
+
+export const isoOf = (ms: number): string => new Date(ms).toISOString();
+
+/** A death as its event. */
+export function deathOf(
+  { dead, verdict }: Finding,
+  event: number,
+  together: number,
+): DeathEvent {
+  const { report, role, everyMs, idleMs, frozenMs } = dead;
+  return {
+    type: "death",
+    at: isoOf(report.closedAt),
+    event,
+    together,
+    connection: report.connection,
+    role,
+    usedEveryMs: orNull(everyMs),
+    idleMs: Math.round(idleMs),
+    ageMs: Math.round(report.ageMs),
+    by: report.by,
+    how: report.how,
+    during: report.during,
+    close: describeClose(report),
+    cause: verdict.cause ?? null,
+    confidence: verdict.confidence,
+    evidence: verdict.evidence,
+    advice: verdict.advice ?? null,
+    verdict: verdict.text,
+    outcome: verdict.outcome,
+    refused: verdict.lookedAt.flatMap((what) =>
+      /^(.*) \(refused\)$/.exec(what)?.slice(1) ?? []
+    ),
+    frozenMs: Math.round(frozenMs),
+  };
+}

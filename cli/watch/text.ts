@@ -1,0 +1,196 @@
+// A watch as text.
+import { bold, columns, count, duration, green, red } from "../ansi.ts";
+import type {
+  AwayEvent,
+  BackEvent,
+  CauseRow,
+  DeathEvent,
+  FrozenEvent,
+  StartEvent,
+  Status,
+  SummaryEvent,
+} from "./json_lines.ts";
+import type { Role } from "./watch_slot.ts";
+
+/** What is watched, where and how long. */
+export function start(event: StartEvent): string[] {
+  const { endpoint, tls, server, connections, forMs } = event;
+  const of = (wanted: Role) =>
+    connections.filter(({ role }) => role === wanted);
+  const [idle, busy] = [of("idle"), of("busy")];
+  const rests = [...new Set(idle.map(({ usedEveryMs }) => usedEveryMs))];
+  const used = rests.flatMap((ms) => ms === null ? [] : duration(ms));
+  const rhythm = [
+    ...(rests.includes(null) ? ["never used"] : []),
+    ...(used.length > 0 ? [`used every ${used.join(", ")}`] : []),
+  ].join(", or ");
+  const [beat] = busy;
+  return [
+    bold(
+      `Watching ${endpoint} (version ${server ?? "unknown"}, ${
+        tls ? "TLS" : "plain TCP"
+      }) ${forMs === null ? "until Ctrl-C" : `for ${duration(forMs)}`}`,
+    ),
+    ...columns([
+      ...(idle.length > 0 ? [[`${idle.length} idle`, rhythm]] : []),
+      ...(beat !== undefined
+        ? [[`${busy.length} busy`, `PING every ${beat.usedEveryMs} ms`]]
+        : []),
+    ]),
+  ];
+}
+
+/** The deaths of one moment: a line for each cause, and for each way where the cause is not known. */
+export function deaths(deaths: readonly DeathEvent[]): string[] {
+  const alike = Map.groupBy(
+    deaths,
+    ({ cause, confidence, how, during }) =>
+      cause === null ? `${how} ${during}` : `${cause} ${confidence}`,
+  );
+  return Array.from(alike.values(), (group) => {
+    const [first] = group as [DeathEvent];
+    const ended = group.length === 1
+      ? `${first.close}${beforeUse(first)}`
+      : `${group.length} connections ended at once (${waysOf(group)}, idle ${
+        range(group.map(({ idleMs }) => idleMs))
+      })`;
+    const frozen = first.frozenMs > 0
+      ? `; this process did not run for ${
+        duration(first.frozenMs)
+      } before, so the idle age says nothing`
+      : "";
+    return `${clock(first.at)}  ${red(ended)}; ${first.outcome}${frozen}`;
+  });
+}
+
+const HOW: Record<string, string> = { fin: "FIN", rst: "RST" };
+
+/** `FIN`, or `8 FIN, 2 RST`. */
+function waysOf(deaths: readonly DeathEvent[]): string {
+  const ways = Map.groupBy(deaths, ({ how }) => HOW[how] ?? how);
+  return Array.from(
+    ways,
+    ([way, { length }]) => ways.size === 1 ? way : `${length} ${way}`,
+  ).join(", ");
+}
+
+/** An end that only a use has shown. */
+const beforeUse = ({ during, role, idleMs }: DeathEvent): string =>
+  during === "idle" || role === "busy"
+    ? ""
+    : `, used after ${duration(idleMs)} of rest`;
+
+/** No connection can be opened. */
+export const away = ({ at, reason, open }: AwayEvent): string =>
+  `${clock(at)}  ${red("away")}: ${reason}; ${open} still open, trying again`;
+
+/** Connections can be opened again. */
+export const back = ({ at, afterMs }: BackEvent): string =>
+  `${clock(at)}  ${green("back")} after ${duration(afterMs)}`;
+
+/** This process did not run. */
+export const frozen = ({ at, forMs }: FrozenEvent): string =>
+  `${clock(at)}  this process did not run for ${
+    duration(forMs)
+  }: what ends now is not taken for a limit`;
+
+/** What goes on, in one line. */
+export const status = (
+  { watchedMs, open, connections, oldestIdleMs, deaths, isAway }: Status,
+): string =>
+  [
+    `watched ${duration(watchedMs)}`,
+    `${open} of ${connections} open${isAway ? " (away)" : ""}`,
+    `longest idle ${duration(oldestIdleMs)}`,
+    count(deaths, "death"),
+  ].join(", ");
+
+/** The same for a log. */
+export const note = (what: Status): string =>
+  `${clock(new Date().toISOString())}  ${status(what)}`;
+
+/** What it all comes to. */
+export function summary(event: SummaryEvent): string[] {
+  const { watchedMs, deaths, causes, longestIdleMs, refused } = event;
+  const time = duration(watchedMs);
+  const notes = [
+    ...(event.awayTimes > 0
+      ? [
+        `Away ${count(event.awayTimes, "time")}, ${
+          duration(event.awayMs)
+        } together: ${event.awayReason}.`,
+      ]
+      : []),
+    ...(event.frozenMs > 0
+      ? [`This process did not run for ${duration(event.frozenMs)}.`]
+      : []),
+    ...(refused.length > 0
+      ? [`The server refuses ${refused.join(", ")}: a cause may be missed.`]
+      : []),
+  ];
+  if (deaths === 0) {
+    const meaning = event.open === 0 ? ["None could be asked at the end."] : [
+      `${
+        event.open === event.connections
+          ? "Each"
+          : `${event.open} of ${event.connections}`
+      } answered at the end: nothing ends connections that rest for up to`,
+      `${
+        duration(longestIdleMs)
+      }. Of longer rests this says nothing: watch for longer than the`,
+      "longest pause of your service.",
+    ];
+    const survived = `longest idle ${duration(longestIdleMs)}`;
+    return [
+      "",
+      bold(`No connection died in ${time}: ${survived}`),
+      ...meaning,
+      ...notes,
+    ];
+  }
+  return [
+    "",
+    bold(`${count(deaths, "connection")} died in ${time}`),
+    ...columns([
+      ["Deaths", "Cause", "Confidence", "Idle for", "What to do"],
+      ...causes.map((row) => [
+        `${row.deaths}`,
+        nameOf(row),
+        confidenceOf(row),
+        range([row.idleMs.min, row.idleMs.max]),
+        row.advice ?? adviceOf(row),
+      ]),
+    ]),
+    `The longest rest that a connection survived: ${duration(longestIdleMs)}.`,
+    ...notes,
+  ];
+}
+
+const nameOf = ({ cause, afterFreeze }: CauseRow): string =>
+  cause ?? (afterFreeze ? "after a freeze" : "unknown");
+
+function confidenceOf({ confidence, deaths }: CauseRow): string {
+  const told = (["likely", "possible", "none"] as const).filter((name) =>
+    confidence[name] > 0
+  );
+  return told.map((name) =>
+    confidence[name] === deaths ? name : `${confidence[name]} ${name}`
+  ).join(", ");
+}
+
+const adviceOf = ({ afterFreeze }: CauseRow): string =>
+  afterFreeze
+    ? "watch on a machine that does not sleep"
+    : "look into the server's log and at proxies on the way";
+
+function range(ms: readonly number[]): string {
+  const [min, max] = [Math.min(...ms), Math.max(...ms)].map(duration);
+  return min === max ? min! : `${min} to ${max}`;
+}
+
+/** `2025-01-31 23:59:59`, local time. */
+function clock(iso: string): string {
+  const at = new Date(iso);
+  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19).replace("T", " ");
+}

@@ -1,0 +1,25 @@
+// Calls callbacks of the user, whose mistakes must not cost a command or an event.
+import { complain } from "../pool/socket/complain.ts";
+
+/**
+ * Calls a callback. An error that it throws, or that its promise rejects with,
+ * goes to the console.
+ *
+ * @param name The callback's name, such as `"onClose of Redis"`.
+ * @param fn The callback, if there is one.
+ * @param what Its arguments.
+ */
+export function tell<What extends unknown[]>(
+  name: string,
+  fn: ((...what: What) => unknown) | undefined,
+  ...what: What
+): void {
+  try {
+    const result = fn?.(...what);
+    if (result instanceof Promise) {
+      result.catch((error) => complain(name, error));
+    }
+  } catch (error) {
+    complain(name, error);
+  }
+}

@@ -1,0 +1,83 @@
+// Which command the next reply answers.
+import type { Command, Reply } from "../../resp/mod.ts";
+import type { CloseReport, Fate } from "./close_report.ts";
+
+/** How a command was lost. */
+export interface Loss {
+  /** How its connection ended. */
+  readonly report: CloseReport;
+  /** Whether it may have run. */
+  readonly fate: Fate;
+  /** Whether not one byte of its reply had come. */
+  readonly untouched: boolean;
+  /** When its connection was opened, by `performance.now()`. */
+  readonly openedAt: number;
+}
+
+/** One command's place in flight. Exactly one of its two methods is called, once. */
+export interface Slot {
+  /** What was asked. */
+  readonly command: Command;
+  /** Whether bulk strings of the reply become bytes. */
+  readonly binary: boolean;
+  /** How much longer than the reply timeout the server may stay silent, in milliseconds. */
+  readonly patienceMs: number;
+  /** The reply has come. */
+  settle(reply: Reply): void;
+  /** The connection ended before it came. */
+  lose(loss: Loss): void;
+}
+
+const LEAST_CAPACITY = 64;
+
+/** A first-in, first-out queue of slots, in a ring that grows and shrinks by doubling. */
+export class InFlight {
+  #ring: (Slot | undefined)[] = new Array(LEAST_CAPACITY).fill(undefined);
+  #head = 0;
+  #length = 0;
+
+  /** How many slots wait. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The slot that the next reply answers. */
+  first(): Slot | undefined {
+    return this.#ring[this.#head];
+  }
+
+  /** The slot that the reply after `index` others answers. */
+  at(index: number): Slot | undefined {
+    return index < this.#length
+      ? this.#ring[(this.#head + index) & (this.#ring.length - 1)]
+      : undefined;
+  }
+
+  /** Adds a slot at the end. */
+  push(slot: Slot): void {
+    if (this.#length === this.#ring.length) this.#resize(2 * this.#length);
+    this.#ring[(this.#head + this.#length++) & (this.#ring.length - 1)] = slot;
+  }
+
+  /** Removes the first slot. */
+  shift(): Slot | undefined {
+    const slot = this.#ring[this.#head];
+    if (slot === undefined) return undefined;
+    this.#ring[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.#length--;
+    if (
+      this.#length * 8 < this.#ring.length && this.#ring.length > 64 * 1024
+    ) this.#resize(this.#ring.length / 2);
+    return slot;
+  }
+
+  #resize(capacity: number): void {
+    const ring: (Slot | undefined)[] = new Array(capacity).fill(undefined);
+    for (let i = 0; i < this.#length; i++) {
+      ring[i] = this.#ring[(this.#head + i) & (this.#ring.length - 1)];
+    }
+    this.#ring = ring;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,613 @@
+// What becomes of a call between its attempts: waits, deadlines, aborts, replicas, budgets.
+
+import "../support/strict.ts";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertInstanceOf,
+  assertLess,
+  assertLessOrEqual,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
+import { delay } from "@std/async/delay";
+import {
+  type Command,
+  ConnectionClosedError,
+  DeadlineError,
+  type Dial,
+  DialError,
+  fateOf,
+  Redis,
+  ReplyError,
+  Retry,
+  RetryError,
+  type RetryInfo,
+} from "../../mod.ts";
+import { RetryBudget } from "../../client/budget.ts";
+import { failureOf } from "../../client/call.ts";
+import { startProxy } from "../support/fault_proxy.ts";
+import { startRedis } from "../support/redis_server.ts";
+
+/** Answers a command: bytes, nothing yet (`""`), or the end (`null`). */
+type Answer = (command: string[], connection: number) => string | null;
+
+/** Peers written by hand, for what no server can be made to say. */
+function peers(answer: Answer): { dial: Dial; log: string[] } {
+  const log: string[] = [];
+  let connections = 0;
+  const dial: Dial = () => {
+    const number = ++connections;
+    let waiting = Promise.withResolvers<void>();
+    let output = "";
+    let isOver = false;
+    return Promise.resolve({
+      async read(buffer: Uint8Array): Promise<number | null> {
+        while (output === "") {
+          if (isOver) return null;
+          await waiting.promise;
+          waiting = Promise.withResolvers<void>();
+        }
+        const text = output;
+        output = "";
+        return new TextEncoder().encodeInto(text, buffer).written;
+      },
+      write(bytes: Uint8Array): Promise<number> {
+        const text = new TextDecoder().decode(bytes);
+        for (const part of text.split(/^\*\d+\r\n/m).slice(1)) {
+          const command = part.split("\r\n").filter((_, i) => i % 2 === 1);
+          log.push(command.join(" "));
+          const reply = command[0] === "HELLO"
+            ? "*0\r\n"
+            : answer(command, number);
+          if (reply === null) isOver = true;
+          else if (!isOver) output += reply;
+        }
+        waiting.resolve();
+        return Promise.resolve(bytes.length);
+      },
+      close: () => {
+        isOver = true;
+        waiting.resolve();
+      },
+    });
+  };
+  return { dial, log };
+}
+
+/** A policy that does not wait, and notes the signals of its waits. */
+function noting(retries = 3): { retry: Retry; signals: AbortSignal[] } {
+  const signals: AbortSignal[] = [];
+  const retry = new Retry({
+    retries,
+    sleep: (_, signal) => {
+      signals.push(signal!);
+      return Promise.resolve();
+    },
+  });
+  return { retry, signals };
+}
+
+/** Counts the listeners on a signal. */
+function counted(signal: AbortSignal): { count: number; added: number } {
+  const seen = { count: 0, added: 0 };
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    seen.count++;
+    seen.added++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (
+    ...args: Parameters<typeof removeEventListener>
+  ) => {
+    seen.count--;
+    removeEventListener.apply(signal, args);
+  };
+  return seen;
+}
+
+const READONLY = "-READONLY You can't write against a read only replica.\r\n";
+
+Deno.test("An abort ends the wait between two attempts, with its reason", async () => {
+  const asleep = Promise.withResolvers<AbortSignal>();
+  const retry = new Retry({
+    sleep: (_, signal) =>
+      new Promise((_, reject) => {
+        signal!.addEventListener("abort", () => reject(signal!.reason));
+        asleep.resolve(signal!);
+      }),
+  });
+  await using redis = new Redis("redis://127.0.0.1:1", { retry });
+  const leaver = new AbortController();
+  const { signal } = leaver;
+  const left = assertRejects(() => redis.send(["GET", "k"], { signal }), Error);
+  const nap = await asleep.promise;
+  assert(!nap.aborted);
+  const reason = new Error("enough");
+  leaver.abort(reason);
+  assertEquals(nap.reason, reason);
+  assertEquals(await left, reason);
+});
+
+Deno.test("close() ends the waits that last, and not those that are over", async () => {
+  const over = noting(1);
+  const redis = new Redis("redis://127.0.0.1:1", { retry: over.retry });
+  await assertRejects(() => redis.send(["GET", "k"]), RetryError);
+  await assertRejects(() => redis.lease(), RetryError);
+  const asleep = Promise.withResolvers<AbortSignal>();
+  const lasting = new Retry({
+    sleep: (ms, signal) => {
+      asleep.resolve(signal!);
+      return delay(60_000 + ms, { signal: signal! });
+    },
+  });
+  const left = assertRejects(
+    () => redis.send(["GET", "k"], { retry: lasting }),
+    RetryError,
+    "closed",
+  );
+  const lasts = await asleep.promise;
+  await redis.close({ drainMs: 0 });
+  const error = await left;
+  assert(lasts.aborted);
+  assertEquals(over.signals.map(({ aborted }) => aborted), [false, false]);
+  assertEquals(
+    [error.attempts, error.errors.length, fateOf(error)],
+    [1, 2, "unsent"],
+  );
+  assertMatch(
+    error.message,
+    /^Gave up after 1 attempt \(0 retries, 0 replays\)/,
+  );
+});
+
+Deno.test("A signal has one listener for all calls, and none when they are over", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { maxConnections: 1 });
+  const { signal } = new AbortController();
+  const seen = counted(signal);
+  const calls = () => [
+    redis.send(["PING"], { signal }),
+    redis.pipeline([["PING"], ["PING"]], { signal }),
+    redis.send(["BLPOP", "none", 0.01], { signal }),
+    redis.send(["GET"], { signal }).catch(() => {}),
+  ];
+  await Promise.all(calls()); // some of them wait for the first connection
+  assertEquals(seen, { count: 0, added: 1 });
+  await Promise.all(calls());
+  assertEquals(seen, { count: 0, added: 2 });
+  await assertRejects(() => redis.send(["GET", null as never], { signal }));
+  assertEquals(seen.count, 0);
+  const lease = await redis.lease({ signal });
+  await Promise.all([
+    lease.send(["PING"], { signal }),
+    lease.send(["PING"], { signal }),
+  ]);
+  lease.release();
+  assertEquals(seen.count, 0);
+});
+
+Deno.test("One signal ends thousands of calls, in time that grows with their number", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  await redis.send(["PING"]);
+  const leaver = new AbortController();
+  const { signal } = leaver;
+  server.freeze();
+  const startedAt = performance.now();
+  const left = Promise.allSettled(
+    Array.from({ length: 15_000 }, () => redis.send(["PING"], { signal })),
+  );
+  await delay(0);
+  const reason = new Error("enough");
+  leaver.abort(reason);
+  const outcomes = await left;
+  assertLess(performance.now() - startedAt, 1000); // it took several seconds
+  assert(outcomes.every((o) => o.status === "rejected" && o.reason === reason));
+  server.thaw();
+});
+
+Deno.test("The deadline of a policy counts from the start of the call", async () => {
+  const { dial, log } = peers(([name]) => name === "PING" ? "+PONG\r\n" : "");
+  const retry = new Retry({
+    deadlineMs: 150,
+    sleep: () => Promise.resolve(),
+    backoff: { delayMs: () => 0 },
+  });
+  await using redis = new Redis("redis://nowhere", {
+    dial,
+    retry,
+    replyTimeoutMs: 400,
+  });
+  await redis.send(["PING"]);
+  const startedAt = performance.now();
+  const error = await assertRejects(
+    () => redis.send(["GET", "k"]),
+    DeadlineError,
+  );
+  assertLess(performance.now() - startedAt, 350);
+  assertEquals(fateOf(error), "unknown");
+  assertEquals(log.filter((line) => line === "GET k").length, 1);
+});
+
+Deno.test("A connection that was opened after the first failure is no zombie: a server that closes on every GET is given up", async () => {
+  const { dial, log } = peers(([name]) => name === "GET" ? null : "+PONG\r\n");
+  const { retry, signals } = noting();
+  await using redis = new Redis("redis://nowhere", { dial, retry });
+  await redis.send(["PING"]);
+  const error = await assertRejects(() => redis.send(["GET", "k"]), RetryError);
+  const { dialed, retries, replays } = redis.stats();
+  assertEquals(log.filter((line) => line === "GET k").length, 5);
+  assertEquals([dialed, retries, replays, signals.length], [5, 3, 4, 3]);
+  assertEquals([error.attempts, error.errors.length], [5, 5]);
+  assertMatch(
+    error.message,
+    /^Gave up after 5 attempts \(3 retries, 1 replay\): Connection closed/,
+  );
+});
+
+Deno.test("A connection that was opened for the very command that it lost is no zombie", async () => {
+  const { dial, log } = peers(() => null);
+  const { retry, signals } = noting();
+  await using redis = new Redis("redis://nowhere", { dial, retry });
+  const error = await assertRejects(() => redis.send(["GET", "k"]), RetryError);
+  assertEquals(
+    [log.filter((line) => line === "GET k").length, signals.length],
+    [
+      4,
+      3,
+    ],
+  );
+  assertMatch(
+    error.message,
+    /^Gave up after 4 attempts \(3 retries, 0 replays\)/,
+  );
+});
+
+Deno.test("A policy's own sleep that fails is told with the failures, whether it throws or rejects", async () => {
+  const sleeps = [
+    () => {
+      throw new Error("no sleep");
+    },
+    () => Promise.reject(new Error("no sleep")),
+  ];
+  for (const sleep of sleeps) {
+    await using redis = new Redis("redis://127.0.0.1:1", {
+      retry: new Retry({ sleep }),
+    });
+    const error = await assertRejects(
+      () => redis.send(["GET", "k"]),
+      RetryError,
+    );
+    assertEquals(
+      error.message,
+      "Gave up after 1 attempt (0 retries, 0 replays): no sleep",
+    );
+    assertInstanceOf(error.errors[0], DialError);
+    assertEquals(fateOf(error), "unsent");
+    await redis.close(); // at once: nothing is under way
+  }
+});
+
+Deno.test("RetryBudget takes one token for one cause, however many calls it took along", () => {
+  const budget = new RetryBudget();
+  const cause = {};
+  for (let i = 0; i < 3; i++) assert(budget.spend(cause));
+  assertEquals(budget.tokens, 99);
+  assert(budget.spend({}));
+  assertEquals(budget.tokens, 98);
+  budget.earn();
+  assertEquals(Math.round(budget.tokens * 10), 981);
+  for (let i = 0; i < 100; i++) budget.earn();
+  assertLess(budget.tokens, 100.1);
+  while (budget.spend({}));
+  assert(budget.spend(cause), "it was paid for");
+  assertGreaterOrEqual(budget.tokens, 0);
+});
+
+Deno.test("The death of one connection costs the budget one token, and a dial that fails none", async () => {
+  const { dial } = peers(([name, key], number) =>
+    name === "GET" && number === 1
+      ? (key === "last" ? null : "")
+      : "$1\r\nv\r\n"
+  );
+  const { retry } = noting();
+  await using redis = new Redis("redis://nowhere", { dial, retry });
+  const keys = [..."abcdefgh", "last"];
+  const replies = await Promise.all(
+    keys.map((key) => redis.send(["GET", key])),
+  );
+  assertEquals(replies, keys.map(() => "v"));
+  assertLessOrEqual(redis.stats().retryBudget, 100);
+  assertGreaterOrEqual(redis.stats().retryBudget, 99.8);
+  await using away = new Redis("redis://127.0.0.1:1", { retry });
+  await assertRejects(() => away.send(["GET", "k"]), RetryError);
+  assertEquals(away.stats().retryBudget, 100);
+});
+
+Deno.test("Each READONLY costs the budget a token", async () => {
+  const { dial } = peers(() => READONLY);
+  const { retry } = noting(2);
+  await using redis = new Redis("redis://nowhere", { dial, retry });
+  await assertRejects(() => redis.send(["SET", "k", "v"]), RetryError);
+  assertEquals(redis.stats().retryBudget, 98);
+});
+
+/** What follows the commands that a demoted primary answers READONLY. */
+const REFUSED: readonly [
+  name: string,
+  call: (redis: Redis) => Promise<unknown>,
+][] = [
+  ["send", (redis) => redis.send(["SET", "k", "v"])],
+  ["a pipeline", (redis) => redis.pipeline([["SET", "k", "v"]])],
+  [
+    "a pipeline that is answered in part",
+    (redis) => redis.pipeline([["GET", "k"], ["SET", "k", "v"], ["GET", "k"]]),
+  ],
+  [
+    "a pipeline whose script says so in the old wording",
+    (redis) => redis.pipeline([["GET", "k"], ["EVAL", "old", 0]]),
+  ],
+  ["a script", (redis) => redis.send(["EVAL", "new", 0])],
+  ["a script, in the old wording", (redis) => redis.send(["EVAL", "old", 0])],
+  ["EVALSHA", (redis) => redis.send(["EVALSHA", "old", 0])],
+  ["a function", (redis) => redis.send(["FCALL", "new", 0])],
+  [
+    "a script that answers it among other things",
+    (redis) => redis.send(["EVAL", "inside", 0]),
+  ],
+  [
+    "a pipeline whose function does the same",
+    (redis) => redis.pipeline([["FCALL", "inside", 0]]),
+  ],
+  [
+    "a transaction whose script does the same",
+    async (redis) => {
+      await using lease = await redis.lease();
+      await lease.send(["EXEC", "inside"]);
+    },
+  ],
+  [
+    "a call whose caller has left",
+    async (redis) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const call = redis.send(["SET", "k", "v"], { signal });
+      controller.abort();
+      await assertRejects(() => call, DOMException);
+      await delay(5);
+    },
+  ],
+  ["a blocking command", (redis) => redis.send(["BLPOP", "k", 1])],
+  [
+    "a lease",
+    async (redis) => {
+      await using lease = await redis.lease();
+      await lease.send(["SET", "k", "v"]);
+    },
+  ],
+];
+
+for (const [name, call] of REFUSED) {
+  Deno.test(`READONLY retires its connection: ${name}`, async () => {
+    const { dial } = peers(([name, word], number) =>
+      name === "PING"
+        ? "+PONG\r\n"
+        : name === "GET"
+        ? "$1\r\nv\r\n"
+        : number > 1
+        ? "+OK\r\n"
+        : word === "old"
+        ? "-ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica. \r\n"
+        : word === "inside"
+        ? `*2\r\n:1\r\n*1\r\n${READONLY}`
+        : READONLY
+    );
+    const { retry } = noting();
+    await using redis = new Redis("redis://nowhere", {
+      dial,
+      retry,
+      maxConnections: 1,
+    });
+    await redis.send(["PING"]);
+    await call(redis).catch((error) => assertInstanceOf(error, ReplyError));
+    await redis.send(["PING"]);
+    assertEquals(redis.stats().evicted, { readonly: 1 });
+    assertEquals(redis.stats().dialed, 2);
+    assertEquals(await redis.send(["SET", "k", "v"]), "OK");
+  });
+}
+
+Deno.test("Other refusals leave their connection", async () => {
+  for (
+    const text of [
+      "OOM command not allowed",
+      "NOREPLICAS Not enough good replicas to write.",
+      "MASTERDOWN Link with MASTER is down",
+      "WRONGTYPE no",
+    ]
+  ) {
+    const { dial } = peers(() => `-${text}\r\n`);
+    await using redis = new Redis("redis://nowhere", { dial, retry: false });
+    await assertRejects(() => redis.send(["SET", "k", "v"]), ReplyError);
+    await redis.pipeline([["SET", "k", "v"]]).catch(() => {});
+    assertEquals(redis.stats().evicted, {}, text);
+  }
+});
+
+Deno.test("A pipeline is sent again only if the server has refused all of it for what passes", async () => {
+  const cases: [replies: string[], isRetried: boolean][] = [
+    [[READONLY, READONLY], true],
+    [[READONLY, "-LOADING no\r\n"], true],
+    [[READONLY, "-OOM no\r\n"], false],
+    [[READONLY, "+OK\r\n"], false],
+    [["+OK\r\n", READONLY], false],
+    [["-OOM no\r\n", READONLY], false],
+    [["-WRONGTYPE no\r\n", READONLY], false],
+  ];
+  for (const [replies, isRetried] of cases) {
+    const left = [...replies];
+    const { dial } = peers(() => left.shift() ?? "+OK\r\n");
+    const { retry } = noting();
+    const told: RetryInfo[] = [];
+    await using redis = new Redis("redis://nowhere", {
+      dial,
+      retry,
+      onRetry: (info) => told.push(info),
+    });
+    const commands: Command[] = [["SET", "a", 1], ["SET", "b", 1]];
+    const answered = await redis.pipeline(commands);
+    assertEquals(told.length, isRetried ? 1 : 0, replies.join(""));
+    assertEquals(
+      answered.every((reply) => reply === "OK"),
+      isRetried,
+      replies.join(""),
+    );
+    assert(told.every(({ isReplay }) => !isReplay));
+  }
+});
+
+Deno.test("A refusal after a lost attempt does not hide the loss, an answer does", async () => {
+  const cases: [answer: string, isAlone: boolean][] = [
+    ["-OOM no\r\n", false],
+    ["-NOPERM no\r\n", false],
+    ["-WRONGTYPE no\r\n", true],
+  ];
+  const commands: Command[] = [["SET", "k", "v"], ["BLPOP", "k", 1]];
+  const tried = commands.flatMap((command) =>
+    cases.map(([answer, isAlone]) => ({ command, answer, isAlone }))
+  );
+  for (const { command, answer, isAlone } of tried) {
+    let calls = 0;
+    const { dial } = peers(() => calls++ === 0 ? null : answer);
+    const { retry } = noting();
+    await using redis = new Redis("redis://nowhere", { dial, retry });
+    const error = await assertRejects(() =>
+      redis.send(command, { replay: "always" })
+    );
+    assertEquals(error instanceof ReplyError, isAlone, answer);
+    assertEquals(error instanceof RetryError, !isAlone, answer);
+    assertEquals(fateOf(error), isAlone ? "executed" : "unknown", answer);
+  }
+});
+
+/** How a connection ended, as a slot is told. */
+const report = {
+  by: "server",
+  how: "fin",
+  during: "awaiting-reply",
+  cause: undefined,
+  endpoint: "redis.example:6379",
+  connection: 1,
+  clientId: undefined,
+  closedAt: 0,
+  ageMs: 10_000,
+  idleMs: 0,
+  commandsServed: 3,
+  bytesIn: 0,
+  bytesOut: 0,
+  inFlight: 1,
+  firstInFlight: undefined,
+  replyBytes: 0,
+  silentMs: 0,
+  owedMs: 0,
+} as const;
+const lossOf = (fate: "unsent" | "unknown", untouched = true) => ({
+  report,
+  fate,
+  untouched,
+  openedAt: 5,
+});
+const SET: Command = ["SET", "k", "v"];
+const INCR: Command = ["INCR", "n"];
+
+Deno.test("A pipeline of which some was answered and the rest never written is unknown, and may go on", () => {
+  const lost = [{ loss: lossOf("unsent"), command: INCR }];
+  const part = failureOf(lost, "auto", 2);
+  assertInstanceOf(part.error, ConnectionClosedError);
+  assertEquals(part.error.fate, "unknown");
+  assertMatch(part.error.message, /2 of 3 were answered/);
+  assertEquals([part.mayRunAgain, part.isReplay], [true, false]);
+  const none = failureOf(lost, "auto", 0);
+  assertEquals((none.error as ConnectionClosedError).fate, "unsent");
+  assert(!/were answered/.test(none.error.message));
+  assertEquals(none.charge, undefined);
+});
+
+Deno.test("The worst fate of a pipeline's commands is that of the pipeline", () => {
+  const mixed = failureOf([
+    { loss: lossOf("unknown"), command: SET },
+    { loss: lossOf("unsent"), command: INCR },
+  ]);
+  assertEquals((mixed.error as ConnectionClosedError).fate, "unknown");
+  // INCR was never written: only SET may have run.
+  assertEquals([mixed.mayRunAgain, mixed.isReplay], [true, true]);
+  assertEquals(mixed.charge, report);
+  const hazard = failureOf([
+    { loss: lossOf("unsent"), command: SET },
+    { loss: lossOf("unknown"), command: INCR },
+  ]);
+  assertEquals(hazard.mayRunAgain, false);
+  assertMatch(hazard.error.message, /INCR was not replayed/);
+});
+
+Deno.test("What replay says is done: always, never, and by the table", () => {
+  const lost = (command: Command) => [{ loss: lossOf("unknown"), command }];
+  assert(failureOf(lost(SET), "auto").mayRunAgain);
+  assert(!failureOf(lost(INCR), "auto").mayRunAgain);
+  assert(failureOf(lost(INCR), "always").mayRunAgain);
+  assert(!failureOf(lost(SET), "never").mayRunAgain);
+  const unsent = [{ loss: lossOf("unsent"), command: INCR }];
+  assert(failureOf(unsent, "never").mayRunAgain);
+});
+
+Deno.test("A reply over a limit is not asked for again, whatever replay says", () => {
+  const tooLarge = {
+    ...report,
+    how: "protocol-error",
+    cause: "Reply too large: 2 MB",
+  } as const;
+  const loss = { ...lossOf("unknown"), report: tooLarge };
+  for (const replay of ["auto", "always"] as const) {
+    const failure = failureOf([{ loss, command: SET }], replay);
+    assert(!failure.mayRunAgain);
+    assertMatch(failure.error.message, /over one of this client's limits/);
+  }
+});
+
+Deno.test("A zombie is a connection that died before a byte of the reply came, by no wish of ours", () => {
+  const zombieOf = (changes: object, untouched = true) =>
+    failureOf([{
+      loss: {
+        ...lossOf("unknown", untouched),
+        report: { ...report, ...changes },
+      },
+      command: SET,
+    }]).zombie;
+  assertEquals(zombieOf({}), { openedAt: 5, wasUsed: true });
+  assertEquals(zombieOf({}, false), undefined);
+  assertEquals(zombieOf({ how: "requested" }), undefined);
+  assertEquals(zombieOf({ commandsServed: 0 })?.wasUsed, true); // old enough
+  assertEquals(zombieOf({ ageMs: 10 })?.wasUsed, true);
+  assertEquals(zombieOf({ commandsServed: 0, ageMs: 10 })?.wasUsed, false);
+});
+
+Deno.test("A pipeline that goes on after a part was answered names the command it goes on with", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  const told: RetryInfo[] = [];
+  await using redis = new Redis(proxy.url, {
+    onRetry: (info) => told.push(info),
+  });
+  await redis.send(["PING"]);
+  proxy.cut(5, { scope: "open" });
+  assertEquals(
+    await redis.pipeline([["SET", "a", 1], ["DEL", "none"], ["SET", "b", 1]]),
+    ["OK", 0, "OK"],
+  );
+  assertEquals(told.map(({ command, attempt }) => [command, attempt]), [[
+    "DEL",
+    1,
+  ]]);
+});

@@ -1,0 +1,259 @@
+// Every command of the server, sent or routed: one reply each, and a connection left as it was.
+
+import "../../support/strict.ts";
+
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { deadline } from "@std/async/deadline";
+import { routeOf } from "../../../client/commands/routing.ts";
+import { Redis } from "../../../mod.ts";
+import type { Command, Reply } from "../../../resp/mod.ts";
+import { Conversation } from "../../support/conversation.ts";
+import { type RedisServer, startRedis } from "../../support/redis_server.ts";
+
+/** A command as one types it. */
+const typed = (line: string): Command => line.split(" ") as unknown as Command;
+
+/** A command as the server describes it. */
+interface Described {
+  /** With its subcommand behind a space. */
+  readonly name: string;
+  /** The least number of words, the name's included. */
+  readonly words: number;
+  readonly flags: readonly string[];
+}
+
+/** All commands of a server, subcommands too: https://redis.io/docs/latest/commands/command/ */
+async function commandsOf(redis: Conversation): Promise<Described[]> {
+  const flat = (replies: Reply): Described[] =>
+    (replies as Reply[][]).flatMap((reply) => [
+      {
+        name: `${reply[0]}`.toUpperCase().replace("|", " "),
+        words: Math.abs(reply[1] as number),
+        flags: reply[2] as string[],
+      },
+      ...flat(reply[9] ?? []),
+    ]);
+  return flat(await redis.ask("COMMAND"));
+}
+
+/** What stands in the place of arguments: a name, a number, a switch. */
+const FILLERS = ["k", "1", "ON"];
+
+/** Forms of commands that the fillers do not reach. */
+const FORMS = [
+  "ACL SETUSER k on nopass",
+  "CLIENT KILL TYPE pubsub",
+  "CLIENT PAUSE 1 WRITE",
+  "CLIENT TRACKING OFF",
+  "CLIENT REPLY ON",
+  "CLIENT REPLY OFF",
+  "CLIENT REPLY SKIP",
+  "CLIENT TRACKING ON",
+  "CLIENT CAPA redirect",
+  "CLIENT IMPORT-SOURCE ON",
+  "CLIENT SETINFO lib-name k",
+  "CLIENT CACHING YES",
+  "CLUSTER SYNCSLOTS CAPA eof",
+  "CLUSTER SYNCSLOTS ACK",
+  "CLUSTER SYNCSLOTS FINISH",
+  "CLUSTER SYNCSLOTS SNAPSHOT-EOF",
+  "CLUSTER SYNCSLOTS ESTABLISH SOURCE k",
+  "DEBUG SLEEP 0",
+  "DEBUG PROTOCOL attrib",
+  "DEBUG PROTOCOL push",
+  "DEBUG PROTOCOL map",
+  "DEBUG PROTOCOL verbatim",
+  "DEBUG HELP",
+  "DEBUG DIGEST",
+  "DEBUG REPLICATE 1 SET k v",
+  "EVAL return{1,2} 0",
+  "EVAL return(redis.call('SELECT',1)) 0",
+  "HELLO 2 SETNAME k",
+  "HELLO 3",
+  "PFDEBUG ENCODING k",
+  "PFDEBUG GETREG k",
+  "PFDEBUG DECODE k",
+  "PSYNC ? -1",
+  "REPLCONF",
+  "REPLCONF ACK 0",
+  "REPLCONF GETACK *",
+  "REPLCONF capa eof",
+  "REPLCONF rdb-channel 1",
+  "REPLCONF listening-port 1",
+  "REPLICAOF NO ONE",
+  "SCRIPT DEBUG YES",
+  "SHUTDOWN NOSAVE",
+  "XREAD STREAMS k 0",
+  "XREADGROUP GROUP g c STREAMS k >",
+];
+
+function* formsOf({ name, words }: Described): Generator<string> {
+  const missing = Math.max(0, words - name.split(" ").length);
+  for (const filler of FILLERS) {
+    yield name + ` ${filler}`.repeat(missing);
+    yield name + ` ${filler}`.repeat(missing + 1);
+  }
+}
+
+/** What CLIENT INFO tells of the moment, not of what a command has changed. */
+const OF_THE_MOMENT = new Set(
+  ("age idle qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll omem tot-mem " +
+    "events cmd tot-net-in tot-net-out tot-cmds io-thread").split(" "),
+);
+
+const stateOf = (info: Reply): string =>
+  `${info}`.trim().split(" ")
+    .filter((field) => !OF_THE_MOMENT.has(field.split("=")[0]!)).join(" ");
+
+/** A command that is not answered within this time is answered never. */
+const REPLY_MS = 5000;
+
+/** What is wrong with a command on a connection that others share; `undefined` if nothing is. */
+async function faultOf(
+  redis: Conversation,
+  command: Command,
+): Promise<string | undefined> {
+  const INFO: Command = ["CLIENT", "INFO"];
+  const MARK: Command = ["ECHO", "the next reply"];
+  try {
+    const [before, , mark, after] = await deadline(
+      redis.askAll([INFO, command, MARK, INFO]),
+      REPLY_MS,
+    );
+    if (mark !== MARK[1]) return "it has more than one reply";
+    const [was, is] = [stateOf(before!), stateOf(after!)];
+    return is === was ? undefined : `${was} has become ${is}`;
+  } catch (error) {
+    return `${error}`;
+  }
+}
+
+async function faultsOf(server: RedisServer): Promise<string[]> {
+  let redis = await Conversation.open(server.port);
+  const faults: string[] = [];
+  const lines = new Set(FORMS);
+  for (const each of await commandsOf(redis)) {
+    for (const form of formsOf(each)) lines.add(form);
+  }
+  assert(lines.size > 1500, `${lines.size}`);
+  for (const command of [...lines].map(typed)) {
+    if (routeOf(command).kind !== "shared") continue;
+    const fault = await faultOf(redis, command);
+    // What made a replica of it is undone, lest it waits for its primary.
+    if (/^(REPLICA|SLAVE)OF$/.test(command[0])) {
+      await redis.askAll([["REPLICAOF", "NO", "ONE"]]);
+    }
+    if (fault === undefined) continue;
+    faults.push(`${command.join(" ")}: ${fault}`);
+    redis[Symbol.dispose]();
+    redis = await Conversation.open(server.port);
+  }
+  redis[Symbol.dispose]();
+  return faults;
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+for (const mode of ["alone", "as a node of a cluster"]) {
+  Deno.test(`Every command that is shared is answered once and changes nothing of its connection, on a server ${mode}`, async () => {
+    const config = { "enable-debug-command": "yes" };
+    await using server = await startRedis({
+      config: mode === "alone" ? config : {
+        ...config,
+        "cluster-enabled": "yes",
+        "cluster-port": freePort(), // the default may be above 65535
+      },
+    });
+    assertEquals(await faultsOf(server), []);
+  });
+}
+
+/** A form of each blocking command that blocks, for 2 seconds. */
+const BLOCKING: Readonly<Record<string, string>> = {
+  BLPOP: "BLPOP k 2",
+  BRPOP: "BRPOP k 2",
+  BRPOPLPUSH: "BRPOPLPUSH k other 2",
+  BLMOVE: "BLMOVE k other LEFT RIGHT 2",
+  BLMOVEM: "BLMOVEM k other LEFT RIGHT 2",
+  BLMPOP: "BLMPOP 2 1 k LEFT",
+  BZPOPMIN: "BZPOPMIN k 2",
+  BZPOPMAX: "BZPOPMAX k 2",
+  BZMPOP: "BZMPOP 2 1 k MIN",
+  XREAD: "XREAD BLOCK 2000 STREAMS k $",
+  XREADGROUP: "XREADGROUP GROUP g c BLOCK 2000 STREAMS k >",
+  WAIT: "WAIT 1 2000",
+  WAITAOF: "WAITAOF 0 1 2000",
+  "TS.READ": "TS.READ k $ BLOCK 2000 1",
+};
+
+Deno.test("Every command that the server calls blocking is never shared when it blocks, and has its time", async () => {
+  await using server = await startRedis();
+  using redis = await Conversation.open(server.port);
+  const blocking = (await commandsOf(redis))
+    .filter(({ flags }) => flags.includes("blocking"))
+    .map(({ name }) => name);
+  assert(blocking.length >= 10, `${blocking}`);
+  for (const name of blocking) {
+    const line = BLOCKING[name];
+    assert(line !== undefined, `${name} blocks, and has no row here`);
+    const route = routeOf(typed(line));
+    assert("patienceMs" in route, `${line}: ${route.kind}`);
+    assertEquals(route.patienceMs, 2000, line);
+  }
+});
+
+Deno.test("A command whose replies are not one for each reaches no connection, shared or leased", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { maxConnections: 1 });
+  const lines = [
+    "REPLCONF ACK 0",
+    "replconf getack *",
+    "PSYNC ? -1",
+    "SYNC",
+    "MONITOR",
+    "SUBSCRIBE a b",
+    "CLUSTER SYNCSLOTS CAPA eof",
+    "HELLO 3",
+  ].map(typed);
+  for (const command of lines) {
+    const error = await assertRejects(() => redis.send(command), TypeError);
+    assertStringIncludes(error.message, `Cannot send ${command[0]}`);
+    await assertRejects(() => redis.pipeline([command]), TypeError);
+  }
+  {
+    await using lease = await redis.lease();
+    for (const command of lines) {
+      await assertRejects(() => lease.send(command), TypeError, "Cannot send");
+    }
+    assertEquals(await lease.send(["ECHO", "mine"]), "mine");
+  }
+  assertEquals(await redis.send(["ECHO", "next"]), "next");
+  assertEquals(redis.stats().dialed, 1);
+});
+
+Deno.test("A lease whose connection was changed is not given to others", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { maxConnections: 1 });
+  const lines = [
+    "HELLO 2 SETNAME me",
+    "CLIENT NO-EVICT ON",
+    "CLIENT CAPA redirect",
+    "CLIENT IMPORT-SOURCE ON",
+    "HIMPORT PREPARE fields a b",
+    "SELECT 1",
+  ];
+  for (const [i, line] of lines.entries()) {
+    await using lease = await redis.lease();
+    // A server that does not know it refuses it.
+    await lease.send(typed(line)).catch(() => {});
+    assertEquals(redis.stats().dialed, i + 1, line);
+  }
+});

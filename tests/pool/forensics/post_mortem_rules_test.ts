@@ -1,0 +1,602 @@
+// Which evidence a post-mortem compares, keeps and counts, on a server of literal replies: real ones cannot be made to hold still.
+
+import "../../support/strict.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { delay } from "@std/async/delay";
+import type { CloseReport, Reply } from "../../../mod.ts";
+import { ReplyError } from "../../../mod.ts";
+import type { Verdict } from "../../../pool/forensics/diagnose.ts";
+import {
+  PostMortem,
+  type Source,
+} from "../../../pool/forensics/post_mortem.ts";
+import type { ConnectionFacts } from "../../../pool/connection/push_right.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const NOW = Date.now();
+
+const report = (more: Partial<CloseReport> = {}): CloseReport => ({
+  by: "server",
+  how: "fin",
+  during: "awaiting-reply",
+  cause: undefined,
+  endpoint: "redis.example:6379",
+  connection: 1,
+  clientId: 7,
+  closedAt: NOW,
+  ageMs: 60_000,
+  idleMs: 10,
+  silentMs: 10,
+  owedMs: 0,
+  commandsServed: 1,
+  bytesIn: 1,
+  bytesOut: 1,
+  inFlight: 1,
+  firstInFlight: { name: "GET", args: 1 },
+  replyBytes: 0,
+  ...more,
+});
+
+/** A server whose replies are set by hand, and a post-mortem on it with a clock of its own. */
+class Stage {
+  at = NOW - 60_000;
+  info: Record<string, string | number> = { run_id: "r1" };
+  /** What else it answers; `undefined` refuses. */
+  readonly replies: Record<string, Reply | undefined> = {
+    "CONFIG GET": [],
+    "CLIENT LIST": "",
+    "SLOWLOG GET": [],
+    "LATENCY LATEST": [],
+  };
+  readonly asked: string[] = [];
+  readonly postMortem: PostMortem;
+  #opened = 0;
+
+  constructor(minIntervalMs = 0) {
+    this.postMortem = new PostMortem({ minIntervalMs, now: () => this.at });
+  }
+
+  connect(more: Partial<ConnectionFacts> = {}): Mutable<ConnectionFacts> {
+    return {
+      number: ++this.#opened,
+      openedAt: performance.now() - 60_000,
+      identity: { version: "7.0.15" },
+      report: undefined,
+      heardAt: performance.now() - 60_000,
+      dialMs: 2,
+      ...more,
+    };
+  }
+
+  source(connection: ConnectionFacts): Source {
+    return {
+      connection,
+      ask: (command) => {
+        const [name, part] = command;
+        const probe = name === "INFO" ? "INFO" : `${name} ${part}`;
+        this.asked.push(probe);
+        if (probe === "INFO") {
+          return Promise.resolve(
+            Object.entries(this.info).map((pair) => pair.join(":")).join(
+              "\r\n",
+            ),
+          );
+        }
+        return Promise.resolve(
+          this.replies[probe] ?? new ReplyError("ERR unknown command"),
+        );
+      },
+    };
+  }
+
+  async baseline(connection: ConnectionFacts, at: number): Promise<void> {
+    this.at = at;
+    this.postMortem.baseline(this.source(connection));
+    await delay(0);
+  }
+
+  async why(
+    how: CloseReport,
+    ended: ConnectionFacts,
+    fresh: ConnectionFacts = this.connect(),
+  ): Promise<Verdict> {
+    this.at = Math.max(this.at, NOW + 1000);
+    const verdict = await this.postMortem
+      .investigate(how, ended, this.source(fresh));
+    if (typeof verdict === "string") throw new Error(verdict);
+    return verdict;
+  }
+}
+
+const kills = (calls: number) => ({
+  run_id: "r1",
+  "cmdstat_client|kill": `calls=${calls}`,
+});
+
+Deno.test("Evidence of a sibling counts if it is older than the end by a second, and newer than one's own", async () => {
+  for (
+    const [ownAt, siblingAt, span] of [
+      [-60_000, -1000, "0 -> 1"], // the newer one
+      [-60_000, -999, "0 -> 2"], // may be of after the end
+      [-5000, -5001, "0 -> 2"], // the older one
+      [-5000, -5000, "0 -> 1"],
+    ] as const
+  ) {
+    const stage = new Stage();
+    const [own, sibling] = [stage.connect(), stage.connect()];
+    const looks = ([[ownAt, own, 0], [siblingAt, sibling, 1]] as const)
+      .toSorted((a, b) => a[0] - b[0]);
+    for (const [at, connection] of looks) {
+      // Who looked later saw more.
+      stage.info = connection === own ? kills(0) : kills(1);
+      await stage.baseline(connection, NOW + at);
+    }
+    stage.info = kills(2);
+    const verdict = await stage.why(report(), own);
+    const from = span === "0 -> 1" ? "1 -> 2" : "0 -> 2";
+    assertMatch(verdict.text, new RegExp(`calls ${from}`), `${ownAt}`);
+  }
+});
+
+Deno.test("Without evidence of its own a sibling's of up to the end counts", async () => {
+  for (const [at, text] of [[0, "0 -> 1"], [1, undefined]] as const) {
+    const stage = new Stage();
+    stage.info = kills(0);
+    await stage.baseline(stage.connect(), NOW + at);
+    stage.info = kills(1);
+    const verdict = await stage.why(report(), stage.connect());
+    assertEquals(/\d+ -> \d+/.exec(verdict.text)?.[0], text);
+  }
+});
+
+Deno.test("Evidence of another run of the server is not compared with", async () => {
+  const stage = new Stage();
+  const [own, sibling] = [stage.connect(), stage.connect()];
+  stage.info = kills(0);
+  await stage.baseline(own, NOW - 60_000);
+  stage.info = { ...kills(5), run_id: "r2" };
+  await stage.baseline(sibling, NOW - 5000);
+  stage.info = kills(1);
+  assertMatch((await stage.why(report(), own)).text, /calls 0 -> 1/);
+});
+
+Deno.test("What fell silent is compared with its own evidence: the silence may have begun long ago", async () => {
+  const stage = new Stage();
+  const [own, sibling] = [stage.connect(), stage.connect()];
+  stage.info = kills(0);
+  await stage.baseline(own, NOW - 60_000);
+  stage.info = kills(1);
+  await stage.baseline(sibling, NOW - 5000);
+  const verdict = await stage.why(
+    report({ how: "silence", silentMs: 9e4 }),
+    own,
+  );
+  assertMatch(verdict.text, /calls 0 -> 1/);
+});
+
+Deno.test("Siblings outlive an end if they end more than a second after it, to the same run", async () => {
+  for (
+    const [closedAt, run, outlived] of [
+      [undefined, "r1", "1"],
+      [NOW + 1001, "r1", "1"],
+      [NOW + 1000, "r1", undefined],
+      [undefined, "r0", undefined],
+    ] as const
+  ) {
+    const stage = new Stage();
+    const [own, sibling] = [stage.connect(), stage.connect()];
+    stage.info = { run_id: run };
+    await stage.baseline(sibling, NOW - 50_000);
+    await stage.baseline(sibling, NOW - 45_000); // twice is one
+    stage.info = { run_id: "r1" };
+    await stage.baseline(own, NOW - 40_000);
+    own.report = report();
+    if (closedAt !== undefined) sibling.report = report({ closedAt });
+    stage.info = { run_id: "r2", uptime_in_seconds: 0 };
+    const verdict = await stage.why(report(), own);
+    assertEquals(
+      /outlived by (\d+)/.exec(verdict.text)?.[1],
+      outlived,
+      verdict.text,
+    );
+  }
+});
+
+Deno.test("Idle ages of ends more than a second apart are counted, and only of idle ends by others", async () => {
+  const idle = { during: "idle", idleMs: 130_000 } as const;
+  const cases: [Partial<CloseReport>[], times: string | undefined][] = [
+    [[{ closedAt: NOW - 9000 }, { closedAt: NOW - 5000 }], "3rd"],
+    [[{ closedAt: NOW - 9000 }, { closedAt: NOW - 8000 }], undefined],
+    [[{ closedAt: NOW - 9000 }, { closedAt: NOW - 7999 }], "3rd"],
+    [[{ closedAt: NOW - 9000 }, { closedAt: NOW - 1000 }], undefined],
+    [[{ closedAt: NOW - 9000 }, { closedAt: NOW - 1001 }], "3rd"],
+    [
+      [{ closedAt: NOW - 9000 }, { closedAt: NOW - 5000, by: "client" }],
+      undefined,
+    ],
+    [[{ closedAt: NOW - 9000 }, {
+      closedAt: NOW - 5000,
+      during: "awaiting-reply",
+    }], undefined],
+  ];
+  for (const [earlier, times] of cases) {
+    const stage = new Stage();
+    for (const more of earlier) {
+      await stage.why(report({ ...idle, ...more }), stage.connect());
+    }
+    const verdict = await stage.why(report(idle), stage.connect());
+    assertEquals(
+      /(\w+) time at/.exec(verdict.text)?.[1],
+      times,
+      JSON.stringify(earlier),
+    );
+  }
+});
+
+Deno.test("Of idle ends the last 32 are kept", async () => {
+  const stage = new Stage();
+  const idle = { during: "idle", idleMs: 130_000 } as const;
+  for (let i = 40; i > 0; i--) {
+    await stage.why(
+      report({ ...idle, closedAt: NOW - i * 2000 }),
+      stage.connect(),
+    );
+  }
+  const verdict = await stage.why(report(idle), stage.connect());
+  assertMatch(verdict.text, /33rd time/);
+});
+
+Deno.test("Of one's own evidence the newest counts", async () => {
+  const stage = new Stage();
+  const own = stage.connect();
+  for (const [i, at] of [-60_000, -30_000].entries()) {
+    stage.info = kills(i);
+    await stage.baseline(own, NOW + at);
+  }
+  stage.info = kills(2);
+  for (const how of ["fin", "silence"] as const) {
+    const { text } = await stage.why(report({ how, silentMs: 9e4 }), own);
+    assertMatch(text, /calls 1 -> 2/);
+  }
+});
+
+Deno.test("By default an investigation is due after five seconds", async () => {
+  const stage = new Stage();
+  let at = NOW;
+  const postMortem = new PostMortem({ now: () => at });
+  const look = () =>
+    postMortem.investigate(
+      report(),
+      stage.connect(),
+      stage.source(stage.connect()),
+    );
+  await look();
+  at = NOW + 4999;
+  assertEquals(await look(), "not-due");
+  at = NOW + 5000;
+  assertEquals(typeof await look(), "object");
+});
+
+Deno.test("An investigation for which nothing could be asked does not put off the next", async () => {
+  const stage = new Stage(60_000);
+  const revoked = { connection: stage.connect(), ask: () => undefined };
+  stage.at = NOW;
+  assertEquals(
+    await stage.postMortem.investigate(report(), stage.connect(), revoked),
+    "not-asked",
+  );
+  assertEquals((await stage.why(report(), stage.connect())).causes, []);
+});
+
+Deno.test("An investigation is due after the interval, whichever way the clock went", async () => {
+  const stage = new Stage(5000);
+  const look = () =>
+    stage.postMortem.investigate(
+      report(),
+      stage.connect(),
+      stage.source(stage.connect()),
+    );
+  stage.at = NOW;
+  assertEquals(typeof await look(), "object");
+  for (const at of [0, 4999, -4999]) {
+    stage.at = NOW + at;
+    assertEquals(await look(), "not-due", `${at}`);
+  }
+  stage.at = NOW - 5000;
+  const first = look();
+  stage.at = NOW + 50_000;
+  assertEquals(await look(), "not-due"); // one is under way
+  assertEquals(typeof await first, "object");
+  assertEquals(typeof await look(), "object");
+});
+
+Deno.test("Settings are asked for once for baselines, and again after each end", async () => {
+  const stage = new Stage();
+  const connection = stage.connect();
+  await stage.baseline(connection, NOW - 9000);
+  await stage.baseline(connection, NOW - 8000);
+  assertEquals(stage.asked.splice(0), [
+    "CONFIG GET",
+    "CONFIG GET",
+    "INFO",
+    "INFO",
+  ]);
+  await stage.why(report(), connection);
+  assertEquals(stage.asked.splice(0), [
+    "CLIENT LIST",
+    "CONFIG GET",
+    "CONFIG GET",
+    "INFO",
+  ]);
+  await stage.why(report({ how: "silence", silentMs: 9e4 }), connection);
+  assertEquals(stage.asked.splice(0), [
+    "CLIENT LIST",
+    "CONFIG GET",
+    "CONFIG GET",
+    "SLOWLOG GET",
+    "LATENCY LATEST",
+    "INFO",
+  ]);
+});
+
+Deno.test("Settings that are refused later are remembered", async () => {
+  const stage = new Stage();
+  stage.replies["CONFIG GET"] = ["timeout", "60"];
+  const connection = stage.connect();
+  await stage.baseline(connection, NOW - 9000);
+  stage.replies["CONFIG GET"] = undefined;
+  const verdict = await stage.why(
+    report({ during: "idle", idleMs: 60_500 }),
+    connection,
+  );
+  assertMatch(verdict.text, /the server's timeout is 60/);
+  assertEquals(verdict.lookedAt.includes("CONFIG GET (refused)"), true);
+});
+
+Deno.test("A refusal that passes by itself is tried again, another one is not", async () => {
+  const stage = new Stage();
+  stage.replies["CLIENT LIST"] = new ReplyError("LOADING wait");
+  const first = await stage.why(report(), stage.connect());
+  assertEquals(first.lookedAt.join(), "the close report,INFO after");
+  stage.replies["CLIENT LIST"] = undefined;
+  const second = await stage.why(report(), stage.connect());
+  assertEquals(second.lookedAt.includes("CLIENT LIST (refused)"), true);
+  stage.asked.splice(0);
+  await stage.why(report(), stage.connect());
+  assertEquals(stage.asked.includes("CLIENT LIST"), false);
+});
+
+Deno.test("Our own probes and their refusals are not held against others", async () => {
+  const stage = new Stage();
+  const connection = stage.connect();
+  stage.info = { run_id: "r1", errorstat_ERR: "count=0" };
+  await stage.baseline(connection, NOW - 9000);
+  stage.replies["CLIENT LIST"] = undefined; // an ERR of our own
+  stage.info = { run_id: "r1", errorstat_ERR: "count=1" };
+  const bad = { how: "protocol-error", cause: "Bad type" } as const;
+  const first = await stage.why(report(bad), connection);
+  assertEquals(/errorstat/.test(first.text), false, first.text);
+  stage.info = { run_id: "r1", errorstat_ERR: "count=2" };
+  const second = await stage.why(report(bad), connection);
+  assertMatch(second.text, /errorstat_ERR 0 -> 2, 1 of them by this client/);
+
+  const older = new Stage();
+  older.info = { run_id: "r1", cmdstat_client: "calls=3" };
+  await older.baseline(connection, NOW - 9000);
+  older.info = { run_id: "r1", cmdstat_client: "calls=4" };
+  const listed = await older.why(report(), connection);
+  assertEquals(listed.cause, undefined, listed.text);
+});
+
+Deno.test("Our own CLIENT KILL is counted once, and its connection is not looked for", async () => {
+  const stage = new Stage();
+  const connection = stage.connect();
+  stage.info = { ...kills(0), cmdstat_client: "calls=0" };
+  await stage.baseline(connection, NOW - 9000);
+  stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
+  stage.postMortem.fenced(connection);
+  stage.info = { ...kills(1), cmdstat_client: "calls=1" };
+  const verdict = await stage.why(report(), connection);
+  assertEquals(
+    [verdict.cause, verdict.lookedAt.includes("CLIENT LIST")],
+    [undefined, false],
+    verdict.text,
+  );
+  stage.info = { ...kills(2), cmdstat_client: "calls=2" };
+  const another = await stage.why(report(), stage.connect());
+  assertMatch(another.text, /CLIENT LIST has id=7 age=5 idle=4: the/);
+});
+
+Deno.test("Without an id the old connection is not looked for", async () => {
+  const stage = new Stage();
+  await stage.why(report({ clientId: undefined }), stage.connect());
+  assertEquals(stage.asked.includes("CLIENT LIST"), false);
+});
+
+Deno.test("A connection that was fenced while it was looked for is not said to be there", async () => {
+  const stage = new Stage();
+  const connection = stage.connect();
+  stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
+  const found = stage.why(report(), connection);
+  stage.postMortem.fenced(connection);
+  const { cause, lookedAt } = await found;
+  assertEquals([cause, lookedAt.includes("CLIENT LIST")], [undefined, false]);
+});
+
+/** A silence of 4 s that has just ended, and what its siblings did meanwhile. */
+async function silence(
+  arrange: (stage: Stage, now: number) => void | Promise<void>,
+  more: Partial<CloseReport> = {},
+): Promise<Verdict> {
+  const stage = new Stage();
+  const own = stage.connect();
+  own.report = report({
+    how: "silence",
+    by: "network",
+    owedMs: 4000,
+    silentMs: 4010,
+    closedAt: Date.now(),
+    ...more,
+  });
+  await stage.baseline(own, NOW - 60_000);
+  await arrange(stage, performance.now());
+  return await stage.why(own.report, own);
+}
+
+Deno.test("A sibling counts as answered if a byte came after the first quarter of a silence, or just after it", async () => {
+  for (
+    const [heardMs, isOpen, answered] of [
+      [-3100, true, false],
+      [-2900, true, true],
+      [-1, true, true],
+      [100, true, true],
+      [300, true, false],
+      [-100, false, false],
+    ] as const
+  ) {
+    const verdict = await silence(async (stage, now) => {
+      const heardAt = now + heardMs;
+      const sibling = stage.connect({ heardAt });
+      await stage.baseline(sibling, NOW - 50_000);
+      if (!isOpen) sibling.report = report();
+    });
+    assertEquals(
+      /1 other answered meanwhile/.test(verdict.text),
+      answered,
+      `${heardMs} ${isOpen}: ${verdict.text}`,
+    );
+  }
+});
+
+Deno.test("What siblings did is taken down when the silence ends, and the fresh connection is none of them", async () => {
+  const stage = new Stage();
+  const own = stage.connect();
+  const sibling = stage.connect({ heardAt: performance.now() - 10 });
+  await stage.baseline(sibling, NOW - 50_000);
+  const how = own.report = report({
+    ...{ how: "silence", owedMs: 4000, silentMs: 4010 },
+    closedAt: Date.now(),
+  });
+  stage.postMortem.ended(how, own);
+  sibling.heardAt += 60_000; // it goes on
+  const fresh = stage.connect({ heardAt: performance.now() });
+  const { text } = await stage.why(how, own, fresh);
+  assertMatch(text, /it fell silent, 1 other answered meanwhile/);
+});
+
+Deno.test("Connections that fell silent at the same time are counted, new ones apart", async () => {
+  const verdict = await silence((stage) => {
+    const end = (more: Partial<CloseReport>) => {
+      const connection = stage.connect();
+      connection.report = report({ how: "silence", by: "network", ...more });
+      stage.postMortem.ended(connection.report, connection);
+    };
+    end({ closedAt: Date.now() - 3900 });
+    end({ closedAt: Date.now() + 900 });
+    end({ closedAt: Date.now() - 4500 }); // before
+    end({ closedAt: Date.now(), how: "fin" });
+    end({ closedAt: Date.now(), during: "handshake" });
+    end({
+      ...{ closedAt: Date.now(), during: "handshake", how: "requested" },
+      cause: "connect timeout",
+    });
+    end({
+      ...{ closedAt: Date.now(), during: "handshake", how: "requested" },
+      cause: "the pool was closed",
+    });
+  });
+  assertMatch(verdict.text, /3 connections fell silent at once/);
+  assertMatch(verdict.text, /2 new ones got no answer/);
+});
+
+Deno.test("Ends a second before count as the same time, however short the silence", async () => {
+  const verdict = await silence((stage) => {
+    for (const ms of [900, 1100]) {
+      const connection = stage.connect();
+      connection.report = report({
+        ...{ how: "silence", by: "network" },
+        closedAt: Date.now() - ms,
+      });
+      stage.postMortem.ended(connection.report, connection);
+    }
+  }, { owedMs: 100, silentMs: 110 });
+  assertMatch(verdict.text, /2 connections fell silent at once/);
+});
+
+Deno.test("A dial is slow by the median of those before it, itself and failed ones not counted", async () => {
+  for (
+    const [dials, dialMs, usual] of [
+      [[2, 2, 40], 150, "2 ms"],
+      [[40, 40, 0, 0, 0, 0], 300, "40 ms"],
+      [[1, 30, 40], 160, "30 ms"],
+    ] as const
+  ) {
+    const stage = new Stage();
+    const own = stage.connect({ dialMs: dials[0] });
+    await stage.baseline(own, NOW - 60_000);
+    for (const ms of dials.slice(1)) {
+      await stage.baseline(stage.connect({ dialMs: ms }), NOW - 50_000);
+    }
+    const how = own.report = report({
+      ...{ how: "silence", owedMs: 4000, silentMs: 4010 },
+      closedAt: Date.now(),
+    });
+    const verdict = await stage.why(how, own, stage.connect({ dialMs }));
+    assertMatch(
+      verdict.text,
+      new RegExp(`took ${dialMs} ms to open, usually ${usual}`),
+    );
+  }
+});
+
+Deno.test("Connections opened since the evidence before are known to have said HELLO", async () => {
+  const stage = new Stage();
+  const own = stage.connect();
+  stage.info = { run_id: "r1", cmdstat_hello: "calls=1" };
+  await stage.baseline(own, Date.now() - 30_000);
+  const now = performance.now();
+  const how = own.report = report({
+    ...{ how: "silence", owedMs: 4000, silentMs: 4010 },
+    closedAt: Date.now(),
+  });
+  stage.postMortem.ended(how, own);
+  const lost = stage.connect({ identity: undefined, openedAt: now });
+  lost.report = report({
+    ...{ how: "requested", during: "handshake", cause: "connect timeout" },
+    closedAt: Date.now(),
+  });
+  stage.postMortem.ended(lost.report, lost);
+  const later = stage.connect({ openedAt: now });
+  stage.postMortem.ended(report({ during: "idle" }), later);
+  // Two that were answered and one that was not: three, had the server stood still.
+  stage.info = { run_id: "r1", cmdstat_hello: "calls=3" };
+  stage.at = Date.now();
+  const verdict = await stage.why(how, own, stage.connect({ openedAt: now }));
+  assertMatch(verdict.text, /never came to the server: cmdstat_hello calls 1/);
+  stage.info = { run_id: "r1", cmdstat_hello: "calls=4" };
+  const another = await stage.why(
+    how,
+    own,
+    stage.connect({ openedAt: now - 40_000 }),
+  );
+  assertEquals(another.cause, "server-stall", another.text);
+});
+
+Deno.test("The last 32 connections are known", async () => {
+  for (const [later, isKnown] of [[29, true], [30, false]] as const) {
+    const verdict = await silence(async (stage, now) => {
+      const sibling = stage.connect({ heardAt: now - 10 });
+      await stage.baseline(sibling, NOW - 50_000);
+      // Beside them: the one that ended, and the fresh one.
+      for (let i = 0; i < later; i++) {
+        stage.postMortem.ended(report({ during: "idle" }), stage.connect());
+      }
+    });
+    assertEquals(
+      /other answered meanwhile/.test(verdict.text),
+      isKnown,
+      `${later}`,
+    );
+  }
+});
