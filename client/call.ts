@@ -220,7 +220,7 @@ export abstract class Call implements Expirable {
  */
 export class SingleCall extends Call implements Slot {
   readonly command: Command;
-  readonly patienceMs = 0;
+  readonly extraReplyTimeoutMs = 0;
   /** The connection of the last attempt. */
   connection: ConnectionFacts | undefined;
   readonly #resolve: (reply: Reply | Promise<never>) => void;
@@ -265,7 +265,7 @@ export class SingleCall extends Call implements Slot {
     this.#resolve(failed);
   }
 
-  settle(reply: Reply): void {
+  resolve(reply: Reply): void {
     if (reply instanceof ReplyError || Array.isArray(reply)) {
       this.#lookForReplica(reply);
     }
@@ -361,8 +361,8 @@ export class PipelineCall extends Call {
       const slot: Slot = {
         command,
         binary: this.options.binary === true,
-        patienceMs: 0,
-        settle: (reply) => {
+        extraReplyTimeoutMs: 0,
+        resolve: (reply) => {
           if (reply instanceof ReplyError) this.#hasErrors = true;
           if (showsReplica(command, reply)) this.keeper.isReplica(connection);
           this.#replies.push(reply);

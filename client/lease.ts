@@ -261,8 +261,10 @@ export class Lease implements AsyncDisposable {
       this.#right.push({
         command,
         binary: options.binary === true,
-        patienceMs: "patienceMs" in route ? route.patienceMs : 0,
-        settle: (reply) => {
+        extraReplyTimeoutMs: "extraReplyTimeoutMs" in route
+          ? route.extraReplyTimeoutMs
+          : 0,
+        resolve: (reply) => {
           // A demoted primary is left when the lease ends.
           if (showsReplica(command, reply)) this.#host.isReplica();
           // A DISCARD that was refused has ended no transaction.

@@ -658,11 +658,13 @@ export class Redis implements AsyncDisposable {
     route: Route & { kind: "blocking" | "urgent" },
   ): Promise<Reply> {
     const policy = options.retry ?? this.#retry;
-    const patienceMs = route.kind === "blocking" ? route.patienceMs : 0;
+    const extraReplyTimeoutMs = route.kind === "blocking"
+      ? route.extraReplyTimeoutMs
+      : 0;
     // The policy's deadline is for commands that are answered at once.
     const deadlineMs = Math.min(
       options.deadlineMs ?? Infinity,
-      deadlineOf({}, policy) + patienceMs,
+      deadlineOf({}, policy) + extraReplyTimeoutMs,
     );
     const placeFor = (signal: AbortSignal) =>
       route.kind === "blocking"

@@ -8,7 +8,7 @@ import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
-import { say } from "../pool/connection/handshake.ts";
+import { ask } from "../pool/connection/ask.ts";
 import { upper } from "./commands/routing.ts";
 
 /** A read whose answer is `nothing` while a command has not run. */
@@ -53,7 +53,7 @@ const servers = new WeakMap<ConnectionFacts, Promise<string | undefined>>();
 function serverOf(right: PushRight): Promise<string | undefined> {
   let server = servers.get(right.connection);
   if (server === undefined) {
-    server = say(right, ["INFO", "server"]).then(
+    server = ask(right, ["INFO", "server"]).then(
       (info) => /^run_id:(\w+)/m.exec(`${info}`)?.[1],
       () => undefined,
     );
@@ -107,9 +107,9 @@ export async function resolveFate(
     server !== await serverOf(right)
   ) return "unknown";
   // 0: it is gone already. An id is never used twice by one run of a server.
-  const killed = await say(right, ["CLIENT", "KILL", "ID", clientId]);
+  const killed = await ask(right, ["CLIENT", "KILL", "ID", clientId]);
   const question = questionFor(command);
   if (killed instanceof ReplyError || question === undefined) return "unknown";
-  const answer = await say(right, question.command);
+  const answer = await ask(right, question.command);
   return answer === question.nothing ? "unsent" : "unknown";
 }

@@ -116,13 +116,15 @@ function shapeOf(command: Command): Shape | undefined {
  */
 export function blockOf(command: Command): Block | undefined {
   const route = routeOf(command);
-  if (!("patienceMs" in route) || !(route.patienceMs > SLICE.ms)) {
+  if (
+    !("extraReplyTimeoutMs" in route) || !(route.extraReplyTimeoutMs > SLICE.ms)
+  ) {
     return undefined;
   }
   const shape = shapeOf(command);
   // A timeout that is no number is for the server to refuse.
   return shape && isTimeout(command, shape)
-    ? { ms: route.patienceMs, ...shape }
+    ? { ms: route.extraReplyTimeoutMs, ...shape }
     : undefined;
 }
 

@@ -12,7 +12,7 @@ import type {
 } from "./connection/connection.ts";
 import { Dialer } from "./dialer.ts";
 import type { DialProgress } from "./connection/dial_progress.ts";
-import { say } from "./connection/handshake.ts";
+import { ask } from "./connection/ask.ts";
 import { IdleAges } from "./forensics/idle_ages.ts";
 import { Member, type RetirementReason } from "./member.ts";
 import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
@@ -499,13 +499,13 @@ export class Pool {
     ));
     const proof = new Patience(
       () => proofMs,
-      () => connection.condemn(`suspected dead, no PONG for ${proofMs} ms`),
+      () => connection.timeOut(`suspected dead, no PONG for ${proofMs} ms`),
     );
     // One that is busy is watched by its reply timer.
     const now = performance.now();
     const idleMs = member.isIdle ? now - connection.lastByteAt : 0;
     if (member.isAnsweringNow) proof.start(now);
-    say(right, ["PING"]).then(() => {
+    ask(right, ["PING"]).then(() => {
       this.#idleAges.survived(idleMs);
       if (member.state === "suspect") this.#share(member);
       this.#justValidated = member;

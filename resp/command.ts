@@ -1,5 +1,5 @@
 // What can be sent: which values are arguments of a command, and how large they may be.
-import type { Command, CommandArgument } from "./reply.ts";
+import type { Command, CommandArgument } from "./types.ts";
 
 /** An argument as it is encoded. */
 export type Word = string | Uint8Array;

@@ -9,7 +9,7 @@ import {
   type Word,
   wordsOf,
 } from "./command.ts";
-import type { Command, CommandArgument } from "./reply.ts";
+import type { Command, CommandArgument } from "./types.ts";
 
 const utf8 = new TextEncoder();
 const NOTHING = new Uint8Array(0);

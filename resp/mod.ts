@@ -15,10 +15,5 @@
  */
 export { encodeCommand } from "./encode.ts";
 export { type ParserLimits, ReplyParser } from "./parser.ts";
-export {
-  type Command,
-  type CommandArgument,
-  ProtocolError,
-  type Reply,
-  ReplyError,
-} from "./reply.ts";
+export { ProtocolError, ReplyError } from "./errors.ts";
+export type { Command, CommandArgument, Reply } from "./types.ts";

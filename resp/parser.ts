@@ -1,6 +1,7 @@
 // Bytes to replies: fed, resumable at any byte, bounded.
 import { type LargeBulk, LargeBytes, LargeText } from "./large_bulk.ts";
-import { ProtocolError, type Reply, ReplyError } from "./reply.ts";
+import { ProtocolError, ReplyError } from "./errors.ts";
+import type { Reply } from "./types.ts";
 import { decodeText, ReceiveBuffer } from "./receive_buffer.ts";
 
 /** Limits on one reply. Over them the parser throws a {@linkcode ProtocolError}. */

@@ -2,7 +2,7 @@
 import { delay } from "@std/async/delay";
 import type { CloseReport, Verdict } from "../../mod.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
-import { say } from "../../pool/connection/handshake.ts";
+import { ask } from "../../pool/connection/ask.ts";
 import { PostMortem, sourceOf } from "../../pool/forensics/post_mortem.ts";
 import type { Server } from "../server.ts";
 
@@ -32,7 +32,7 @@ export class Witness implements Disposable {
   async before(): Promise<void> {
     this.#postMortem.baseline(sourceOf(this.#connection));
     // Replies come in order, so this one comes after those of the baseline.
-    await say(this.#connection, ["PING"]).catch(() => {});
+    await ask(this.#connection, ["PING"]).catch(() => {});
     await delay(0);
   }
 

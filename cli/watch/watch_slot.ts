@@ -1,7 +1,7 @@
 // One connection of the watch: how often it is used, and how long it was idle when it ended.
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
-import { say } from "../../pool/connection/handshake.ts";
+import { ask } from "../../pool/connection/ask.ts";
 
 /** What a connection is kept open for. */
 export type Role = "idle" | "busy";
@@ -85,7 +85,7 @@ export class Watched {
     this.#gapMs = this.idleMs;
     const sentAt = performance.now();
     try {
-      await say(connection, ["PING"]); // an error reply is an answer, too
+      await ask(connection, ["PING"]); // an error reply is an answer, too
     } catch {
       return; // the observer of its end is told
     }

@@ -13,13 +13,13 @@ import type { Command } from "../../resp/mod.ts";
  */
 export type Route =
   | { readonly kind: "shared" }
-  | { readonly kind: "blocking"; readonly patienceMs: number }
+  | { readonly kind: "blocking"; readonly extraReplyTimeoutMs: number }
   | { readonly kind: "urgent" }
   | {
     readonly kind: "own-writes";
     /** Why it cannot be shared, and what to do. */
     readonly why: string;
-    readonly patienceMs: number;
+    readonly extraReplyTimeoutMs: number;
   }
   | { readonly kind: "stateful"; readonly why: string }
   | { readonly kind: "refused"; readonly why: string };
@@ -94,12 +94,12 @@ function readsSeries(command: Command): Route {
 const waits = (position: number) => (command: Command): Route => ({
   kind: "own-writes",
   why: "it waits for what was written on the same connection" + ALONE,
-  patienceMs: patience(numberOf(command.at(position))),
+  extraReplyTimeoutMs: patience(numberOf(command.at(position))),
 });
 
 const blocking = (ms: number): Route => ({
   kind: "blocking",
-  patienceMs: patience(ms),
+  extraReplyTimeoutMs: patience(ms),
 });
 
 /** 0 is for ever. */

@@ -256,10 +256,10 @@ export class Connection {
       this.#gathered.append(slot.command);
       this.#inFlight.push({
         ...slot,
-        settle: (reply) => {
+        resolve: (reply) => {
           this.#introducing--;
           this.#served--;
-          slot.settle(reply);
+          slot.resolve(reply);
         },
       });
       this.#unwritten++;
@@ -273,7 +273,7 @@ export class Connection {
   }
 
   /** Ends it because its peer did not answer in time. */
-  condemn(cause: string): void {
+  timeOut(cause: string): void {
     this.#end({ by: "network", how: "silence", cause });
   }
 
@@ -386,12 +386,12 @@ export class Connection {
       this.#inFlight.shift();
       this.#served++;
       try {
-        slot.settle(reply);
+        slot.resolve(reply);
       } catch (error) {
         complain("a reply's receiver", error);
       }
       // The timer was set for a reply that might take longer than others.
-      if (slot.patienceMs > 0 && this.#inFlight.length > 0) {
+      if (slot.extraReplyTimeoutMs > 0 && this.#inFlight.length > 0) {
         this.#patience.shorten();
       }
     }
@@ -455,13 +455,13 @@ export class Connection {
   /** How long the first reply may be owed, in milliseconds. */
   #limitMs(): number {
     return this.#options.replyTimeoutMs +
-      (this.#inFlight.first()?.patienceMs ?? 0);
+      (this.#inFlight.first()?.extraReplyTimeoutMs ?? 0);
   }
 
   #silent(): void {
     const { replyTimeoutMs } = this.#options;
     const bytes = this.#bytesIn - this.#progressBytes;
-    this.condemn(
+    this.timeOut(
       bytes > 0
         ? `only ${bytes} bytes came of a reply that had taken ${DRIP.timeouts} times as long already, replyTimeoutMs is ${replyTimeoutMs}`
         : `no byte came, replyTimeoutMs is ${replyTimeoutMs}`,

@@ -1,4 +1,5 @@
 // What is said before the first command, as data, and what refusals and closes of it mean.
+import { ask } from "./ask.ts";
 import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
 import { ConnectionClosedError } from "./close_report.ts";
 import type { Connection, Identity } from "./connection.ts";
@@ -186,7 +187,7 @@ async function converse(
 ): Promise<Reply[]> {
   try {
     return await Promise.all(
-      commands.map((command) => say(connection, command)),
+      commands.map((command) => ask(connection, command)),
     );
   } catch (error) {
     if (!(error instanceof ConnectionClosedError)) throw error;
@@ -255,32 +256,6 @@ const isFinal = (reply: ReplyError): boolean =>
   reply.code === "WRONGPASS" || reply.code === "DENIED" ||
   isPassingInHandshake(reply);
 
-/**
- * Sends one command on a connection, without retry or replay.
- *
- * @param connection An open connection.
- * @param command The command.
- * @param binary Whether bulk strings of the reply become `Uint8Array`. @default {false}
- * @returns The reply; an error reply is a value.
- * @throws {ConnectionClosedError} If the connection ends before the reply.
- */
-export function say(
-  connection: Pick<Connection, "push">,
-  command: Command,
-  binary = false,
-): Promise<Reply> {
-  return new Promise((resolve, reject) =>
-    connection.push({
-      command,
-      binary,
-      patienceMs: 0,
-      settle: resolve,
-      lose: ({ report, fate }) =>
-        reject(new ConnectionClosedError(report, fate)),
-    })
-  );
-}
-
 /** HELLO answers a flat list of names and values in RESP2. */
 function identityOf(hello: Reply | undefined): Identity {
   if (!Array.isArray(hello)) return {};
@@ -306,8 +281,8 @@ function introduction(endpoint: Endpoint, { version }: Identity): Slot[] {
   return INTRODUCTION.map((command) => ({
     command,
     binary: false,
-    patienceMs: 0,
-    settle: (reply) => {
+    extraReplyTimeoutMs: 0,
+    resolve: (reply) => {
       if (reply instanceof ReplyError) refuse();
     },
     lose: ({ report }) => {

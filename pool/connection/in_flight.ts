@@ -21,9 +21,9 @@ export interface Slot {
   /** Whether bulk strings of the reply become bytes. */
   readonly binary: boolean;
   /** How much longer than the reply timeout the server may stay silent, in milliseconds. */
-  readonly patienceMs: number;
+  readonly extraReplyTimeoutMs: number;
   /** The reply has come. */
-  settle(reply: Reply): void;
+  resolve(reply: Reply): void;
   /** The connection ended before it came. */
   lose(loss: Loss): void;
 }

@@ -12,7 +12,7 @@ import {
   readSlow,
   SLOW_COMMANDS,
 } from "./server_snapshot.ts";
-import { say } from "../connection/handshake.ts";
+import { ask } from "../connection/ask.ts";
 import type { ConnectionFacts } from "../connection/push_right.ts";
 import { isPassing } from "../connection/refusal.ts";
 
@@ -51,7 +51,7 @@ export type NoVerdict = "not-due" | "not-asked";
 /** A connection with one holder for all its life, as a source. */
 export const sourceOf = (connection: Connection): Source => ({
   connection,
-  ask: (command) => say(connection, command),
+  ask: (command) => ask(connection, command),
 });
 
 /** Thrown where the connection that should be asked has changed hands. */

@@ -1,7 +1,7 @@
 // When the post-mortem runs: with the first shared connection after a death.
 import type { Command } from "../../resp/mod.ts";
 import { complain } from "../socket/complain.ts";
-import { say } from "../connection/handshake.ts";
+import { ask } from "../connection/ask.ts";
 import type { CloseReport } from "../connection/close_report.ts";
 import type { ConnectionFacts, PushRight } from "../connection/push_right.ts";
 import type { Verdict } from "./diagnose.ts";
@@ -39,7 +39,7 @@ export class Inquest {
     const source = {
       connection: right.connection,
       ask: (command: Command) =>
-        right.isRevoked ? undefined : say(right, command),
+        right.isRevoked ? undefined : ask(right, command),
     };
     this.#postMortem?.baseline(source);
     const dead = this.#dead;

@@ -205,8 +205,8 @@ Deno.test("Every command that the server calls blocking is never shared when it 
     const line = BLOCKING[name];
     assert(line !== undefined, `${name} blocks, and has no row here`);
     const route = routeOf(typed(line));
-    assert("patienceMs" in route, `${line}: ${route.kind}`);
-    assertEquals(route.patienceMs, 2000, line);
+    assert("extraReplyTimeoutMs" in route, `${line}: ${route.kind}`);
+    assertEquals(route.extraReplyTimeoutMs, 2000, line);
   }
 });
 

@@ -198,10 +198,10 @@ Deno.test("A command that blocks nobody and changes nothing of the connection is
 });
 
 Deno.test("A blocking command gets a connection of its own, and patience for as long as it asked", async (t) => {
-  for (const [line, patienceMs] of BLOCKING) {
+  for (const [line, extraReplyTimeoutMs] of BLOCKING) {
     await t.step(line, () => {
       for (const [spelling, command] of spellings(line)) {
-        const expected = { kind: "blocking", patienceMs } as const;
+        const expected = { kind: "blocking", extraReplyTimeoutMs } as const;
         assertEquals(routeOf(command), expected, spelling);
       }
     });
@@ -210,24 +210,24 @@ Deno.test("A blocking command gets a connection of its own, and patience for as 
 
 Deno.test("A blocking command may give its timeout as a number or a bigint", () => {
   for (
-    const [timeout, patienceMs] of [[2, 2000], [3n, 3000], [
+    const [timeout, extraReplyTimeoutMs] of [[2, 2000], [3n, 3000], [
       0,
       Infinity,
     ]] as const
   ) {
-    const expected = { kind: "blocking", patienceMs } as const;
+    const expected = { kind: "blocking", extraReplyTimeoutMs } as const;
     assertEquals(routeOf(["BLPOP", "a", timeout]), expected);
     assertEquals(routeOf(["BLMPOP", timeout, 1, "a", "LEFT"]), expected);
   }
   assertEquals(routeOf(["XREAD", "BLOCK", 5, "STREAMS", "s", "$"]), {
     kind: "blocking",
-    patienceMs: 5,
+    extraReplyTimeoutMs: 5,
   });
 });
 
 Deno.test("A blocking command may give its timeout as bytes", () => {
-  for (const [line, patienceMs] of BLOCKING) {
-    const expected = { kind: "blocking", patienceMs } as const;
+  for (const [line, extraReplyTimeoutMs] of BLOCKING) {
+    const expected = { kind: "blocking", extraReplyTimeoutMs } as const;
     assertEquals(routeOf(asBytes(typed(line), /./)), expected, line);
   }
 });
@@ -239,7 +239,7 @@ Deno.test("A consumer group may be called like an option", async (t) => {
         routeOf(
           typed(`XREADGROUP GROUP ${name} ${name} BLOCK 80 STREAMS s >`),
         ),
-        { kind: "blocking", patienceMs: 80 },
+        { kind: "blocking", extraReplyTimeoutMs: 80 },
       );
       assertEquals(
         routeOf(typed(`XREADGROUP GROUP ${name} ${name} STREAMS s >`)),
@@ -303,11 +303,11 @@ Deno.test("WAIT asks about its own connection's writes: only on a lease, with pa
     ["WAITAOF 1 0 300", 300],
     ["WAITAOF 1 0 0", Infinity],
   ] as const;
-  for (const [line, patienceMs] of cases) {
+  for (const [line, extraReplyTimeoutMs] of cases) {
     for (const [spelling, command] of spellings(line)) {
       const route = routeOf(command);
       assert(route.kind === "own-writes", `${line} ${spelling}: ${route.kind}`);
-      assertEquals(route.patienceMs, patienceMs, line);
+      assertEquals(route.extraReplyTimeoutMs, extraReplyTimeoutMs, line);
     }
   }
 });
@@ -326,8 +326,11 @@ Deno.test("A command is routed the same after ten thousand others", () => {
   for (let i = 0; i < 10_000; i++) {
     assertEquals(routeOf([`UNKNOWN${i}`]), { kind: "shared" });
   }
-  for (const [line, patienceMs] of BLOCKING) {
-    assertEquals(routeOf(typed(line)), { kind: "blocking", patienceMs }, line);
+  for (const [line, extraReplyTimeoutMs] of BLOCKING) {
+    assertEquals(routeOf(typed(line)), {
+      kind: "blocking",
+      extraReplyTimeoutMs,
+    }, line);
   }
   for (const line of STATEFUL) {
     assertEquals(routeOf(typed(line)).kind, "stateful", line);

@@ -963,11 +963,11 @@ Deno.test("A command pushed by whoever is told of room has a timer of its own", 
       onClose: (_, report) => ended.resolve(report),
     },
   });
-  const slot = (patienceMs: number) => ({
+  const slot = (extraReplyTimeoutMs: number) => ({
     command: ["PING"] as const,
     binary: false,
-    patienceMs,
-    settle: () => {},
+    extraReplyTimeoutMs,
+    resolve: () => {},
     lose: () => {},
   });
   const MANY = 16 * 1024; // as many as make it full
@@ -1011,14 +1011,14 @@ Deno.test("A connection that is pushed to after its end loses the slot at once, 
   const slot = () => ({
     command: ["PING"] as const,
     binary: false,
-    patienceMs: 0,
-    settle: () => fates.push("settled"),
+    extraReplyTimeoutMs: 0,
+    resolve: () => fates.push("settled"),
     lose: ({ fate }: { fate: string }) => fates.push(fate),
   });
   connection.push(slot());
   connection.close("the test is over");
   connection.close("a second cause");
-  connection.condemn("a third cause");
+  connection.timeOut("a third cause");
   connection.push(slot());
   await delay(20);
   assertEquals(fates, ["unsent", "unsent"]);
@@ -1104,8 +1104,8 @@ function noted(notes: unknown[], over: Partial<Slot> = {}): Slot {
   return {
     command: ["PING"],
     binary: false,
-    patienceMs: 0,
-    settle: (reply) => notes.push(reply),
+    extraReplyTimeoutMs: 0,
+    resolve: (reply) => notes.push(reply),
     lose: ({ fate }) => notes.push(fate),
     ...over,
   };
@@ -1133,7 +1133,7 @@ Deno.test("A slot that throws strands no other slot", async () => {
   const { connection, ended, say } = scripted();
   const printed = await complaints(async () => {
     connection.push(noted(notes));
-    connection.push(noted(notes, { settle: fail }));
+    connection.push(noted(notes, { resolve: fail }));
     connection.push(noted(notes));
     connection.push(noted(notes, { lose: fail }));
     connection.push(noted(notes));
@@ -1210,7 +1210,7 @@ Deno.test("A name in a report is cut", async () => {
 Deno.test("A reply has the time that its command allows, and the next one no more than its own", async () => {
   const notes: unknown[] = [];
   const { connection, ended, say } = scripted();
-  connection.push(noted(notes, { patienceMs: 60_000 }));
+  connection.push(noted(notes, { extraReplyTimeoutMs: 60_000 }));
   connection.push(noted(notes));
   await delay(300); // longer than replyTimeoutMs
   assertEquals(connection.report, undefined);

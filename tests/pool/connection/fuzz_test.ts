@@ -71,7 +71,7 @@ interface Step {
   readonly wire: Uint8Array;
   /** Turns of the event loop before it is pushed. */
   readonly pause: number;
-  /** Further steps pushed from within its `settle` or `lose`. */
+  /** Further steps pushed from within its `resolve` or `lose`. */
   readonly breeds: number;
 }
 
@@ -460,8 +460,8 @@ class Round {
     return {
       command: step.command,
       binary: step.binary,
-      patienceMs: 0,
-      settle: (reply) => {
+      extraReplyTimeoutMs: 0,
+      resolve: (reply) => {
         if (this.reports.length > 0) this.complain("a reply after the end");
         const { offered } = this.socket;
         outcomes.push({ reply, place: this.settled++, offered });

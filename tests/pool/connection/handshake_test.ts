@@ -14,7 +14,7 @@ import { delay } from "@std/async/delay";
 import { DialError, Redis, ReplyError } from "../../../mod.ts";
 import type { CloseReport } from "../../../pool/connection/close_report.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
-import { say } from "../../../pool/connection/handshake.ts";
+import { ask } from "../../../pool/connection/ask.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/deno.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
@@ -497,14 +497,14 @@ Deno.test("The library's name goes before the first command, and nothing waits f
   connection.push({
     command: ["PING"],
     binary: false,
-    patienceMs: 0,
-    settle: resolve,
+    extraReplyTimeoutMs: 0,
+    resolve,
     lose: resolve,
   });
   assertEquals(connection.inFlight, 1);
   assertEquals(await promise, "PONG");
   assertEquals([connection.inFlight, connection.served], [0, 1]);
-  assertEquals(await say(connection, ["PING"]), "PONG");
+  assertEquals(await ask(connection, ["PING"]), "PONG");
   assertEquals(server.heard, [["HELLO 2", ...INTRODUCTION, "PING", "PING"]]);
   assertEquals([connection.inFlight, connection.served], [0, 2]);
   connection.close();
@@ -525,7 +525,7 @@ Deno.test("The library's name goes before a command that turns replies off", asy
 Deno.test("A connection that ends before its name is answered has nothing in flight", async () => {
   await using server = newer(undefined);
   const connection = await opened(server.url);
-  const lost = assertRejects(() => say(connection, ["BLPOP", "key", 0]));
+  const lost = assertRejects(() => ask(connection, ["BLPOP", "key", 0]));
   await until(() => server.heard[0]!.length === 4);
   connection.close();
   await lost;
@@ -706,7 +706,7 @@ Deno.test("What HELLO answers in another form is no identity", async () => {
     );
     const connection = await opened(server.url);
     assertEquals(connection.identity, {});
-    assertEquals(await say(connection, ["PING"]), "PONG");
+    assertEquals(await ask(connection, ["PING"]), "PONG");
     connection.close();
   }
 });

@@ -8,8 +8,8 @@ import { Random } from "../../support/random.ts";
 const slot = (number: number): Slot => ({
   command: ["PING", number],
   binary: false,
-  patienceMs: 0,
-  settle: () => {},
+  extraReplyTimeoutMs: 0,
+  resolve: () => {},
   lose: () => {},
 });
 

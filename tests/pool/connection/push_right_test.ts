@@ -44,8 +44,8 @@ const connect = (port: number): Promise<Connection> =>
 const slotOf = (command: Command, replies: unknown[]) => ({
   command,
   binary: false,
-  patienceMs: 0,
-  settle: (reply: unknown) => replies.push(reply),
+  extraReplyTimeoutMs: 0,
+  resolve: (reply: unknown) => replies.push(reply),
   lose: (loss: unknown) => replies.push(loss),
 });
 

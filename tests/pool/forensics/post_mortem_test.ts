@@ -11,7 +11,7 @@ import { delay } from "@std/async/delay";
 import type { CloseReport, Command, Reply } from "../../../mod.ts";
 import type { Cause, Verdict } from "../../../pool/forensics/diagnose.ts";
 import { infoCommand } from "../../../pool/forensics/server_snapshot.ts";
-import { say } from "../../../pool/connection/handshake.ts";
+import { ask } from "../../../pool/connection/ask.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/deno.ts";
@@ -127,13 +127,13 @@ class Ward implements AsyncDisposable {
 
 /** Replies come in order, so this one comes after those of the probes. */
 async function settled(connection: Connection): Promise<void> {
-  await say(connection, ["PING"]);
+  await ask(connection, ["PING"]);
   await delay(0);
 }
 
 /** Sends what may be answered by the end of the connection. */
 const provoke = (connection: Connection, command: Command): Promise<Reply> =>
-  say(connection, command).catch(() => null);
+  ask(connection, command).catch(() => null);
 
 const clientKill = (server: RedisServer, { connection }: Patient) =>
   server.cli("CLIENT", "KILL", "ID", connection.identity!.clientId!);
@@ -253,9 +253,9 @@ Deno.test("It names the limit of clients where the server shuts the door", async
   await using server = await startRedis();
   await using ward = new Ward(server.url);
   const { connection } = await ward.admit();
-  await say(connection, ["CONFIG", "SET", "maxclients", 1]);
+  await ask(connection, ["CONFIG", "SET", "maxclients", 1]);
   await ward.visit().catch(() => {});
-  await say(connection, ["CONFIG", "SET", "maxclients", 100]);
+  await ask(connection, ["CONFIG", "SET", "maxclients", 100]);
   const { connection: fresh } = await ward.visit();
   const [refused] = ward.stillborn;
   assert(refused !== undefined);
@@ -285,7 +285,7 @@ Deno.test("It names an output buffer limit by its counter, and says that it is p
   // A reply of many parts: a single string may be sent without a copy of it.
   for (let i = 0; i < 40; i++) {
     const elements = Array(1000).fill("x".repeat(100));
-    await say(patient.connection, ["RPUSH", "big", ...elements]);
+    await ask(patient.connection, ["RPUSH", "big", ...elements]);
   }
   await provoke(patient.connection, ["LRANGE", "big", 0, -1]);
   const isCounted = await counts(
@@ -327,8 +327,8 @@ Deno.test("It names client eviction", async () => {
   await using server = await startRedis();
   await using ward = new Ward(server.url);
   const patient = await ward.admit();
-  await say(patient.connection, ["MULTI"]);
-  await say(patient.connection, ["SET", "big", new Uint8Array(4_000_000)]);
+  await ask(patient.connection, ["MULTI"]);
+  await ask(patient.connection, ["SET", "big", new Uint8Array(4_000_000)]);
   await server.cli("CONFIG", "SET", "maxmemory-clients", "2mb");
   assertVerdict(
     await ward.examine(patient),
@@ -373,7 +373,7 @@ Deno.test("It names a demotion where writes were refused", async () => {
   await using ward = new Ward(server.url);
   const patient = await ward.admit();
   await server.cli("REPLICAOF", "127.0.0.1", "1");
-  const reply = await say(patient.connection, ["SET", "key", "value"]);
+  const reply = await ask(patient.connection, ["SET", "key", "value"]);
   assertMatch(`${reply}`, /READONLY/);
   patient.connection.close("readonly"); // as the pool does
   assertVerdict(
@@ -550,7 +550,7 @@ Deno.test("The client's own CLIENT KILL is not taken for the cause", async () =>
   const { connection } = await ward.visit();
   ward.postMortem.fenced(patient.connection);
   const { clientId } = patient.connection.identity!;
-  await say(connection, ["CLIENT", "KILL", "ID", clientId!]);
+  await ask(connection, ["CLIENT", "KILL", "ID", clientId!]);
   const verdict = await ward.examine(patient);
   assertVerdict(verdict, undefined, "none");
   assert(!verdict.lookedAt.includes("CLIENT LIST"));
@@ -688,8 +688,8 @@ Deno.test("A command that was pushed before the baseline is answered before it",
   connection.push({
     command: ["PING"],
     binary: false,
-    patienceMs: 0,
-    settle: () => served = connection.served,
+    extraReplyTimeoutMs: 0,
+    resolve: () => served = connection.served,
     lose: () => {},
   });
   ward.postMortem.baseline(sourceOf(connection));
@@ -726,7 +726,7 @@ Deno.test("All that is asked is pushed before baseline and investigate return", 
     connection,
     ask: (command) => {
       asked.push(`${command[0]}`);
-      return say(connection, command);
+      return ask(connection, command);
     },
   };
   new PostMortem().baseline(source);

@@ -9,7 +9,7 @@ import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/deno.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { say } from "../../../pool/connection/handshake.ts";
+import { ask } from "../../../pool/connection/ask.ts";
 import { PushRight } from "../../../pool/connection/push_right.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { startRedis } from "../../support/redis_server.ts";
@@ -125,15 +125,15 @@ Deno.test("What others did in a silence is taken down when it ends", async () =>
   proxy.silence({ scope: "open" });
   proxy.pass({ scope: "new" });
   const other = await bench.share();
-  const lost = say(connection, ["PING"]).catch(() => {});
+  const lost = ask(connection, ["PING"]).catch(() => {});
   const use = async () => {
     for (let i = 0; i < 4; i++) {
       await delay(100);
-      await say(other, ["PING"]);
+      await ask(other, ["PING"]);
     }
   };
   await use();
-  connection.condemn("no byte came");
+  connection.timeOut("no byte came");
   bench.inquest.closed(connection.report!, connection);
   await lost;
   await use(); // so that its last byte is none of the silence

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { CloseReport, Command } from "../../../mod.ts";
 import { Redis, type Verdict } from "../../../mod.ts";
-import { say } from "../../../pool/connection/handshake.ts";
+import { ask } from "../../../pool/connection/ask.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/deno.ts";
@@ -51,7 +51,7 @@ class Ward implements AsyncDisposable {
     for (let i = 0; i < count; i++) {
       const connection = await this.dial();
       this.postMortem.baseline(sourceOf(connection));
-      await say(connection, ["PING"]);
+      await ask(connection, ["PING"]);
       connections.push(connection);
     }
     return connections;
@@ -79,9 +79,9 @@ async function loseReply(
   command: Command = ["GET", "key"],
   patienceMs = 400,
 ): Promise<void> {
-  const reply = say(connection, command).catch(() => {});
+  const reply = ask(connection, command).catch(() => {});
   await delay(patienceMs);
-  connection.condemn("no byte came");
+  connection.timeOut("no byte came");
   await reply;
 }
 
@@ -253,7 +253,7 @@ for (const isListed of [true, false]) {
     const [other] = await ward.admit(1);
     const lost = loseReply(connection!);
     for (let i = 0; i < 5; i++) {
-      await say(other!, ["PING"]);
+      await ask(other!, ["PING"]);
       await delay(100);
     }
     await lost;

@@ -1,0 +1,30 @@
+// One command on one connection, without retry or replay.
+import type { Command, Reply } from "../../resp/mod.ts";
+import { ConnectionClosedError } from "./close_report.ts";
+import type { Slot } from "./in_flight.ts";
+
+/**
+ * Sends one command, without retry or replay.
+ *
+ * @param target An open connection, or the right to push on one.
+ * @param command The command.
+ * @param binary Whether bulk strings of the reply become `Uint8Array`. @default {false}
+ * @returns The reply; an error reply is a value.
+ * @throws {ConnectionClosedError} If the connection ends before the reply.
+ */
+export function ask(
+  target: { push(slot: Slot): void },
+  command: Command,
+  binary = false,
+): Promise<Reply> {
+  return new Promise((resolve, reject) =>
+    target.push({
+      command,
+      binary,
+      extraReplyTimeoutMs: 0,
+      resolve,
+      lose: ({ report, fate }) =>
+        reject(new ConnectionClosedError(report, fate)),
+    })
+  );
+}
