@@ -53,13 +53,13 @@
 import { channel, tracingChannel } from "node:diagnostics_channel";
 import { type Command, ReplyError } from "../resp/mod.ts";
 import {
-  type Happenings,
-  listen,
-  type Listener,
   type Origin,
+  setSink,
+  type TelemetryEvents,
+  type TelemetrySink,
 } from "./telemetry.ts";
 
-export type { Happenings } from "./telemetry.ts";
+export type { TelemetryEvents } from "./telemetry.ts";
 
 /** What all names of channels begin with. */
 const PREFIX = "@unzombie/redis:";
@@ -93,9 +93,9 @@ export interface Message {
 }
 
 /** A message of the channel `@unzombie/redis:` and `Name`. */
-export type MessageOf<Name extends keyof Happenings> =
+export type MessageOf<Name extends keyof TelemetryEvents> =
   & Message
-  & Happenings[Name];
+  & TelemetryEvents[Name];
 
 /** One call of `send` or `pipeline`: the message of the tracing channel. */
 export class CommandTrace implements Message {
@@ -211,13 +211,13 @@ const channels = {
   "retry": channel(`${PREFIX}retry`),
   "replay": channel(`${PREFIX}replay`),
   "outbox": channel(`${PREFIX}outbox`),
-} satisfies Record<keyof Happenings, unknown>;
+} satisfies Record<keyof TelemetryEvents, unknown>;
 
-const publisher: Listener = {
-  tell: (name, origin, what) => {
+const publisher: TelemetrySink = {
+  publish: (name, origin, event) => {
     const channel = channels[name];
     if (!channel.hasSubscribers) return;
-    channel.publish({ attributes: poolOf(origin), ...what });
+    channel.publish({ attributes: poolOf(origin), ...event });
   },
   trace: (origin, sent, isPipeline, run) =>
     commands.hasSubscribers && areCommands(sent)
@@ -225,4 +225,4 @@ const publisher: Listener = {
       : run(),
 };
 
-listen(publisher);
+setSink(publisher);

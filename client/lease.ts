@@ -17,7 +17,7 @@ import {
 } from "./rejection.ts";
 import { routeOf, upper } from "./commands/routing.ts";
 import { type Block, blockOf, newestId, SLICE } from "./slices.ts";
-import { listener, type Origin } from "./telemetry.ts";
+import { type Origin, sink } from "./telemetry.ts";
 
 /** Whether a transaction has answered an error among its replies. */
 const hasErrors = ([name]: Command, reply: Reply): reply is Reply[] =>
@@ -108,9 +108,9 @@ export class Lease implements AsyncDisposable {
    * @throws {RangeError} If it is too large.
    */
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {
-    return listener === undefined || this.#origin === undefined
+    return sink === undefined || this.#origin === undefined
       ? this.#send(command, options)
-      : listener.trace(
+      : sink.trace(
         this.#origin,
         [command],
         false,

@@ -40,7 +40,7 @@ import { DeadlineError } from "./deadline_error.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Drain } from "./drain.ts";
 import { fateOf, withFate } from "./fate.ts";
-import { Inquest } from "../pool/forensics/post_mortem_trigger.ts";
+import { PostMortemTrigger } from "../pool/forensics/post_mortem_trigger.ts";
 import { Lease } from "./lease.ts";
 import {
   checkOptions,
@@ -58,7 +58,7 @@ import {
   type Route,
   routeOf,
 } from "./commands/routing.ts";
-import { type Happenings, listener, type Origin } from "./telemetry.ts";
+import { type Origin, sink, type TelemetryEvents } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { Task } from "./task.ts";
 import { tell } from "./invoke_safely.ts";
@@ -99,7 +99,7 @@ export class Redis implements AsyncDisposable {
    * its command: a server that is busy with a script refuses SELECT.
    */
   readonly #openBeside: (signal: AbortSignal) => Promise<Connection>;
-  readonly #inquest: Inquest | undefined;
+  readonly #postMortem: PostMortemTrigger | undefined;
   readonly #retry: Retry | false;
   readonly #deadlines = new Deadlines();
   readonly #waits = new Set<(reason: Error) => void>(); // of calls between two attempts: gives up
@@ -131,8 +131,8 @@ export class Redis implements AsyncDisposable {
     this.#options = options;
     this.#retry = options.retry ??
       new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) });
-    this.#inquest = options.postMortem
-      ? new Inquest((verdict) => {
+    this.#postMortem = options.postMortem
+      ? new PostMortemTrigger((verdict) => {
         this.#lastVerdict = verdict;
         tell("onVerdict of Redis", options.onVerdict, verdict);
       })
@@ -162,21 +162,21 @@ export class Redis implements AsyncDisposable {
           tookMs,
         });
         this.#serverNote = identity?.note ?? modeHint(identity ?? {});
-        if (right !== undefined) this.#inquest?.opened(right);
+        if (right !== undefined) this.#postMortem?.onOpen(right);
       },
       onDialFailed: (error) => this.#publish("connection:fail", { error }),
       onEvict: (reason, { number }) =>
         this.#publish("connection:evict", { connection: number, reason }),
       onWait: (wait) => this.#publish("checkout:wait", wait),
       onRefused: (report, connection) =>
-        this.#inquest?.closed(report, connection),
+        this.#postMortem?.onClose(report, connection),
       onClose: (report, connection) => {
         this.#publish("connection:close", { report });
-        this.#inquest?.closed(report, connection);
+        this.#postMortem?.onClose(report, connection);
         tell("onClose of Redis", options.onClose, report);
       },
       open: async (number, observer, signal, progress) => {
-        await this.#inquest?.ready;
+        await this.#postMortem?.ready;
         return openTo(endpoint, { number, observer, signal, progress });
       },
     });
@@ -200,14 +200,12 @@ export class Redis implements AsyncDisposable {
    * @throws {RangeError} If an argument has more than 512 MiB, or the command more than 2 GiB.
    */
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
-    return listener === undefined
-      ? this.#send(command, options)
-      : listener.trace(
-        this.#endpoint,
-        [command],
-        false,
-        () => this.#send(command, options),
-      );
+    return sink === undefined ? this.#send(command, options) : sink.trace(
+      this.#endpoint,
+      [command],
+      false,
+      () => this.#send(command, options),
+    );
   }
 
   #send(given: Command, options: SendOptions): Promise<Reply> {
@@ -265,14 +263,12 @@ export class Redis implements AsyncDisposable {
     commands: readonly Command[],
     options: SendOptions = NO_OPTIONS,
   ): Promise<Reply[]> {
-    return listener === undefined
-      ? this.#pipeline(commands, options)
-      : listener.trace(
-        this.#endpoint,
-        commands,
-        true,
-        () => this.#pipeline(commands, options),
-      );
+    return sink === undefined ? this.#pipeline(commands, options) : sink.trace(
+      this.#endpoint,
+      commands,
+      true,
+      () => this.#pipeline(commands, options),
+    );
   }
 
   #pipeline(
@@ -424,11 +420,11 @@ export class Redis implements AsyncDisposable {
     });
   }
 
-  #publish<Name extends keyof Happenings>(
+  #publish<Name extends keyof TelemetryEvents>(
     name: Name,
-    what: Happenings[Name],
+    what: TelemetryEvents[Name],
   ): void {
-    listener?.tell(name, this.#endpoint, what);
+    sink?.publish(name, this.#endpoint, what);
   }
 
   #refuseIfClosed(what: string): void {
@@ -564,7 +560,7 @@ export class Redis implements AsyncDisposable {
     try {
       const right = await this.#checkoutPatiently(wait.signal);
       try {
-        this.#inquest?.fenced(ended!);
+        this.#postMortem?.onFence(ended!);
         fate = await resolveFate(right, ended!, command);
       } finally {
         this.#pool.release(right, true);

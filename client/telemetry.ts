@@ -1,22 +1,25 @@
-// The sink of what clients publish; there is none until diagnostics.ts is imported.
+// The process-wide sink of telemetry. There is none until diagnostics.ts is imported.
 import type { CloseReport } from "../pool/connection/close_report.ts";
 import type { EvictionReason } from "../pool/pool.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
 import type { Command } from "../resp/mod.ts";
 import type { RetryInfo } from "./options.ts";
 
-/** Where a client connects to. It has no credentials. */
+/**
+ * Where a client connects to. Clients pass their endpoint, which can name
+ * credentials as well: a sink reads these three fields and no others.
+ */
 export type Origin = Pick<Endpoint, "hostname" | "port" | "database">;
 
-/** What happens, by the name of its channel. */
-export interface Happenings {
+/** The message of each channel, by the name of the channel. */
+export interface TelemetryEvents {
   /** A connection was opened. */
   "connection:open": {
     /** Sequence number of the connection within its client, starting at 1. */
     readonly connection: number;
-    /** The server's id for it, if the server said it. */
+    /** The server's id for it (CLIENT ID), if the server sent one. */
     readonly clientId: number | undefined;
-    /** For name, TCP, TLS and handshake together, in milliseconds. */
+    /** Time for DNS, TCP, TLS and handshake together, in milliseconds. */
     readonly tookMs: number;
   };
   /** A connection could not be opened. */
@@ -31,20 +34,20 @@ export interface Happenings {
   /** A call had to wait for a connection. */
   "checkout:wait": {
     readonly waitedMs: number;
-    /** Whether for a connection that is not shared: of a lease or a blocking command. */
+    /** Whether it waited for a connection of its own: for a lease or a blocking command. */
     readonly exclusive: boolean;
-    /** The connection; `undefined` if there was none in the end. */
+    /** The connection that it got; `undefined` if it got none. */
     readonly connection: number | undefined;
-    /** Why there was none. */
+    /** Why it got none. */
     readonly error?: unknown;
   };
   /** A call is sent again after a wait. */
   "retry": RetryInfo;
   /** A call is sent again that may have run. */
   "replay": RetryInfo;
-  /** Events went into the outbox of a recorder, or left it. */
+  /** Events entered a recorder's outbox, or left it. */
   "outbox": {
-    /** What became of them. */
+    /** What happened to them. */
     readonly change: "queued" | "recorded" | "dropped";
     /** How many events. */
     readonly count: number;
@@ -57,15 +60,15 @@ export interface Happenings {
   };
 }
 
-/** A sink for what all clients of the process publish. */
-export interface Listener {
-  /** Something has happened. */
-  tell<Name extends keyof Happenings>(
+/** Receives what all clients of the process publish. */
+export interface TelemetrySink {
+  /** Receives an event. */
+  publish<Name extends keyof TelemetryEvents>(
     name: Name,
     origin: Origin,
-    what: Happenings[Name],
+    event: TelemetryEvents[Name],
   ): void;
-  /** Commands are about to be sent by `run`: one, or those of a pipeline. */
+  /** Runs `run`, which sends the commands: one, or those of a pipeline. */
   trace<T>(
     origin: Origin,
     commands: readonly Command[],
@@ -78,9 +81,9 @@ export interface Listener {
  * The sink of this process, if one is installed. Publishers check it before they
  * build a message, so that without one an event costs a comparison.
  */
-export let listener: Listener | undefined;
+export let sink: TelemetrySink | undefined;
 
 /** Installs the sink of this process. */
-export function listen(sink: Listener): void {
-  listener = sink;
+export function setSink(installed: TelemetrySink): void {
+  sink = installed;
 }

@@ -9,11 +9,11 @@ import { fateOf, Redis, ReplyError, WebhookRecorder } from "@unzombie/redis";
 import "@unzombie/redis/diagnostics"; // an import of types alone loads nothing
 import type {
   CommandTrace,
-  Happenings,
   Message,
+  TelemetryEvents,
 } from "@unzombie/redis/diagnostics";
 
-const CHANNELS: readonly (keyof Happenings)[] = [
+const CHANNELS: readonly (keyof TelemetryEvents)[] = [
   "connection:open",
   "connection:fail",
   "connection:evict",

@@ -12,8 +12,8 @@ import { CheckoutTimeoutError, Redis, WebhookRecorder } from "@unzombie/redis";
 import "@unzombie/redis/diagnostics"; // an import of types alone loads nothing
 import type {
   CommandTrace,
-  Happenings,
   MessageOf,
+  TelemetryEvents,
 } from "@unzombie/redis/diagnostics";
 
 const tracer = otel.trace.getTracer("@unzombie/redis");
@@ -105,7 +105,7 @@ export function observePool(redis: Redis): void {
     .addCallback((result) => result.observe(redis.stats().waiting, pool));
 }
 
-function on<Name extends keyof Happenings>(
+function on<Name extends keyof TelemetryEvents>(
   name: Name,
   told: (it: MessageOf<Name>, attributes: otel.Attributes) => void,
 ): void {

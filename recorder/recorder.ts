@@ -8,7 +8,7 @@ import {
   show,
   SIGNAL,
 } from "../client/options.ts";
-import { listener } from "../client/telemetry.ts";
+import { sink } from "../client/telemetry.ts";
 import { tell } from "../client/invoke_safely.ts";
 import { zadd } from "./batch.ts";
 import type { Delivery, RecordOutcome } from "./delivery.ts";
@@ -360,10 +360,10 @@ export class WebhookRecorder implements AsyncDisposable {
     count: number,
     error?: unknown,
   ): void {
-    if (listener === undefined) return;
+    if (sink === undefined) return;
     const { pending, capacity } = this.#dispatcher;
     const what = { change, count, pending, capacity };
-    listener.tell(
+    sink.publish(
       "outbox",
       this.#client.origin,
       error === undefined ? what : { ...what, error },

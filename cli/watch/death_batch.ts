@@ -41,12 +41,12 @@ export class Coroner {
 
   /** Told at once of every end, also in a handshake: what the others do meanwhile is evidence. */
   ended(report: CloseReport, connection: Connection): void {
-    this.#postMortem.ended(report, connection);
+    this.#postMortem.noteEnd(report, connection);
   }
 
   /** Takes what the end of a fresh connection will be compared with. */
   admit(connection: Connection): void {
-    this.#postMortem.baseline(sourceOf(connection));
+    this.#postMortem.takeBaseline(sourceOf(connection));
   }
 
   /** Looks again, now and then, on a connection that was used anyway: the less time, the fewer other clients that moved the numbers. */
@@ -54,7 +54,7 @@ export class Coroner {
     const now = performance.now();
     if (now - this.#renewedAt < RENEW_MS) return;
     this.#renewedAt = now;
-    this.#postMortem.baseline(sourceOf(connection));
+    this.#postMortem.takeBaseline(sourceOf(connection));
   }
 
   /**

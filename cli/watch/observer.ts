@@ -30,7 +30,7 @@ export class Witness implements Disposable {
 
   /** Looks at the server before a connection is killed. Never rejects. */
   async before(): Promise<void> {
-    this.#postMortem.baseline(sourceOf(this.#connection));
+    this.#postMortem.takeBaseline(sourceOf(this.#connection));
     // Replies come in order, so this one comes after those of the baseline.
     await ask(this.#connection, ["PING"]).catch(() => {});
     await delay(0);

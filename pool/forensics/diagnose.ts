@@ -1,6 +1,6 @@
 // Which cause the evidence before and after a connection's end speaks for.
 import { type CloseReport, isOverLimit } from "../connection/close_report.ts";
-import type { Evidence } from "./server_snapshot.ts";
+import type { ServerSnapshot } from "./server_snapshot.ts";
 import { AGREE, apartMs, LEAST_MS } from "./idle_ages.ts";
 import { limitAt, limitsBelow, safelyBelow } from "./limits.ts";
 
@@ -121,8 +121,8 @@ interface Finding {
 
 interface Case extends Circumstances {
   readonly report: CloseReport;
-  readonly before: Evidence;
-  readonly after: Evidence;
+  readonly before: ServerSnapshot;
+  readonly after: ServerSnapshot;
   find(cause: Cause, weight: number, evidence: string[], advice?: string): void;
 }
 
@@ -154,7 +154,7 @@ const COUNTERS: readonly [string, Cause, number][] = [
   ["cmdstat_acl", "acl-change", POSSIBLE],
 ];
 
-const NOTHING: Evidence = { takenAt: NaN, info: {}, own: {}, config: {} };
+const NOTHING: ServerSnapshot = { takenAt: NaN, info: {}, own: {}, config: {} };
 
 /**
  * Names the likely cause of a connection's end, with its numbers.
@@ -167,8 +167,8 @@ const NOTHING: Evidence = { takenAt: NaN, info: {}, own: {}, config: {} };
  */
 export function diagnose(
   report: CloseReport,
-  before: Evidence = NOTHING,
-  after: Evidence = NOTHING,
+  before: ServerSnapshot = NOTHING,
+  after: ServerSnapshot = NOTHING,
   circumstances: Circumstances = {},
 ): Verdict {
   const { by, how, during, cause } = report;

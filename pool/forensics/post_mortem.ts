@@ -5,11 +5,11 @@ import type { Connection } from "../connection/connection.ts";
 import { diagnose, isSilent, type Silence, type Verdict } from "./diagnose.ts";
 import {
   aheadMs,
-  type Evidence,
   infoCommand,
   readConfig,
   readInfo,
   readSlow,
+  type ServerSnapshot,
   SLOW_COMMANDS,
 } from "./server_snapshot.ts";
 import { ask } from "../connection/ask.ts";
@@ -66,10 +66,10 @@ const SOON_MS = 150;
 /** A reply in this part of a silence, its first, may have been on its way when it began. */
 const BEGINNING = 0.25;
 
-/** Evidence, where it came from, and when by `performance.now()`. */
+/** ServerSnapshot, where it came from, and when by `performance.now()`. */
 interface Look {
   readonly connection: ConnectionFacts;
-  readonly evidence: Evidence;
+  readonly evidence: ServerSnapshot;
   readonly at: number;
 }
 
@@ -94,7 +94,7 @@ export class PostMortem {
   readonly #known = new Set<ConnectionFacts>();
   /** Those that were answered while another one fell silent. */
   readonly #answered = new WeakMap<CloseReport, Set<ConnectionFacts>>();
-  #config: Evidence["config"] | undefined;
+  #config: ServerSnapshot["config"] | undefined;
   #startedAt = -Infinity;
   #isBusy = false;
 
@@ -118,7 +118,7 @@ export class PostMortem {
    *
    * @param source An open connection.
    */
-  baseline(source: Source): void {
+  takeBaseline(source: Source): void {
     this.#look(source, this.#config === undefined).catch(() => {});
   }
 
@@ -129,7 +129,7 @@ export class PostMortem {
    * @param report How it ended.
    * @param connection The connection.
    */
-  ended(report: CloseReport, connection: ConnectionFacts): void {
+  noteEnd(report: CloseReport, connection: ConnectionFacts): void {
     this.#know(connection);
     if (isSilent(report)) this.#noteAnswered(report, performance.now());
   }
@@ -139,7 +139,7 @@ export class PostMortem {
    *
    * @param ended The connection.
    */
-  fenced(ended: ConnectionFacts): void {
+  noteFence(ended: ConnectionFacts): void {
     this.#fenced.add(ended);
     this.#count("cmdstat_client|kill");
     this.#count("cmdstat_client");
@@ -172,7 +172,7 @@ export class PostMortem {
     this.#isBusy = true;
     this.#know(ended);
     const before = this.#before(report, ended);
-    let listed: string | undefined, after: Evidence | undefined;
+    let listed: string | undefined, after: ServerSnapshot | undefined;
     try {
       [listed, after] = await Promise.all([
         this.#list(report, ended, fresh),
@@ -218,7 +218,7 @@ export class PostMortem {
   #before(
     { how, closedAt }: CloseReport,
     ended: ConnectionFacts,
-  ): Evidence | undefined {
+  ): ServerSnapshot | undefined {
     const own = this.#taken.findLast((t) => t.connection === ended)?.evidence;
     // Silence may have begun at any time.
     if (how === "silence" && own !== undefined) return own;
@@ -230,7 +230,10 @@ export class PostMortem {
     return newest?.evidence ?? own;
   }
 
-  #survivors({ closedAt }: CloseReport, before: Evidence | undefined): number {
+  #survivors(
+    { closedAt }: CloseReport,
+    before: ServerSnapshot | undefined,
+  ): number {
     const outlived = this.#taken.filter(({ connection, evidence }) =>
       evidence.info.run_id === before?.info.run_id &&
       (connection.report?.closedAt ?? Infinity) > closedAt + APART_MS
@@ -262,7 +265,7 @@ export class PostMortem {
   /** What the other connections did while one fell silent. */
   #silence(
     report: CloseReport,
-    before: Evidence | undefined,
+    before: ServerSnapshot | undefined,
     fresh: ConnectionFacts,
   ): Silence {
     const { closedAt, owedMs } = report;
@@ -312,7 +315,7 @@ export class PostMortem {
     source: Source,
     asksConfig: boolean,
     asksSlow = false,
-  ): Promise<Evidence | undefined> {
+  ): Promise<ServerSnapshot | undefined> {
     const { connection } = source;
     this.#know(connection);
     // INFO goes last: its numbers count what the others cause.
@@ -333,7 +336,7 @@ export class PostMortem {
       this.#config = Object.assign({}, ...told.map(readConfig));
     }
     if (typeof info !== "string") return undefined;
-    const evidence: Evidence = {
+    const evidence: ServerSnapshot = {
       takenAt: this.#options.now(),
       info: readInfo(info),
       own: { ...this.#own },

@@ -1,4 +1,4 @@
-// When the post-mortem runs: with the first shared connection after a death.
+// When the post-mortem of a pool runs: on the first shared connection after one that ended.
 import type { Command } from "../../resp/mod.ts";
 import { complain } from "../socket/complain.ts";
 import { ask } from "../connection/ask.ts";
@@ -7,17 +7,22 @@ import type { ConnectionFacts, PushRight } from "../connection/push_right.ts";
 import type { Verdict } from "./diagnose.ts";
 import type { PostMortem } from "./post_mortem.ts";
 
-/** Brings deaths to the post-mortem, which is loaded only where it is asked for. */
-export class Inquest {
+/**
+ * Runs the post-mortem of a pool's connections. The post-mortem is loaded by the
+ * first trigger, so that a client without one does not load it.
+ */
+export class PostMortemTrigger {
   /**
-   * Resolves when the post-mortem is loaded; never rejects. Dials wait for
-   * it: what it asks must be pushed while the new connection is still shared.
+   * Resolves when the post-mortem is loaded; never rejects. A dial waits for it,
+   * so that {@linkcode onOpen} can push the commands of the post-mortem at once,
+   * while the connection is still shared. After an `await` they could end up in
+   * a transaction of the next holder.
    */
   readonly ready: Promise<void>;
   #postMortem: PostMortem | undefined;
-  #dead: [CloseReport, ConnectionFacts] | undefined;
+  #death: [CloseReport, ConnectionFacts] | undefined;
 
-  /** @param onVerdict Called with what each look has found. */
+  /** @param onVerdict Called with the verdict of each investigation. */
   constructor(onVerdict: (verdict: Verdict) => void) {
     this.ready = import("./post_mortem.ts").then(
       ({ PostMortem }) => {
@@ -26,32 +31,32 @@ export class Inquest {
     ).catch((error) => complain("postMortem of Redis", error));
   }
 
-  /** A connection has ended. */
-  closed(report: CloseReport, connection: ConnectionFacts): void {
+  /** Notes that a connection ended; the first since the last dial is investigated. */
+  onClose(report: CloseReport, connection: ConnectionFacts): void {
     const wasRequested = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
-    this.#postMortem?.ended(report, connection);
-    if (!wasRequested) this.#dead ??= [report, connection];
+    this.#postMortem?.noteEnd(report, connection);
+    if (!wasRequested) this.#death ??= [report, connection];
   }
 
-  /** A connection was opened, and is shared. */
-  opened(right: PushRight): void {
+  /** Asks the server on a connection that was just opened and is shared. */
+  onOpen(right: PushRight): void {
     const source = {
       connection: right.connection,
       ask: (command: Command) =>
         right.isRevoked ? undefined : ask(right, command),
     };
-    this.#postMortem?.baseline(source);
-    const dead = this.#dead;
-    this.#dead = undefined;
-    if (dead === undefined) return;
-    this.#postMortem?.investigate(...dead, source).then((found) => {
-      if (found === "not-asked") this.#dead ??= dead;
+    this.#postMortem?.takeBaseline(source);
+    const death = this.#death;
+    this.#death = undefined;
+    if (death === undefined) return;
+    this.#postMortem?.investigate(...death, source).then((found) => {
+      if (found === "not-asked") this.#death ??= death;
     });
   }
 
-  /** The client itself is about to kill what may be left of a connection. */
-  fenced(connection: ConnectionFacts): void {
-    this.#postMortem?.fenced(connection);
+  /** Notes that this client is about to send CLIENT KILL for a connection that ended. */
+  onFence(connection: ConnectionFacts): void {
+    this.#postMortem?.noteFence(connection);
   }
 }

@@ -12,7 +12,7 @@ export interface SlowRun {
 }
 
 /** A server at one moment. */
-export interface Evidence {
+export interface ServerSnapshot {
   /** When, Unix time in milliseconds. */
   readonly takenAt: number;
   /** Fields of INFO; of commands the calls that did not fail, of errors the count. */
@@ -38,7 +38,7 @@ export const infoCommand = (version = "0"): Command =>
   ];
 
 /** Reads a reply to INFO. */
-export function readInfo(text: string): Evidence["info"] {
+export function readInfo(text: string): ServerSnapshot["info"] {
   const info: Record<string, string> = {};
   for (const [, name = "", value = ""] of text.matchAll(FIELD)) {
     const part = (name: string): number =>
@@ -53,7 +53,7 @@ export function readInfo(text: string): Evidence["info"] {
 }
 
 /** Reads a reply to CONFIG GET, names and values in turn; of buffers those of normal clients. */
-export function readConfig(reply: Reply): Evidence["config"] {
+export function readConfig(reply: Reply): ServerSnapshot["config"] {
   const config: Record<string, string> = {};
   if (!Array.isArray(reply)) return config;
   for (let i = 0; i + 1 < reply.length; i += 2) {
@@ -92,7 +92,7 @@ export function readSlow(reply: Reply, aheadMs: number): SlowRun[] {
 }
 
 /** How much this client's clock is ahead of the server's, in milliseconds; 0 if the server does not tell. */
-export const aheadMs = ({ takenAt, info }: Evidence): number =>
+export const aheadMs = ({ takenAt, info }: ServerSnapshot): number =>
   info.server_time_usec === undefined
     ? 0
     : takenAt - Number(info.server_time_usec) / 1000;

@@ -35,11 +35,11 @@ import {
 import type {
   Attributes,
   CommandTrace,
-  Happenings,
   MessageOf,
+  TelemetryEvents,
 } from "../../client/diagnostics.ts";
 import "../../client/diagnostics.ts";
-import { listener } from "../../client/telemetry.ts";
+import { sink } from "../../client/telemetry.ts";
 import { importFlags } from "../support/imports.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
 
@@ -52,7 +52,7 @@ const CHANNELS = [
   "retry",
   "replay",
   "outbox",
-] as const satisfies readonly (keyof Happenings)[];
+] as const satisfies readonly (keyof TelemetryEvents)[];
 const PHASES = ["start", "end", "error", "asyncStart", "asyncEnd"] as const;
 const commands = tracingChannel("@unzombie/redis:command");
 const NOBODY = "redis://127.0.0.1:1";
@@ -727,7 +727,7 @@ Deno.test("mod.ts loads neither the diagnostics nor anything of Node's", async (
 });
 
 Deno.test("Without subscribers a command is run as it is: it is not looked at, and its promise is handed on", async () => {
-  const publisher = listener!;
+  const publisher = sink!;
   const origin = { hostname: "redis.example", port: 6379, database: 0 };
   const untouchable = new Proxy<[string]>([""], {
     get: () => {
@@ -758,11 +758,11 @@ Deno.test("Without subscribers a command is run as it is: it is not looked at, a
     ownKeys: () => {
       throw new Error("a message was made");
     },
-  }) as Happenings["connection:fail"];
-  publisher.tell("connection:fail", origin, unread);
+  }) as TelemetryEvents["connection:fail"];
+  publisher.publish("connection:fail", origin, unread);
   using _ear = new Ear();
   assertThrows(
-    () => publisher.tell("connection:fail", origin, unread),
+    () => publisher.publish("connection:fail", origin, unread),
     Error,
     "was made",
   );

@@ -11,11 +11,11 @@ import {
 } from "../../../pool/forensics/diagnose.ts";
 import {
   aheadMs,
-  type Evidence,
   infoCommand,
   readConfig,
   readInfo,
   readSlow,
+  type ServerSnapshot,
   SLOW_COMMANDS,
 } from "../../../pool/forensics/server_snapshot.ts";
 import { numbersOf } from "../../../client/options.ts";
@@ -48,7 +48,7 @@ const REPORT: CloseReport = {
 };
 const CLOSED_AT = REPORT.closedAt;
 const OLD = "a".repeat(40), NEW = "b".repeat(40);
-const INFO: Evidence["info"] = {
+const INFO: ServerSnapshot["info"] = {
   redis_version: "7.0.15",
   run_id: "r1",
   process_id: "1",
@@ -60,9 +60,9 @@ const INFO: Evidence["info"] = {
 };
 const seen = (
   takenAt: number,
-  info: Evidence["info"] = {},
-  more: Partial<Evidence> = {},
-): Evidence => ({
+  info: ServerSnapshot["info"] = {},
+  more: Partial<ServerSnapshot> = {},
+): ServerSnapshot => ({
   ...{ takenAt, own: {}, config: {} },
   info: { ...INFO, ...info },
   ...more,
@@ -74,10 +74,10 @@ type Row = [
   confidence: Verdict["confidence"],
   circumstances: {
     report?: Partial<CloseReport>;
-    before?: Partial<Evidence>;
-    was?: Evidence["info"];
-    after?: Partial<Evidence>;
-    is?: Evidence["info"];
+    before?: Partial<ServerSnapshot>;
+    was?: ServerSnapshot["info"];
+    after?: Partial<ServerSnapshot>;
+    is?: ServerSnapshot["info"];
     besides?: Parameters<typeof diagnose>[3];
   },
   text?: RegExp,
@@ -88,10 +88,10 @@ const AWAITING: Partial<CloseReport> = {
   inFlight: 1,
   firstInFlight: { name: "GET", args: 1 },
 };
-const TIMEOUT: Partial<Evidence> = { config: { timeout: "300" } };
-const LISTED: Partial<Evidence> = { listed: "id=12 age=400 idle=100" };
+const TIMEOUT: Partial<ServerSnapshot> = { config: { timeout: "300" } };
+const LISTED: Partial<ServerSnapshot> = { listed: "id=12 age=400 idle=100" };
 const idle = (idleMs: number) => ({ report: { idleMs }, after: TIMEOUT });
-const run = (uptime_in_seconds: string, more: Evidence["info"] = {}) => ({
+const run = (uptime_in_seconds: string, more: ServerSnapshot["info"] = {}) => ({
   is: {
     run_id: "r2",
     process_id: "2",

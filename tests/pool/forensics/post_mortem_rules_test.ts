@@ -90,9 +90,9 @@ class Stage {
     };
   }
 
-  async baseline(connection: ConnectionFacts, at: number): Promise<void> {
+  async takeBaseline(connection: ConnectionFacts, at: number): Promise<void> {
     this.at = at;
-    this.postMortem.baseline(this.source(connection));
+    this.postMortem.takeBaseline(this.source(connection));
     await delay(0);
   }
 
@@ -130,7 +130,7 @@ Deno.test("Evidence of a sibling counts if it is older than the end by a second,
     for (const [at, connection] of looks) {
       // Who looked later saw more.
       stage.info = connection === own ? kills(0) : kills(1);
-      await stage.baseline(connection, NOW + at);
+      await stage.takeBaseline(connection, NOW + at);
     }
     stage.info = kills(2);
     const verdict = await stage.why(report(), own);
@@ -143,7 +143,7 @@ Deno.test("Without evidence of its own a sibling's of up to the end counts", asy
   for (const [at, text] of [[0, "0 -> 1"], [1, undefined]] as const) {
     const stage = new Stage();
     stage.info = kills(0);
-    await stage.baseline(stage.connect(), NOW + at);
+    await stage.takeBaseline(stage.connect(), NOW + at);
     stage.info = kills(1);
     const verdict = await stage.why(report(), stage.connect());
     assertEquals(/\d+ -> \d+/.exec(verdict.text)?.[0], text);
@@ -154,9 +154,9 @@ Deno.test("Evidence of another run of the server is not compared with", async ()
   const stage = new Stage();
   const [own, sibling] = [stage.connect(), stage.connect()];
   stage.info = kills(0);
-  await stage.baseline(own, NOW - 60_000);
+  await stage.takeBaseline(own, NOW - 60_000);
   stage.info = { ...kills(5), run_id: "r2" };
-  await stage.baseline(sibling, NOW - 5000);
+  await stage.takeBaseline(sibling, NOW - 5000);
   stage.info = kills(1);
   assertMatch((await stage.why(report(), own)).text, /calls 0 -> 1/);
 });
@@ -165,9 +165,9 @@ Deno.test("What fell silent is compared with its own evidence: the silence may h
   const stage = new Stage();
   const [own, sibling] = [stage.connect(), stage.connect()];
   stage.info = kills(0);
-  await stage.baseline(own, NOW - 60_000);
+  await stage.takeBaseline(own, NOW - 60_000);
   stage.info = kills(1);
-  await stage.baseline(sibling, NOW - 5000);
+  await stage.takeBaseline(sibling, NOW - 5000);
   const verdict = await stage.why(
     report({ how: "silence", silentMs: 9e4 }),
     own,
@@ -187,10 +187,10 @@ Deno.test("Siblings outlive an end if they end more than a second after it, to t
     const stage = new Stage();
     const [own, sibling] = [stage.connect(), stage.connect()];
     stage.info = { run_id: run };
-    await stage.baseline(sibling, NOW - 50_000);
-    await stage.baseline(sibling, NOW - 45_000); // twice is one
+    await stage.takeBaseline(sibling, NOW - 50_000);
+    await stage.takeBaseline(sibling, NOW - 45_000); // twice is one
     stage.info = { run_id: "r1" };
-    await stage.baseline(own, NOW - 40_000);
+    await stage.takeBaseline(own, NOW - 40_000);
     own.report = report();
     if (closedAt !== undefined) sibling.report = report({ closedAt });
     stage.info = { run_id: "r2", uptime_in_seconds: 0 };
@@ -252,7 +252,7 @@ Deno.test("Of one's own evidence the newest counts", async () => {
   const own = stage.connect();
   for (const [i, at] of [-60_000, -30_000].entries()) {
     stage.info = kills(i);
-    await stage.baseline(own, NOW + at);
+    await stage.takeBaseline(own, NOW + at);
   }
   stage.info = kills(2);
   for (const how of ["fin", "silence"] as const) {
@@ -314,8 +314,8 @@ Deno.test("An investigation is due after the interval, whichever way the clock w
 Deno.test("Settings are asked for once for baselines, and again after each end", async () => {
   const stage = new Stage();
   const connection = stage.connect();
-  await stage.baseline(connection, NOW - 9000);
-  await stage.baseline(connection, NOW - 8000);
+  await stage.takeBaseline(connection, NOW - 9000);
+  await stage.takeBaseline(connection, NOW - 8000);
   assertEquals(stage.asked.splice(0), [
     "CONFIG GET",
     "CONFIG GET",
@@ -344,7 +344,7 @@ Deno.test("Settings that are refused later are remembered", async () => {
   const stage = new Stage();
   stage.replies["CONFIG GET"] = ["timeout", "60"];
   const connection = stage.connect();
-  await stage.baseline(connection, NOW - 9000);
+  await stage.takeBaseline(connection, NOW - 9000);
   stage.replies["CONFIG GET"] = undefined;
   const verdict = await stage.why(
     report({ during: "idle", idleMs: 60_500 }),
@@ -371,7 +371,7 @@ Deno.test("Our own probes and their refusals are not held against others", async
   const stage = new Stage();
   const connection = stage.connect();
   stage.info = { run_id: "r1", errorstat_ERR: "count=0" };
-  await stage.baseline(connection, NOW - 9000);
+  await stage.takeBaseline(connection, NOW - 9000);
   stage.replies["CLIENT LIST"] = undefined; // an ERR of our own
   stage.info = { run_id: "r1", errorstat_ERR: "count=1" };
   const bad = { how: "protocol-error", cause: "Bad type" } as const;
@@ -383,7 +383,7 @@ Deno.test("Our own probes and their refusals are not held against others", async
 
   const older = new Stage();
   older.info = { run_id: "r1", cmdstat_client: "calls=3" };
-  await older.baseline(connection, NOW - 9000);
+  await older.takeBaseline(connection, NOW - 9000);
   older.info = { run_id: "r1", cmdstat_client: "calls=4" };
   const listed = await older.why(report(), connection);
   assertEquals(listed.cause, undefined, listed.text);
@@ -393,9 +393,9 @@ Deno.test("Our own CLIENT KILL is counted once, and its connection is not looked
   const stage = new Stage();
   const connection = stage.connect();
   stage.info = { ...kills(0), cmdstat_client: "calls=0" };
-  await stage.baseline(connection, NOW - 9000);
+  await stage.takeBaseline(connection, NOW - 9000);
   stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
-  stage.postMortem.fenced(connection);
+  stage.postMortem.noteFence(connection);
   stage.info = { ...kills(1), cmdstat_client: "calls=1" };
   const verdict = await stage.why(report(), connection);
   assertEquals(
@@ -419,7 +419,7 @@ Deno.test("A connection that was fenced while it was looked for is not said to b
   const connection = stage.connect();
   stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
   const found = stage.why(report(), connection);
-  stage.postMortem.fenced(connection);
+  stage.postMortem.noteFence(connection);
   const { cause, lookedAt } = await found;
   assertEquals([cause, lookedAt.includes("CLIENT LIST")], [undefined, false]);
 });
@@ -439,7 +439,7 @@ async function silence(
     closedAt: Date.now(),
     ...more,
   });
-  await stage.baseline(own, NOW - 60_000);
+  await stage.takeBaseline(own, NOW - 60_000);
   await arrange(stage, performance.now());
   return await stage.why(own.report, own);
 }
@@ -458,7 +458,7 @@ Deno.test("A sibling counts as answered if a byte came after the first quarter o
     const verdict = await silence(async (stage, now) => {
       const heardAt = now + heardMs;
       const sibling = stage.connect({ heardAt });
-      await stage.baseline(sibling, NOW - 50_000);
+      await stage.takeBaseline(sibling, NOW - 50_000);
       if (!isOpen) sibling.report = report();
     });
     assertEquals(
@@ -473,12 +473,12 @@ Deno.test("What siblings did is taken down when the silence ends, and the fresh 
   const stage = new Stage();
   const own = stage.connect();
   const sibling = stage.connect({ heardAt: performance.now() - 10 });
-  await stage.baseline(sibling, NOW - 50_000);
+  await stage.takeBaseline(sibling, NOW - 50_000);
   const how = own.report = report({
     ...{ how: "silence", owedMs: 4000, silentMs: 4010 },
     closedAt: Date.now(),
   });
-  stage.postMortem.ended(how, own);
+  stage.postMortem.noteEnd(how, own);
   sibling.heardAt += 60_000; // it goes on
   const fresh = stage.connect({ heardAt: performance.now() });
   const { text } = await stage.why(how, own, fresh);
@@ -490,7 +490,7 @@ Deno.test("Connections that fell silent at the same time are counted, new ones a
     const end = (more: Partial<CloseReport>) => {
       const connection = stage.connect();
       connection.report = report({ how: "silence", by: "network", ...more });
-      stage.postMortem.ended(connection.report, connection);
+      stage.postMortem.noteEnd(connection.report, connection);
     };
     end({ closedAt: Date.now() - 3900 });
     end({ closedAt: Date.now() + 900 });
@@ -518,7 +518,7 @@ Deno.test("Ends a second before count as the same time, however short the silenc
         ...{ how: "silence", by: "network" },
         closedAt: Date.now() - ms,
       });
-      stage.postMortem.ended(connection.report, connection);
+      stage.postMortem.noteEnd(connection.report, connection);
     }
   }, { owedMs: 100, silentMs: 110 });
   assertMatch(verdict.text, /2 connections fell silent at once/);
@@ -534,9 +534,9 @@ Deno.test("A dial is slow by the median of those before it, itself and failed on
   ) {
     const stage = new Stage();
     const own = stage.connect({ dialMs: dials[0] });
-    await stage.baseline(own, NOW - 60_000);
+    await stage.takeBaseline(own, NOW - 60_000);
     for (const ms of dials.slice(1)) {
-      await stage.baseline(stage.connect({ dialMs: ms }), NOW - 50_000);
+      await stage.takeBaseline(stage.connect({ dialMs: ms }), NOW - 50_000);
     }
     const how = own.report = report({
       ...{ how: "silence", owedMs: 4000, silentMs: 4010 },
@@ -554,21 +554,21 @@ Deno.test("Connections opened since the evidence before are known to have said H
   const stage = new Stage();
   const own = stage.connect();
   stage.info = { run_id: "r1", cmdstat_hello: "calls=1" };
-  await stage.baseline(own, Date.now() - 30_000);
+  await stage.takeBaseline(own, Date.now() - 30_000);
   const now = performance.now();
   const how = own.report = report({
     ...{ how: "silence", owedMs: 4000, silentMs: 4010 },
     closedAt: Date.now(),
   });
-  stage.postMortem.ended(how, own);
+  stage.postMortem.noteEnd(how, own);
   const lost = stage.connect({ identity: undefined, openedAt: now });
   lost.report = report({
     ...{ how: "requested", during: "handshake", cause: "connect timeout" },
     closedAt: Date.now(),
   });
-  stage.postMortem.ended(lost.report, lost);
+  stage.postMortem.noteEnd(lost.report, lost);
   const later = stage.connect({ openedAt: now });
-  stage.postMortem.ended(report({ during: "idle" }), later);
+  stage.postMortem.noteEnd(report({ during: "idle" }), later);
   // Two that were answered and one that was not: three, had the server stood still.
   stage.info = { run_id: "r1", cmdstat_hello: "calls=3" };
   stage.at = Date.now();
@@ -587,10 +587,10 @@ Deno.test("The last 32 connections are known", async () => {
   for (const [later, isKnown] of [[29, true], [30, false]] as const) {
     const verdict = await silence(async (stage, now) => {
       const sibling = stage.connect({ heardAt: now - 10 });
-      await stage.baseline(sibling, NOW - 50_000);
+      await stage.takeBaseline(sibling, NOW - 50_000);
       // Beside them: the one that ended, and the fresh one.
       for (let i = 0; i < later; i++) {
-        stage.postMortem.ended(report({ during: "idle" }), stage.connect());
+        stage.postMortem.noteEnd(report({ during: "idle" }), stage.connect());
       }
     });
     assertEquals(

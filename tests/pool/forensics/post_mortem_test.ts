@@ -102,7 +102,7 @@ class Ward implements AsyncDisposable {
   /** Opens a connection and takes its baseline. */
   async admit(replyTimeoutMs?: number): Promise<Patient> {
     const patient = await this.visit(replyTimeoutMs);
-    this.postMortem.baseline(sourceOf(patient.connection));
+    this.postMortem.takeBaseline(sourceOf(patient.connection));
     await settled(patient.connection);
     return patient;
   }
@@ -548,7 +548,7 @@ Deno.test("The client's own CLIENT KILL is not taken for the cause", async () =>
   await proxy.killAll("rst");
   await patient.ended;
   const { connection } = await ward.visit();
-  ward.postMortem.fenced(patient.connection);
+  ward.postMortem.noteFence(patient.connection);
   const { clientId } = patient.connection.identity!;
   await ask(connection, ["CLIENT", "KILL", "ID", clientId!]);
   const verdict = await ward.examine(patient);
@@ -646,7 +646,7 @@ Deno.test("It never throws: the new connection ends in the middle", async () => 
   for (const how of ["before", "during"] as const) {
     const { connection: fresh } = await ward.visit();
     if (how === "before") fresh.close();
-    ward.postMortem.baseline(sourceOf(fresh));
+    ward.postMortem.takeBaseline(sourceOf(fresh));
     const done = ward.postMortem.investigate(
       report,
       patient.connection,
@@ -692,7 +692,7 @@ Deno.test("A command that was pushed before the baseline is answered before it",
     resolve: () => served = connection.served,
     lose: () => {},
   });
-  ward.postMortem.baseline(sourceOf(connection));
+  ward.postMortem.takeBaseline(sourceOf(connection));
   await settled(connection);
   assertEquals(served, 1);
 });
@@ -705,7 +705,7 @@ Deno.test("Where the connection has changed hands nothing is asked, and the next
   const report = await patient.ended;
   const { connection: leased } = await ward.visit();
   const revoked: Source = { connection: leased, ask: () => undefined };
-  ward.postMortem.baseline(revoked);
+  ward.postMortem.takeBaseline(revoked);
   assertEquals(
     await ward.postMortem.investigate(report, patient.connection, revoked),
     "not-asked",
@@ -729,7 +729,7 @@ Deno.test("All that is asked is pushed before baseline and investigate return", 
       return ask(connection, command);
     },
   };
-  new PostMortem().baseline(source);
+  new PostMortem().takeBaseline(source);
   assertEquals(asked.splice(0), ["CONFIG", "CONFIG", "INFO"]);
   const found = ward.postMortem
     .investigate(report, patient.connection, source);

@@ -4,7 +4,7 @@ import "../../support/strict.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { type CloseReport, Redis, type Verdict } from "../../../mod.ts";
-import { Inquest } from "../../../pool/forensics/post_mortem_trigger.ts";
+import { PostMortemTrigger } from "../../../pool/forensics/post_mortem_trigger.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/deno.ts";
@@ -45,10 +45,10 @@ Deno.test("Redis without postMortem asks the server nothing on its own", async (
   assertEquals(await settingsAsked(), before);
 });
 
-/** An inquest into connections that the test opens and ends. */
+/** The trigger of connections that the test opens and ends. */
 class Bench implements AsyncDisposable {
   readonly verdicts: Verdict[] = [];
-  readonly inquest: Inquest = new Inquest((verdict) =>
+  readonly trigger: PostMortemTrigger = new PostMortemTrigger((verdict) =>
     this.verdicts.push(verdict)
   );
   readonly #opened: Connection[] = [];
@@ -73,7 +73,7 @@ class Bench implements AsyncDisposable {
   /** Opens a connection that is shared from its start; its probes are answered. */
   async share(): Promise<Connection> {
     const connection = await this.open();
-    this.inquest.opened(new PushRight(connection));
+    this.trigger.onOpen(new PushRight(connection));
     await delay(50);
     return connection;
   }
@@ -92,17 +92,17 @@ Deno.test("A death is kept for the next connection where the first one has chang
   using _clock = { [Symbol.dispose]: () => void (Date.now = now) };
   await using server = await startRedis();
   await using bench = new Bench(server.url);
-  await bench.inquest.ready;
+  await bench.trigger.ready;
   const connection = await bench.share();
   const clientId = connection.identity!.clientId!;
   await server.cli("CLIENT", "KILL", "ID", clientId);
   while (connection.report === undefined) await delay(5);
-  bench.inquest.closed(connection.report, connection);
+  bench.trigger.onClose(connection.report, connection);
 
   const leased = await bench.open();
   const right = new PushRight(leased);
   right.revoke();
-  bench.inquest.opened(right);
+  bench.trigger.onOpen(right);
   await delay(50);
   assertEquals([leased.served, bench.verdicts], [0, []]);
 
@@ -120,7 +120,7 @@ Deno.test("What others did in a silence is taken down when it ends", async () =>
   });
   await using proxy = await startProxy({ target: server });
   await using bench = new Bench(proxy.url);
-  await bench.inquest.ready;
+  await bench.trigger.ready;
   const connection = await bench.share();
   proxy.silence({ scope: "open" });
   proxy.pass({ scope: "new" });
@@ -134,7 +134,7 @@ Deno.test("What others did in a silence is taken down when it ends", async () =>
   };
   await use();
   connection.timeOut("no byte came");
-  bench.inquest.closed(connection.report!, connection);
+  bench.trigger.onClose(connection.report!, connection);
   await lost;
   await use(); // so that its last byte is none of the silence
   await bench.share();
@@ -151,10 +151,10 @@ Deno.test("An end by our own wish is looked into only where the server made us w
   ];
   for (const [more, verdicts] of cases) {
     await using bench = new Bench(server.url);
-    await bench.inquest.ready;
+    await bench.trigger.ready;
     const connection = await bench.share();
     connection.close("max-age");
-    bench.inquest.closed({ ...connection.report!, ...more }, connection);
+    bench.trigger.onClose({ ...connection.report!, ...more }, connection);
     await bench.share();
     assertEquals(bench.verdicts.length, verdicts, JSON.stringify(more));
   }
@@ -163,11 +163,11 @@ Deno.test("An end by our own wish is looked into only where the server made us w
 Deno.test("Of several deaths the first is looked into", async () => {
   await using server = await startRedis();
   await using bench = new Bench(server.url);
-  await bench.inquest.ready;
+  await bench.trigger.ready;
   const connections = [await bench.share(), await bench.share()];
   for (const connection of connections) {
     connection.close();
-    bench.inquest.closed(
+    bench.trigger.onClose(
       { ...connection.report!, by: "server", how: "fin" },
       connection,
     );
@@ -183,13 +183,13 @@ Deno.test("What has ended before the post-mortem is loaded harms nothing", async
   await using server = await startRedis();
   await using bench = new Bench(server.url);
   const connection = await bench.share();
-  bench.inquest.fenced(connection);
+  bench.trigger.onFence(connection);
   connection.close();
-  bench.inquest.closed(
+  bench.trigger.onClose(
     { ...connection.report!, by: "server", how: "fin" },
     connection,
   );
-  await bench.inquest.ready;
+  await bench.trigger.ready;
   await bench.share();
   assertEquals(bench.verdicts.length, 1);
 });

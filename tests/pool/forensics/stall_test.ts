@@ -37,7 +37,7 @@ class Ward implements AsyncDisposable {
       observer: {
         onClose: (connection, report) => {
           this.ended.push({ report, connection });
-          this.postMortem.ended(report, connection);
+          this.postMortem.noteEnd(report, connection);
         },
       },
     });
@@ -50,7 +50,7 @@ class Ward implements AsyncDisposable {
     const connections = [];
     for (let i = 0; i < count; i++) {
       const connection = await this.dial();
-      this.postMortem.baseline(sourceOf(connection));
+      this.postMortem.takeBaseline(sourceOf(connection));
       await ask(connection, ["PING"]);
       connections.push(connection);
     }
