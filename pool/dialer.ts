@@ -34,11 +34,13 @@ export interface DialerOptions {
 
 /** Dials under way at once. */
 const MAX_DIALS = 3;
+/** The pause after a failed dial, in milliseconds. */
+export const DIAL_PAUSE_MS = 50;
 /**
- * The pause after a failed dial, in milliseconds. It doubles with each further
- * failure while other connections are open; without any, callers wait for this dial.
+ * The pause doubles up to this with each further failure while other
+ * connections are open; without any, callers wait for this dial.
  */
-const PAUSE_MS = { base: 50, cap: 1000 };
+const MAX_DIAL_PAUSE_MS = 1000;
 
 /**
  * Opens connections.
@@ -189,8 +191,8 @@ export class Dialer {
     } else {
       const isAway = !isAnyOpen();
       const pauseMs = isAway
-        ? PAUSE_MS.base
-        : Math.min(PAUSE_MS.cap, PAUSE_MS.base * 2 ** this.#failures);
+        ? DIAL_PAUSE_MS
+        : Math.min(MAX_DIAL_PAUSE_MS, DIAL_PAUSE_MS * 2 ** this.#failures);
       this.#failures++;
       this.#readyAt = performance.now() + pauseMs;
       if (isAway) this.#awaySince ??= Date.now();

@@ -30,6 +30,7 @@ import { Watched } from "../../cli/watch/watch_slot.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { importFlags } from "../support/imports.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
+import { until } from "../support/wait.ts";
 
 const VERIFY = new URL("../../cli/verify.ts", import.meta.url).href;
 const PASSWORD = "s3:cr/et@";
@@ -79,17 +80,6 @@ async function watch(url: string, plan: Plan = {}): Promise<Run> {
   };
   await until(() => watch.status.open === idle + busy);
   return run;
-}
-
-async function until(
-  isSo: () => boolean | Promise<boolean>,
-  limitMs = 8000,
-): Promise<void> {
-  const giveUpAt = performance.now() + limitMs;
-  while (!await isSo()) {
-    assertLess(performance.now(), giveUpAt, `${isSo}`);
-    await delay(10);
-  }
 }
 
 /** The server's ids of the connections of a watch. */

@@ -32,105 +32,14 @@ import {
   ReplyError,
   Retry,
   RetryError,
-  type RetryInfo,
   type SendOptions,
 } from "../../mod.ts";
 import { dial } from "../../pool/socket/deno.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
-import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
-import { type RedisServer, startRedis } from "../support/redis_server.ts";
-
-/** Generous: what is late by this much hangs. */
-const SOON_MS = 8000;
-
-/** A server, a proxy in front of it, and clients through the proxy. */
-class Stage implements AsyncDisposable {
-  readonly reports: CloseReport[] = [];
-  readonly retried: RetryInfo[] = [];
-  readonly #clients: Redis[] = [];
-
-  private constructor(
-    readonly server: RedisServer,
-    readonly proxy: FaultProxy,
-  ) {}
-
-  static async open(
-    config: Record<string, string | number> = {},
-  ): Promise<Stage> {
-    const server = await startRedis({ config });
-    return new Stage(server, await startProxy({ target: server }));
-  }
-
-  client(options: RedisOptions = {}): Redis {
-    const redis = new Redis(this.proxy.url, {
-      onClose: (report) => this.reports.push(report),
-      onRetry: (info) => this.retried.push(info),
-      ...options,
-    });
-    this.#clients.push(redis);
-    return redis;
-  }
-
-  /** Closes every connection of clients, and waits until the server knows. */
-  async kill(): Promise<void> {
-    const type = ["TYPE", "normal", "SKIPME", "yes"];
-    await this.server.cli("CLIENT", "KILL", ...type);
-    await until(
-      async () =>
-        /connected_clients:1\r/.test(await this.server.cli("INFO", "clients")),
-      "nobody but us is connected",
-    );
-  }
-
-  /** How often the server ran a command. */
-  async calls(name: string): Promise<number> {
-    const stats = await this.server.cli("INFO", "commandstats");
-    return Number(
-      new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0,
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const redis of this.#clients) await redis.close({ drainMs: 0 });
-    await this.proxy[Symbol.asyncDispose]();
-    await this.server[Symbol.asyncDispose]();
-  }
-}
-
-const test = (name: string, fn: (stage: Stage) => Promise<void>): void =>
-  Deno.test(name, async () => {
-    await using stage = await Stage.open();
-    await fn(stage);
-  });
-
-/** Hears of a close only after the next write, as a process does that was frozen. */
-const lateDial: Dial = async (endpoint, options) => {
-  const socket = await dial(endpoint, options);
-  let isOwed = false;
-  let hear: () => void = () => {};
-  return {
-    read: async (buffer) => {
-      const count = await socket.read(buffer).catch((error: Error) => error);
-      if (typeof count === "number") {
-        isOwed = false;
-        return count;
-      }
-      if (!isOwed) await new Promise<void>((resolve) => hear = resolve);
-      if (count instanceof Error) throw count;
-      return count;
-    },
-    write: (bytes) => {
-      isOwed = true;
-      hear();
-      return socket.write(bytes);
-    },
-    close: () => {
-      hear();
-      socket.close();
-    },
-    unref: () => socket.unref?.(),
-  };
-};
+import { startRedis } from "../support/redis_server.ts";
+import { Fixture, testWithFixture as test } from "../support/fixture.ts";
+import { later, pastDialPause, SOON_MS, until } from "../support/wait.ts";
+import { LateSockets } from "../../cli/proof/late_socket.ts";
 
 /** Dials as usual; while `hold` is set, writes wait for it. */
 class GatedDial {
@@ -172,23 +81,6 @@ const patient = (): Retry =>
     backoff: new ExponentialBackoff({ baseMs: 5, capMs: 100 }),
   });
 
-async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<void> {
-  const giveUpAt = performance.now() + SOON_MS;
-  while (!await condition()) {
-    assertLess(performance.now(), giveUpAt, `never: ${what}`);
-    await delay(5);
-  }
-}
-
-/** A promise that is awaited later: until then its failure must not count as unhandled. */
-function later<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
 const lossOf = (promise: Promise<unknown>): Promise<ConnectionClosedError> =>
   assertRejects(() => promise, ConnectionClosedError);
 
@@ -202,13 +94,16 @@ Deno.test("A command on a zombie is replayed at once, on a fresh connection, whe
     [["DEL", "key"], 1],
     [["PING"], "PONG"],
   ];
-  await using stage = await Stage.open();
+  await using fixture = await Fixture.start();
   const noted = new NotedWaits();
   for (const [command, expected] of harmless) {
-    stage.retried.length = 0;
-    const redis = stage.client({ dial: lateDial, retry: noted.policy() });
+    fixture.retried.length = 0;
+    const redis = fixture.client({
+      dial: new LateSockets().dial,
+      retry: noted.policy(),
+    });
     await redis.send(["PING"]);
-    await stage.kill();
+    await fixture.kill();
     assertEquals(await redis.send(command), expected, command.join(" "));
     assertEquals(noted.waits, []);
     const { dialed, retries, replays, evicted } = redis.stats();
@@ -218,7 +113,7 @@ Deno.test("A command on a zombie is replayed at once, on a fresh connection, whe
       replays: 1,
       evicted: { fin: 1 },
     });
-    const [info] = stage.retried;
+    const [info] = fixture.retried;
     assertEquals(
       [info?.command, info?.attempt, info?.delayMs, info?.isReplay],
       [command[0], 1, 0, true],
@@ -228,33 +123,39 @@ Deno.test("A command on a zombie is replayed at once, on a fresh connection, whe
   }
 });
 
-test("The free replay is free by the clock", async (stage) => {
-  const redis = stage.client({
-    dial: lateDial,
+test("The free replay is free by the clock", async (fixture) => {
+  const redis = fixture.client({
+    dial: new LateSockets().dial,
     retry: new Retry({
       backoff: new ExponentialBackoff({ baseMs: 3000, capMs: 3000 }),
     }),
   });
   await redis.send(["PING"]);
-  await stage.kill();
+  await fixture.kill();
   const startedAt = performance.now();
   assertEquals(await redis.send(["GET", "key"]), null);
   assertLess(performance.now() - startedAt, 1500);
 });
 
-test("A pipeline on a zombie is replayed at once", async (stage) => {
+test("A pipeline on a zombie is replayed at once", async (fixture) => {
   const noted = new NotedWaits();
-  const redis = stage.client({ dial: lateDial, retry: noted.policy() });
+  const redis = fixture.client({
+    dial: new LateSockets().dial,
+    retry: noted.policy(),
+  });
   await redis.send(["PING"]);
-  await stage.kill();
+  await fixture.kill();
   const replies = await redis.pipeline([["SET", "a", 1], ["GET", "a"]]);
   assertEquals(replies, ["OK", "1"]);
   assertEquals(noted.waits, []);
 });
 
-test("The free replay does not land on the next zombie", async (stage) => {
+test("The free replay does not land on the next zombie", async (fixture) => {
   const noted = new NotedWaits();
-  const redis = stage.client({ dial: lateDial, retry: noted.policy() });
+  const redis = fixture.client({
+    dial: new LateSockets().dial,
+    retry: noted.policy(),
+  });
   const leases = await Promise.all(
     Array.from({ length: 6 }, () => redis.lease()),
   );
@@ -263,15 +164,15 @@ test("The free replay does not land on the next zombie", async (stage) => {
     lease.release();
   }
   assertEquals(redis.stats().idle, 6);
-  await stage.kill();
+  await fixture.kill();
   assertEquals(await redis.send(["GET", "key"]), null);
   assertEquals(noted.waits, []);
 });
 
-test("INCR on a zombie is not replayed, and the error says why", async (stage) => {
-  const redis = stage.client({ dial: lateDial });
+test("INCR on a zombie is not replayed, and the error says why", async (fixture) => {
+  const redis = fixture.client({ dial: new LateSockets().dial });
   await redis.send(["PING"]);
-  await stage.kill();
+  await fixture.kill();
   const error = await lossOf(redis.send(["INCR", "counter"]));
   assertEquals(error.fate, "unknown");
   assertEquals(fateOf(error), "unknown");
@@ -280,11 +181,11 @@ test("INCR on a zombie is not replayed, and the error says why", async (stage) =
     error.message,
     "the command may have run, INCR was not replayed: a second run would add again",
   );
-  assertEquals(await stage.server.cli("EXISTS", "counter"), "0");
-  assertEquals(stage.retried, []);
-  const pipelined = stage.client({ dial: lateDial });
+  assertEquals(await fixture.server.cli("EXISTS", "counter"), "0");
+  assertEquals(fixture.retried, []);
+  const pipelined = fixture.client({ dial: new LateSockets().dial });
   await pipelined.send(["PING"]);
-  await stage.kill();
+  await fixture.kill();
   const loss = await lossOf(
     pipelined.pipeline([["GET", "a"], ["INCR", "counter"], ["LPUSH", "l", 1]]),
   );
@@ -292,47 +193,47 @@ test("INCR on a zombie is not replayed, and the error says why", async (stage) =
   assertStringIncludes(loss.message, "INCR was not replayed");
 });
 
-test("A lost reply counts once: INCR that ran is not run again", async (stage) => {
-  const redis = stage.client();
+test("A lost reply counts once: INCR that ran is not run again", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   const error = await lossOf(redis.send(["INCR", "counter"]));
   assertEquals(error.fate, "unknown");
   assertEquals(await redis.send(["GET", "counter"]), "1");
 });
 
-test("A lost reply of a harmless command is fetched by running it again", async (stage) => {
-  const redis = stage.client();
+test("A lost reply of a harmless command is fetched by running it again", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   assertEquals(await redis.send(["SET", "key", "value"]), "OK");
-  assertEquals(await stage.calls("set"), 2);
+  assertEquals(await fixture.calls("set"), 2);
   assertEquals(redis.stats().replays, 1);
 });
 
-test('replay "reads" sends what only reads again, and no write', async (stage) => {
-  const redis = stage.client();
+test('replay "reads" sends what only reads again, and no write', async (fixture) => {
+  const redis = fixture.client();
   const reads = { replay: "reads" } as const;
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   assertEquals(await redis.pipeline([["GET", "k"], ["LLEN", "l"]], reads), [
     null,
     0,
   ]);
   assertEquals(redis.stats().replays, 1);
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   const error = await lossOf(redis.send(["SET", "k", "v"], reads));
   assertEquals(error.fate, "unknown");
   assertStringIncludes(
     error.message,
     'SET was not replayed: replay is "reads", and it is not known to write nothing',
   );
-  assertEquals(await stage.calls("set"), 1);
+  assertEquals(await fixture.calls("set"), 1);
 });
 
-test("A pipeline of reads, and one of writes that expire, is sent again", async (stage) => {
-  const redis = stage.client();
+test("A pipeline of reads, and one of writes that expire, is sent again", async (fixture) => {
+  const redis = fixture.client();
   const cached: Command = ["SET", "k", "v", "EX", 60];
   for (
     const [pipeline, replies] of [
@@ -342,29 +243,29 @@ test("A pipeline of reads, and one of writes that expire, is sent again", async 
     ] as [Command[], Reply[]][]
   ) {
     await redis.send(["PING"]);
-    stage.proxy.cut(0, { scope: "open" });
+    fixture.proxy.cut(0, { scope: "open" });
     assertEquals(await redis.pipeline(pipeline), replies);
   }
   assertEquals(redis.stats().replays, 3);
 });
 
-test('replay "always" runs INCR again, replay "never" not even GET', async (stage) => {
-  const redis = stage.client();
+test('replay "always" runs INCR again, replay "never" not even GET', async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   assertEquals(await redis.send(["INCR", "counter"], { replay: "always" }), 2);
   assertEquals(redis.stats().replays, 1);
 
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   const never = { replay: "never" } as const;
   const error = await lossOf(redis.send(["GET", "counter"], never));
   assertEquals(error.fate, "unknown");
   assertStringIncludes(error.message, 'it was not replayed: replay is "never"');
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   await lossOf(redis.pipeline([["GET", "counter"]], never));
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   assertEquals(
     await redis.pipeline([["INCR", "counter"], ["GET", "counter"]], {
       replay: "always",
@@ -373,9 +274,9 @@ test('replay "always" runs INCR again, replay "never" not even GET', async (stag
   );
 });
 
-test("A command that was never written is sent again, even INCR", async (stage) => {
+test("A command that was never written is sent again, even INCR", async (fixture) => {
   const gated = new GatedDial();
-  const redis = stage.client({ dial: gated.dial, maxConnections: 1 });
+  const redis = fixture.client({ dial: gated.dial, maxConnections: 1 });
   await redis.send(["PING"]);
   const gate = Promise.withResolvers<void>();
   gated.hold = gate.promise;
@@ -390,7 +291,7 @@ test("A command that was never written is sent again, even INCR", async (stage) 
   );
   await delay(0);
   gated.hold = undefined;
-  await stage.proxy.killAll("fin");
+  await fixture.proxy.killAll("fin");
   await until(() => redis.stats().evicted.fin === 1, "the eviction");
   gate.resolve();
   assertEquals(await written, null);
@@ -399,30 +300,30 @@ test("A command that was never written is sent again, even INCR", async (stage) 
   // Only GET may have run before.
   assertEquals(redis.stats().replays, 1);
   assertEquals(
-    stage.retried.filter(({ isReplay }) => isReplay).map((i) => i.command),
+    fixture.retried.filter(({ isReplay }) => isReplay).map((i) => i.command),
     ["GET"],
   );
 });
 
-test("retry: false makes exactly one attempt", async (stage) => {
+test("retry: false makes exactly one attempt", async (fixture) => {
   for (
     const [options, sendOptions] of [
       [{ retry: false }, {}],
       [{}, { retry: false }],
     ] as const
   ) {
-    const redis = stage.client({ dial: lateDial, ...options });
+    const redis = fixture.client({ dial: new LateSockets().dial, ...options });
     const kill = async () => {
       await redis.send(["PING"], { retry: new Retry() });
-      await stage.kill();
+      await fixture.kill();
     };
     await redis.send(["PING"]);
-    await stage.kill();
+    await fixture.kill();
     await lossOf(redis.send(["GET", "key"], sendOptions));
     await kill();
     await lossOf(redis.pipeline([["GET", "key"]], sendOptions));
-    await stage.proxy.refuse();
-    await delay(60); // a failed dial answers for those who ask soon after it
+    await fixture.proxy.refuse();
+    await pastDialPause();
     const dials = redis.stats().dialFailures;
     await assertRejects(
       () => redis.send(["GET", "key"], sendOptions),
@@ -430,16 +331,16 @@ test("retry: false makes exactly one attempt", async (stage) => {
     );
     assertEquals(redis.stats().dialFailures, dials + 1);
     assertEquals(redis.stats().retries, 0);
-    await stage.proxy.accept();
+    await fixture.proxy.accept();
     await redis.close();
   }
-  assertEquals(stage.retried.filter(({ command }) => command !== "PING"), []);
+  assertEquals(fixture.retried.filter(({ command }) => command !== "PING"), []);
 });
 
-test("A policy of one call overrides that of the client", async (stage) => {
-  await stage.proxy.refuse();
+test("A policy of one call overrides that of the client", async (fixture) => {
+  await fixture.proxy.refuse();
   const noted = new NotedWaits();
-  const redis = stage.client({ retry: false });
+  const redis = fixture.client({ retry: false });
   const error = await assertRejects(
     () => redis.send(["GET", "key"], { retry: noted.policy(5) }),
     RetryError,
@@ -449,17 +350,17 @@ test("A policy of one call overrides that of the client", async (stage) => {
   assertEquals(redis.stats().retries, 5);
 });
 
-test("When the attempts run out the error holds all of them", async (stage) => {
+test("When the attempts run out the error holds all of them", async (fixture) => {
   const noted = new NotedWaits();
-  const redis = stage.client({ retry: noted.policy(2) });
+  const redis = fixture.client({ retry: noted.policy(2) });
   await redis.send(["PING"]);
-  stage.server.freeze(); // no reply can come before the kill
+  fixture.server.freeze(); // no reply can come before the kill
   const failing = later(redis.send(["GET", "key"]));
   await delay(0);
-  await stage.proxy.slam("fin");
-  await stage.proxy.killAll("fin");
+  await fixture.proxy.slam("fin");
+  await fixture.proxy.killAll("fin");
   const error = await assertRejects(() => failing, RetryError);
-  stage.server.thaw();
+  fixture.server.thaw();
   assertEquals(error.attempts, 4);
   const [lost, ...dials] = error.errors;
   assertInstanceOf(lost, ConnectionClosedError);
@@ -473,15 +374,15 @@ test("When the attempts run out the error holds all of them", async (stage) => {
   );
   assertEquals(fateOf(error), "unknown");
   assertEquals(
-    stage.retried.map((info) => [info.attempt, info.delayMs, info.isReplay]),
+    fixture.retried.map((info) => [info.attempt, info.delayMs, info.isReplay]),
     [[1, 0, true], [2, 100, false], [3, 200, false]],
   );
   assertEquals(redis.stats().waiting, 0);
 });
 
-test("A deadline ends the attempts before a wait would overrun it", async (stage) => {
-  await stage.proxy.refuse();
-  const redis = stage.client({
+test("A deadline ends the attempts before a wait would overrun it", async (fixture) => {
+  await fixture.proxy.refuse();
+  const redis = fixture.client({
     retry: new Retry({
       retries: 50,
       deadlineMs: 300,
@@ -497,13 +398,13 @@ test("A deadline ends the attempts before a wait would overrun it", async (stage
   assertLessOrEqual(error.attempts, 3);
 });
 
-test("An isRetriable that says no is obeyed", async (stage) => {
-  await stage.proxy.refuse();
-  const redis = stage.client({
+test("An isRetriable that says no is obeyed", async (fixture) => {
+  await fixture.proxy.refuse();
+  const redis = fixture.client({
     retry: new Retry({ isRetriable: () => false }),
   });
   await assertRejects(() => redis.send(["GET", "key"]), DialError);
-  assertEquals(stage.retried, []);
+  assertEquals(fixture.retried, []);
 });
 
 Deno.test("fateOf speaks for all attempts", () => {
@@ -620,8 +521,8 @@ Deno.test("A pipeline that was answered in part was not unsent", async () => {
   assertMatch(error.message, /2 of 3 were answered/);
 });
 
-test("fateOf does not believe a script that says it did not run", async (stage) => {
-  const redis = stage.client();
+test("fateOf does not believe a script that says it did not run", async (fixture) => {
+  const redis = fixture.client();
   const script =
     "redis.call('INCR', KEYS[1]); return redis.error_reply('LOADING later')";
   const error = await assertRejects(
@@ -633,31 +534,31 @@ test("fateOf does not believe a script that says it did not run", async (stage) 
   assertEquals(await redis.send(["GET", "key"]), "1");
 });
 
-test("fateOf stays unknown when one attempt was lost and another refused", async (stage) => {
-  const redis = stage.client({ retry: new NotedWaits().policy(1) });
-  await stage.server.cli("REPLICAOF", "127.0.0.1", 1);
+test("fateOf stays unknown when one attempt was lost and another refused", async (fixture) => {
+  const redis = fixture.client({ retry: new NotedWaits().policy(1) });
+  await fixture.server.cli("REPLICAOF", "127.0.0.1", 1);
   const refused = await assertRejects(
     () => redis.send(["SET", "key", "value"], { retry: false }),
     ReplyError,
   );
-  await stage.server.cli("REPLICAOF", "NO", "ONE");
+  await fixture.server.cli("REPLICAOF", "NO", "ONE");
   await redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   const lost = await lossOf(redis.send(["INCR", "counter"]));
   assertEquals(fateOf(new RetryError([lost, refused])), "unknown");
   assertEquals(fateOf(new RetryError([refused, lost])), "unknown");
 });
 
-test("READONLY is tried again, on another connection, until the server is a primary", async (stage) => {
-  const redis = stage.client({ retry: patient() });
+test("READONLY is tried again, on another connection, until the server is a primary", async (fixture) => {
+  const redis = fixture.client({ retry: patient() });
   await redis.send(["PING"]);
-  await stage.server.cli("REPLICAOF", "127.0.0.1", 1);
+  await fixture.server.cli("REPLICAOF", "127.0.0.1", 1);
   const counted = later(redis.send(["INCR", "counter"]));
   const piped = later(
     redis.pipeline([["INCR", "counter"], ["SET", "key", "value"]]),
   );
-  await until(() => stage.retried.length >= 4, "some attempts");
-  await stage.server.cli("REPLICAOF", "NO", "ONE");
+  await until(() => fixture.retried.length >= 4, "some attempts");
+  await fixture.server.cli("REPLICAOF", "NO", "ONE");
   const replies = [await counted, ...await piped];
   assert(replies.includes("OK"));
   assertEquals(await redis.send(["GET", "counter"]), "2");
@@ -665,28 +566,28 @@ test("READONLY is tried again, on another connection, until the server is a prim
   assertGreaterOrEqual(retries, 4);
   assertEquals(replays, 0);
   assertGreaterOrEqual(evicted.readonly ?? 0, 1);
-  assert(stage.retried.every(({ isReplay }) => !isReplay));
+  assert(fixture.retried.every(({ isReplay }) => !isReplay));
   assertEquals(
-    new Set(stage.retried.map(({ error }) => (error as ReplyError).code)),
+    new Set(fixture.retried.map(({ error }) => (error as ReplyError).code)),
     new Set(["READONLY"]),
   );
 });
 
-test("A pipeline of which the server ran a part is answered as it is", async (stage) => {
-  const redis = stage.client();
-  await stage.server.cli("SET", "key", "value");
-  await stage.server.cli("REPLICAOF", "127.0.0.1", 1);
+test("A pipeline of which the server ran a part is answered as it is", async (fixture) => {
+  const redis = fixture.client();
+  await fixture.server.cli("SET", "key", "value");
+  await fixture.server.cli("REPLICAOF", "127.0.0.1", 1);
   const [got, set] = await redis.pipeline([["GET", "key"], ["SET", "key", 2]]);
   assertEquals(got, "value");
   assertInstanceOf(set, ReplyError);
   assertEquals(set.code, "READONLY");
-  assertEquals(stage.retried, []);
+  assertEquals(fixture.retried, []);
 });
 
-test("READONLY that lasts ends in a RetryError, or at once without retry", async (stage) => {
+test("READONLY that lasts ends in a RetryError, or at once without retry", async (fixture) => {
   const noted = new NotedWaits();
-  const redis = stage.client({ retry: noted.policy() });
-  await stage.server.cli("REPLICAOF", "127.0.0.1", 1);
+  const redis = fixture.client({ retry: noted.policy() });
+  await fixture.server.cli("REPLICAOF", "127.0.0.1", 1);
   const error = await assertRejects(
     () => redis.send(["SET", "k", 1]),
     RetryError,
@@ -701,18 +602,18 @@ test("READONLY that lasts ends in a RetryError, or at once without retry", async
   );
 });
 
-test("A blocking command that a replica refuses is tried again like any other", async (stage) => {
-  await stage.server.cli("RPUSH", "list", "element");
-  await stage.server.cli("REPLICAOF", "127.0.0.1", 1);
-  const redis = stage.client({ retry: patient() });
+test("A blocking command that a replica refuses is tried again like any other", async (fixture) => {
+  await fixture.server.cli("RPUSH", "list", "element");
+  await fixture.server.cli("REPLICAOF", "127.0.0.1", 1);
+  const redis = fixture.client({ retry: patient() });
   const popped = later(redis.send(["BLPOP", "list", 1]));
   await delay(60);
-  await stage.server.cli("REPLICAOF", "NO", "ONE");
+  await fixture.server.cli("REPLICAOF", "NO", "ONE");
   assertEquals(await popped, ["list", "element"]);
 });
 
-test("A blocking command comes before those who ask for a connection after it", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A blocking command comes before those who ask for a connection after it", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["RPUSH", "list", "element"]);
   const popped = later(redis.send(["BLPOP", "list", 5]));
   await using _lease = await redis.lease();
@@ -721,8 +622,8 @@ test("A blocking command comes before those who ask for a connection after it", 
   await late;
 });
 
-test("A blocking command that is aborted before it begins keeps no connection", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A blocking command that is aborted before it begins keeps no connection", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["PING"]);
   const abort = new AbortController();
   const { signal } = abort;
@@ -733,10 +634,10 @@ test("A blocking command that is aborted before it begins keeps no connection", 
   assertEquals(redis.stats().leased, 0);
 });
 
-test("The loss of a blocking command says why it was not replayed", async (stage) => {
-  const redis = stage.client();
+test("The loss of a blocking command says why it was not replayed", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["RPUSH", "list", "element"]);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.cut(0, { scope: "open" });
   const error = await lossOf(redis.send(["BLPOP", "list", 1]));
   assertEquals(error.fate, "unknown");
   assertStringIncludes(error.message, "BLPOP was not replayed: ");
@@ -744,51 +645,52 @@ test("The loss of a blocking command says why it was not replayed", async (stage
 });
 
 Deno.test("BUSY is tried again until the script is killed", async () => {
-  await using stage = await Stage.open({ "lua-time-limit": 5 });
-  const script = stage.server.cli("EVAL", "while true do end", 0)
+  await using fixture = await Fixture.start({
+    config: { "lua-time-limit": 5 },
+  });
+  const script = fixture.server.cli("EVAL", "while true do end", 0)
     .catch((error: Error) => error.message);
   await delay(50);
-  const redis = stage.client({ retry: patient() });
+  const redis = fixture.client({ retry: patient() });
   const counted = later(redis.send(["INCR", "counter"]));
-  await until(() => stage.retried.length > 0, "an attempt");
-  await stage.server.cli("SCRIPT", "KILL");
+  await until(() => fixture.retried.length > 0, "an attempt");
+  await fixture.server.cli("SCRIPT", "KILL");
   assertEquals(await counted, 1);
   assertStringIncludes(await script, "killed");
   assert(
-    stage.retried.some(({ error }) =>
+    fixture.retried.some(({ error }) =>
       error instanceof ReplyError && error.code === "BUSY"
     ),
   );
 });
 
 Deno.test("LOADING is tried again until the data are there", async () => {
-  await using stage = await Stage.open({
-    appendonly: "yes",
-    "key-load-delay": 300,
+  await using fixture = await Fixture.start({
+    config: { appendonly: "yes", "key-load-delay": 300 },
   });
-  const filler = stage.client();
+  const filler = fixture.client();
   await filler.pipeline(
     Array.from({ length: 4000 }, (_, i): Command => ["SET", `key${i}`, i]),
   );
   await filler.close();
-  await stage.server.stop();
-  const started = later(stage.server.start());
-  const redis = stage.client({ retry: patient() });
+  await fixture.server.stop();
+  const started = later(fixture.server.start());
+  const redis = fixture.client({ retry: patient() });
   assertEquals(await redis.send(["GET", "key3999"]), "3999");
   await started;
   assert(
-    stage.retried.some(({ error }) =>
+    fixture.retried.some(({ error }) =>
       // Refused itself, or in the handshake of its connection.
       [error, error.cause].some((e) =>
         e instanceof ReplyError && e.code === "LOADING"
       )
     ),
-    `only ${stage.retried.map(({ error }) => error.message).join("; ")}`,
+    `only ${fixture.retried.map(({ error }) => error.message).join("; ")}`,
   );
 });
 
-test("An error that is an answer is not tried again", async (stage) => {
-  const redis = stage.client();
+test("An error that is an answer is not tried again", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["SET", "text", "value"]);
   const wrong: [Command, string][] = [
     [["LPUSH", "text", "x"], "WRONGTYPE"],
@@ -800,8 +702,8 @@ test("An error that is an answer is not tried again", async (stage) => {
     const error = await assertRejects(() => redis.send(command), ReplyError);
     assertEquals(error.code, code);
   }
-  assertEquals(await stage.calls("lpush"), 1);
-  assertEquals(stage.retried, []);
+  assertEquals(await fixture.calls("lpush"), 1);
+  assertEquals(fixture.retried, []);
   const { retries, dialed, evicted } = redis.stats();
   assertEquals({ retries, dialed, evicted }, {
     retries: 0,
@@ -810,25 +712,25 @@ test("An error that is an answer is not tried again", async (stage) => {
   });
 });
 
-test("A wrong password costs one connection, however many ask", async (stage) => {
-  await stage.server.cli("CONFIG", "SET", "requirepass", "right");
-  const redis = stage.client({ password: "mist@ken" });
+test("A wrong password costs one connection, however many ask", async (fixture) => {
+  await fixture.server.cli("CONFIG", "SET", "requirepass", "right");
+  const redis = fixture.client({ password: "mist@ken" });
   await Promise.all(
     Array.from(
       { length: 50 },
       () => assertRejects(() => redis.send(["PING"]), DialError, "WRONGPASS"),
     ),
   );
-  assertEquals(stage.proxy.connections, 1);
-  assertEquals(stage.retried, []);
+  assertEquals(fixture.proxy.connections, 1);
+  assertEquals(fixture.retried, []);
   // The server's owner must be able to stop it.
-  const owner = new Redis(stage.server.url, { password: "right" });
+  const owner = new Redis(fixture.server.url, { password: "right" });
   await owner.send(["CONFIG", "SET", "requirepass", ""]);
   await owner.close();
 });
 
-test("A pipeline answers in order, with error replies as values", async (stage) => {
-  const redis = stage.client();
+test("A pipeline answers in order, with error replies as values", async (fixture) => {
+  const redis = fixture.client();
   const commands: Command[] = [];
   for (let i = 0; i < 3000; i++) commands.push(["ECHO", `${i}`]);
   assertEquals(
@@ -849,8 +751,8 @@ test("A pipeline answers in order, with error replies as values", async (stage) 
   assertEquals(redis.stats().retries, 0);
 });
 
-test("Pipelines and sends of one turn do not mix up their replies", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("Pipelines and sends of one turn do not mix up their replies", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   const replies = await Promise.all(
     Array.from(
       { length: 300 },
@@ -865,15 +767,15 @@ test("Pipelines and sends of one turn do not mix up their replies", async (stage
   );
 });
 
-test("An empty pipeline is answered without a connection", async (stage) => {
-  const redis = stage.client();
+test("An empty pipeline is answered without a connection", async (fixture) => {
+  const redis = fixture.client();
   assertEquals(await redis.pipeline([]), []);
   assertEquals(redis.stats().dialed, 0);
   await redis.close();
 });
 
-test("A pipeline with a bad argument in the middle sends nothing", async (stage) => {
-  const redis = stage.client();
+test("A pipeline with a bad argument in the middle sends nothing", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
   for (const bad of [NaN, undefined, null, {}, [], true]) {
     const broken = ["SET", "b", bad] as unknown as Command;
@@ -898,9 +800,9 @@ test("A pipeline with a bad argument in the middle sends nothing", async (stage)
   await redis.close(); // and does not wait for any of them
 });
 
-test("A pipeline that lost its connection goes on where its replies ended", async (stage) => {
+test("A pipeline that lost its connection goes on where its replies ended", async (fixture) => {
   const noted = new NotedWaits();
-  const redis = stage.client({ retry: noted.policy() });
+  const redis = fixture.client({ retry: noted.policy() });
   const commands: Command[] = [["INCR", "first"]];
   for (let i = 0; i < 50; i++) commands.push(["SET", `key${i}`, i]);
   const expected = [1, ...Array(50).fill("OK")];
@@ -912,22 +814,22 @@ test("A pipeline that lost its connection goes on where its replies ended", asyn
     ]] as const
   ) {
     await redis.send(["DEL", "first"]);
-    await stage.server.cli("CONFIG", "RESETSTAT");
-    stage.retried.length = 0;
-    stage.proxy.cut(bytes, { scope: "open" });
+    await fixture.server.cli("CONFIG", "RESETSTAT");
+    fixture.retried.length = 0;
+    fixture.proxy.cut(bytes, { scope: "open" });
     assertEquals(await redis.pipeline(commands), expected, `${bytes} bytes`);
-    assertEquals(await stage.calls("incr"), 1);
-    assertEquals(await stage.calls("set"), 50 + 51 - answered);
-    assertEquals(stage.retried.map(({ command }) => command), ["SET"]);
-    assert(stage.retried[0]?.isReplay);
+    assertEquals(await fixture.calls("incr"), 1);
+    assertEquals(await fixture.calls("set"), 50 + 51 - answered);
+    assertEquals(fixture.retried.map(({ command }) => command), ["SET"]);
+    assert(fixture.retried[0]?.isReplay);
   }
 });
 
-test("A pipeline never repeats an unsafe command that may have run", async (stage) => {
-  const redis = stage.client();
+test("A pipeline never repeats an unsafe command that may have run", async (fixture) => {
+  const redis = fixture.client();
   for (const bytes of [0, 2, 5, 7]) {
     await redis.send(["DEL", "counter"]);
-    stage.proxy.cut(bytes, { scope: "open" });
+    fixture.proxy.cut(bytes, { scope: "open" });
     const error = await lossOf(
       redis.pipeline([["SET", "a", 1], ["INCR", "counter"], ["SET", "b", 1]]),
     );
@@ -937,8 +839,8 @@ test("A pipeline never repeats an unsafe command that may have run", async (stag
   }
 });
 
-test("A signal that was aborted before sends nothing", async (stage) => {
-  const redis = stage.client();
+test("A signal that was aborted before sends nothing", async (fixture) => {
+  const redis = fixture.client();
   const signal = AbortSignal.abort(new Error("too late"));
   await assertRejects(
     () => redis.send(["INCR", "n"], { signal }),
@@ -959,8 +861,8 @@ test("A signal that was aborted before sends nothing", async (stage) => {
   assertEquals(await redis.send(["EXISTS", "n"]), 0);
 });
 
-test("An abort while waiting for a connection sends nothing", async (stage) => {
-  const redis = stage.client({
+test("An abort while waiting for a connection sends nothing", async (fixture) => {
+  const redis = fixture.client({
     dial: async (endpoint, options) => {
       await delay(100);
       return dial(endpoint, options);
@@ -988,10 +890,10 @@ test("An abort while waiting for a connection sends nothing", async (stage) => {
   assertEquals(redis.stats().waiting, 0);
 });
 
-test("After an abort in flight the slot swallows its reply, and later replies stay right", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("After an abort in flight the slot swallows its reply, and later replies stay right", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.delay(150);
+  fixture.proxy.delay(150);
   const leaver = new AbortController();
   const { signal } = leaver;
   const replies: Promise<Reply>[] = [];
@@ -1030,10 +932,10 @@ test("After an abort in flight the slot swallows its reply, and later replies st
   assertEquals(await redis.send(["GET", "n"]), "17");
 });
 
-test("Replies that the slots of aborted commands swallow do not count as done: close() waits for the others", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("Replies that the slots of aborted commands swallow do not count as done: close() waits for the others", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.delay(80);
+  fixture.proxy.delay(80);
   const leaver = new AbortController();
   const { signal } = leaver;
   const left = Promise.all(Array.from(
@@ -1048,10 +950,10 @@ test("Replies that the slots of aborted commands swallow do not count as done: c
   assertEquals(await stays, "last");
 });
 
-test("An aborted command is not replayed when its connection dies", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("An aborted command is not replayed when its connection dies", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.silence({ scope: "open" });
+  fixture.proxy.silence({ scope: "open" });
   const leaver = new AbortController();
   const left = assertRejects(() =>
     redis.send(["SET", "key", "value"], { signal: leaver.signal })
@@ -1059,15 +961,15 @@ test("An aborted command is not replayed when its connection dies", async (stage
   await delay(10);
   leaver.abort();
   await left;
-  await stage.proxy.killAll("rst");
+  await fixture.proxy.killAll("rst");
   await until(() => redis.stats().open === 0, "the end");
   assertEquals(await redis.send(["EXISTS", "key"]), 0);
-  assertEquals(stage.retried, []);
+  assertEquals(fixture.retried, []);
 });
 
-test("An abort ends the wait between two attempts", async (stage) => {
-  await stage.proxy.refuse();
-  const redis = stage.client({
+test("An abort ends the wait between two attempts", async (fixture) => {
+  await fixture.proxy.refuse();
+  const redis = fixture.client({
     retry: new Retry({
       backoff: new ExponentialBackoff({ baseMs: 60_000, capMs: 60_000 }),
     }),
@@ -1082,7 +984,7 @@ test("An abort ends the wait between two attempts", async (stage) => {
       "enough",
     ),
   ]);
-  await until(() => stage.retried.length === 2, "they sleep");
+  await until(() => fixture.retried.length === 2, "they sleep");
   await delay(20);
   const startedAt = performance.now();
   leaver.abort(new Error("enough"));
@@ -1092,11 +994,11 @@ test("An abort ends the wait between two attempts", async (stage) => {
   assertLess(performance.now() - startedAt, 4000);
 });
 
-test("An abort ends the wait of a lease and of a blocking command between two attempts", async (stage) => {
-  await stage.proxy.refuse();
+test("An abort ends the wait of a lease and of a blocking command between two attempts", async (fixture) => {
+  await fixture.proxy.refuse();
   for (const isLease of [true, false]) {
     const sleeping = Promise.withResolvers<void>();
-    const redis = stage.client({
+    const redis = fixture.client({
       retry: new Retry({
         sleep: async (_, signal) => {
           sleeping.resolve();
@@ -1123,10 +1025,10 @@ test("An abort ends the wait of a lease and of a blocking command between two at
   }
 });
 
-test("close() waits for what is under way, and refuses what comes", async (stage) => {
-  const redis = stage.client();
+test("close() waits for what is under way, and refuses what comes", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
-  stage.proxy.delay(120);
+  fixture.proxy.delay(120);
   const replies = Promise.all([
     redis.send(["INCR", "n"]),
     redis.pipeline([["INCR", "n"], ["INCR", "n"]]),
@@ -1148,14 +1050,14 @@ test("close() waits for what is under way, and refuses what comes", async (stage
   assertEquals(await replies, [1, [2, 3], null]);
   await closed;
   assertEquals(redis.stats().open, 0);
-  await until(() => stage.proxy.open === 0, "every socket is closed");
-  assertEquals(await stage.server.cli("GET", "n"), "3");
+  await until(() => fixture.proxy.open === 0, "every socket is closed");
+  assertEquals(await fixture.server.cli("GET", "n"), "3");
 });
 
-test("close() rejects after drainMs what is not done by then", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("close() rejects after drainMs what is not done by then", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.silence({ scope: "open" });
+  fixture.proxy.silence({ scope: "open" });
   const startedAt = performance.now();
   const lost = Promise.all([
     assertRejects(() => redis.send(["INCR", "n"]), Error),
@@ -1175,8 +1077,8 @@ test("close() rejects after drainMs what is not done by then", async (stage) => 
   assertEquals(redis.stats().waiting, 0);
 });
 
-test("close() waits for a lease to be released, up to drainMs", async (stage) => {
-  const redis = stage.client();
+test("close() waits for a lease to be released, up to drainMs", async (fixture) => {
+  const redis = fixture.client();
   const lease = await redis.lease();
   const closed = redis.close();
   assertEquals(await lease.send(["PING"]), "PONG");
@@ -1184,15 +1086,15 @@ test("close() waits for a lease to be released, up to drainMs", async (stage) =>
   await closed;
   assertEquals(redis.stats().open, 0);
 
-  const other = stage.client();
+  const other = fixture.client();
   const kept = await other.lease();
   await other.close({ drainMs: 30 });
   await assertRejects(() => kept.send(["PING"]), ConnectionClosedError);
   kept.release();
 });
 
-test("close() during a dial ends the dial and rejects who waits", async (stage) => {
-  const redis = stage.client({
+test("close() during a dial ends the dial and rejects who waits", async (fixture) => {
+  const redis = fixture.client({
     dial: (_, { signal }) =>
       new Promise((_resolve, reject) =>
         signal.addEventListener("abort", () => reject(signal.reason))
@@ -1206,38 +1108,38 @@ test("close() during a dial ends the dial and rejects who waits", async (stage) 
   await redis.close({ drainMs: 20 });
   await left;
   assertLess(performance.now() - startedAt, 4000);
-  assertEquals(stage.proxy.connections, 0);
+  assertEquals(fixture.proxy.connections, 0);
 });
 
-test("close() during the wait between two attempts rejects at once after drainMs", async (stage) => {
-  await stage.proxy.refuse();
-  const redis = stage.client({
+test("close() during the wait between two attempts rejects at once after drainMs", async (fixture) => {
+  await fixture.proxy.refuse();
+  const redis = fixture.client({
     retry: new Retry({
       backoff: new ExponentialBackoff({ baseMs: 60_000, capMs: 60_000 }),
     }),
   });
   const left = assertRejects(() => redis.send(["GET", "n"]), Error, "closed");
-  await until(() => stage.retried.length === 1, "it sleeps");
+  await until(() => fixture.retried.length === 1, "it sleeps");
   await redis.close({ drainMs: 20 });
   await left;
 });
 
-test("close() twice is close() once, and an unused client closes at once", async (stage) => {
-  const redis = stage.client();
+test("close() twice is close() once, and an unused client closes at once", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
   assertStrictEquals(redis.close(), redis.close());
   await redis.close();
   await redis[Symbol.asyncDispose]();
-  assertEquals(stage.reports.length, 1);
+  assertEquals(fixture.reports.length, 1);
   assertEquals(
-    [stage.reports[0]?.by, stage.reports[0]?.how],
+    [fixture.reports[0]?.by, fixture.reports[0]?.how],
     ["client", "requested"],
   );
-  await stage.client().close();
+  await fixture.client().close();
 
   let held: Redis;
   {
-    await using used = stage.client();
+    await using used = fixture.client();
     await used.send(["PING"]);
     held = used;
   }
@@ -1245,22 +1147,22 @@ test("close() twice is close() once, and an unused client closes at once", async
   assertEquals(held.stats().open, 0);
 });
 
-test("What is sent again is what was sent, whatever became of the array", async (stage) => {
-  const redis = stage.client({ dial: lateDial });
+test("What is sent again is what was sent, whatever became of the array", async (fixture) => {
+  const redis = fixture.client({ dial: new LateSockets().dial });
   const cold: [string, ...string[]] = ["SET", "cold", "right"];
   const coldSent = redis.send(cold);
   cold[2] = "wrong";
   cold.push("NX");
   await coldSent;
 
-  await stage.kill();
+  await fixture.kill();
   const late: [string, ...string[]] = ["SET", "late", "right"];
   const lateSent = redis.send(late);
   late[0] = "DEL";
   late[2] = "wrong";
   assertEquals(await lateSent, "OK");
 
-  await stage.kill();
+  await fixture.kill();
   const first: [string, ...string[]] = ["SET", "piped", "right"];
   const pipeline: Command[] = [first];
   const piped = later(redis.pipeline(pipeline));
@@ -1275,16 +1177,16 @@ test("What is sent again is what was sent, whatever became of the array", async 
   ]);
 });
 
-test("onRetry tells of each attempt that another follows, onClose of each connection once", async (stage) => {
+test("onRetry tells of each attempt that another follows, onClose of each connection once", async (fixture) => {
   const noted = new NotedWaits();
-  const redis = stage.client({ retry: noted.policy() });
+  const redis = fixture.client({ retry: noted.policy() });
   await redis.send(["PING"]);
-  await stage.proxy.refuse();
-  await stage.proxy.killAll("fin");
+  await fixture.proxy.refuse();
+  await fixture.proxy.killAll("fin");
   await until(() => redis.stats().open === 0, "the end");
   await assertRejects(() => redis.send(["GET", "key"]), RetryError);
   assertEquals(
-    stage.retried.map(({ command, attempt, delayMs, isReplay }) => ({
+    fixture.retried.map(({ command, attempt, delayMs, isReplay }) => ({
       command,
       attempt,
       delayMs,
@@ -1297,28 +1199,31 @@ test("onRetry tells of each attempt that another follows, onClose of each connec
       isReplay: false,
     })),
   );
-  assert(stage.retried.every(({ error }) => error instanceof DialError));
-  assertEquals(stage.reports.length, 1);
+  assert(fixture.retried.every(({ error }) => error instanceof DialError));
+  assertEquals(fixture.reports.length, 1);
   assertEquals(redis.stats().retries, 3);
   assertEquals(redis.stats().replays, 0);
-  await stage.proxy.accept();
-  await delay(60); // a failed dial answers for those who ask soon after it
+  await fixture.proxy.accept();
+  await pastDialPause();
   await redis.send(["PING"]);
   await redis.close();
-  assertEquals(stage.reports.length, 2);
-  assertNotEquals(stage.reports[0]?.connection, stage.reports[1]?.connection);
+  assertEquals(fixture.reports.length, 2);
+  assertNotEquals(
+    fixture.reports[0]?.connection,
+    fixture.reports[1]?.connection,
+  );
 });
 
 Deno.test("In a storm of kills INCR runs once for each success, and at most once for each unknown fate", async () => {
-  await using stage = await Stage.open();
-  const redis = stage.client({ retry: patient(), maxConnections: 4 });
+  await using fixture = await Fixture.start();
+  const redis = fixture.client({ retry: patient(), maxConnections: 4 });
   let isOver = false;
   const storm = (async () => {
     for (let i = 0; !isOver; i++) {
-      if (i % 3 === 0) await stage.proxy.killAll("rst");
-      else if (i % 3 === 1) await stage.proxy.killAll("fin");
+      if (i % 3 === 0) await fixture.proxy.killAll("rst");
+      else if (i % 3 === 1) await fixture.proxy.killAll("fin");
       else {
-        await stage.server.cli(
+        await fixture.server.cli(
           "CLIENT",
           "KILL",
           "TYPE",
@@ -1349,7 +1254,7 @@ Deno.test("In a storm of kills INCR runs once for each success, and at most once
   await Promise.all(Array.from({ length: 20 }, (_, worker) => work(worker)));
   isOver = true;
   await storm;
-  const counter = Number(await stage.server.cli("GET", "n"));
+  const counter = Number(await fixture.server.cli("GET", "n"));
   const clue = JSON.stringify({ counter, successes: replies.length, ...fates });
   assertEquals(replies.length + fates.unknown + fates.unsent, 4000, clue);
   assertGreaterOrEqual(counter, replies.length, clue);
@@ -1360,18 +1265,18 @@ Deno.test("In a storm of kills INCR runs once for each success, and at most once
     replies.every((reply) => typeof reply === "number" && reply <= counter),
     clue,
   );
-  assertGreater(stage.reports.length, 5, clue);
+  assertGreater(fixture.reports.length, 5, clue);
   const { open, idle, inFlight, waiting } = redis.stats();
   assertEquals([inFlight, waiting, idle], [0, 0, open], clue);
 });
 
 Deno.test("In a storm of kills every ZADD succeeds, and every member is there once", async () => {
-  await using stage = await Stage.open();
-  const redis = stage.client({ retry: patient(), maxConnections: 4 });
+  await using fixture = await Fixture.start();
+  const redis = fixture.client({ retry: patient(), maxConnections: 4 });
   let isOver = false;
   const storm = (async () => {
     for (let i = 0; !isOver; i++) {
-      await stage.proxy.killAll(i % 2 ? "rst" : "fin");
+      await fixture.proxy.killAll(i % 2 ? "rst" : "fin");
       await delay(5 + i % 7);
     }
   })();
@@ -1384,7 +1289,7 @@ Deno.test("In a storm of kills every ZADD succeeds, and every member is there on
   await Promise.all(Array.from({ length: 20 }, (_, worker) => work(worker)));
   isOver = true;
   await storm;
-  assertEquals(await stage.server.cli("ZCARD", "set"), "2000");
+  assertEquals(await fixture.server.cli("ZCARD", "set"), "2000");
 });
 
 Deno.test("Options of the wrong type are refused by name, before anything is sent", async () => {
@@ -1446,10 +1351,10 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
   assertEquals(redis.stats().dialFailures, 0);
 });
 
-test("A policy that throws costs its own caller the call, and nobody else", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A policy that throws costs its own caller the call, and nobody else", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["SET", "key", "0123456789"]);
-  stage.proxy.cut(5, { scope: "open" });
+  fixture.proxy.cut(5, { scope: "open" });
   const retry = new Retry({
     isRetriable: () => {
       throw new TypeError("a mistake");
@@ -1467,38 +1372,38 @@ test("A policy that throws costs its own caller the call, and nobody else", asyn
   assertEquals(stranger, { status: "fulfilled", value: "0123456789" });
 });
 
-test("fateOf remembers the attempt before a refusal", async (stage) => {
+test("fateOf remembers the attempt before a refusal", async (fixture) => {
   await using replica = await startRedis();
   await replica.cli("REPLICAOF", "127.0.0.1", "1");
   const retry = new Retry({ isRetriable: (e) => !(e instanceof ReplyError) });
-  const redis = stage.client({ retry, maxConnections: 1 });
+  const redis = fixture.client({ retry, maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.retarget(replica);
-  stage.proxy.cut(0, { scope: "open" });
+  fixture.proxy.retarget(replica);
+  fixture.proxy.cut(0, { scope: "open" });
   const error = await assertRejects(() => redis.send(["SET", "key", "v"]));
   assertMatch(`${error}`, /READONLY/);
   assertEquals(fateOf(error), "unknown");
-  assertEquals(await stage.server.cli("GET", "key"), "v");
+  assertEquals(await fixture.server.cli("GET", "key"), "v");
 });
 
-test("fateOf does not believe what an abort gives as its reason", async (stage) => {
-  const redis = stage.client();
+test("fateOf does not believe what an abort gives as its reason", async (fixture) => {
+  const redis = fixture.client();
   await redis.send(["PING"]);
-  stage.server.freeze();
+  fixture.server.freeze();
   const group = new AbortController();
   const call = redis.send(["INCR", "n"], { signal: group.signal });
   await delay(20);
   group.abort(new DialError("elsewhere:1", "connect", "refused"));
   const error = await assertRejects(() => call, DialError);
-  stage.server.thaw();
+  fixture.server.thaw();
   assertEquals(fateOf(error), "unknown");
 });
 
-test("A socket whose write throws ends its connection, not the process", async (stage) => {
+test("A socket whose write throws ends its connection, not the process", async (fixture) => {
   let fails = false;
   const closed: number[] = [];
   let dials = 0;
-  const redis = stage.client({
+  const redis = fixture.client({
     dial: async (endpoint, options) => {
       const socket = await dial(endpoint, options);
       const number = ++dials;
@@ -1521,15 +1426,15 @@ test("A socket whose write throws ends its connection, not the process", async (
   assertEquals(await redis.send(["INCR", "n"], { replay: "always" }), 1);
   assertEquals(closed, [1]);
   assertEquals(dials, 2);
-  const [report] = stage.reports;
-  assertEquals(stage.reports.length, 1);
+  const [report] = fixture.reports;
+  assertEquals(fixture.reports.length, 1);
   assertEquals(report?.connection, 1);
   assertStringIncludes(report?.cause ?? "", "write after end");
-  await until(() => stage.proxy.open === 1, "the first socket is closed");
+  await until(() => fixture.proxy.open === 1, "the first socket is closed");
 });
 
-test("Leases with a signal leave nothing on it, dead ones neither", async (stage) => {
-  const redis = stage.client();
+test("Leases with a signal leave nothing on it, dead ones neither", async (fixture) => {
+  const redis = fixture.client();
   const { signal } = new AbortController();
   const listeners = new Set<unknown>();
   const { addEventListener, removeEventListener } = signal;
@@ -1545,7 +1450,7 @@ test("Leases with a signal leave nothing on it, dead ones neither", async (stage
   };
   const lease = await redis.lease({ signal });
   await lease.send(["PING"], { signal });
-  await stage.server.cli("CLIENT", "KILL", "TYPE", "normal");
+  await fixture.server.cli("CLIENT", "KILL", "TYPE", "normal");
   for (let i = 0; i < 3; i++) {
     await assertRejects(() => lease.send(["PING"], { signal }));
   }

@@ -42,6 +42,7 @@ import "../../client/diagnostics.ts";
 import { sink } from "../../client/telemetry.ts";
 import { importFlags } from "../support/imports.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
+import { until } from "../support/wait.ts";
 
 const CHANNELS = [
   "connection:open",
@@ -139,11 +140,6 @@ const poolOf = ({ hostname, port }: RedisServer): Attributes => ({
 
 const quickly = (retries: number) =>
   new Retry({ retries, backoff: new ExponentialBackoff({ baseMs: 1 }) });
-
-async function until(what: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500 && !await what(); i++) await delay(10);
-  assert(await what(), `never came: ${what}`);
-}
 
 /** Has the server end a connection while a command waits for its reply. */
 async function loseReply(

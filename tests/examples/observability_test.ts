@@ -7,9 +7,9 @@ import {
   assertEquals,
   assertGreater,
 } from "@std/assert";
-import { delay } from "@std/async/delay";
 import { importFlags } from "../support/imports.ts";
 import { startRedis } from "../support/redis_server.ts";
+import { until } from "../support/wait.ts";
 
 const OPENTELEMETRY = new URL(
   "../../examples/opentelemetry.ts",
@@ -142,11 +142,6 @@ function attributesOf(pairs: Pairs): Record<string, unknown> {
   return attributes;
 }
 
-async function until(what: () => boolean): Promise<void> {
-  const giveUpAt = Date.now() + PATIENCE_MS;
-  while (!what() && Date.now() < giveUpAt) await delay(10);
-}
-
 /** Runs a program until it ends; its standard input ends with `enough`. */
 async function run(
   args: readonly string[],
@@ -191,9 +186,12 @@ Deno.test("OpenTelemetry example makes a span of each command and metrics of the
     output,
   );
   const places = () => [...collector.spans.values()];
-  await until(() =>
-    collector.spans.size === 9 &&
-    collector.metrics.has("unzombie.connection.closed")
+  await until(
+    () =>
+      collector.spans.size === 9 &&
+      collector.metrics.has("unzombie.connection.closed"),
+    "the spans and metrics of the program",
+    PATIENCE_MS,
   );
 
   const root = places().find(({ name }) => name === "webhook");
@@ -323,7 +321,8 @@ Deno.test("OpenTelemetry example shows connections, waits, retries and the outbo
   ];
   const missing = () =>
     expected.filter(([, , isThere]) => !isThere()).map(([metric]) => metric);
-  await until(() => missing().length === 0);
+  await until(() => missing().length === 0, "all metrics", PATIENCE_MS)
+    .catch(() => {}); // asserted below, once the service has ended
   const missed = missing();
   stop();
   await service;

@@ -25,78 +25,12 @@ import {
   fateOf,
   type Lease,
   Redis,
-  type RedisOptions,
   Retry,
 } from "../../mod.ts";
 import { dial } from "../../pool/socket/deno.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
-import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
-import { type RedisServer, startRedis } from "../support/redis_server.ts";
-
-/** Generous: what is late by this much hangs. */
-const SOON_MS = 8000;
-
-/** A server, a proxy in front of it, and clients through the proxy. */
-class Stage implements AsyncDisposable {
-  readonly reports: CloseReport[] = [];
-  readonly #clients: Redis[] = [];
-
-  private constructor(
-    readonly server: RedisServer,
-    readonly proxy: FaultProxy,
-  ) {}
-
-  static async open(): Promise<Stage> {
-    const server = await startRedis();
-    return new Stage(server, await startProxy({ target: server }));
-  }
-
-  client(options: RedisOptions = {}): Redis {
-    const redis = new Redis(this.proxy.url, {
-      onClose: (report) => this.reports.push(report),
-      ...options,
-    });
-    this.#clients.push(redis);
-    return redis;
-  }
-
-  /** How often the server ran a command. */
-  async calls(name: string): Promise<number> {
-    const stats = await this.server.cli("INFO", "commandstats");
-    return Number(
-      new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0,
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const redis of this.#clients) await redis.close({ drainMs: 0 });
-    await this.proxy[Symbol.asyncDispose]();
-    await this.server[Symbol.asyncDispose]();
-  }
-}
-
-const test = (name: string, fn: (stage: Stage) => Promise<void>): void =>
-  Deno.test(name, async () => {
-    await using stage = await Stage.open();
-    await fn(stage);
-  });
-
-async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<void> {
-  const giveUpAt = performance.now() + SOON_MS;
-  while (!await condition()) {
-    assertLess(performance.now(), giveUpAt, `never: ${what}`);
-    await delay(5);
-  }
-}
-
-/** A promise that is awaited later: until then its failure must not count as unhandled. */
-function later<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
+import { testWithFixture as test } from "../support/fixture.ts";
+import { later, SOON_MS, until } from "../support/wait.ts";
 
 /** Opens that many connections, idle afterwards. */
 async function warm(redis: Redis, connections: number): Promise<void> {
@@ -117,8 +51,8 @@ function assertAtRest(redis: Redis): void {
   assertEquals(stats.dialed - gone, stats.open);
 }
 
-test("A storm of leases never has more than maxConnections", async (stage) => {
-  const redis = stage.client({ maxConnections: 4 });
+test("A storm of leases never has more than maxConnections", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 4 });
   let held = 0;
   let mostHeld = 0;
   let mostOpen = 0;
@@ -154,12 +88,12 @@ test("A storm of leases never has more than maxConnections", async (stage) => {
   assertAtRest(redis);
   assertEquals(redis.stats().evicted["unclean-lease"], 18);
   await until(
-    () => stage.proxy.open === redis.stats().open,
+    () => fixture.proxy.open === redis.stats().open,
     "open here and there",
   );
 });
 
-test("Never more than maxConnections while connections die and dials fail", async (stage) => {
+test("Never more than maxConnections while connections die and dials fail", async (fixture) => {
   let sockets = 0;
   let most = 0;
   const counted: Dial = async (endpoint, options) => {
@@ -180,15 +114,15 @@ test("Never more than maxConnections while connections die and dials fail", asyn
       throw error;
     }
   };
-  const redis = stage.client({ maxConnections: 3, dial: counted });
+  const redis = fixture.client({ maxConnections: 3, dial: counted });
   let isOver = false;
   const attack = async () => {
     for (let i = 0; !isOver; i++) {
-      await stage.proxy.killAll(i % 2 ? "rst" : "fin");
+      await fixture.proxy.killAll(i % 2 ? "rst" : "fin");
       if (i % 3 === 0) {
-        await stage.proxy.refuse();
+        await fixture.proxy.refuse();
         await delay(5);
-        await stage.proxy.accept();
+        await fixture.proxy.accept();
       }
       await delay(7);
     }
@@ -210,8 +144,8 @@ test("Never more than maxConnections while connections die and dials fail", asyn
   assertEquals(sockets, redis.stats().open);
 });
 
-test("Waiters are served in order", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("Waiters are served in order", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   const first = await redis.lease();
   const order: number[] = [];
   const waiting = Array.from({ length: 20 }, async (_, i) => {
@@ -237,8 +171,8 @@ test("Waiters are served in order", async (stage) => {
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("A lease is not starved by sends, nor sends by leases", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A lease is not starved by sends, nor sends by leases", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   let isOver = false;
   let sent = 0;
   const load = Array.from({ length: 8 }, async () => {
@@ -260,10 +194,10 @@ test("A lease is not starved by sends, nor sends by leases", async (stage) => {
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("A lease gets its turn although the connection never rests", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A lease gets its turn although the connection never rests", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.delay(30);
+  fixture.proxy.delay(30);
   let isOver = false;
   const load = (async () => {
     const replies: Promise<unknown>[] = [];
@@ -283,8 +217,8 @@ test("A lease gets its turn although the connection never rests", async (stage) 
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("Who waits longer than checkoutTimeoutMs is told what the pool is busy with", async (stage) => {
-  const redis = stage.client({
+test("Who waits longer than checkoutTimeoutMs is told what the pool is busy with", async (fixture) => {
+  const redis = fixture.client({
     maxConnections: 1,
     checkoutTimeoutMs: 120,
     retry: false,
@@ -312,8 +246,8 @@ test("Who waits longer than checkoutTimeoutMs is told what the pool is busy with
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("More than maxWaiting callers are refused at once", async (stage) => {
-  const redis = stage.client({
+test("More than maxWaiting callers are refused at once", async (fixture) => {
+  const redis = fixture.client({
     maxConnections: 1,
     maxWaiting: 2,
     retry: false,
@@ -332,8 +266,8 @@ test("More than maxWaiting callers are refused at once", async (stage) => {
   assertEquals(await Promise.all(waiting), ["1", "2"]);
 });
 
-test("A caller that leaves the queue makes room and is not served", async (stage) => {
-  const redis = stage.client({ maxConnections: 1, maxWaiting: 2 });
+test("A caller that leaves the queue makes room and is not served", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1, maxWaiting: 2 });
   const held = await redis.lease();
   const leaver = new AbortController();
   const left = assertRejects(
@@ -351,8 +285,8 @@ test("A caller that leaves the queue makes room and is not served", async (stage
   assertEquals(await third, "PONG");
 });
 
-test("One dial serves all who wait for a shared connection", async (stage) => {
-  const redis = stage.client({
+test("One dial serves all who wait for a shared connection", async (fixture) => {
+  const redis = fixture.client({
     dial: async (endpoint, options) => {
       await delay(60);
       return dial(endpoint, options);
@@ -364,13 +298,13 @@ test("One dial serves all who wait for a shared connection", async (stage) => {
     await delay(5);
   }
   assertEquals(new Set(await Promise.all(replies)), new Set(["PONG"]));
-  assertEquals(stage.proxy.connections, 1);
+  assertEquals(fixture.proxy.connections, 1);
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("One failed dial answers all who wait for it", async (stage) => {
+test("One failed dial answers all who wait for it", async (fixture) => {
   let dials = 0;
-  const redis = stage.client({
+  const redis = fixture.client({
     retry: false,
     dial: async () => {
       dials++;
@@ -388,9 +322,9 @@ test("One failed dial answers all who wait for it", async (stage) => {
   assertEquals(redis.stats().dialFailures, 1);
 });
 
-test("Callers of every kind are told of a failed dial at once, and nobody dials in a loop", async (stage) => {
-  await stage.proxy.refuse();
-  const redis = stage.client({ retry: false, checkoutTimeoutMs: 3000 });
+test("Callers of every kind are told of a failed dial at once, and nobody dials in a loop", async (fixture) => {
+  await fixture.proxy.refuse();
+  const redis = fixture.client({ retry: false, checkoutTimeoutMs: 3000 });
   const startedAt = performance.now();
   const errors = await Promise.all([
     assertRejects(() => redis.send(["PING"])),
@@ -405,14 +339,14 @@ test("Callers of every kind are told of a failed dial at once, and nobody dials 
   assertLessOrEqual(redis.stats().dialFailures, 6);
 });
 
-test("Leases that meet a server which slams the door are told, and nobody dials in a loop", async (stage) => {
-  await stage.proxy.slam("fin");
-  const redis = stage.client({ retry: false, checkoutTimeoutMs: 3000 });
+test("Leases that meet a server which slams the door are told, and nobody dials in a loop", async (fixture) => {
+  await fixture.proxy.slam("fin");
+  const redis = fixture.client({ retry: false, checkoutTimeoutMs: 3000 });
   const errors = await Promise.all(
     Array.from({ length: 4 }, () => assertRejects(() => redis.lease())),
   );
   for (const error of errors) assertInstanceOf(error, DialError);
-  assertLessOrEqual(stage.proxy.connections, 8);
+  assertLessOrEqual(fixture.proxy.connections, 8);
 });
 
 Deno.test("A connection that ends right after its handshake is reported, and nobody dials in a loop", async () => {
@@ -454,36 +388,36 @@ Deno.test("A connection that ends right after its handshake is reported, and nob
   );
 });
 
-test("Dead idle connections leave at once", async (stage) => {
-  const redis = stage.client();
+test("Dead idle connections leave at once", async (fixture) => {
+  const redis = fixture.client();
   await warm(redis, 6);
-  await stage.proxy.killAll("fin");
+  await fixture.proxy.killAll("fin");
   await until(() => redis.stats().open === 0, "the eviction");
   assertEquals(redis.stats().evicted, { fin: 6 });
   assertEquals(
-    stage.reports.map(({ during }) => during),
+    fixture.reports.map(({ during }) => during),
     Array(6).fill("idle"),
   );
   await warm(redis, 2);
-  await stage.server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  await fixture.server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
   await until(() => redis.stats().open === 0, "the eviction");
   assertEquals(redis.stats().evicted, { fin: 8 });
   assertEquals(await redis.send(["INCR", "counter"]), 1);
   assertEquals(redis.stats().retries, 0);
 });
 
-test("An idle connection is closed after idleTimeoutMs, a busy one is not", async (stage) => {
-  const redis = stage.client({ idleTimeoutMs: 400 });
+test("An idle connection is closed after idleTimeoutMs, a busy one is not", async (fixture) => {
+  const redis = fixture.client({ idleTimeoutMs: 400 });
   await warm(redis, 3);
   const giveUpAt = performance.now() + 1100;
   while (performance.now() < giveUpAt) {
     await redis.send(["PING"]);
     await delay(20);
   }
-  await until(() => stage.proxy.open === 1, "two are closed");
+  await until(() => fixture.proxy.open === 1, "two are closed");
   assertEquals(redis.stats().evicted, { "idle-timeout": 2 });
-  assertEquals(stage.reports.length, 2);
-  const [report] = stage.reports;
+  assertEquals(fixture.reports.length, 2);
+  const [report] = fixture.reports;
   assertEquals(
     [report?.by, report?.how, report?.during, report?.cause],
     ["client", "requested", "idle", "idle-timeout"],
@@ -492,8 +426,8 @@ test("An idle connection is closed after idleTimeoutMs, a busy one is not", asyn
   assertAtRest(redis);
 });
 
-test("A connection is retired at maxAgeMs, and no command notices", async (stage) => {
-  const redis = stage.client({ maxAgeMs: 300, retry: false });
+test("A connection is retired at maxAgeMs, and no command notices", async (fixture) => {
+  const redis = fixture.client({ maxAgeMs: 300, retry: false });
   const giveUpAt = performance.now() + 1400;
   let i = 0;
   while (performance.now() < giveUpAt) {
@@ -510,30 +444,30 @@ test("A connection is retired at maxAgeMs, and no command notices", async (stage
   const { dialed, evicted } = redis.stats();
   assertGreaterOrEqual(dialed, 2);
   assertEquals(evicted, { "max-age": dialed - redis.stats().open });
-  assertEquals(stage.reports[0]?.inFlight, 0);
+  assertEquals(fixture.reports[0]?.inFlight, 0);
   assertAtRest(redis);
 });
 
-test("A connection idle for longer than validateAfterIdleMs proves itself by a PING", async (stage) => {
-  const redis = stage.client({ validateAfterIdleMs: 100, maxConnections: 1 });
+test("A connection idle for longer than validateAfterIdleMs proves itself by a PING", async (fixture) => {
+  const redis = fixture.client({ validateAfterIdleMs: 100, maxConnections: 1 });
   await redis.send(["ECHO", "a"]);
   await redis.send(["ECHO", "b"]);
-  assertEquals(await stage.calls("ping"), 0);
+  assertEquals(await fixture.calls("ping"), 0);
   await delay(150);
   assertEquals(await redis.send(["ECHO", "c"]), "c");
-  assertEquals(await stage.calls("ping"), 1);
+  assertEquals(await fixture.calls("ping"), 1);
   await delay(150);
   const lease = await redis.lease();
   assertEquals(await lease.send(["ECHO", "d"]), "d");
-  assertEquals(await stage.calls("ping"), 2);
+  assertEquals(await fixture.calls("ping"), 2);
   lease.release();
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("A connection that died in silence while idle is replaced before a command is risked on it", async (stage) => {
-  const redis = stage.client({ validateAfterIdleMs: 50, maxConnections: 1 });
+test("A connection that died in silence while idle is replaced before a command is risked on it", async (fixture) => {
+  const redis = fixture.client({ validateAfterIdleMs: 50, maxConnections: 1 });
   await redis.send(["PING"]);
-  stage.proxy.silence({ scope: "open" });
+  fixture.proxy.silence({ scope: "open" });
   await delay(100);
   const startedAt = performance.now();
   assertEquals(await redis.send(["INCR", "counter"]), 1);
@@ -546,11 +480,11 @@ test("A connection that died in silence while idle is replaced before a command 
     dialed: 2,
     evicted: { silence: 1 },
   });
-  assertMatch(stage.reports[0]?.cause ?? "", /suspected dead, no PONG/);
+  assertMatch(fixture.reports[0]?.cause ?? "", /suspected dead, no PONG/);
 });
 
-test("validateAfterIdleMs of 0 sends a PING before every command after a pause, and ends", async (stage) => {
-  const redis = stage.client({
+test("validateAfterIdleMs of 0 sends a PING before every command after a pause, and ends", async (fixture) => {
+  const redis = fixture.client({
     validateAfterIdleMs: 0,
     maxConnections: 1,
     retry: false,
@@ -560,32 +494,32 @@ test("validateAfterIdleMs of 0 sends a PING before every command after a pause, 
     assertEquals(await redis.send(["ECHO", `${i}`]), `${i}`);
     await delay(5);
   }
-  assertLessOrEqual(await stage.calls("ping"), 10);
+  assertLessOrEqual(await fixture.calls("ping"), 10);
 });
 
-test("Connections that die at random while idle teach nothing about an idle limit", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("Connections that die at random while idle teach nothing about an idle limit", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   for (let i = 0; i < 4; i++) {
     await redis.send(["ECHO", "x"]);
     await delay(3 * i);
-    await stage.proxy.killAll("fin");
+    await fixture.proxy.killAll("fin");
     await until(() => redis.stats().open === 0, "the eviction");
   }
-  const pings = await stage.calls("ping");
+  const pings = await fixture.calls("ping");
   for (let i = 0; i < 30; i++) {
     assertEquals(await redis.send(["ECHO", `${i}`]), `${i}`);
     await delay(4);
   }
-  assertLess(await stage.calls("ping") - pings, 5);
+  assertLess(await fixture.calls("ping") - pings, 5);
   await delay(1300);
   assertEquals(redis.stats().evicted["idle-timeout"], undefined);
   assertEquals(redis.stats().open, 1);
 });
 
-test("A silent death makes the siblings prove themselves", async (stage) => {
-  const redis = stage.client({ replyTimeoutMs: 250 });
+test("A silent death makes the siblings prove themselves", async (fixture) => {
+  const redis = fixture.client({ replyTimeoutMs: 250 });
   await warm(redis, 4);
-  stage.proxy.silence({ scope: "open" });
+  fixture.proxy.silence({ scope: "open" });
   const startedAt = performance.now();
   const lost = await assertRejects(
     () => redis.send(["INCR", "lost"], { retry: false }),
@@ -603,10 +537,10 @@ test("A silent death makes the siblings prove themselves", async (stage) => {
   assertAtRest(redis);
 });
 
-test("Siblings that live go on living after a silent death", async (stage) => {
-  const redis = stage.client({ replyTimeoutMs: 250 });
+test("Siblings that live go on living after a silent death", async (fixture) => {
+  const redis = fixture.client({ replyTimeoutMs: 250 });
   await redis.send(["PING"]);
-  stage.proxy.silence({ scope: "open" });
+  fixture.proxy.silence({ scope: "open" });
   const lost = assertRejects(() => redis.send(["GET", "x"], { retry: false }));
   const leases = await Promise.all([redis.lease(), redis.lease()]);
   for (const lease of leases) lease.release();
@@ -617,18 +551,18 @@ test("Siblings that live go on living after a silent death", async (stage) => {
   assertEquals(redis.stats().dialed, 3);
 });
 
-test("After the process was frozen an idle connection proves itself first", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("After the process was frozen an idle connection proves itself first", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["ECHO", "a"]);
   const thawAt = performance.now() + 1700;
   while (performance.now() < thawAt);
   assertEquals(await redis.send(["ECHO", "b"]), "b");
-  assertEquals(await stage.calls("ping"), 1);
+  assertEquals(await fixture.calls("ping"), 1);
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("A transaction on a lease and 1000 sends do not meet", async (stage) => {
-  const redis = stage.client({ maxConnections: 3 });
+test("A transaction on a lease and 1000 sends do not meet", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 3 });
   const transactions = async (name: string) => {
     for (let i = 1; i <= 10; i++) {
       await using lease = await redis.lease();
@@ -662,7 +596,7 @@ test("A transaction on a lease and 1000 sends do not meet", async (stage) => {
   assertAtRest(redis);
 });
 
-test("An unclean lease is closed, a clean one goes back", async (stage) => {
+test("An unclean lease is closed, a clean one goes back", async (fixture) => {
   const unclean: Command[][] = [
     [["MULTI"]],
     [["MULTI"], ["SET", "a", 1]],
@@ -692,7 +626,7 @@ test("An unclean lease is closed, a clean one goes back", async (stage) => {
     [["BLPOP", "list", 0.01]],
     [["NOSUCHCOMMAND"]],
   ];
-  const redis = stage.client({ maxConnections: 1 });
+  const redis = fixture.client({ maxConnections: 1 });
   for (
     const [isClean, sequences] of [[false, unclean], [true, clean]] as const
   ) {
@@ -723,8 +657,8 @@ test("An unclean lease is closed, a clean one goes back", async (stage) => {
   assertAtRest(redis);
 });
 
-test("A lease released with a command in flight is closed", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A lease released with a command in flight is closed", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   const lease = await redis.lease();
   const lost = assertRejects(
     () => lease.send(["BLPOP", "list", 0]),
@@ -736,8 +670,8 @@ test("A lease released with a command in flight is closed", async (stage) => {
   assertEquals(await redis.send(["PING"]), "PONG");
 });
 
-test("A lease refuses to send after its release, and a second release does nothing", async (stage) => {
-  const redis = stage.client({ maxConnections: 2 });
+test("A lease refuses to send after its release, and a second release does nothing", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 2 });
   const lease = await redis.lease();
   lease.release();
   lease.release();
@@ -752,11 +686,11 @@ test("A lease refuses to send after its release, and a second release does nothi
   assertAtRest(redis);
 });
 
-test("A lease whose connection dies says so, and its release does no harm", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("A lease whose connection dies says so, and its release does no harm", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   const lease = await redis.lease();
   await lease.send(["MULTI"]);
-  await stage.proxy.killAll("fin");
+  await fixture.proxy.killAll("fin");
   await until(() => redis.stats().open === 0, "the eviction");
   const lost = await assertRejects(
     () => lease.send(["INCR", "counter"]),
@@ -768,8 +702,8 @@ test("A lease whose connection dies says so, and its release does no harm", asyn
   assertEquals(await redis.send(["PING"]), "PONG");
 });
 
-test("CLIENT REPLY keeps replies and commands together", async (stage) => {
-  const redis = stage.client({ maxConnections: 1, replyTimeoutMs: 1000 });
+test("CLIENT REPLY keeps replies and commands together", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1, replyTimeoutMs: 1000 });
   const reply = (mode: string): Command => ["CLIENT", "REPLY", mode];
   const echo = (i: number): Command => ["ECHO", `${i}`];
   const sequences: [Command, unknown][][] = [
@@ -820,8 +754,8 @@ test("CLIENT REPLY keeps replies and commands together", async (stage) => {
   await assertRejects(() => lease.send(reply("MAYBE")), TypeError, "MAYBE");
 });
 
-test("A command that cannot be encoded does not use up a CLIENT REPLY SKIP", async (stage) => {
-  const redis = stage.client({ replyTimeoutMs: 500 });
+test("A command that cannot be encoded does not use up a CLIENT REPLY SKIP", async (fixture) => {
+  const redis = fixture.client({ replyTimeoutMs: 500 });
   await using lease = await redis.lease();
   await lease.send(["CLIENT", "REPLY", "SKIP"]);
   await assertRejects(() => lease.send(["ECHO", NaN]), TypeError);
@@ -830,8 +764,8 @@ test("A command that cannot be encoded does not use up a CLIENT REPLY SKIP", asy
   assertEquals(await lease.send(["ECHO", "2"]), "2");
 });
 
-test("CLIENT REPLY inside a transaction gives no command another one's reply", async (stage) => {
-  const redis = stage.client({ replyTimeoutMs: 500 });
+test("CLIENT REPLY inside a transaction gives no command another one's reply", async (fixture) => {
+  const redis = fixture.client({ replyTimeoutMs: 500 });
   for (const mode of ["SKIP", "OFF"]) {
     await using lease = await redis.lease();
     const replies = await Promise.all(
@@ -852,8 +786,8 @@ test("CLIENT REPLY inside a transaction gives no command another one's reply", a
   }
 });
 
-test("SUBSCRIBE, MONITOR and SYNC are refused on a lease", async (stage) => {
-  const redis = stage.client();
+test("SUBSCRIBE, MONITOR and SYNC are refused on a lease", async (fixture) => {
+  const redis = fixture.client();
   await using lease = await redis.lease();
   for (const name of ["SUBSCRIBE", "psubscribe", "MONITOR", "SYNC"]) {
     await assertRejects(
@@ -865,8 +799,8 @@ test("SUBSCRIBE, MONITOR and SYNC are refused on a lease", async (stage) => {
   assertEquals(await lease.send(["PING"]), "PONG");
 });
 
-test("Commands that change a shared connection are refused by send and pipeline", async (stage) => {
-  const redis = stage.client();
+test("Commands that change a shared connection are refused by send and pipeline", async (fixture) => {
+  const redis = fixture.client();
   const refused: Command[] = [
     ["MULTI"],
     ["exec"],
@@ -905,8 +839,8 @@ test("Commands that change a shared connection are refused by send and pipeline"
   assertEquals(await redis.send(["EXISTS", "written"]), 0);
 });
 
-test("Blocking commands by send delay nobody", async (stage) => {
-  const redis = stage.client({ maxConnections: 4, replyTimeoutMs: 700 });
+test("Blocking commands by send delay nobody", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 4, replyTimeoutMs: 700 });
   const popped = later(Promise.all([
     redis.send(["BLPOP", "list1", 0]),
     redis.send(["BLMPOP", 0, 1, "list2", "LEFT"]),
@@ -914,7 +848,9 @@ test("Blocking commands by send delay nobody", async (stage) => {
   ]));
   await until(
     async () =>
-      (await stage.server.cli("INFO", "clients")).includes("blocked_clients:3"),
+      (await fixture.server.cli("INFO", "clients")).includes(
+        "blocked_clients:3",
+      ),
     "three are blocked",
   );
   const startedAt = performance.now();
@@ -938,14 +874,14 @@ test("Blocking commands by send delay nobody", async (stage) => {
   assertAtRest(redis);
 });
 
-test("A blocking command has its own time and the reply timeout", async (stage) => {
-  const redis = stage.client({ replyTimeoutMs: 200 });
+test("A blocking command has its own time and the reply timeout", async (fixture) => {
+  const redis = fixture.client({ replyTimeoutMs: 200 });
   assertEquals(await redis.send(["BLPOP", "list", 0.6]), null);
   assertEquals(await redis.send(["BLPOP", "list", "0.3"]), null);
   await assertRejects(() => redis.send(["WAIT", 1, 300]), TypeError, "lease");
   await using lease = await redis.lease();
   assertEquals(await lease.send(["WAIT", 1, 300]), 0);
-  stage.proxy.silence({ scope: "open" });
+  fixture.proxy.silence({ scope: "open" });
   const startedAt = performance.now();
   const lost = await assertRejects(
     () => lease.send(["BLPOP", "list", 0.3]),
@@ -957,8 +893,8 @@ test("A blocking command has its own time and the reply timeout", async (stage) 
   assertLess(elapsed, SOON_MS);
 });
 
-test("An aborted BLPOP closes its connection, and takes no element afterwards", async (stage) => {
-  const redis = stage.client({ maxConnections: 2 });
+test("An aborted BLPOP closes its connection, and takes no element afterwards", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 2 });
   const leaver = new AbortController();
   const left = assertRejects(
     () => redis.send(["BLPOP", "list", 0], { signal: leaver.signal }),
@@ -966,7 +902,7 @@ test("An aborted BLPOP closes its connection, and takes no element afterwards", 
     "enough",
   );
   const blocked = async (n: number) =>
-    (await stage.server.cli("INFO", "clients")).includes(
+    (await fixture.server.cli("INFO", "clients")).includes(
       `blocked_clients:${n}`,
     );
   await until(() => blocked(1), "it blocks");
@@ -976,13 +912,13 @@ test("An aborted BLPOP closes its connection, and takes no element afterwards", 
   assertEquals(await redis.send(["RPUSH", "list", "precious"]), 1);
   assertEquals(await redis.send(["LRANGE", "list", 0, -1]), ["precious"]);
   assertEquals(redis.stats().evicted, { requested: 1 });
-  const [report] = stage.reports;
+  const [report] = fixture.reports;
   assertEquals([report?.by, report?.how], ["client", "requested"]);
   assertAtRest(redis);
 });
 
-test("An aborted send on a lease closes the lease's connection", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("An aborted send on a lease closes the lease's connection", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   const lease = await redis.lease();
   const leaver = new AbortController();
   const left = assertRejects(() =>
@@ -997,8 +933,8 @@ test("An aborted send on a lease closes the lease's connection", async (stage) =
   assertEquals(redis.stats().dialed, 2);
 });
 
-test("An aborted wait for a blocking command takes no connection", async (stage) => {
-  const redis = stage.client({ maxConnections: 1 });
+test("An aborted wait for a blocking command takes no connection", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
   const held = await redis.lease();
   const leaver = new AbortController();
   const left = assertRejects(() =>
@@ -1013,10 +949,10 @@ test("An aborted wait for a blocking command takes no connection", async (stage)
   assertAtRest(redis);
 });
 
-test("A connection that is slow to answer gets company", async (stage) => {
-  const redis = stage.client({ maxConnections: 3 });
+test("A connection that is slow to answer gets company", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 3 });
   await redis.send(["PING"]);
-  stage.proxy.delay(700, { scope: "open" });
+  fixture.proxy.delay(700, { scope: "open" });
   const slow = redis.send(["ECHO", "slow"]);
   const startedAt = performance.now();
   let quick = 0;
@@ -1029,8 +965,8 @@ test("A connection that is slow to answer gets company", async (stage) => {
   await until(() => redis.stats().inFlight === 0, "all are answered");
 });
 
-test("stats() and Deno.inspect show what is there", async (stage) => {
-  const redis = stage.client({ password: "s3cret", maxConnections: 3 });
+test("stats() and Deno.inspect show what is there", async (fixture) => {
+  const redis = fixture.client({ password: "s3cret", maxConnections: 3 });
   assertEquals(redis.stats(), {
     maxConnections: 3,
     open: 0,
@@ -1071,16 +1007,16 @@ test("stats() and Deno.inspect show what is there", async (stage) => {
     depth: 20,
     showHidden: true,
   });
-  assertStringIncludes(text, `127.0.0.1:${stage.proxy.port}`);
+  assertStringIncludes(text, `127.0.0.1:${fixture.proxy.port}`);
   assertMatch(text, /connections +3 of 3 open: 3 idle\n/);
   assertFalse(text.includes("s3cret"));
   assertInstanceOf(redis, Redis);
 });
 
-test("A connection that owes 16384 replies is full: callers wait, or are refused at once", async (stage) => {
-  const redis = stage.client({ maxConnections: 1, maxWaiting: 1000 });
+test("A connection that owes 16384 replies is full: callers wait, or are refused at once", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1, maxWaiting: 1000 });
   await redis.send(["PING"]);
-  stage.server.freeze();
+  fixture.server.freeze();
   const startedAt = performance.now();
   const outcomes = Array.from(
     { length: 30_000 },
@@ -1093,7 +1029,7 @@ test("A connection that owes 16384 replies is full: callers wait, or are refused
   assertInstanceOf(refused, CheckoutTimeoutError);
   assertMatch(refused.message, /1000 callers wait already \(maxWaiting\)/);
   assertEquals(refused.fate, "unsent");
-  stage.server.thaw();
+  fixture.server.thaw();
   const replies = await Promise.all(outcomes);
   for (let i = 0; i < 17_384; i++) assertEquals(replies[i], `${i}`);
   for (const reply of replies.slice(17_384)) {
@@ -1102,20 +1038,20 @@ test("A connection that owes 16384 replies is full: callers wait, or are refused
   assertAtRest(redis);
 });
 
-test("A connection with 16 MB to write is full: others go elsewhere", async (stage) => {
-  const redis = stage.client({ maxConnections: 2 });
+test("A connection with 16 MB to write is full: others go elsewhere", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 2 });
   await redis.send(["PING"]);
-  stage.server.freeze();
+  fixture.server.freeze();
   const large = new Uint8Array(24 * 1024 * 1024);
   const first = redis.send(["SET", "key", large]);
   const second = redis.send(["ECHO", "x"]);
   assertEquals(redis.stats().waiting, 1);
-  stage.server.thaw();
+  fixture.server.thaw();
   assertEquals(await Promise.all([first, second]), ["OK", "x"]);
 });
 
-test("Twenty thousand callers who lose patience cost no more than one look each", async (stage) => {
-  const redis = stage.client({ maxConnections: 1, maxWaiting: Infinity });
+test("Twenty thousand callers who lose patience cost no more than one look each", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1, maxWaiting: Infinity });
   await using _lease = await redis.lease();
   const controller = new AbortController();
   const { signal } = controller;
@@ -1132,8 +1068,8 @@ test("Twenty thousand callers who lose patience cost no more than one look each"
   assertEquals(redis.stats().waiting, 0);
 });
 
-test("Who only leases waits no longer than checkoutTimeoutMs, and idle connections go", async (stage) => {
-  const redis = stage.client({
+test("Who only leases waits no longer than checkoutTimeoutMs, and idle connections go", async (fixture) => {
+  const redis = fixture.client({
     maxConnections: 1,
     checkoutTimeoutMs: 300,
     idleTimeoutMs: 1000,
@@ -1149,20 +1085,20 @@ test("Who only leases waits no longer than checkoutTimeoutMs, and idle connectio
   assertEquals(redis.stats().evicted, { "idle-timeout": 1 });
 });
 
-test("A close report says what its pool held", async (stage) => {
-  const redis = stage.client({ maxConnections: 2 });
+test("A close report says what its pool held", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 2 });
   await using _lease = await redis.lease();
   await redis.send(["PING"]);
-  await stage.proxy.killAll("fin");
-  await until(() => stage.reports.length === 2, "both are closed");
-  const [first] = stage.reports;
+  await fixture.proxy.killAll("fin");
+  await until(() => fixture.reports.length === 2, "both are closed");
+  const [first] = fixture.reports;
   assertEquals(first!.pool, { open: 2, leased: 1, dialing: 0, waiting: 0 });
   assertMatch(describeClose(first!), /pool: 2 open, 1 leased, 0 waiting/);
 });
 
-test("A link slower than a tick of the pool serves its first command", async (stage) => {
-  const redis = stage.client({ retry: false, replyTimeoutMs: 8000 });
-  stage.proxy.delay(1600);
+test("A link slower than a tick of the pool serves its first command", async (fixture) => {
+  const redis = fixture.client({ retry: false, replyTimeoutMs: 8000 });
+  fixture.proxy.delay(1600);
   assertEquals(await redis.send(["PING"]), "PONG");
   assertEquals(redis.stats().dialed, 1);
 });

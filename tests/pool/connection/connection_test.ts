@@ -32,56 +32,14 @@ import type { Socket } from "../../../pool/socket/socket.ts";
 import type { ConnectionOptions } from "../../../pool/connection/connection.ts";
 import type { Slot } from "../../../pool/connection/in_flight.ts";
 import { encodeCommand } from "../../../resp/mod.ts";
-import { type FaultProxy, startProxy } from "../../support/fault_proxy.ts";
+import { startProxy } from "../../support/fault_proxy.ts";
 import { importFlags } from "../../support/imports.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
-
-/** Generous: what is late by this much hangs. */
-const SOON_MS = 8000;
+import { type Fixture, testWithFixture } from "../../support/fixture.ts";
+import { later, SOON_MS, until } from "../../support/wait.ts";
 
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> =>
   new TextEncoder().encode(text);
-
-/** A server, a proxy in front of it, and clients through the proxy. */
-class Stage implements AsyncDisposable {
-  readonly reports: CloseReport[] = [];
-  readonly #clients: Redis[] = [];
-
-  private constructor(
-    readonly transport: "TCP" | "TLS",
-    readonly server: RedisServer,
-    readonly proxy: FaultProxy,
-  ) {}
-
-  static async of(transport: "TCP" | "TLS"): Promise<Stage> {
-    const tls = transport === "TLS";
-    const server = await startRedis({ tls });
-    const { hostname } = server;
-    const port = tls ? server.tlsPort : server.port;
-    const proxy = await startProxy({ target: { hostname, port }, tls });
-    return new Stage(transport, server, proxy);
-  }
-
-  /** A client with one connection that tries once. */
-  client(options: RedisOptions = {}): Redis {
-    const { caCert } = this.server;
-    const redis = new Redis(this.proxy.url, {
-      maxConnections: 1,
-      retry: false,
-      onClose: (report) => this.reports.push(report),
-      ...(this.transport === "TLS" ? { tls: { caCerts: [caCert] } } : {}),
-      ...options,
-    });
-    this.#clients.push(redis);
-    return redis;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const redis of this.#clients) await redis.close({ drainMs: 0 });
-    await this.proxy[Symbol.asyncDispose]();
-    await this.server[Symbol.asyncDispose]();
-  }
-}
 
 /** Dials as usual, and lets a test watch and hold what is written. */
 class WatchedDial {
@@ -212,23 +170,6 @@ function firstCommand(
   return { name: words[0] ?? "", length: at };
 }
 
-async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<void> {
-  const giveUpAt = performance.now() + SOON_MS;
-  while (!await condition()) {
-    assertLess(performance.now(), giveUpAt, `never: ${what}`);
-    await delay(5);
-  }
-}
-
-/** A promise that is awaited later: until then its failure must not count as unhandled. */
-function later<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
 /** What a promise rejects with. */
 const lossOf = (promise: Promise<unknown>): Promise<ConnectionClosedError> =>
   assertRejects(() => promise, ConnectionClosedError);
@@ -271,20 +212,20 @@ async function run(
 const modUrl = new URL("../../../mod.ts", import.meta.url).href;
 
 for (const transport of ["TCP", "TLS"] as const) {
-  const test = (name: string, fn: (stage: Stage) => Promise<void>): void =>
-    Deno.test(`${transport}: ${name}`, async () => {
-      await using stage = await Stage.of(transport);
-      await fn(stage);
+  const test = (name: string, fn: (fixture: Fixture) => Promise<void>): void =>
+    testWithFixture(`${transport}: ${name}`, fn, {
+      transport,
+      clientOptions: { maxConnections: 1, retry: false }, // one attempt
     });
 
-  test("Connection evicts itself when the server closes it while idle", async (stage) => {
-    const redis = stage.client();
+  test("Connection evicts itself when the server closes it while idle", async (fixture) => {
+    const redis = fixture.client();
     const clientId = await redis.send(["CLIENT", "ID"]);
     await redis.send(["PING"]);
-    await stage.server.cli("CLIENT", "KILL", "ID", Number(clientId));
+    await fixture.server.cli("CLIENT", "KILL", "ID", Number(clientId));
     await until(() => redis.stats().open === 0, "the eviction");
     assertEquals(redis.stats().evicted, { fin: 1 });
-    const [report] = stage.reports;
+    const [report] = fixture.reports;
     assert(report !== undefined);
     assertEquals(
       [report.by, report.how, report.during],
@@ -294,7 +235,7 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(report.firstInFlight, undefined);
     assertEquals(report.clientId, clientId);
     assertEquals(report.commandsServed, 2);
-    assertEquals(report.endpoint, `127.0.0.1:${stage.proxy.port}`);
+    assertEquals(report.endpoint, `127.0.0.1:${fixture.proxy.port}`);
     assertEquals(report.connection, 1);
 
     assertEquals(await redis.send(["INCR", "counter"]), 1);
@@ -304,16 +245,16 @@ for (const transport of ["TCP", "TLS"] as const) {
       retries: 0,
       replays: 0,
     });
-    assertEquals(stage.reports.length, 1);
+    assertEquals(fixture.reports.length, 1);
   });
 
-  test("Connection evicts itself when it is reset while idle", async (stage) => {
-    const redis = stage.client();
+  test("Connection evicts itself when it is reset while idle", async (fixture) => {
+    const redis = fixture.client();
     await redis.send(["PING"]);
-    await stage.proxy.killAll("rst");
+    await fixture.proxy.killAll("rst");
     await until(() => redis.stats().open === 0, "the eviction");
     assertEquals(redis.stats().evicted, { rst: 1 });
-    const [report] = stage.reports;
+    const [report] = fixture.reports;
     assertEquals(
       [report?.by, report?.how, report?.during],
       ["network", "rst", "idle"],
@@ -321,9 +262,9 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(await redis.send(["INCR", "counter"]), 1);
   });
 
-  test("What is asked upon a reply is written before the next read is armed", async (stage) => {
+  test("What is asked upon a reply is written before the next read is armed", async (fixture) => {
     const watched = new WatchedDial();
-    const redis = stage.client({ dial: watched.dial });
+    const redis = fixture.client({ dial: watched.dial });
     const ask = async () => await redis.send(["PING"]); // a wrapper, as callers have
     await ask();
     watched.besideRead = 0;
@@ -334,9 +275,9 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(watched.besideRead, 1);
   });
 
-  test("Commands of one turn go out in one write, or in two halves", async (stage) => {
+  test("Commands of one turn go out in one write, or in two halves", async (fixture) => {
     const watched = new WatchedDial();
-    const redis = stage.client({ dial: watched.dial });
+    const redis = fixture.client({ dial: watched.dial });
     await redis.send(["PING"]);
     /** How many commands each write of a turn with `count` of them has. */
     const writesFor = async (count: number): Promise<number[]> => {
@@ -359,9 +300,9 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(await writesFor(200), [50, 150]);
   });
 
-  test("Commands that come while a write is pending go out together after it", async (stage) => {
+  test("Commands that come while a write is pending go out together after it", async (fixture) => {
     const watched = new WatchedDial();
-    const redis = stage.client({ dial: watched.dial });
+    const redis = fixture.client({ dial: watched.dial });
     await redis.send(["PING"]);
     watched.writes.length = 0;
     const gate = Promise.withResolvers<void>();
@@ -381,10 +322,10 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(watched.writes.length, 2);
   });
 
-  test("The n-th reply answers the n-th of 10000 random commands", async (stage) => {
+  test("The n-th reply answers the n-th of 10000 random commands", async (fixture) => {
     const seed = Math.floor(Math.random() * 2 ** 32);
     const roll = dice(seed);
-    const redis = stage.client();
+    const redis = fixture.client();
     await redis.send(["RPUSH", "list", ...Array(50).keys()]);
     await redis.send(["SET", "text", "x".repeat(12345)]);
     const list = Array.from({ length: 50 }, (_, i) => `${i}`);
@@ -443,7 +384,7 @@ for (const transport of ["TCP", "TLS"] as const) {
         ];
       },
     ];
-    stage.proxy.split(16_381);
+    fixture.proxy.split(16_381);
     const asked: {
       clue: string;
       expected: Reply | RegExp;
@@ -471,8 +412,8 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(redis.stats().dialed, 1, `seed ${seed}`);
   });
 
-  test("Binary and text replies mix on one connection", async (stage) => {
-    const redis = stage.client();
+  test("Binary and text replies mix on one connection", async (fixture) => {
+    const redis = fixture.client();
     const bytes = Uint8Array.from({ length: 512 }, (_, i) => i);
     await redis.send(["SET", "bytes", bytes]);
     await redis.send(["SET", "text", "täxt"]);
@@ -497,10 +438,10 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(redis.stats().dialed, 1);
   });
 
-  test("Silence closes the connection and tells everyone in flight", async (stage) => {
-    const redis = stage.client({ replyTimeoutMs: 200 });
+  test("Silence closes the connection and tells everyone in flight", async (fixture) => {
+    const redis = fixture.client({ replyTimeoutMs: 200 });
     await redis.send(["PING"]);
-    stage.proxy.silence({ scope: "open" });
+    fixture.proxy.silence({ scope: "open" });
     const startedAt = performance.now();
     const losses = await Promise.all([
       lossOf(redis.send(["GET", "a"])),
@@ -514,7 +455,7 @@ for (const transport of ["TCP", "TLS"] as const) {
       assertEquals(fate, "unknown");
       assertStrictEquals(report, losses[0]!.report);
     }
-    const [report] = stage.reports;
+    const [report] = fixture.reports;
     assertStrictEquals(report, losses[0]!.report);
     assertEquals(
       [report?.by, report?.how, report?.during],
@@ -529,10 +470,10 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(await redis.send(["PING"]), "PONG");
   });
 
-  test("A late reply reaches nobody", async (stage) => {
-    const redis = stage.client({ replyTimeoutMs: 120 });
+  test("A late reply reaches nobody", async (fixture) => {
+    const redis = fixture.client({ replyTimeoutMs: 120 });
     await redis.send(["PING"]);
-    stage.proxy.delay(250, { scope: "open" });
+    fixture.proxy.delay(250, { scope: "open" });
     await lossOf(redis.send(["ECHO", "late"]));
     const giveUpAt = performance.now() + 350;
     for (let i = 0; performance.now() < giveUpAt; i++) {
@@ -542,31 +483,31 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(redis.stats().dialed, 2);
   });
 
-  test("Progress moves the timer: slow is not silent", async (stage) => {
-    const redis = stage.client({ replyTimeoutMs: 450 });
+  test("Progress moves the timer: slow is not silent", async (fixture) => {
+    const redis = fixture.client({ replyTimeoutMs: 450 });
     const value = "v".repeat(100_000);
     await redis.send(["SET", "key", value]);
-    stage.proxy.split(4000, { everyMs: 25 });
+    fixture.proxy.split(4000, { everyMs: 25 });
     const startedAt = performance.now();
     assertEquals(await redis.send(["GET", "key"]), value);
     assertGreater(performance.now() - startedAt, 550);
     assertEquals(redis.stats().dialed, 1);
   });
 
-  test("A dribble that stops is silence, inside the reply", async (stage) => {
-    const redis = stage.client({ replyTimeoutMs: 250 });
+  test("A dribble that stops is silence, inside the reply", async (fixture) => {
+    const redis = fixture.client({ replyTimeoutMs: 250 });
     await redis.send(["SET", "key", "v".repeat(100_000)]);
-    stage.proxy.split(20_000, { everyMs: 50 });
+    fixture.proxy.split(20_000, { everyMs: 50 });
     const lost = lossOf(redis.send(["GET", "key"]));
     await delay(75);
-    stage.proxy.silence();
+    fixture.proxy.silence();
     const { report } = await lost;
     assertEquals([report.how, report.during], ["silence", "inside-reply"]);
     assertGreater(report.replyBytes, 0);
     assertLess(report.replyBytes, 100_000);
   });
 
-  test("A reply cut short by a close is never a value, wherever it is cut", async (stage) => {
+  test("A reply cut short by a close is never a value, wherever it is cut", async (fixture) => {
     const program = "return {'hello', 12345, false, {'x'}}";
     const whole = ["hello", 12345, null, ["x"]];
     const wire = "*4\r\n$5\r\nhello\r\n:12345\r\n$-1\r\n*1\r\n$1\r\nx\r\n";
@@ -575,9 +516,9 @@ for (const transport of ["TCP", "TLS"] as const) {
     const step = transport === "TLS" ? 5 : 1;
     let values = 0;
     for (let n = 0; n <= last; n += step) {
-      const redis = stage.client();
+      const redis = fixture.client();
       await redis.send(["PING"]);
-      stage.proxy.cut(n, { by: n % 2 ? "rst" : "fin", scope: "open" });
+      fixture.proxy.cut(n, { by: n % 2 ? "rst" : "fin", scope: "open" });
       const outcome = await redis.send(["EVAL", program, 0]).catch((e) => e);
       if (outcome instanceof ConnectionClosedError) {
         const { report, fate } = outcome;
@@ -610,24 +551,24 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertLessOrEqual(values, transport === "TLS" ? 8 : 1);
   });
 
-  test("A reset in flight is told as such", async (stage) => {
-    const redis = stage.client();
+  test("A reset in flight is told as such", async (fixture) => {
+    const redis = fixture.client();
     await redis.send(["PING"]);
-    stage.proxy.cut(0, { by: "rst" });
+    fixture.proxy.cut(0, { by: "rst" });
     const { report, fate } = await lossOf(redis.send(["INCR", "counter"]));
     assertEquals(fate, "unknown");
     assertEquals(
       [report.by, report.how, report.during],
       ["network", "rst", "awaiting-reply"],
     );
-    assertEquals(await stage.server.cli("GET", "counter"), "1");
+    assertEquals(await fixture.server.cli("GET", "counter"), "1");
   });
 
-  test("The report counts what was served, received and in flight", async (stage) => {
-    const redis = stage.client();
+  test("The report counts what was served, received and in flight", async (fixture) => {
+    const redis = fixture.client();
     const clientId = await redis.send(["CLIENT", "ID"]);
     for (let i = 0; i < 5; i++) await redis.send(["ECHO", "12345678"]);
-    stage.proxy.cut(0);
+    fixture.proxy.cut(0);
     const before = Date.now();
     const [first, second] = await Promise.all([
       lossOf(redis.send(["HSET", "h", "field", "private"])),
@@ -652,19 +593,19 @@ for (const transport of ["TCP", "TLS"] as const) {
     );
     assertStringIncludes(first.message, "the command may have run");
     assertFalse(first.message.includes("private"));
-    assertEquals(stage.reports, [report]);
+    assertEquals(fixture.reports, [report]);
 
-    stage.proxy.pass();
+    fixture.proxy.pass();
     await redis.send(["PING"]);
-    stage.proxy.cut(0);
+    fixture.proxy.cut(0);
     const again = await lossOf(redis.send(["GET", "key"]));
     assertEquals(again.report.connection, 2);
     assertEquals(again.report.commandsServed, 1);
   });
 
-  test("What was not written when the connection ended is unsent", async (stage) => {
+  test("What was not written when the connection ended is unsent", async (fixture) => {
     const watched = new WatchedDial();
-    const redis = stage.client({ dial: watched.dial });
+    const redis = fixture.client({ dial: watched.dial });
     await redis.send(["PING"]);
     const gate = Promise.withResolvers<void>();
     watched.gate = gate.promise;
@@ -673,7 +614,7 @@ for (const transport of ["TCP", "TLS"] as const) {
     const unwritten = lossOf(redis.send(["INCR", "unwritten"]));
     const unwrittenPipeline = lossOf(redis.pipeline([["INCR", "unwritten"]]));
     await delay(0);
-    await stage.proxy.killAll("fin");
+    await fixture.proxy.killAll("fin");
     assertEquals((await written).fate, "unknown");
     assertEquals((await unwritten).fate, "unsent");
     assertEquals((await unwrittenPipeline).fate, "unsent");
@@ -681,12 +622,12 @@ for (const transport of ["TCP", "TLS"] as const) {
     gate.resolve();
     watched.gate = undefined;
     await redis.send(["PING"]);
-    assertEquals(await stage.server.cli("EXISTS", "unwritten"), "0");
-    assertEquals(stage.reports.length, 1);
+    assertEquals(await fixture.server.cli("EXISTS", "unwritten"), "0");
+    assertEquals(fixture.reports.length, 1);
   });
 
-  test("Values of 1 MB and 20 MB go both ways, and small commands around them", async (stage) => {
-    const { server } = stage;
+  test("Values of 1 MB and 20 MB go both ways, and small commands around them", async (fixture) => {
+    const { server } = fixture;
     const redis = new Redis(
       transport === "TLS" ? server.tlsUrl : server.url,
       {
@@ -735,14 +676,16 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertLess(ms, SOON_MS);
   });
 
-  test("A process that is owed a reply waits for it", async (stage) => {
-    const { url, options } = addressOf(stage.server, transport);
-    const port = transport === "TLS" ? stage.server.tlsPort : stage.server.port;
-    stage.proxy.delay(250);
+  test("A process that is owed a reply waits for it", async (fixture) => {
+    const { url, options } = addressOf(fixture.server, transport);
+    const port = transport === "TLS"
+      ? fixture.server.tlsPort
+      : fixture.server.port;
+    fixture.proxy.delay(250);
     const { code, stdout, stderr } = await run(`
       import { Redis } from ${JSON.stringify(modUrl)};
       const url = ${
-      JSON.stringify(url.replace(`:${port}`, `:${stage.proxy.port}`))
+      JSON.stringify(url.replace(`:${port}`, `:${fixture.proxy.port}`))
     };
       const redis = new Redis(url, ${options});
       redis.send(["ECHO", "first"]).then((reply) => {

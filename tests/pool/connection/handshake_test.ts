@@ -30,12 +30,9 @@ import {
   ScriptedServer,
 } from "../../support/scripted_server.ts";
 import { refusal } from "../../support/refusal.ts";
+import { until } from "../../support/wait.ts";
 
 const UNKNOWN = "-ERR unknown command\r\n";
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await delay(2);
-}
 
 /** What a server answers that knows PING, CLIENT ID and little else. */
 const simple = ([name]: string[]): string =>

@@ -30,11 +30,9 @@ import { startProxy } from "../../support/fault_proxy.ts";
 import { importFlags } from "../../support/imports.ts";
 import { startRedis } from "../../support/redis_server.ts";
 import { certificate } from "../../support/certificate.ts";
+import { SOON_MS, until } from "../../support/wait.ts";
 
 const PASSWORD = "s3cr3t:p@ss/wörd";
-/** Generous: what is late by this much hangs. */
-const SOON_MS = 5000;
-
 /** What a client that tries once is told, by a client that goes on working. */
 async function refusal(
   url: string,
@@ -92,17 +90,6 @@ function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   listener.close();
   return listener.addr.port;
-}
-
-async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<void> {
-  const giveUpAt = performance.now() + SOON_MS;
-  while (!await condition()) {
-    assertLess(performance.now(), giveUpAt, `never: ${what}`);
-    await delay(5);
-  }
 }
 
 /** Runs a program in a process of its own, with the permissions it is given. */

@@ -23,6 +23,7 @@ import { startRedis } from "../../support/redis_server.ts";
 import { canCountSockets, socketsTo } from "../../support/sockets.ts";
 import { refusal } from "../../support/refusal.ts";
 import { certificate } from "../../support/certificate.ts";
+import { pastDialPause, until } from "../../support/wait.ts";
 
 const ignore = !canCountSockets;
 const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
@@ -30,14 +31,6 @@ const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
 const nodeWaitsForTls = major > 2 || minor >= 7;
 /** Before 2.8 Node's sockets in Deno have no keep-alive. */
 const nodeKeepsAlive = major > 2 || minor >= 8;
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const giveUpAt = performance.now() + 5000;
-  while (!condition()) {
-    assertLess(performance.now(), giveUpAt, `never: ${what}`);
-    await delay(5);
-  }
-}
 
 /** Runs openssl in a directory of its own, and reads what it has made. */
 async function openssl(
@@ -71,7 +64,7 @@ Deno.test({
       assertEquals(error.phase, "tls");
       assertStringIncludes(error.message, "no TLS handshake within 100 ms");
       assertStringIncludes(error.message, "is this a plain port (redis://)?");
-      await delay(60);
+      await pastDialPause();
     }
     assertEquals(silent.accepted, 5);
     await until(() => socketsTo(silent.port).length === 0, "all closed");
@@ -246,7 +239,7 @@ Deno.test({
       const error = await assertRejects(() => redis.send(["PING"]), DialError);
       assertFalse(error.isRetriable);
       assertStringIncludes(error.message, "Invalid hostname");
-      await delay(60);
+      await pastDialPause();
     }
     assertEquals(socketsTo(server.tlsPort).length, 0);
   },

@@ -1,0 +1,34 @@
+// Waiting for what a test cannot await.
+import { assertLess } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { DIAL_PAUSE_MS } from "../../pool/dialer.ts";
+
+/** What takes longer than this hangs: a generous limit, for busy machines. */
+export const SOON_MS = 8000;
+
+/**
+ * Waits until a condition is met.
+ *
+ * @param what What is awaited, for the error.
+ * @throws {AssertionError} If it is not met after `limitMs`.
+ */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what = String(condition),
+  limitMs: number = SOON_MS,
+): Promise<void> {
+  const giveUpAt = performance.now() + limitMs;
+  while (!await condition()) {
+    assertLess(performance.now(), giveUpAt, `never: ${what}`);
+    await delay(5);
+  }
+}
+
+/** A promise that is awaited later: until then its failure does not count as unhandled. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+/** Waits until the pool dials again: for a while after a failed dial, callers get that dial's error. */
+export const pastDialPause = (): Promise<void> => delay(DIAL_PAUSE_MS + 10);
