@@ -79,3 +79,5 @@ export {
   type RetryOptions,
   type RunOptions,
 } from "./retry/mod.ts";
+// All of it: an interface that is exported by its name cannot be merged with.
+export type * from "./client/commands/replies.ts";

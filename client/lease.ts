@@ -15,6 +15,7 @@ import {
   rejection,
   withErrors,
 } from "./rejection.ts";
+import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
 import { routeOf, upper } from "./commands/routing.ts";
 import { type Block, blockOf, newestId, SLICE } from "./slices.ts";
 import { type Origin, sink } from "./telemetry.ts";
@@ -107,6 +108,10 @@ export class Lease implements AsyncDisposable {
    * @throws {TypeError} If the command cannot be sent.
    * @throws {RangeError} If it is too large.
    */
+  send<const C extends AnyCommand, const Binary extends boolean = false>(
+    command: C,
+    options?: LeaseSendOptions & { binary?: Binary | undefined },
+  ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {
     return sink === undefined || this.#origin === undefined
       ? this.#send(command, options)

@@ -9,3 +9,4 @@ export { Redis } from "./redis.ts";
 export type { ReplayPolicy } from "./commands/replay.ts";
 export type { RedisStats } from "./stats.ts";
 export type { Origin } from "./telemetry.ts";
+export type * from "./commands/replies.ts";

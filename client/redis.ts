@@ -53,6 +53,12 @@ import {
 } from "./options.ts";
 import { promiseOf, refuseIfAborted } from "./rejection.ts";
 import { resolveFate } from "./resolve_fate.ts";
+import type {
+  AnyCommand,
+  BulkOf,
+  RepliesOf,
+  ReplyOf,
+} from "./commands/replies.ts";
 import {
   reasonAgainstPipeline,
   type Route,
@@ -199,6 +205,10 @@ export class Redis implements AsyncDisposable {
    * @throws {TypeError} If the command cannot be sent, or not on a shared connection.
    * @throws {RangeError} If an argument has more than 512 MiB, or the command more than 2 GiB.
    */
+  send<const C extends AnyCommand, const Binary extends boolean = false>(
+    command: C,
+    options?: SendOptions & { binary?: Binary },
+  ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
     return sink === undefined ? this.#send(command, options) : sink.trace(
       this.#endpoint,
@@ -259,6 +269,13 @@ export class Redis implements AsyncDisposable {
    * assertEquals(replies, ["a", "b"]);
    * ```
    */
+  pipeline<
+    const Cs extends readonly AnyCommand[],
+    const Binary extends boolean = false,
+  >(
+    commands: Cs,
+    options?: SendOptions & { binary?: Binary },
+  ): Promise<RepliesOf<Cs, BulkOf<Binary>>>;
   pipeline(
     commands: readonly Command[],
     options: SendOptions = NO_OPTIONS,

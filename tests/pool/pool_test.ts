@@ -28,6 +28,7 @@ import {
   Retry,
 } from "../../mod.ts";
 import { dial } from "../../pool/socket/deno.ts";
+import type { Reply } from "../../resp/mod.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import { testWithFixture as test } from "../support/fixture.ts";
 import { later, SOON_MS, until } from "../support/wait.ts";
@@ -567,7 +568,7 @@ test("A transaction on a lease and 1000 sends do not meet", async (fixture) => {
     for (let i = 1; i <= 10; i++) {
       await using lease = await redis.lease();
       assertEquals(await lease.send(["MULTI"]), "OK");
-      assertEquals(await lease.send(["INCR", name]), "QUEUED");
+      assertEquals<Reply>(await lease.send(["INCR", name]), "QUEUED");
       await delay(1);
       assertEquals(await lease.send(["ECHO", `${name}${i}`]), "QUEUED");
       assertEquals(await lease.send(["EXEC"]), [i, `${name}${i}`]);

@@ -766,7 +766,7 @@ Deno.test("A reply that nobody asked for destroys the connection", async () => {
     if (surplus.startsWith("-")) {
       assertStringIncludes(reports[0].cause, surplus.slice(1).trim());
     }
-    assertEquals(await redis.send(["GET", "key"]), 42);
+    assertEquals<Reply>(await redis.send(["GET", "key"]), 42);
     assertEquals(fake.accepted, 2);
   }
 });
@@ -817,7 +817,7 @@ Deno.test("Bytes that are no reply destroy the connection and tell everyone in f
     lossOf(redis.send(["STRLEN", "key"])),
     lossOf(redis.send(["STRLEN", "key"])),
   ]);
-  assertEquals(one, 1);
+  assertEquals<Reply>(one, 1);
   assertEquals(two.report.how, "protocol-error");
   assertStrictEquals(two.report, three.report);
   assertStringIncludes(two.report.cause ?? "", "?what");

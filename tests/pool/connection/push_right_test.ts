@@ -28,6 +28,7 @@ import {
 } from "../../../pool/connection/push_right.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { dial } from "../../../pool/socket/deno.ts";
+import type { Reply } from "../../../resp/mod.ts";
 import { Member } from "../../../pool/member.ts";
 import { Random } from "../../support/random.ts";
 import { startRedis } from "../../support/redis_server.ts";
@@ -221,7 +222,7 @@ Deno.test("The post-mortem's baseline never lands in a lease", async () => {
       lease.send(["INCR", "n"]),
       lease.send(["EXEC"]),
     ]);
-    assertEquals(replies, ["OK", "QUEUED", [round + 1]]);
+    assertEquals<Reply>(replies, ["OK", "QUEUED", [round + 1]]);
     await ping;
     // Leased at once: there was no moment at which it was shared.
     if (ping === undefined) assertEquals(written, ["MULTI", "INCR", "EXEC"]);

@@ -1,0 +1,381 @@
+// What the server answers to each command, as types alone: nothing of this file exists at run time.
+import type { CommandArgument, Reply, ReplyError } from "../../resp/mod.ts";
+
+/** An entry of a stream: its id, and its fields and values in turn; `null` for one that was deleted. */
+export type StreamEntry<Bulk = string> = [id: Bulk, fields: Bulk[] | null];
+
+/** The replies of the commands that Redis 7 and 8 and Valkey have without modules. */
+export type BuiltInReplies<Bulk = string> = {
+  // Strings
+  APPEND: number;
+  BITCOUNT: number;
+  BITFIELD: (number | null)[];
+  BITFIELD_RO: (number | null)[];
+  BITOP: number;
+  BITPOS: number;
+  DECR: number | bigint;
+  DECRBY: number | bigint;
+  DELEX: number;
+  DIGEST: Bulk | null;
+  GET: Bulk | null;
+  GETBIT: number;
+  GETDEL: Bulk | null;
+  GETEX: Bulk | null;
+  GETRANGE: Bulk;
+  GETSET: Bulk | null;
+  INCR: number | bigint;
+  INCRBY: number | bigint;
+  INCRBYFLOAT: Bulk;
+  MGET: (Bulk | null)[];
+  MSET: "OK";
+  MSETNX: number;
+  PSETEX: "OK";
+  SET: "OK" | Bulk | null;
+  SETBIT: number;
+  SETEX: "OK";
+  SETNX: number;
+  SETRANGE: number;
+  STRLEN: number;
+  SUBSTR: Bulk;
+  // Keys
+  COPY: number;
+  DEL: number;
+  DUMP: Uint8Array | Bulk | null;
+  EXISTS: number;
+  EXPIRE: number;
+  EXPIREAT: number;
+  EXPIRETIME: number;
+  KEYS: Bulk[];
+  MIGRATE: string;
+  MOVE: number;
+  PERSIST: number;
+  PEXPIRE: number;
+  PEXPIREAT: number;
+  PEXPIRETIME: number;
+  PTTL: number;
+  RANDOMKEY: Bulk | null;
+  RENAME: "OK";
+  RENAMENX: number;
+  RESTORE: "OK";
+  SCAN: [cursor: Bulk, keys: Bulk[]];
+  SORT: (Bulk | null)[] | number;
+  SORT_RO: (Bulk | null)[];
+  TOUCH: number;
+  TTL: number;
+  TYPE: string;
+  UNLINK: number;
+  WAIT: number;
+  WAITAOF: [local: number, replicas: number];
+  // Hashes
+  HDEL: number;
+  HEXISTS: number;
+  HEXPIRE: number[];
+  HEXPIREAT: number[];
+  HEXPIRETIME: number[];
+  HGET: Bulk | null;
+  HGETALL: Bulk[];
+  HGETDEL: (Bulk | null)[];
+  HGETEX: (Bulk | null)[];
+  HINCRBY: number | bigint;
+  HINCRBYFLOAT: Bulk;
+  HKEYS: Bulk[];
+  HLEN: number;
+  HMGET: (Bulk | null)[];
+  HMSET: "OK";
+  HPERSIST: number[];
+  HPEXPIRE: number[];
+  HPEXPIREAT: number[];
+  HPEXPIRETIME: number[];
+  HPTTL: number[];
+  HRANDFIELD: Bulk | Bulk[] | null;
+  HSCAN: [cursor: Bulk, pairs: Bulk[]];
+  HSET: number;
+  HSETEX: number;
+  HSETNX: number;
+  HSTRLEN: number;
+  HTTL: number[];
+  HVALS: Bulk[];
+  // Lists
+  BLMOVE: Bulk | null;
+  BLMPOP: [key: Bulk, elements: Bulk[]] | null;
+  BLPOP: [key: Bulk, element: Bulk] | null;
+  BRPOP: [key: Bulk, element: Bulk] | null;
+  BRPOPLPUSH: Bulk | null;
+  LINDEX: Bulk | null;
+  LINSERT: number;
+  LLEN: number;
+  LMOVE: Bulk | null;
+  LMPOP: [key: Bulk, elements: Bulk[]] | null;
+  LPOP: Bulk | Bulk[] | null;
+  LPOS: number | number[] | null;
+  LPUSH: number;
+  LPUSHX: number;
+  LRANGE: Bulk[];
+  LREM: number;
+  LSET: "OK";
+  LTRIM: "OK";
+  RPOP: Bulk | Bulk[] | null;
+  RPOPLPUSH: Bulk | null;
+  RPUSH: number;
+  RPUSHX: number;
+  // Sets
+  SADD: number;
+  SCARD: number;
+  SDIFF: Bulk[];
+  SDIFFSTORE: number;
+  SINTER: Bulk[];
+  SINTERCARD: number;
+  SINTERSTORE: number;
+  SISMEMBER: number;
+  SMEMBERS: Bulk[];
+  SMISMEMBER: number[];
+  SMOVE: number;
+  SPOP: Bulk | Bulk[] | null;
+  SRANDMEMBER: Bulk | Bulk[] | null;
+  SREM: number;
+  SSCAN: [cursor: Bulk, members: Bulk[]];
+  SUNION: Bulk[];
+  SUNIONSTORE: number;
+  // Sorted sets
+  BZMPOP: [key: Bulk, members: [member: Bulk, score: Bulk][]] | null;
+  BZPOPMAX: [key: Bulk, member: Bulk, score: Bulk] | null;
+  BZPOPMIN: [key: Bulk, member: Bulk, score: Bulk] | null;
+  ZADD: number | Bulk | null;
+  ZCARD: number;
+  ZCOUNT: number;
+  ZDIFF: Bulk[];
+  ZDIFFSTORE: number;
+  ZINCRBY: Bulk;
+  ZINTER: Bulk[];
+  ZINTERCARD: number;
+  ZINTERSTORE: number;
+  ZLEXCOUNT: number;
+  ZMPOP: [key: Bulk, members: [member: Bulk, score: Bulk][]] | null;
+  ZMSCORE: (Bulk | null)[];
+  ZPOPMAX: Bulk[];
+  ZPOPMIN: Bulk[];
+  ZRANDMEMBER: Bulk | Bulk[] | null;
+  ZRANGE: Bulk[];
+  ZRANGEBYLEX: Bulk[];
+  ZRANGEBYSCORE: Bulk[];
+  ZRANGESTORE: number;
+  ZRANK: number | [rank: number, score: Bulk] | null;
+  ZREM: number;
+  ZREMRANGEBYLEX: number;
+  ZREMRANGEBYRANK: number;
+  ZREMRANGEBYSCORE: number;
+  ZREVRANGE: Bulk[];
+  ZREVRANGEBYLEX: Bulk[];
+  ZREVRANGEBYSCORE: Bulk[];
+  ZREVRANK: number | [rank: number, score: Bulk] | null;
+  ZSCAN: [cursor: Bulk, pairs: Bulk[]];
+  ZSCORE: Bulk | null;
+  ZUNION: Bulk[];
+  ZUNIONSTORE: number;
+  // Streams
+  XACK: number;
+  XACKDEL: number[];
+  XADD: Bulk | null;
+  XAUTOCLAIM: [next: Bulk, entries: StreamEntry<Bulk>[], deleted?: Bulk[]] | [
+    next: Bulk,
+    ids: Bulk[],
+    deleted?: Bulk[],
+  ];
+  XCLAIM: (StreamEntry<Bulk> | null)[] | Bulk[];
+  XDEL: number;
+  XDELEX: number[];
+  XLEN: number;
+  XPENDING: [
+    count: number,
+    least: Bulk | null,
+    greatest: Bulk | null,
+    consumers: [name: Bulk, count: Bulk][] | null,
+  ] | [id: Bulk, consumer: Bulk, idleMs: number, deliveries: number][];
+  XRANGE: StreamEntry<Bulk>[];
+  XREAD: [stream: Bulk, entries: StreamEntry<Bulk>[]][] | null;
+  XREADGROUP: [stream: Bulk, entries: StreamEntry<Bulk>[]][] | null;
+  XREVRANGE: StreamEntry<Bulk>[];
+  XSETID: "OK";
+  XTRIM: number;
+  "XGROUP CREATE": "OK";
+  "XGROUP CREATECONSUMER": number;
+  "XGROUP DELCONSUMER": number;
+  "XGROUP DESTROY": number;
+  "XGROUP SETID": "OK";
+  // Geo and HyperLogLog
+  GEOADD: number;
+  GEODIST: Bulk | null;
+  GEOHASH: (Bulk | null)[];
+  GEOPOS: ([longitude: Bulk, latitude: Bulk] | null)[];
+  GEOSEARCHSTORE: number;
+  PFADD: number;
+  PFCOUNT: number;
+  PFMERGE: "OK";
+  // Scripts, messages, transactions
+  DISCARD: "OK";
+  MULTI: "OK";
+  PUBLISH: number;
+  SPUBLISH: number;
+  UNWATCH: "OK";
+  WATCH: "OK";
+  "SCRIPT EXISTS": number[];
+  "SCRIPT FLUSH": "OK";
+  "SCRIPT KILL": "OK";
+  "SCRIPT LOAD": Bulk;
+  "FUNCTION DELETE": "OK";
+  "FUNCTION DUMP": Uint8Array | Bulk;
+  "FUNCTION FLUSH": "OK";
+  "FUNCTION KILL": "OK";
+  "FUNCTION LOAD": Bulk;
+  "FUNCTION RESTORE": "OK";
+  "PUBSUB CHANNELS": Bulk[];
+  "PUBSUB NUMPAT": number;
+  "PUBSUB NUMSUB": (Bulk | number)[];
+  "PUBSUB SHARDCHANNELS": Bulk[];
+  "PUBSUB SHARDNUMSUB": (Bulk | number)[];
+  // Connections and servers
+  "ACL CAT": Bulk[];
+  "ACL DELUSER": number;
+  "ACL DRYRUN": "OK" | Bulk;
+  "ACL GENPASS": Bulk;
+  "ACL LIST": Bulk[];
+  "ACL LOAD": "OK";
+  "ACL SAVE": "OK";
+  "ACL SETUSER": "OK";
+  "ACL USERS": Bulk[];
+  "ACL WHOAMI": Bulk;
+  ASKING: "OK";
+  AUTH: "OK";
+  BGREWRITEAOF: string;
+  BGSAVE: string;
+  "CLIENT CACHING": "OK";
+  "CLIENT GETNAME": Bulk | null;
+  "CLIENT GETREDIR": number;
+  "CLIENT ID": number;
+  "CLIENT INFO": Bulk;
+  "CLIENT KILL": "OK" | number;
+  "CLIENT LIST": Bulk;
+  "CLIENT NO-EVICT": "OK";
+  "CLIENT NO-TOUCH": "OK";
+  "CLIENT PAUSE": "OK";
+  "CLIENT SETINFO": "OK";
+  "CLIENT SETNAME": "OK";
+  "CLIENT TRACKING": "OK";
+  "CLIENT UNBLOCK": number;
+  "CLIENT UNPAUSE": "OK";
+  "CLUSTER COUNTKEYSINSLOT": number;
+  "CLUSTER INFO": Bulk;
+  "CLUSTER KEYSLOT": number;
+  "CLUSTER MYID": Bulk;
+  "CLUSTER NODES": Bulk;
+  "COMMAND COUNT": number;
+  "COMMAND GETKEYS": Bulk[];
+  "COMMAND LIST": Bulk[];
+  "CONFIG GET": Bulk[];
+  "CONFIG RESETSTAT": "OK";
+  "CONFIG REWRITE": "OK";
+  "CONFIG SET": "OK";
+  DBSIZE: number;
+  ECHO: Bulk;
+  FLUSHALL: "OK";
+  FLUSHDB: "OK";
+  INFO: Bulk;
+  LASTSAVE: number;
+  "LATENCY DOCTOR": Bulk;
+  "LATENCY RESET": number;
+  LOLWUT: Bulk;
+  "MEMORY DOCTOR": Bulk;
+  "MEMORY MALLOC-STATS": Bulk;
+  "MEMORY PURGE": "OK";
+  "MEMORY USAGE": number | null;
+  "OBJECT ENCODING": Bulk | null;
+  "OBJECT FREQ": number;
+  "OBJECT IDLETIME": number | null;
+  "OBJECT REFCOUNT": number | null;
+  PING: "PONG" | Bulk;
+  READONLY: "OK";
+  READWRITE: "OK";
+  REPLICAOF: "OK";
+  RESET: "RESET";
+  SAVE: "OK";
+  SELECT: "OK";
+  SLAVEOF: "OK";
+  "SLOWLOG LEN": number;
+  "SLOWLOG RESET": "OK";
+  SWAPDB: "OK";
+  TIME: [seconds: Bulk, microseconds: Bulk];
+};
+
+/**
+ * The reply of each command, by its name in capitals, or by its first two words
+ * where subcommands answer differently. `Bulk` is what a bulk string becomes:
+ * `string`, or `Uint8Array` with the option `binary`. Where an option changes
+ * the reply, such as `SET … GET`, the type is the union of what may come.
+ *
+ * The interface is open: a module of yours may declare the commands of a server
+ * module, and `send` knows them from then on.
+ *
+ * @example The command of a server module
+ * ```ts
+ * import type { ReplyOf } from "@unzombie/redis";
+ *
+ * declare module "@unzombie/redis" {
+ *   interface Replies<Bulk> {
+ *     "JSON.GET": Bulk | null;
+ *   }
+ * }
+ *
+ * const reply: ReplyOf<["JSON.GET", "key"]> = '{"a":1}';
+ * ```
+ */
+export interface Replies<Bulk = string> extends BuiltInReplies<Bulk> {}
+
+/** What `send` may resolve to where nothing is known of the command. */
+export type AnyReply = Exclude<Reply, ReplyError>;
+
+/** The first words of the names of {@linkcode Replies}. */
+export type KnownName<Name = keyof Replies> = Name extends
+  `${infer First} ${string}` ? First : Name & string;
+
+/** The name of a command, completed by editors; any other text is allowed, too. */
+export type CommandName =
+  | KnownName
+  | Lowercase<KnownName>
+  | (string & Record<never, never>);
+
+/** What may be sent: a command whose reply its own type tells, or any array of strings. */
+export type AnyCommand =
+  | readonly [name: CommandName, ...args: CommandArgument[]]
+  | readonly string[];
+
+/** The name of a command in {@linkcode Replies}: its first word, or its first two. */
+export type NameOf<C extends readonly unknown[]> = C extends readonly [
+  infer Name extends string,
+  infer Subcommand extends string,
+  ...unknown[],
+]
+  ? `${Uppercase<Name>} ${Uppercase<Subcommand>}` extends keyof Replies
+    ? `${Uppercase<Name>} ${Uppercase<Subcommand>}`
+  : Uppercase<Name>
+  : C extends readonly [infer Name extends string, ...unknown[]]
+    ? Uppercase<Name>
+  : string;
+
+/**
+ * The reply of a command: that of {@linkcode Replies}, or any reply where the
+ * command is not known or not written as a literal.
+ */
+export type ReplyOf<C extends readonly unknown[], Bulk = string> =
+  NameOf<C> extends keyof Replies<Bulk> ? Replies<Bulk>[NameOf<C>] : AnyReply;
+
+/** The replies of a pipeline, in order; each may be an error. */
+export type RepliesOf<
+  Cs extends readonly (readonly unknown[])[],
+  Bulk = string,
+> = {
+  -readonly [I in keyof Cs]: ReplyOf<Cs[I], Bulk> | ReplyError;
+};
+
+/** What a bulk string becomes, by the option `binary`. */
+export type BulkOf<Binary extends boolean> = Binary extends true ? Uint8Array
+  : string;
