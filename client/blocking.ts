@@ -6,7 +6,8 @@ import { mayPass } from "../pool/errors.ts";
 import { isPassing } from "../pool/connection/refusal.ts";
 import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
 import { isAnswer } from "./command_error.ts";
-import { failureOf, type SendOptions } from "./call.ts";
+import { failureOf } from "./call.ts";
+import type { SendOptions } from "./send_options.ts";
 import { Lease } from "./lease.ts";
 import type { Task } from "./task.ts";
 

@@ -13,7 +13,7 @@ import type {
   PushRight,
 } from "../pool/connection/push_right.ts";
 import { isPassing } from "../pool/connection/refusal.ts";
-import type { Retry } from "../retry/mod.ts";
+import type { SendOptions } from "./send_options.ts";
 import { CommandError, errorOf, showsReplica } from "./command_error.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection, withErrors } from "./rejection.ts";
@@ -21,52 +21,6 @@ import { reasonAgainstReplay, type ReplayPolicy } from "./commands/replay.ts";
 import { askServer, wasAsked } from "./resolve_fate.ts";
 import { DeadlineError } from "./deadline_error.ts";
 import type { Expirable } from "./deadlines.ts";
-
-/** Options of one call. */
-export interface SendOptions {
-  /** Ends the call, whatever it is doing: the reason is thrown. A command already written may still run. */
-  signal?: AbortSignal;
-  /**
-   * When the call must be over, in milliseconds after its start: the wait for a
-   * connection, every attempt, the waits between them and the reply together.
-   * A {@linkcode DeadlineError} says what became of the command. A blocking
-   * command's own timeout counts, too. The `deadlineMs` of the retry policy does
-   * the same for every call that it serves, but leaves a blocking command its
-   * own timeout in addition. The earlier one counts.
-   * @default {Infinity}
-   */
-  deadlineMs?: number;
-  /** Bulk strings of the reply become `Uint8Array`. @default {false} */
-  binary?: boolean;
-  /**
-   * Whether a command that was written and not answered may be sent again:
-   * only where a second run is harmless, only where it reads and writes
-   * nothing, always, or never. @default {"auto"}
-   */
-  replay?: ReplayPolicy;
-  /**
-   * Where a command was lost and must not be replayed: make sure by CLIENT
-   * KILL that it can no longer run, and find out by a read whether it has. If
-   * what it writes is not there, it has not run: it is sent again, or its fate
-   * is `"unsent"`. If it is there, it may have been there before, and the fate
-   * stays `"unknown"`.
-   *
-   * It works for SET without options or with NX, SETNX, GETSET, HSET, HSETNX,
-   * SADD and ZADD of one value or member, as long as nothing else deletes that
-   * value meanwhile, and it does not expire and is not evicted.
-   *
-   * INFO is sent once on each connection, before the first such command, to
-   * know which run of which server it leads to. Behind a proxy that sends the
-   * commands of several clients over one connection, CLIENT KILL may hit other
-   * clients: leave this option off there.
-   *
-   * @see {@link https://redis.io/docs/latest/commands/client-kill/}
-   * @default {false}
-   */
-  resolveFate?: boolean;
-  /** The retry policy of this call; `false` makes exactly one attempt. @default {the client's} */
-  retry?: Retry | false;
-}
 
 /** A failed attempt, and what may follow. */
 export interface Failure {

@@ -9,7 +9,7 @@ import { complain } from "../pool/socket/complain.ts";
  * @param fn The callback, if there is one.
  * @param what Its arguments.
  */
-export function tell<What extends unknown[]>(
+export function invokeSafely<What extends unknown[]>(
   name: string,
   fn: ((...what: What) => unknown) | undefined,
   ...what: What

@@ -7,7 +7,7 @@ import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
-import { BOOLEAN, type Check, checkOptions, SIGNAL } from "./options.ts";
+import { BOOLEAN, checkOptions, type OptionRule, SIGNAL } from "./check.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import {
   promiseOf,
@@ -36,7 +36,7 @@ export interface LeaseSendOptions {
 const SEND_OPTIONS = {
   signal: SIGNAL,
   binary: BOOLEAN,
-} satisfies Record<keyof LeaseSendOptions, Check>;
+} satisfies Record<keyof LeaseSendOptions, OptionRule>;
 
 /** A timeout that ends earlier than this, in milliseconds, was not the server's own. */
 const EARLY_MS = 100;

@@ -31,7 +31,6 @@ import {
   type CallKeeper,
   type Failure,
   PipelineCall,
-  type SendOptions,
   SignalledWait,
   SingleCall,
 } from "./call.ts";
@@ -42,15 +41,14 @@ import { Drain } from "./drain.ts";
 import { fateOf, withFate } from "./fate.ts";
 import { PostMortemTrigger } from "../pool/forensics/post_mortem_trigger.ts";
 import { Lease } from "./lease.ts";
+import { checkOptions, DURATION, SIGNAL } from "./check.ts";
+import type { RedisOptions, RetryInfo } from "./options.ts";
 import {
-  checkOptions,
   checkSendOptions,
-  DURATION,
-  numbersOf,
-  type RedisOptions,
-  type RetryInfo,
-  SIGNAL,
-} from "./options.ts";
+  NO_OPTIONS,
+  type SendOptions,
+} from "./send_options.ts";
+import { settingsOf } from "./settings.ts";
 import { promiseOf, refuseIfAborted } from "./rejection.ts";
 import { resolveFate } from "./resolve_fate.ts";
 import type {
@@ -67,9 +65,7 @@ import {
 import { type Origin, sink, type TelemetryEvents } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { Task } from "./task.ts";
-import { tell } from "./invoke_safely.ts";
-
-const NO_OPTIONS: SendOptions = {};
+import { invokeSafely } from "./invoke_safely.ts";
 
 /** More than a rejection takes from the loss of its connection to its caller. */
 const REJECTION_MICROTASKS = 100;
@@ -131,7 +127,7 @@ export class Redis implements AsyncDisposable {
    * @throws {RangeError} If a number is out of its range.
    */
   constructor(url?: string | URL, options: RedisOptions = {}) {
-    const numbers = numbersOf(options);
+    const numbers = settingsOf(options);
     const endpoint = new Endpoint(url, options);
     this.#endpoint = endpoint;
     this.#options = options;
@@ -140,7 +136,7 @@ export class Redis implements AsyncDisposable {
     this.#postMortem = options.postMortem
       ? new PostMortemTrigger((verdict) => {
         this.#lastVerdict = verdict;
-        tell("onVerdict of Redis", options.onVerdict, verdict);
+        invokeSafely("onVerdict of Redis", options.onVerdict, verdict);
       })
       : undefined;
     const openTo = (
@@ -179,7 +175,7 @@ export class Redis implements AsyncDisposable {
       onClose: (report, connection) => {
         this.#publish("connection:close", { report });
         this.#postMortem?.onClose(report, connection);
-        tell("onClose of Redis", options.onClose, report);
+        invokeSafely("onClose of Redis", options.onClose, report);
       },
       open: async (number, observer, signal, progress) => {
         await this.#postMortem?.ready;
@@ -646,7 +642,7 @@ export class Redis implements AsyncDisposable {
       this.#retries++;
       this.#publish("retry", info);
     }
-    tell("onRetry of Redis", this.#options.onRetry, info);
+    invokeSafely("onRetry of Redis", this.#options.onRetry, info);
   }
 
   /** What `Retry.run` is to do before it tries again. */

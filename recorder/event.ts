@@ -1,5 +1,5 @@
 // What an event is, checked, and where and as what it is written.
-import { show } from "../client/options.ts";
+import { show } from "../client/check.ts";
 
 /** A webhook event. */
 export interface WebhookEvent {

@@ -1,15 +1,15 @@
 // The main job: webhook events to sorted sets, none lost, none doubled.
 import { checkCommand } from "../resp/command.ts";
 import {
-  type Check,
+  CHECKED_ELSEWHERE,
   checkOptions,
-  ELSEWHERE,
   FUNCTION,
+  type OptionRule,
   show,
   SIGNAL,
-} from "../client/options.ts";
+} from "../client/check.ts";
 import { sink } from "../client/telemetry.ts";
-import { tell } from "../client/invoke_safely.ts";
+import { invokeSafely } from "../client/invoke_safely.ts";
 import { zadd } from "./batch.ts";
 import type { Delivery, RecordOutcome } from "./delivery.ts";
 import { Dispatcher, type RecorderStats } from "./dispatcher.ts";
@@ -89,10 +89,10 @@ const OPTIONS = {
   now: FUNCTION,
   newMember: FUNCTION,
   onError: FUNCTION,
-  outboxCapacity: ELSEWHERE,
-  retentionSeconds: ELSEWHERE,
-  deadlineMs: ELSEWHERE,
-} satisfies Record<keyof RecorderOptions, Check>;
+  outboxCapacity: CHECKED_ELSEWHERE,
+  retentionSeconds: CHECKED_ELSEWHERE,
+  deadlineMs: CHECKED_ELSEWHERE,
+} satisfies Record<keyof RecorderOptions, OptionRule>;
 const MOST_COUNT = 10_000;
 const DRAIN_MS = 5000;
 
@@ -233,7 +233,7 @@ export class WebhookRecorder implements AsyncDisposable {
     options: { windowSeconds: number },
   ): Promise<number> {
     checkEvent(event);
-    checkOptions(options ?? {}, { windowSeconds: ELSEWHERE });
+    checkOptions(options ?? {}, { windowSeconds: CHECKED_ELSEWHERE });
     checkWhole("count events", "windowSeconds", options?.windowSeconds, 1e9);
     const since = Math.floor(this.#now() / 1000) - options.windowSeconds;
     const reply = await this.#client.send([
@@ -277,7 +277,7 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   async #close(options: { drainMs?: number }): Promise<void> {
-    checkOptions(options, { drainMs: ELSEWHERE });
+    checkOptions(options, { drainMs: CHECKED_ELSEWHERE });
     const { drainMs = DRAIN_MS } = options;
     checkWhole("close the recorder", "drainMs", drainMs, 2 ** 31 - 1, 0);
     this.#state = "closing";
@@ -340,7 +340,7 @@ export class WebhookRecorder implements AsyncDisposable {
   ): void {
     if (this.#onError === undefined) return;
     const { mallId, shopNo, eventType, deliveryId } = event;
-    tell("onError of WebhookRecorder", this.#onError, error, {
+    invokeSafely("onError of WebhookRecorder", this.#onError, error, {
       status,
       context: {
         mallId,

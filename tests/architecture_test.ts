@@ -41,6 +41,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "pool/forensics": ["resp", "pool/socket", "pool/connection"],
   "pool": ["resp", "pool/socket", "pool/connection", "pool/forensics"],
   "client/commands": ["resp", "retry", "pool/connection"],
+  "client/servers": [
+    "resp",
+    "pool",
+    "pool/socket",
+    "pool/connection",
+    "pool/forensics",
+  ],
   "client": [
     "resp",
     "retry",
@@ -49,6 +56,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "pool/connection",
     "pool/forensics",
     "client/commands",
+    "client/servers",
   ],
   "recorder": ["client", "resp", "retry"],
 };

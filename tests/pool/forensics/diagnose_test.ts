@@ -18,7 +18,7 @@ import {
   type ServerSnapshot,
   SLOW_COMMANDS,
 } from "../../../pool/forensics/server_snapshot.ts";
-import { numbersOf } from "../../../client/options.ts";
+import { settingsOf } from "../../../client/settings.ts";
 import {
   limitAt,
   LIMITS,
@@ -1421,7 +1421,7 @@ Deno.test("Advice stays a tenth below a limit, is a plain number, and never 0", 
 });
 
 Deno.test("By default an idle connection is closed before any public limit, though looked at once a second", () => {
-  const { idleTimeoutMs } = numbersOf({});
+  const { idleTimeoutMs } = settingsOf({});
   assertEquals(idleTimeoutMs, 230_000);
   for (const { seconds } of LIMITS) {
     assertEquals(idleTimeoutMs + 1000 < seconds * 1000, true);
