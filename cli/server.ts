@@ -2,7 +2,7 @@
 import { Redis, type RedisOptions } from "../mod.ts";
 import type { Connection } from "../pool/connection/connection.ts";
 import { open } from "../pool/connection/open.ts";
-import { dial } from "../pool/socket/deno.ts";
+import { dial } from "../pool/socket/dial.ts";
 import type { EndpointOptions } from "../pool/socket/endpoint.ts";
 import { type Arguments, PERMISSIONS_TO_START } from "./proof/arguments.ts";
 import { UsageError } from "./command_line.ts";

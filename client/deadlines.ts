@@ -1,6 +1,6 @@
 // When calls must be over: one timer for all of them.
-import { LATE_MS, LOOK_MS } from "../pool/socket/clock.ts";
-import { LightTimer } from "../pool/socket/timer.ts";
+import { GRACE_MS, LATE_MS } from "../pool/socket/fair_timeout.ts";
+import { runtime } from "../pool/socket/runtime.ts";
 
 /** What has a deadline. */
 export interface Expirable {
@@ -17,7 +17,7 @@ const GRAIN_MS = 4;
  */
 export class Deadlines {
   readonly #slots = new Map<number, Set<Expirable>>();
-  readonly #timer = new LightTimer((lateMs) => this.#fired(lateMs));
+  readonly #timer = runtime.newTimer((lateMs) => this.#fired(lateMs));
   #first = Infinity; // the earliest slot that the timer knows of
   #isLastLook = false;
 
@@ -55,7 +55,7 @@ export class Deadlines {
       .filter((slot) => slot * GRAIN_MS <= now);
     // The process was busy or frozen: the replies may only need to be read.
     this.#isLastLook = due.length > 0 && lateMs > LATE_MS && !this.#isLastLook;
-    if (this.#isLastLook) return this.#timer.start(LOOK_MS);
+    if (this.#isLastLook) return this.#timer.start(GRACE_MS);
     for (const slot of due) {
       const calls = this.#slots.get(slot);
       this.#slots.delete(slot);

@@ -1,5 +1,5 @@
 // Calls callbacks of the user, whose mistakes must not cost a command or an event.
-import { complain } from "../pool/socket/complain.ts";
+import { printException } from "../pool/connection/print_exception.ts";
 
 /**
  * Calls a callback. An error that it throws, or that its promise rejects with,
@@ -17,9 +17,9 @@ export function invokeSafely<What extends unknown[]>(
   try {
     const result = fn?.(...what);
     if (result instanceof Promise) {
-      result.catch((error) => complain(name, error));
+      result.catch((error) => printException(name, error));
     }
   } catch (error) {
-    complain(name, error);
+    printException(name, error);
   }
 }

@@ -1,5 +1,5 @@
 // An abort that many calls share, one after the other.
-import { whenAborted } from "../pool/socket/when_aborted.ts";
+import { whenAborted } from "../pool/when_aborted.ts";
 
 /**
  * An `AbortController` for many calls. Its signal is listened to from the

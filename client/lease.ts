@@ -2,7 +2,7 @@
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
-import { whenAborted } from "../pool/socket/when_aborted.ts";
+import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";

@@ -62,7 +62,7 @@ export interface RedisOptions extends EndpointOptions {
   retry?: Retry | false;
   /** The largest reply to accept. */
   limits?: ParserLimits;
-  /** Opens sockets in place of `Deno.connect`. */
+  /** Opens sockets in place of those of the runtime. */
   dial?: Dial;
   /** Called with the report of each connection that has ended, before the commands that it took along are rejected. */
   onClose?: (report: CloseReport) => void;

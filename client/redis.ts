@@ -14,10 +14,10 @@ import {
 import { ClosedError, mayPass } from "../pool/errors.ts";
 import type { Verdict } from "../pool/forensics/diagnose.ts";
 import { Pool } from "../pool/pool.ts";
-import { dial } from "../pool/socket/deno.ts";
+import { dial } from "../pool/socket/dial.ts";
 import { Endpoint } from "../pool/socket/endpoint.ts";
 import { modeHint } from "../pool/connection/server_mode.ts";
-import { whenAborted } from "../pool/socket/when_aborted.ts";
+import { whenAborted } from "../pool/when_aborted.ts";
 import {
   ExponentialBackoff,
   Retry,
@@ -423,7 +423,7 @@ export class Redis implements AsyncDisposable {
   }
 
   /** What it holds, how many calls wait and what went wrong, in a few lines; never the password. */
-  [Symbol.for("Deno.customInspect")](): string {
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return describe({
       endpoint: `${this.#endpoint}`,
       isTls: this.#endpoint.tls !== undefined,

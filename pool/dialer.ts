@@ -7,7 +7,7 @@ import type {
 import { DialError } from "./socket/dial_error.ts";
 import { wasCut } from "./connection/handshake.ts";
 import { DialProgress } from "./connection/dial_progress.ts";
-import { LightTimer } from "./socket/timer.ts";
+import { runtime, type Timer } from "./socket/runtime.ts";
 
 /** Options of a {@linkcode Dialer}. */
 export interface DialerOptions {
@@ -53,7 +53,7 @@ const MAX_DIAL_PAUSE_MS = 1000;
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #closing = new AbortController();
-  readonly #pause: LightTimer;
+  readonly #pause: Timer;
   readonly #underWay = new Set<DialProgress>(); // the oldest first
   readonly #dials = new Set<Promise<void>>(); // the same
   #started = 0;
@@ -66,7 +66,7 @@ export class Dialer {
 
   constructor(options: DialerOptions) {
     this.#options = options;
-    this.#pause = new LightTimer(() => options.onReady());
+    this.#pause = runtime.newTimer(() => options.onReady());
   }
 
   /** Dials under way. */

@@ -30,8 +30,9 @@ export {
   type PoolState,
 } from "./connection/close_report.ts";
 export { CheckoutTimeoutError, ClosedError } from "./errors.ts";
-export { dial } from "./socket/deno.ts";
+export { dial } from "./socket/dial.ts";
 export { DialError, type DialPhase } from "./socket/dial_error.ts";
 export { Endpoint, type EndpointOptions } from "./socket/endpoint.ts";
+export { SocketError, type SocketFailure } from "./socket/socket_error.ts";
 export type { Dial, DialOptions, Socket } from "./socket/socket.ts";
 export type { TlsOptions } from "./socket/tls_options.ts";

@@ -1,6 +1,7 @@
 // The connections to one server: how many, which one a caller gets, when one must go.
 import { CheckoutTimeoutError } from "./errors.ts";
-import { FreezeWatch, Patience } from "./socket/clock.ts";
+import { FairTimeout } from "./socket/fair_timeout.ts";
+import { FreezeDetector } from "./freeze_detector.ts";
 import type {
   ClosedHow,
   CloseReport,
@@ -16,7 +17,7 @@ import { ask } from "./connection/ask.ts";
 import { IdleAges } from "./forensics/idle_ages.ts";
 import { Member, type RetirementReason } from "./member.ts";
 import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
-import { Sleeper } from "./socket/timer.ts";
+import { runtime } from "./socket/runtime.ts";
 import {
   type Checkout,
   type CheckoutKind,
@@ -137,8 +138,8 @@ export class Pool {
   #evicted: Partial<Record<EvictionReason, number>> = {};
   #lastClose: CloseReport | undefined;
   #isTicking = false;
-  readonly #freezes = new FreezeWatch();
-  readonly #sleeper = new Sleeper();
+  readonly #freezes = new FreezeDetector();
+  readonly #sleep = runtime.newUnrefSleep();
 
   /**
    * Makes a pool. It dials on first use.
@@ -271,7 +272,7 @@ export class Pool {
     for (const { connection } of [...this.#members]) {
       connection.close("the pool was closed");
     }
-    this.#sleeper.wake();
+    this.#sleep.end();
     await dialsOver;
   }
 
@@ -497,7 +498,7 @@ export class Pool {
       SLOW_PROOF_FACTOR * handshakeMs,
       Math.min(PROOF_MS.most, PROOF_FACTOR * handshakeMs),
     ));
-    const proof = new Patience(
+    const proof = new FairTimeout(
       () => proofMs,
       () => connection.timeOut(`suspected dead, no PONG for ${proofMs} ms`),
     );
@@ -519,7 +520,7 @@ export class Pool {
     this.#isTicking = true;
     this.#freezes.restart();
     while (this.#members.length > 0 || this.#dialer.dialing > 0) {
-      await this.#sleeper.sleep(TICK_MS);
+      await this.#sleep.wait(TICK_MS);
       if (this.#closedFor !== undefined) break;
       this.#tick();
     }

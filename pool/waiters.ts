@@ -1,7 +1,7 @@
 // The queue of callers that wait for a connection, each until its time is up.
-import { whenAborted } from "./socket/when_aborted.ts";
+import { whenAborted } from "./when_aborted.ts";
 import type { PushRight } from "./connection/push_right.ts";
-import { Patience } from "./socket/clock.ts";
+import { FairTimeout } from "./socket/fair_timeout.ts";
 
 /**
  * What a caller needs a connection for: `shared` with others; `lease`, its own
@@ -46,7 +46,7 @@ interface Waiter extends Checkout {
 export class Waiters implements Iterable<Checkout> {
   readonly #queue = new Set<Waiter>();
   readonly #onLeave: ((wait: CheckoutWait) => void) | undefined;
-  readonly #patience: Patience;
+  readonly #patience: FairTimeout;
   readonly #counts: Record<CheckoutKind, number> = {
     shared: 0,
     lease: 0,
@@ -63,7 +63,7 @@ export class Waiters implements Iterable<Checkout> {
     onDue: () => void,
     onLeave?: (wait: CheckoutWait) => void,
   ) {
-    this.#patience = new Patience(() => timeoutMs, onDue);
+    this.#patience = new FairTimeout(() => timeoutMs, onDue);
     this.#onLeave = onLeave;
   }
 

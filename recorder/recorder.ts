@@ -296,7 +296,7 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   /** What it holds and has lost, and why. */
-  [Symbol.for("Deno.customInspect")](): string {
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const { pending, capacity, dropped, reason } = this.stats();
     return `WebhookRecorder ${this.#state}, ` +
       `${pending} of ${capacity} events in the outbox` +

@@ -111,9 +111,10 @@ export class RetryError extends Error {
   }
 
   /** The error with what its attempts failed with: what is alike once, with a count. */
-  [Symbol.for("Deno.customInspect")](
-    inspect: (value: unknown, options?: unknown) => string,
+  [Symbol.for("nodejs.util.inspect.custom")](
+    _depth: number,
     options: unknown,
+    inspect: (value: unknown, options?: unknown) => string,
   ): string {
     return describeFailures(
       this,

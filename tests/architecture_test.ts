@@ -68,8 +68,9 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
   "pool/forensics/post_mortem_trigger.ts": ["./post_mortem.ts"],
-  "pool/socket/deno.ts": ["./explain.ts", "./deno_tls.ts"],
+  "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
+  "pool/socket/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
 };
 
@@ -273,6 +274,15 @@ Deno.test("The graph of mod.ts holds every module, and nothing from outside but 
     "node:crypto",
     "node:tls",
   ]);
+});
+
+Deno.test("Only the room of sockets names Deno", () => {
+  const wrong = ROOMS.filter((room) => room !== "pool/socket").flatMap((room) =>
+    modulesOf(room)
+      .filter(({ source }) => /\bDeno\b/.test(source.replace(COMMENT, "")))
+      .map(({ path }) => path)
+  );
+  assertEquals(wrong, []);
 });
 
 Deno.test("The examples use the module by its public faces alone", () => {

@@ -1,5 +1,5 @@
 // A socket whose owner hears late that the server has closed it.
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import type { Dial, Socket } from "../../pool/socket/socket.ts";
 
 /** How late at most, when nothing is written meanwhile. */

@@ -1,5 +1,5 @@
 // When this process did not run: frozen, or the machine asleep.
-import { type Freeze, FreezeWatch } from "../../pool/socket/clock.ts";
+import { type Freeze, FreezeDetector } from "../../pool/freeze_detector.ts";
 
 /** How often it looks, in milliseconds. */
 const BEAT_MS = 250;
@@ -13,7 +13,7 @@ type PastFreeze = Freeze & { readonly endedAt: number };
 export class Heartbeat implements Disposable {
   readonly #onFreeze: (ms: number) => void;
   readonly #freezes: PastFreeze[] = [];
-  readonly #watch = new FreezeWatch();
+  readonly #watch = new FreezeDetector();
   readonly #timer: ReturnType<typeof setInterval>;
 
   /** @param onFreeze Told how long each one was, in milliseconds. */

@@ -7,7 +7,7 @@ import type {
   ConnectionObserver,
 } from "../../pool/connection/connection.ts";
 import { open } from "../../pool/connection/open.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { Coroner, type Dead, unexamined } from "./death_batch.ts";
 import { Heartbeat } from "./heartbeat.ts";

@@ -10,9 +10,10 @@ import {
 import type { CloseReport, PoolState } from "./close_report.ts";
 import type { Socket } from "../socket/socket.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
-import { complain } from "../socket/complain.ts";
-import { Patience } from "../socket/clock.ts";
+import { printException } from "./print_exception.ts";
+import { FairTimeout } from "../socket/fair_timeout.ts";
 import { mask } from "../socket/secrets.ts";
+import { socketErrorOf } from "../socket/socket_error.ts";
 
 /** What the server said about itself and this connection in the handshake. */
 export interface Identity {
@@ -128,13 +129,13 @@ export class Connection {
   #isOwed = false; // whether a reply is owed, since the end of a turn
   #isFull = false;
   // Since when the first reply is owed, and no byte has come or gone.
-  readonly #patience = new Patience(
+  readonly #replyTimeout = new FairTimeout(
     () => this.#limitMs(),
     () => this.#silent(),
   );
   #partial = -1; // #served when a reply had come in part
   #partialSince = 0;
-  #progressBytes = 0; // #bytesIn when they last moved #patience
+  #progressBytes = 0; // #bytesIn when they last moved #replyTimeout
   #lastByteAt: number = this.openedAt;
   #heardAt: number = this.openedAt;
   #dialMs = 0;
@@ -299,14 +300,14 @@ export class Connection {
     if (!this.#writing) this.#flush();
     if (this.#isOwed || this.#inFlight.length === 0) return;
     this.#isOwed = true;
-    this.#patience.start();
+    this.#replyTimeout.start();
   };
 
   #flush(): void {
     if (this.#report !== undefined || this.#gathered.size === 0) return;
     if (
       this.#inFlight.length > this.#unwritten &&
-      performance.now() - this.#patience.since > STALL_MS
+      performance.now() - this.#replyTimeout.since > STALL_MS
     ) this.#tell("onStall");
     this.#writing = true;
     this.#outgoing = this.#gathered.take();
@@ -336,7 +337,7 @@ export class Connection {
     if (this.#report !== undefined) return;
     if (count < length) {
       // What is too large for one write goes on; small ones prove nothing.
-      this.#patience.progressed(performance.now());
+      this.#replyTimeout.progressed(performance.now());
       this.#outgoing = this.#outgoing.subarray(count);
       return this.#write();
     }
@@ -363,7 +364,7 @@ export class Connection {
           await undefined;
         }
         if (this.#report !== undefined) return;
-        if (!this.#isOwed) this.#patience.stop();
+        if (!this.#isOwed) this.#replyTimeout.stop();
       }
     } catch (error) {
       this.#failed(error);
@@ -388,11 +389,11 @@ export class Connection {
       try {
         slot.resolve(reply);
       } catch (error) {
-        complain("a reply's receiver", error);
+        printException("a reply's receiver", error);
       }
       // The timer was set for a reply that might take longer than others.
       if (slot.extraReplyTimeoutMs > 0 && this.#inFlight.length > 0) {
-        this.#patience.shorten();
+        this.#replyTimeout.shorten();
       }
     }
   }
@@ -412,7 +413,7 @@ export class Connection {
   }
 
   #progressed(now: number): void {
-    this.#patience.progressed(now);
+    this.#replyTimeout.progressed(now);
     this.#progressBytes = this.#bytesIn;
   }
 
@@ -448,7 +449,7 @@ export class Connection {
     try {
       this.#options.observer?.[what]?.(this);
     } catch (error) {
-      complain(`${what} of a connection`, error);
+      printException(`${what} of a connection`, error);
     }
   }
 
@@ -482,7 +483,7 @@ export class Connection {
       },
       inside,
     );
-    this.#patience.stop();
+    this.#replyTimeout.stop();
     try {
       this.#socket.close();
     } catch {
@@ -494,7 +495,7 @@ export class Connection {
     try {
       this.#options.observer?.onClose?.(this, report);
     } catch (error) {
-      complain("onClose of a connection", error);
+      printException("onClose of a connection", error);
     }
 
     this.#introducing = 0;
@@ -512,7 +513,7 @@ export class Connection {
           openedAt: this.openedAt,
         });
       } catch (error) {
-        complain("the loss of a command", error);
+        printException("the loss of a command", error);
       }
     });
   }
@@ -543,7 +544,7 @@ export class Connection {
       ageMs: now - this.openedAt,
       idleMs: now - this.#lastByteAt,
       silentMs: now - this.#heardAt,
-      owedMs: this.#isOwed ? now - this.#patience.since : 0,
+      owedMs: this.#isOwed ? now - this.#replyTimeout.since : 0,
       commandsServed: this.#served,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
@@ -558,24 +559,27 @@ export class Connection {
   }
 }
 
-/** Which side an error of the socket or the parser points to. */
+/** Which side an error of the socket or the parser points to. Never throws. */
 function causeOf(error: unknown): Cause {
-  const text = error instanceof Error ? error.message : String(error);
-  if (error instanceof ProtocolError) {
-    return { by: "server", how: "protocol-error", cause: text };
+  const failure = socketErrorOf(error);
+  const cause = failure.message;
+  if (failure.cause instanceof ProtocolError) {
+    return { by: "server", how: "protocol-error", cause };
   }
-  if (
-    error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.BrokenPipe
-  ) return { by: "network", how: "rst", cause: text };
-  // TLS without close_notify: the server's process ended or was told to.
-  if (error instanceof Deno.errors.UnexpectedEof) {
-    const cause = "closed without a TLS close_notify";
-    return { by: "server", how: "fin", cause };
+  switch (failure.how) {
+    case "fin": // the server's process ended or was told to end
+      return {
+        by: "server",
+        how: "fin",
+        cause: failure.cause === undefined
+          ? cause // of a socket of the user's own
+          : "closed without a TLS close_notify",
+      };
+    case "tls":
+      return { by: "server", how: "tls-alert", cause };
+    case "silence":
+      return { by: "network", how: "silence", cause };
+    default:
+      return { by: "network", how: "rst", cause };
   }
-  if (/alert/i.test(text)) {
-    return { by: "server", how: "tls-alert", cause: text };
-  }
-  return { by: "network", how: "rst", cause: text };
 }

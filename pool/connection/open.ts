@@ -1,8 +1,8 @@
 // An endpoint to a connection that is ready for commands, within one deadline.
 import type { ParserLimits } from "../../resp/mod.ts";
-import { Patience } from "../socket/clock.ts";
+import { FairTimeout } from "../socket/fair_timeout.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import { dial as dialByDeno } from "../socket/deno.ts";
+import { dial as dialByDeno } from "../socket/dial.ts";
 import type { Dial, Socket } from "../socket/socket.ts";
 import { DialError } from "../socket/dial_error.ts";
 import { DialProgress } from "./dial_progress.ts";
@@ -44,7 +44,7 @@ export async function open(
   const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
   const dialedAt = performance.now();
-  const patience = new Patience(() => connectTimeoutMs, () => {
+  const patience = new FairTimeout(() => connectTimeoutMs, () => {
     timeUp.abort(
       new DialError(
         endpoint,

@@ -1,7 +1,7 @@
 // When the post-mortem of a pool runs: on the first shared connection after one that ended.
 import type { Command } from "../../resp/mod.ts";
-import { complain } from "../socket/complain.ts";
 import { ask } from "../connection/ask.ts";
+import { printException } from "../connection/print_exception.ts";
 import type { CloseReport } from "../connection/close_report.ts";
 import type { ConnectionFacts, PushRight } from "../connection/push_right.ts";
 import type { Verdict } from "./diagnose.ts";
@@ -28,7 +28,7 @@ export class PostMortemTrigger {
       ({ PostMortem }) => {
         this.#postMortem = new PostMortem({ onVerdict });
       },
-    ).catch((error) => complain("postMortem of Redis", error));
+    ).catch((error) => printException("postMortem of Redis", error));
   }
 
   /** Notes that a connection ended; the first since the last dial is investigated. */

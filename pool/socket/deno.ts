@@ -1,30 +1,11 @@
-// An endpoint to an open socket.
+// Deno as a runtime: the one that every other module reaches by runtime.ts.
+import { SignalTimer, WaitAsyncSleep } from "./deno_timers.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
-/**
- * Opens a TCP socket with no-delay and keep-alive, TLS included, or a Unix socket.
- *
- * @param endpoint Where to.
- * @param options See {@linkcode DialOptions}; the signal's reason is thrown.
- * @returns The open socket.
- * @throws {DialError} If there is no such host, no server listens, or TLS fails.
- */
-export async function dial(
-  endpoint: Endpoint,
-  options: DialOptions,
-): Promise<Socket> {
-  const { signal } = options;
-  try {
-    return await connect(endpoint, options);
-  } catch (error) {
-    signal.throwIfAborted();
-    const { explain } = await import("./explain.ts");
-    throw explain(endpoint, error);
-  }
-}
+export const name = "Deno";
 
-async function connect(
+export async function connect(
   endpoint: Endpoint,
   options: DialOptions,
 ): Promise<Socket> {
@@ -34,6 +15,7 @@ async function connect(
     return closable(await Deno.connect({ transport: "unix", path }));
   }
   if (tls === undefined) return await connectTcp();
+  // Loaded where it is needed: with a client certificate it brings `node:tls`, 40 ms.
   const { dialTls } = await import("./deno_tls.ts");
   return await dialTls(endpoint, options, connectTcp);
 
@@ -45,9 +27,24 @@ async function connect(
   }
 }
 
+export const newTimer = (onDue: (lateMs: number) => void): SignalTimer =>
+  new SignalTimer(onDue);
+
+export const newUnrefSleep = (): WaitAsyncSleep => new WaitAsyncSleep();
+
+export function permissionHint(endpoint: Endpoint, text: string): string {
+  const { path } = endpoint;
+  if (path !== undefined) {
+    return `--allow-read=${path} --allow-write=${path}, and since Deno 2.9 --allow-net=unix:${path}`;
+  }
+  // A client certificate, read by `node:tls`, may need a permission beyond the network.
+  const other = /--allow-(?!net)[\w-]+/.exec(text);
+  return other === null ? `--allow-net=${endpoint}` : other[0];
+}
+
 /**
- * Deno 2.8.3 alone neither ends a pending read nor closes its socket when that
- * is to be closed. There the peer is told first, and the read ends when it closes.
+ * Deno 2.8.3 alone does not end a pending read when its socket is closed, and so
+ * keeps the socket open. Ending our side first makes the peer close, which ends the read.
  */
 function closable<T extends Deno.Conn>(conn: T): T {
   if (Deno.version.deno !== "2.8.3") return conn;

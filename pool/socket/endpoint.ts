@@ -115,7 +115,7 @@ export class Endpoint {
   }
 
   /** The same as {@linkcode Endpoint.toString}. */
-  [Symbol.for("Deno.customInspect")](): string {
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
 }

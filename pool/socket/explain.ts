@@ -1,82 +1,76 @@
-// What an error of the system or of TLS means to the caller that wanted a connection.
+// What the failure of a dial means, in plain words, and whether another may succeed.
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { runtime } from "./runtime.ts";
+import { codeOf, type SocketError, socketErrorOf } from "./socket_error.ts";
 
-/** Says in plain words why a dial has failed, and whether another may succeed. */
+/**
+ * Explains why a dial failed.
+ *
+ * @param endpoint Where to.
+ * @param error What was thrown: by the runtime, or a `TlsFailure` around that.
+ * @returns The error for the caller; its cause is a `SocketError`.
+ */
 export function explain(endpoint: Endpoint, error: unknown): DialError {
   if (error instanceof DialError) return error;
-  const cause = error instanceof TlsFailure ? error.cause : error;
-  const text = textOf(cause);
-  if (cause instanceof Deno.errors.NotCapable) {
+  const thrown = error instanceof TlsFailure ? error.cause : error;
+  const cause = socketErrorOf(thrown);
+  const { how, message } = cause;
+  if (how === "denied") {
+    const hint = runtime.permissionHint(endpoint, message);
     return new DialError(
       endpoint,
       "connect",
-      `Deno has no permission, run with ${permissionOf(endpoint, text)}`,
+      `${runtime.name} has no permission, run with ${hint}`,
       { cause, isRetriable: false },
     );
   }
-  if (cause instanceof TypeError) { // a name that is none
+  if (thrown instanceof TypeError) { // not a valid name for a host
     return new DialError(
       endpoint,
       endpoint.tls === undefined ? "connect" : "tls",
-      text,
+      message,
       { cause, isRetriable: false },
     );
   }
-  if (error instanceof TlsFailure || /certificate|tls/i.test(text)) {
-    return explainTls(endpoint, cause, text);
+  if (error instanceof TlsFailure || how === "tls" || /tls/i.test(message)) {
+    return explainTls(endpoint, cause);
   }
   return new DialError(endpoint, "connect", explainConnect(endpoint, cause), {
     cause,
   });
 }
 
-function permissionOf(endpoint: Endpoint, text: string): string {
-  const { path } = endpoint;
-  if (path !== undefined) {
-    return `--allow-read=${path} --allow-write=${path}, and since Deno 2.9 --allow-net=unix:${path}`;
+function explainConnect({ path }: Endpoint, cause: SocketError): string {
+  const { how, message } = cause;
+  switch (how) {
+    case "refused":
+      return `connection refused, no server listens on that ${
+        path === undefined ? "port" : "socket"
+      }`;
+    case "missing":
+      return path === undefined ? message : "there is no such socket";
+    case "dns":
+      return `no such host (${message})`;
+    default:
+      return message;
   }
-  // With a client's certificate the runtime may want to know more of the system.
-  const other = /--allow-(?!net)[\w-]+/.exec(text);
-  return other === null ? `--allow-net=${endpoint}` : other[0];
 }
 
-function explainConnect({ path }: Endpoint, cause: unknown): string {
-  const text = textOf(cause);
-  const code = codeOf(cause);
-  if (
-    cause instanceof Deno.errors.ConnectionRefused || code === "ECONNREFUSED"
-  ) {
-    return path === undefined
-      ? "connection refused, no server listens on that port"
-      : "connection refused, no server listens on that socket";
-  }
-  if (path !== undefined && cause instanceof Deno.errors.NotFound) {
-    return "there is no such socket";
-  }
-  if (code === "ENOTFOUND" || /lookup address|resolve/i.test(text)) {
-    return `no such host (${text})`;
-  }
-  return text;
-}
-
-/** What `node:tls` calls an authority that is not known. */
+/** What Deno and `node:tls` call an authority that is not known. */
 const UNKNOWN_AUTHORITY =
   /UnknownIssuer|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|SELF_SIGNED_CERT/;
 
-function explainTls(
-  endpoint: Endpoint,
-  cause: unknown,
-  text: string,
-): DialError {
-  if (UNKNOWN_AUTHORITY.test(`${codeOf(cause)} ${text}`)) {
+function explainTls(endpoint: Endpoint, cause: SocketError): DialError {
+  const { message: text } = cause;
+  if (UNKNOWN_AUTHORITY.test(`${codeOf(cause.cause)} ${text}`)) {
     return refusal(
       "the server's certificate is signed by an unknown authority, pass it in tls.caCerts",
     );
   }
   if (/CaUsedAsEndEntity/.test(text)) {
     return refusal(
-      "the server's certificate is an authority's (CA:TRUE), which TLS here refuses although it is trusted: " +
+      "the server's certificate is that of an authority (CA:TRUE), which TLS here refuses even if it is trusted: " +
         "make it anew with basicConstraints=CA:FALSE and pass it in tls.caCerts, " +
         "or sign the server's certificate with an authority of its own and pass that",
     );
@@ -104,9 +98,3 @@ function explainTls(
     });
   }
 }
-
-const textOf = (cause: unknown): string =>
-  cause instanceof Error ? cause.message || codeOf(cause) : String(cause);
-
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause ? String(cause.code) : "";

@@ -13,7 +13,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { open } from "../../pool/connection/open.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { dutiesOf } from "../../cli/watch/command.ts";
 import { Tally } from "../../cli/watch/cause_counts.ts";

@@ -34,7 +34,7 @@ import {
   RetryError,
   type SendOptions,
 } from "../../mod.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { Fixture, testWithFixture as test } from "../support/fixture.ts";

@@ -2,7 +2,6 @@
 
 import "../support/strict.ts";
 import {
-  assert,
   assertEquals,
   assertGreaterOrEqual,
   assertInstanceOf,
@@ -19,7 +18,6 @@ import {
   type Redis,
   Retry,
 } from "../../mod.ts";
-import { Sleeper } from "../../pool/socket/timer.ts";
 import { testWithClient as test } from "../support/test_with_client.ts";
 
 /** A wait of a minute. */
@@ -228,13 +226,3 @@ test(
     assertEquals(call.outcome, "last");
   },
 );
-
-Deno.test("a Sleeper wakes when it is told to", async () => {
-  const sleeper = new Sleeper();
-  const startedAt = performance.now();
-  const slept = sleeper.sleep(5000);
-  await delay(20);
-  sleeper.wake();
-  await slept;
-  assert(performance.now() - startedAt < 1000);
-});

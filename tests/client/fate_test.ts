@@ -20,7 +20,7 @@ import {
 import { noteAbort, withFate } from "../../client/fate.ts";
 import { type CallKeeper, PipelineCall } from "../../client/call.ts";
 import type { PushRight } from "../../pool/connection/push_right.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
 

@@ -23,7 +23,7 @@ import {
   type SendOptions,
   type Verdict,
 } from "../../mod.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
 

@@ -1,5 +1,5 @@
 // A name server that falls silent: a real one where this machine allows it, else a dial that never ends.
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import type { Socket } from "../../pool/socket/socket.ts";
 import { type SilentDns, startSilentDns } from "../support/silent_dns.ts";
 import type { Scenario } from "./scenario.ts";

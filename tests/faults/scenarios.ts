@@ -1,7 +1,7 @@
 // Every fault that the module must survive, one after the other.
 import { delay } from "@std/async/delay";
 import { fateOf } from "../../mod.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { dns } from "./dns.ts";

@@ -6,7 +6,7 @@ import {
   Redis,
   type RedisOptions,
 } from "../../mod.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
 import {
   type RedisServer,

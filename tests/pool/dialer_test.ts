@@ -24,7 +24,7 @@ import {
 } from "../../mod.ts";
 import { open } from "../../pool/connection/open.ts";
 import { Pool } from "../../pool/pool.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { startProxy } from "../support/fault_proxy.ts";

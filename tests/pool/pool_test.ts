@@ -27,7 +27,7 @@ import {
   Redis,
   Retry,
 } from "../../mod.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import type { Reply } from "../../resp/mod.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import { testWithFixture as test } from "../support/fixture.ts";

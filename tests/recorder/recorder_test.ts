@@ -29,7 +29,7 @@ import {
   type WebhookEvent,
   WebhookRecorder,
 } from "../../mod.ts";
-import { dial } from "../../pool/socket/deno.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import {
   type RedisServer,

@@ -26,7 +26,7 @@ import {
   ReplyError,
 } from "../../../mod.ts";
 import { Connection } from "../../../pool/connection/connection.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import type { Socket } from "../../../pool/socket/socket.ts";
 import type { ConnectionOptions } from "../../../pool/connection/connection.ts";

@@ -10,7 +10,7 @@ import {
 import { DialError } from "../../../mod.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { DialProgress } from "../../../pool/connection/dial_progress.ts";
 

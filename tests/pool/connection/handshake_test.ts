@@ -16,7 +16,7 @@ import type { CloseReport } from "../../../pool/connection/close_report.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { ask } from "../../../pool/connection/ask.ts";
 import { open } from "../../../pool/connection/open.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import type { Dial, Socket } from "../../../pool/socket/socket.ts";
 import { type Peer, peerOf } from "../../../pool/socket/peer.ts";

@@ -27,7 +27,7 @@ import {
   RevokedError,
 } from "../../../pool/connection/push_right.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import type { Reply } from "../../../resp/mod.ts";
 import { Member } from "../../../pool/member.ts";
 import { Random } from "../../support/random.ts";

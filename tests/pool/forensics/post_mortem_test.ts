@@ -14,7 +14,7 @@ import { infoCommand } from "../../../pool/forensics/server_snapshot.ts";
 import { ask } from "../../../pool/connection/ask.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import {
   PostMortem,

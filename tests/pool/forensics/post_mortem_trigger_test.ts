@@ -7,7 +7,7 @@ import { type CloseReport, Redis, type Verdict } from "../../../mod.ts";
 import { PostMortemTrigger } from "../../../pool/forensics/post_mortem_trigger.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { ask } from "../../../pool/connection/ask.ts";
 import { PushRight } from "../../../pool/connection/push_right.ts";

@@ -8,7 +8,7 @@ import { Redis, type Verdict } from "../../../mod.ts";
 import { ask } from "../../../pool/connection/ask.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { PostMortem, sourceOf } from "../../../pool/forensics/post_mortem.ts";
 import { startProxy } from "../../support/fault_proxy.ts";

@@ -24,7 +24,7 @@ import {
   type Socket,
   WebhookRecorder,
 } from "../../../mod.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { importFlags } from "../../support/imports.ts";

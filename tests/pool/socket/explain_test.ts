@@ -1,10 +1,16 @@
 // That an error of the system, of TLS or of Node means the same to the caller, in whichever words it comes.
 
 import "../../support/strict.ts";
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStringIncludes,
+} from "@std/assert";
 import { DialError } from "../../../mod.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { TlsFailure } from "../../../pool/socket/dial_error.ts";
+import { SocketError } from "../../../pool/socket/socket_error.ts";
 import { explain } from "../../../pool/socket/explain.ts";
 
 const ofNode = (code: string, message = ""): Error =>
@@ -100,7 +106,8 @@ Deno.test("An error is explained by its phase, its cause and whether it may pass
     assertStringIncludes(explained.message, "Cannot connect to h:1: ");
     assertStringIncludes(explained.message, words);
     const cause = error instanceof TlsFailure ? error.cause : error;
-    assert(explained.cause === cause);
+    assertInstanceOf(explained.cause, SocketError);
+    assert(explained.cause.cause === cause);
   }
   assertEquals(
     explain(new Endpoint("redis://h:1"), new TypeError("x")).phase,

@@ -13,7 +13,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { DialError, Redis, type TlsOptions } from "../../../mod.ts";
-import { dial } from "../../../pool/socket/deno.ts";
+import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { peerOf } from "../../../pool/socket/peer.ts";
 import { FakeServer } from "../../support/fake_server.ts";

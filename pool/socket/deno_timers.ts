@@ -1,28 +1,26 @@
-// Timers that cost little.
+// Timers of Deno that cost little to begin with.
 
-/** A timer that waits for longer is called early: one that was stopped goes on in the dark for this long. */
+/** The longest single timeout signal. A signal cannot be cancelled: one that is no longer needed stays pending for up to this long. */
 const MAX_MS = 60_000;
 
 /**
- * A timer to start and stop for each command. While it runs it keeps the
- * process alive.
- *
- * It is made of timeout signals: the first `setTimeout` of a process costs
- * 7 ms, since Deno 2.9 loads Node's timers for it, and a signal 0.7 ms. A signal
- * cannot be stopped, so one that is pending serves the next start as well.
+ * A timer made of timeout signals. The first `setTimeout` of a process costs
+ * 7 ms, since Deno 2.9 loads Node's timers for it, and the first signal 0.7 ms. A
+ * signal cannot be stopped, so one that is still pending serves the next start as well.
  */
-export class LightTimer {
-  readonly #fn: (lateMs: number) => void;
+export class SignalTimer {
+  readonly #onDue: (lateMs: number) => void;
   #signal: AbortSignal | undefined;
   #dueAt = 0;
   #isOn = false;
 
   /**
-   * @param fn What to call, told how late the call is. It may come early: ask
-   * whether the time is up, and start again if not.
+   * Makes a timer, which is not running.
+   *
+   * @param onDue Called with how late the call is, in milliseconds.
    */
-  constructor(fn: (lateMs: number) => void) {
-    this.#fn = fn;
+  constructor(onDue: (lateMs: number) => void) {
+    this.#onDue = onDue;
   }
 
   /** Starts it, for `ms` milliseconds from `now` or a minute, whichever is less. */
@@ -35,7 +33,7 @@ export class LightTimer {
     }
     if (this.#isOn) return;
     this.#isOn = true;
-    // Deno keeps the process alive for signals that are listened to.
+    // Deno keeps the process alive for signals that have a listener.
     this.#signal.addEventListener("abort", this.#fire);
   }
 
@@ -48,26 +46,26 @@ export class LightTimer {
 
   readonly #fire = (): void => {
     this.#isOn = false;
-    this.#fn(performance.now() - this.#dueAt);
+    this.#onDue(performance.now() - this.#dueAt);
   };
 }
 
 /**
- * Waits without keeping the process alive, and without what the first
- * `setTimeout` of a process costs: 8 ms between its first and second command.
+ * Waits without keeping the process alive, and without the first `setTimeout` of
+ * a process, which would cost 8 ms between its first and second command.
  *
  * @see {@link https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/Atomics/waitAsync}
  */
-export class Sleeper {
+export class WaitAsyncSleep {
   readonly #cell = new Int32Array(new SharedArrayBuffer(4));
 
-  /** Waits for `ms` milliseconds, or until {@linkcode Sleeper.wake}. */
-  async sleep(ms: number): Promise<void> {
+  /** Waits for `ms` milliseconds, or until {@linkcode WaitAsyncSleep.end}. */
+  async wait(ms: number): Promise<void> {
     await Atomics.waitAsync(this.#cell, 0, 0, ms).value;
   }
 
   /** Ends the waits under way. */
-  wake(): void {
+  end(): void {
     Atomics.notify(this.#cell, 0);
   }
 }

@@ -1,12 +1,12 @@
 // Where an exception of a callback goes, so that it reaches no other caller.
 
 /**
- * Prints what a callback has thrown.
+ * Prints what a callback has thrown. Never throws itself.
  *
  * @param what Which callback, such as `"onIdle of a connection"`.
  * @param error What it threw.
  */
-export function complain(what: string, error: unknown): void {
+export function printException(what: string, error: unknown): void {
   try {
     console.error(`${what} has thrown:`, error);
   } catch {

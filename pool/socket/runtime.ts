@@ -1,0 +1,53 @@
+// The runtime that this process runs on: its sockets, its timers, its permissions.
+import * as deno from "./deno.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { DialOptions, Socket } from "./socket.ts";
+
+/** What a runtime gives. No other module names a runtime. */
+export interface Runtime {
+  /** Its name, for errors. */
+  readonly name: string;
+  /**
+   * Opens a TCP socket with no-delay and keep-alive, TLS included, or a Unix
+   * socket. A write that has ended no longer needs its bytes.
+   *
+   * @throws {Error} The runtime's own error, a `TlsFailure` around it if TCP was open, or a `DialError`.
+   */
+  connect(endpoint: Endpoint, options: DialOptions): Promise<Socket>;
+  /** Makes a timer, which is not running. */
+  newTimer(onDue: (lateMs: number) => void): Timer;
+  /** Makes a wait that does not keep the process alive. */
+  newUnrefSleep(): UnrefSleep;
+  /**
+   * What grants the permission that a dial needs.
+   *
+   * @param endpoint Where to.
+   * @param text What the runtime said when it denied the permission.
+   */
+  permissionHint(endpoint: Endpoint, text: string): string;
+}
+
+/** A timer to start and stop for each command. While it runs it keeps the process alive. */
+export interface Timer {
+  /**
+   * Starts it, anew if it is running. It may be called early: check whether the
+   * time is up, and start it again if not.
+   *
+   * @param ms After how many milliseconds it is due.
+   * @param now The present, by `performance.now()`.
+   */
+  start(ms: number, now?: number): void;
+  /** Stops it. */
+  stop(): void;
+}
+
+/** Waits that do not keep the process alive. */
+export interface UnrefSleep {
+  /** Waits for `ms` milliseconds, or until {@linkcode UnrefSleep.end}. */
+  wait(ms: number): Promise<void>;
+  /** Ends the waits under way. */
+  end(): void;
+}
+
+/** The one in use. */
+export const runtime: Runtime = deno;
