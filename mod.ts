@@ -45,7 +45,7 @@ export {
   type PoolState,
 } from "./pool/connection/close_report.ts";
 export { CheckoutTimeoutError, ClosedError } from "./pool/errors.ts";
-export type { Cause, Verdict } from "./pool/forensics/diagnose.ts";
+export type { Cause, Verdict } from "./pool/forensics/verdict.ts";
 export type { RetirementReason } from "./pool/member.ts";
 export type { EvictionReason, PoolStats } from "./pool/pool.ts";
 export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";

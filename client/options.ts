@@ -3,7 +3,7 @@ import type { ParserLimits } from "../resp/mod.ts";
 import type { CloseReport } from "../pool/connection/close_report.ts";
 import type { EndpointOptions } from "../pool/socket/endpoint.ts";
 import type { Dial } from "../pool/socket/socket.ts";
-import type { Verdict } from "../pool/forensics/diagnose.ts";
+import type { Verdict } from "../pool/forensics/verdict.ts";
 import type { Retry } from "../retry/mod.ts";
 
 /** A call is about to be sent again. */

@@ -12,7 +12,7 @@ import {
   PushRight,
 } from "../pool/connection/push_right.ts";
 import { ClosedError, mayPass } from "../pool/errors.ts";
-import type { Verdict } from "../pool/forensics/diagnose.ts";
+import type { Verdict } from "../pool/forensics/verdict.ts";
 import { Pool } from "../pool/pool.ts";
 import { dial } from "../pool/socket/dial.ts";
 import { Endpoint } from "../pool/socket/endpoint.ts";

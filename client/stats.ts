@@ -1,6 +1,6 @@
 // What a client has done and holds: as numbers, and as text for a person on call.
 import { describeClose } from "../pool/connection/close_report.ts";
-import type { Verdict } from "../pool/forensics/diagnose.ts";
+import type { Verdict } from "../pool/forensics/verdict.ts";
 import type { PoolStats } from "../pool/pool.ts";
 
 /** What a client has done and holds. */

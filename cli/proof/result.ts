@@ -1,7 +1,7 @@
 // What a run of the proof has found out, and whether that proves anything.
 import type { Method } from "./arguments.ts";
 import type { EventsResult } from "./webhook_events.ts";
-import { count } from "../ansi.ts";
+import { count } from "../../pool/connection/quantities.ts";
 import type { RequestsResult } from "./requests.ts";
 import type { Environment } from "../server.ts";
 

@@ -2,7 +2,8 @@
 import { ExponentialBackoff, Retry } from "../../mod.ts";
 import type { Method } from "./arguments.ts";
 import { EVENTS, type EventsResult, KILL_EVERY_MS } from "./webhook_events.ts";
-import { bold, columns, count, green, number, red } from "../ansi.ts";
+import { count } from "../../pool/connection/quantities.ts";
+import { bold, columns, green, number, red } from "../ansi.ts";
 import { flawOf, type Proof } from "./result.ts";
 import type { RequestResult, RequestsResult } from "./requests.ts";
 

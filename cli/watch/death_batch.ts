@@ -1,13 +1,12 @@
 // Why connections ended, one after the other, however many ended at once.
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
-import type { Verdict } from "../../pool/forensics/diagnose.ts";
+import { PostMortem, sourceOf } from "../../pool/forensics/post_mortem.ts";
 import {
-  described,
-  PostMortem,
-  sourceOf,
-  undecided,
-} from "../../pool/forensics/post_mortem.ts";
+  type Verdict,
+  verdictOf,
+  withoutCause,
+} from "../../pool/forensics/verdict.ts";
 import type { Role } from "./watch_slot.ts";
 
 /** A connection that has ended. */
@@ -99,13 +98,14 @@ export class Coroner {
 
 /** The verdict on a death for which no server could be asked. */
 export const unexamined = ({ report }: Dead): Verdict =>
-  undecided({
+  withoutCause({
     report,
     cause: undefined,
     causes: [],
     confidence: "none",
     evidence: [],
     lookedAt: ["the close report"],
+    refused: [],
   }, "no server could be asked");
 
 /** How a connection ended. */
@@ -120,7 +120,7 @@ function likeAnother(dead: Dead, findings: readonly Finding[]): Verdict {
   if (alike === undefined) return unexamined(dead);
   const { verdict, dead: { connection } } = alike;
   const note = `it ended together with connection ${connection.number}`;
-  return described({
+  return verdictOf({
     ...verdict,
     report: dead.report,
     evidence: [...verdict.evidence, note],

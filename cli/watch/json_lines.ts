@@ -164,9 +164,7 @@ export function deathOf(
     advice: verdict.advice ?? null,
     verdict: verdict.text,
     outcome: verdict.outcome,
-    refused: verdict.lookedAt.flatMap((what) =>
-      /^(.*) \(refused\)$/.exec(what)?.slice(1) ?? []
-    ),
+    refused: verdict.refused,
     frozenMs: Math.round(frozenMs),
   };
 }

@@ -1,5 +1,6 @@
 // A watch as text.
-import { bold, columns, count, duration, green, red } from "../ansi.ts";
+import { count, duration } from "../../pool/connection/quantities.ts";
+import { bold, columns, green, red } from "../ansi.ts";
 import type {
   AwayEvent,
   BackEvent,

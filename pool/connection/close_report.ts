@@ -1,4 +1,5 @@
 // Why and how a connection ended, and the error that carries it.
+import { count, preciseDuration } from "./quantities.ts";
 
 /** Which side ended it. `"network"`: neither that is known, such as a reset or silence on the way. */
 export type ClosedBy = "server" | "network" | "client";
@@ -117,8 +118,8 @@ export function describeClose(report: CloseReport): string {
     }) ${DURING[report.during]}${
       report.replyBytes > 0 ? ` after ${count(report.replyBytes, "byte")}` : ""
     }`,
-    `${duration(report.ageMs)} old`,
-    `${duration(report.idleMs)} since the last byte`,
+    `${preciseDuration(report.ageMs)} old`,
+    `${preciseDuration(report.idleMs)} since the last byte`,
     `${count(report.commandsServed, "command")} served`,
     `${report.inFlight} in flight${firstOf(report)}`,
   ];
@@ -138,7 +139,7 @@ export function describeClose(report: CloseReport): string {
 function opening({ by, how, owedMs }: CloseReport): string {
   if (how === "silence") {
     return `Connection closed by client after ${
-      duration(owedMs)
+      preciseDuration(owedMs)
     } without a reply`;
   }
   if (how === "protocol-error") {
@@ -152,12 +153,6 @@ const firstOf = ({ firstInFlight: first }: CloseReport): string =>
   first === undefined
     ? ""
     : ` (first: ${first.name} with ${count(first.args, "argument")})`;
-
-const count = (n: number, noun: string): string =>
-  `${n} ${noun}${n === 1 ? "" : "s"}`;
-
-const duration = (ms: number): string =>
-  ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 
 /**
  * A connection ended before a command's reply had come whole. `report` says

@@ -2,7 +2,9 @@
 import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
 import type { CloseReport } from "../connection/close_report.ts";
 import type { Connection } from "../connection/connection.ts";
-import { diagnose, isSilent, type Silence, type Verdict } from "./diagnose.ts";
+import { diagnose } from "./diagnose.ts";
+import { isSilent, type Silence } from "./incident.ts";
+import type { Verdict } from "./verdict.ts";
 import {
   aheadMs,
   infoCommand,
@@ -15,8 +17,6 @@ import {
 import { ask } from "../connection/ask.ts";
 import type { ConnectionFacts } from "../connection/push_right.ts";
 import { isPassing } from "../connection/refusal.ts";
-
-export { described, undecided } from "./diagnose.ts";
 
 /** Options of a {@linkcode PostMortem}. */
 export interface PostMortemOptions {

@@ -4,7 +4,7 @@ import { ask } from "../connection/ask.ts";
 import { printException } from "../connection/print_exception.ts";
 import type { CloseReport } from "../connection/close_report.ts";
 import type { ConnectionFacts, PushRight } from "../connection/push_right.ts";
-import type { Verdict } from "./diagnose.ts";
+import type { Verdict } from "./verdict.ts";
 import type { PostMortem } from "./post_mortem.ts";
 
 /**

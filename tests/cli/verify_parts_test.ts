@@ -4,7 +4,6 @@ import "../support/strict.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseArguments } from "../../cli/proof/arguments.ts";
 import { readCommandLine, UsageError } from "../../cli/command_line.ts";
-import { count, duration } from "../../cli/ansi.ts";
 import type { RequestResult } from "../../cli/proof/requests.ts";
 import { flawOf, type Proof } from "../../cli/proof/result.ts";
 import { Heartbeat } from "../../cli/watch/heartbeat.ts";
@@ -251,27 +250,6 @@ Deno.test("What is said of options of the module is said of those of the command
     ["tls.certain", "tls.certain"],
   ];
   for (const [from, to] of texts) assertEquals(inOptions(from), to);
-});
-
-Deno.test("Durations and counts read well at their edges", () => {
-  const texts: [number, string][] = [
-    [0, "0 ms"],
-    [999.4, "999 ms"],
-    [999.5, "1.0 s"],
-    [9949, "9.9 s"],
-    [9950, "10 s"],
-    [599_000, "599 s"],
-    [60_000, "1 min"],
-    [600_000, "10 min"],
-    [119 * 60_000, "119 min"],
-    [120 * 60_000, "2 h"],
-    [125 * 60_000, "2 h 5 min"],
-  ];
-  for (const [ms, text] of texts) assertEquals(duration(ms), text);
-  assertEquals(
-    [count(0, "event"), count(1, "event"), count(1000, "event")],
-    ["0 events", "1 event", "1,000 events"],
-  );
 });
 
 /** A death, as far as it is counted. */

@@ -3,12 +3,9 @@
 import "../../support/strict.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { CloseReport } from "../../../mod.ts";
-import {
-  type Cause,
-  diagnose,
-  type Silence,
-  type Verdict,
-} from "../../../pool/forensics/diagnose.ts";
+import { diagnose } from "../../../pool/forensics/diagnose.ts";
+import type { Silence } from "../../../pool/forensics/incident.ts";
+import type { Cause, Verdict } from "../../../pool/forensics/verdict.ts";
 import {
   aheadMs,
   infoCommand,

@@ -5,7 +5,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { CloseReport, Reply } from "../../../mod.ts";
 import { ReplyError } from "../../../mod.ts";
-import type { Verdict } from "../../../pool/forensics/diagnose.ts";
+import type { Verdict } from "../../../pool/forensics/verdict.ts";
 import {
   PostMortem,
   type Source,

@@ -9,7 +9,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { CloseReport, Command, Reply } from "../../../mod.ts";
-import type { Cause, Verdict } from "../../../pool/forensics/diagnose.ts";
+import type { Cause, Verdict } from "../../../pool/forensics/verdict.ts";
 import { infoCommand } from "../../../pool/forensics/server_snapshot.ts";
 import { ask } from "../../../pool/connection/ask.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
