@@ -4,6 +4,7 @@ import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
 import { ConnectionClosedError } from "./close_report.ts";
 import type { Connection, Identity } from "./connection.ts";
 import { DialError } from "../socket/dial_error.ts";
+import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import type { Slot } from "./in_flight.ts";
 import { greetsBarely, noteClose, noteHello, peerOf } from "../socket/peer.ts";
@@ -19,9 +20,14 @@ export interface Step {
   readonly onRefusal: "fatal" | "ignore";
 }
 
+/** Where a handshake leads, and as which user. */
+interface Login {
+  readonly endpoint: Endpoint;
+  readonly credentials: Credentials | undefined;
+}
+
 /** For Redis 6 and later: https://redis.io/docs/latest/commands/hello/ */
-export function hello(endpoint: Endpoint): Command {
-  const credentials = endpoint.credentials();
+function hello({ endpoint, credentials }: Login): Command {
   const command: [string, ...string[]] = ["HELLO", "2"];
   if (credentials !== undefined) {
     command.push("AUTH", credentials.username, credentials.password);
@@ -33,8 +39,7 @@ export function hello(endpoint: Endpoint): Command {
 }
 
 /** Logging in where HELLO is not known. A server before 6 knows no users, and takes the password alone. */
-function logins(endpoint: Endpoint): Command[] {
-  const credentials = endpoint.credentials();
+function logins({ credentials }: Login): Command[] {
   if (credentials === undefined) return [];
   const { username, password } = credentials;
   const alone: Command = ["AUTH", password];
@@ -81,14 +86,16 @@ const INTRODUCTION: readonly Command[] = [
 export async function shakeHands(
   connection: Connection,
   endpoint: Endpoint,
+  credentials: Credentials | undefined,
 ): Promise<void> {
+  const login: Login = { endpoint, credentials };
   const peer = peerOf(endpoint);
   const isBare = greetsBarely(peer);
   let identity: Identity;
   try {
     identity = isBare
-      ? await greetOlder(connection, endpoint, bareGreeting(endpoint))
-      : await greet(connection, endpoint);
+      ? await greetOlder(connection, login, bareGreeting(endpoint))
+      : await greet(connection, login);
   } catch (error) {
     if (wasCut(error)) noteClose(peer, isBare);
     throw error;
@@ -98,55 +105,56 @@ export async function shakeHands(
 
 async function greet(
   connection: Connection,
-  endpoint: Endpoint,
+  login: Login,
 ): Promise<Identity> {
+  const { endpoint } = login;
   const steps = selection(endpoint);
   const [answer, ...replies] = await converse(connection, endpoint, [
-    hello(endpoint),
+    hello(login),
     ...steps.map(({ command }) => command),
   ]);
   if (answer instanceof ReplyError) {
-    if (isFinal(answer)) throw refusal(endpoint, "HELLO", answer);
+    if (isFinal(answer)) throw refusal(login, "HELLO", answer);
     try {
-      return await greetOlder(connection, endpoint, olderGreeting(endpoint));
+      return await greetOlder(connection, login, olderGreeting(endpoint));
     } catch (error) {
-      throw withHello(endpoint, error, answer);
+      throw withHello(login, error, answer);
     }
   }
   noteHello(peerOf(endpoint));
   const identity = identityOf(answer);
-  refuse(endpoint, steps, replies, identity);
+  refuse(login, steps, replies, identity);
   return identity;
 }
 
 /** What HELLO was refused with may say more than what came of the older greeting. */
 function withHello(
-  endpoint: Endpoint,
+  login: Login,
   error: unknown,
   hello: ReplyError,
 ): unknown {
   if (!(error instanceof DialError)) return error;
   const { cause, isRetriable } = error;
   return new DialError(
-    endpoint,
+    login.endpoint,
     "handshake",
-    `${error.reason}; HELLO was refused before: ${textOf(endpoint, hello)}`,
+    `${error.reason}; HELLO was refused before: ${textOf(login, hello)}`,
     { cause, isRetriable },
   );
 }
 
 async function greetOlder(
   connection: Connection,
-  endpoint: Endpoint,
+  login: Login,
   steps: Step[],
 ): Promise<Identity> {
-  const note = await logIn(connection, endpoint);
+  const note = await logIn(connection, login);
   const replies = await converse(
     connection,
-    endpoint,
+    login.endpoint,
     steps.map(({ command }) => command),
   );
-  refuse(endpoint, steps, replies, {});
+  refuse(login, steps, replies, {});
   const clientId = replies[
     steps.findIndex(({ command }) => command === CLIENT_ID)
   ];
@@ -159,11 +167,11 @@ async function greetOlder(
 /** Logs in. What is no reason to fail, but may surprise, is returned as a note. */
 async function logIn(
   connection: Connection,
-  endpoint: Endpoint,
+  login: Login,
 ): Promise<string | undefined> {
   let refused: ReplyError | undefined;
-  for (const login of logins(endpoint)) {
-    const [reply] = await converse(connection, endpoint, [login]);
+  for (const command of logins(login)) {
+    const [reply] = await converse(connection, login.endpoint, [command]);
     if (!(reply instanceof ReplyError)) return undefined;
     if (TAKES_NO_PASSWORD.test(reply.message)) {
       return "a password was given, and the server asks for none";
@@ -171,7 +179,7 @@ async function logIn(
     refused = reply;
     if (!TAKES_NO_USER.test(reply.message)) break;
   }
-  if (refused !== undefined) throw refusal(endpoint, "AUTH", refused);
+  if (refused !== undefined) throw refusal(login, "AUTH", refused);
   return undefined;
 }
 
@@ -210,7 +218,7 @@ async function converse(
 
 /** @throws {DialError} If the server has refused a step that must succeed. */
 function refuse(
-  endpoint: Endpoint,
+  login: Login,
   steps: Step[],
   replies: Reply[],
   identity: Identity,
@@ -218,19 +226,19 @@ function refuse(
   steps.forEach(({ command, onRefusal }, i) => {
     const reply = replies[i];
     if (onRefusal === "ignore" || !(reply instanceof ReplyError)) return;
-    throw refusal(endpoint, command[0], reply, modeHint(identity));
+    throw refusal(login, command[0], reply, modeHint(identity));
   });
 }
 
 function refusal(
-  endpoint: Endpoint,
+  login: Login,
   name: string,
   reply: ReplyError,
   hint?: string,
 ): DialError {
-  const text = textOf(endpoint, reply);
+  const text = textOf(login, reply);
   return new DialError(
-    endpoint,
+    login.endpoint,
     "handshake",
     `the server refused ${name}: ${text}${
       hint === undefined ? "" : `; ${hint}`
@@ -243,12 +251,15 @@ function refusal(
 }
 
 /** A server that does not know a command repeats its arguments. */
-function textOf(endpoint: Endpoint, { code, message }: ReplyError): string {
+function textOf(
+  { credentials }: Login,
+  { code, message }: ReplyError,
+): string {
   const [text = ""] = message.split(", with args");
   // A password may have letters in common with WRONGPASS: that is no echo.
   const shown = isKnownCode(code) && text.startsWith(code) ? code.length : 0;
   return text.slice(0, shown) +
-    mask(text.slice(shown), endpoint.credentials()?.password);
+    mask(text.slice(shown), credentials?.password);
 }
 
 /** No other greeting would be answered better. */

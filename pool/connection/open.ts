@@ -5,16 +5,20 @@ import { Connection, type ConnectionObserver } from "./connection.ts";
 import { dial as dialByDeno } from "../socket/dial.ts";
 import type { Dial, Socket } from "../socket/socket.ts";
 import { DialError } from "../socket/dial_error.ts";
+import type { Credentials, CredentialsSource } from "../socket/credentials.ts";
 import { DialProgress } from "./dial_progress.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { shakeHands } from "./handshake.ts";
 import { mask } from "../socket/secrets.ts";
+import { socketErrorOf } from "../socket/socket_error.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
   /** How to open a socket. */
   readonly dial: Dial;
-  /** For name, TCP, TLS and handshake together, in milliseconds. */
+  /** Asked for user and password at each dial. @default {those of the endpoint} */
+  readonly credentials?: CredentialsSource;
+  /** For credentials, name, TCP, TLS and handshake together, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** See `ConnectionOptions`. */
   readonly replyTimeoutMs: number;
@@ -39,12 +43,19 @@ export async function open(
   endpoint: Endpoint,
   options: OpenOptions,
 ): Promise<Connection> {
-  const { connectTimeoutMs, signal, dial } = options;
+  const {
+    connectTimeoutMs,
+    signal,
+    dial,
+    credentials: source = () => endpoint.credentials(),
+  } = options;
   const timeUp = new AbortController();
   const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
+  let credentials: Credentials | undefined;
+  let hasCredentials = false;
   const dialedAt = performance.now();
-  const patience = new FairTimeout(() => connectTimeoutMs, () => {
+  const timeout = new FairTimeout(() => connectTimeoutMs, () => {
     timeUp.abort(
       new DialError(
         endpoint,
@@ -54,15 +65,22 @@ export async function open(
     );
     connection?.close("connect timeout");
   });
-  patience.start(dialedAt);
+  timeout.start(dialedAt);
   const onAbort = () => connection?.close("the pool was closed");
   signal.addEventListener("abort", onAbort, { once: true });
   const either = AbortSignal.any([signal, timeUp.signal]);
   try {
+    // A constant costs no turn of the event loop.
+    const asked = source();
+    credentials = asked instanceof Promise
+      ? await unlessAborted(asked, either)
+      : asked;
+    hasCredentials = true;
     const onTls = (isAnswered?: boolean) => progress.reach("tls", isAnswered);
-    const socket = await ownedUntil(
+    const socket = await unlessAborted(
       dial(endpoint, { signal: either, onTls }),
       either,
+      (late) => late.close(), // closed already, where the dial has done so upon the same signal
     );
     if (endpoint.tls !== undefined) onTls(); // a dial of the user's own need not say so
     progress.reach("handshake");
@@ -71,37 +89,46 @@ export async function open(
       dialedAt,
       reusesBytes: dial === dialByDeno, // another socket may keep the bytes that it writes
       endpoint: `${endpoint}`,
-      secret: endpoint.credentials()?.password,
+      secret: credentials?.password,
     });
-    await shakeHands(connection, endpoint);
+    await shakeHands(connection, endpoint, credentials);
     return connection;
   } catch (error) {
     connection?.close("the handshake failed");
     if (either.aborted) throw either.reason;
     if (error instanceof DialError) throw error;
-    const reason = mask(String(error), endpoint.credentials()?.password);
-    throw new DialError(endpoint, "connect", reason, { cause: error });
+    const text = mask(socketErrorOf(error).message, credentials?.password);
+    throw new DialError(
+      endpoint,
+      "connect",
+      hasCredentials ? text : `no credentials: ${text}`,
+      { cause: error },
+    );
   } finally {
-    patience.stop();
+    timeout.stop();
     signal.removeEventListener("abort", onAbort);
   }
 }
 
-/** A dial of the user's own may ignore the signal: its late socket is closed, not leaked. */
-async function ownedUntil(
-  dialing: Promise<Socket>,
+/**
+ * Waits for a promise until a signal aborts: what it depends on may ignore the signal.
+ *
+ * @param onLate Called with a value that came after the abort.
+ */
+async function unlessAborted<T>(
+  promise: Promise<T>,
   signal: AbortSignal,
-): Promise<Socket> {
+  onLate: (value: T) => void = () => {},
+): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => {
     reject(signal.reason);
-    // Closed already, where the dial has done so upon the same signal.
-    dialing.then((late) => late.close()).catch(() => {});
+    promise.then(onLate).catch(() => {});
   };
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return await Promise.race([dialing, aborted]);
+    return await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

@@ -1,4 +1,5 @@
-// Where a server is, and as which user to talk to it.
+// The address of a server, with what its URL says of the session.
+import { type Credentials, fixedCredentials } from "./credentials.ts";
 import { readUrl } from "./endpoint_url.ts";
 import { checkTls, type TlsOptions } from "./tls_options.ts";
 
@@ -44,8 +45,7 @@ export class Endpoint {
   readonly clientName: string | undefined;
   /** TLS options for `rediss://`, `undefined` without TLS. */
   readonly tls: Readonly<TlsOptions> | undefined;
-  readonly #username: string;
-  readonly #password: string;
+  readonly #credentials: Credentials | undefined;
 
   /**
    * Reads a URL and options.
@@ -81,8 +81,10 @@ export class Endpoint {
         }: expected printable ASCII characters without spaces`,
       );
     }
-    this.#username = options.username || said.username;
-    this.#password = options.password || said.password;
+    this.#credentials = fixedCredentials(
+      options.username || said.username,
+      options.password || said.password,
+    );
     if (said.transport !== "tls" && options.tls !== undefined) {
       throw new TypeError(
         `Cannot use tls without rediss://: expected a URL that begins with it`,
@@ -92,12 +94,9 @@ export class Endpoint {
     this.tls = said.transport === "tls" ? { ...options.tls } : undefined;
   }
 
-  /** User and password for AUTH, or `undefined` without either. A user without a password has an empty one. */
+  /** User and password of the URL or its options, or `undefined` without either. A user without a password has an empty one. */
   credentials(): { username: string; password: string } | undefined {
-    return this.#username === "" && this.#password === "" ? undefined : {
-      username: this.#username || "default",
-      password: this.#password,
-    };
+    return this.#credentials && { ...this.#credentials };
   }
 
   /** `host:port`, with brackets around IPv6, or `unix:///path`. */
