@@ -1,6 +1,7 @@
 // Bench: runs every client through every row, round after round, and prints the table.
 
-import { type RedisServer, startRedis } from "../cli/redis_server.ts";
+import type { RedisServer } from "../cli/redis_server.ts";
+import { compare } from "./compare.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -9,6 +10,7 @@ import { redisBenchmark } from "./redis_benchmark.ts";
 import { median, type Sample } from "./results.ts";
 import { type Row, rows } from "./rows.ts";
 import { seed } from "./seed.ts";
+import { caFile, pin, startServer } from "./server.ts";
 import { type Heading, table } from "./table.ts";
 import { targets, targetTable } from "./targets.ts";
 import type { Job, Timing } from "./worker.ts";
@@ -22,20 +24,14 @@ const COLD: Heading[] = [
 interface Ground {
   options: Options;
   server: RedisServer;
-  caFile: string;
   /** Put before a client's command in the rows that need it. */
   apart: string[];
   samples: Sample[];
   failures: Map<string, string>;
 }
 
-/** The path of one of the certificates that the tests have. */
-const certificate = (name: string): string =>
-  decodeURIComponent(
-    new URL(`../tests/support/certificates/${name}`, import.meta.url).pathname,
-  );
-
 async function main(): Promise<number> {
+  if (Deno.args[0] === "compare") return await compare(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {
     console.log(HELP);
@@ -54,14 +50,7 @@ async function main(): Promise<number> {
     throw new Error(`no such row; there are ${names}`);
   }
 
-  const caFile = certificate("ca.crt");
-  await using server = await startRedis({
-    tls: {
-      caFile,
-      certFile: certificate("server.crt"),
-      keyFile: certificate("server.key"),
-    },
-  });
+  await using server = await startServer();
   let stopping = false;
   const stop = async () => {
     if (stopping) return;
@@ -78,7 +67,6 @@ async function main(): Promise<number> {
     const ground: Ground = {
       options,
       server,
-      caFile,
       apart,
       samples: [],
       failures: new Map(),
@@ -135,7 +123,7 @@ async function measure(
   row: Row,
   round: number,
 ): Promise<void> {
-  const { options, server, caFile, samples } = ground;
+  const { options, server, samples } = ground;
   progress(
     `round ${round + 1} of ${options.rounds}, ${row.title}: ${client.name}`,
   );
@@ -219,23 +207,6 @@ function fail(
   const why = error instanceof Error ? error.message : String(error);
   const key = `${client.name}, ${what}`;
   if (!ground.failures.has(key)) ground.failures.set(key, `${key}: ${why}`);
-}
-
-/**
- * Keeps the server on the first core, and gives what to put before a client's
- * command to keep it on the others. Left alone, the two land on one core or on
- * two as the kernel likes, and the same client's round trip differs by a
- * factor of four.
- */
-async function pin(server: RedisServer): Promise<string[]> {
-  const last = navigator.hardwareConcurrency - 1;
-  if (last < 1) return [];
-  try {
-    await run(["taskset", "-a", "-p", "-c", "0", String(server.pid)]);
-    return ["taskset", "-c", `1-${last}`];
-  } catch {
-    return [];
-  }
 }
 
 function report(machine: Machine, drawn: string, notes: string[]): void {

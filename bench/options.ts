@@ -18,7 +18,8 @@ export interface Options {
 export const HELP: string =
   `Compares this module with a raw socket and with other clients.
 
-deno task bench [options]
+./dev bench [options]
+./dev bench compare <folder of another checkout> [options]
   --quick          one short round: a look, not a measurement
   --rounds N       how many rounds (default 5)
   --rows A,B       only these rows, by name (all others are left out)

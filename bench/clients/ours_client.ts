@@ -3,14 +3,23 @@
 import type { Client, Connect } from "../client.ts";
 import { Redis, type RedisOptions, WebhookRecorder } from "../../mod.ts";
 
+/** What the rows need of this module, or of another version of it. */
+export interface Module {
+  readonly Redis: typeof Redis;
+  readonly WebhookRecorder: typeof WebhookRecorder;
+}
+
 /** Connects with the given options. */
-export function connect(options: RedisOptions): Connect {
+export function connect(
+  options: RedisOptions,
+  module: Module = { Redis, WebhookRecorder },
+): Connect {
   return async (url, ca) => {
-    const redis = new Redis(url, {
+    const redis = new module.Redis(url, {
       ...options,
       ...(ca === undefined ? {} : { tls: { caCerts: [ca] } }),
     });
-    const recorder = new WebhookRecorder(redis);
+    const recorder = new module.WebhookRecorder(redis);
     await redis.send(["PING"]);
     const binary = { binary: true };
     const client: Client = {
