@@ -3,7 +3,7 @@ import type { ParserLimits } from "../../resp/mod.ts";
 import { FairTimeout } from "../socket/fair_timeout.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { dial as dialByDeno } from "../socket/dial.ts";
-import type { Dial, Socket } from "../socket/socket.ts";
+import type { Dial } from "../socket/socket.ts";
 import { DialError } from "../socket/dial_error.ts";
 import type { Credentials, CredentialsSource } from "../socket/credentials.ts";
 import { DialProgress } from "./dial_progress.ts";
