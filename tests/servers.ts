@@ -23,26 +23,26 @@ const SERVERS: readonly Server[] = [
   { name: "valkey-9", suite: "sid", program: "valkey-server", newest: true },
 ];
 
-/** What depends most on the server. */
+/** The tests that depend most on the server. */
 const SHORT = [
-  "client",
-  "command_table",
-  "connection",
-  "pool",
-  "post_mortem",
-  "recorder",
-  "replay",
-  "routing",
-  "sequence",
-  "urgent",
+  "tests/client/client_test.ts",
+  "tests/client/commands/command_table_test.ts",
+  "tests/client/commands/replay_test.ts",
+  "tests/client/commands/routing_test.ts",
+  "tests/client/commands/sequence_test.ts",
+  "tests/client/urgent_test.ts",
+  "tests/pool/connection/connection_test.ts",
+  "tests/pool/forensics/post_mortem_test.ts",
+  "tests/pool/pool_test.ts",
+  "tests/recorder/recorder_test.ts",
 ];
 
 const HELP =
   `Runs the tests on newer servers, fetched by apt into .tools/servers.
 
 ./dev servers [options] [-- arguments of deno test]
-  --short       what depends most on the server, on the newest Redis and
-                Valkey at once
+  --short       only the tests that depend most on the server, on the newest
+                Redis and the newest Valkey at once
   --only NAMES  only these servers, by name, separated by commas
   --fetch       fetch the servers, print where they are, and run nothing
   --help        this text
@@ -74,7 +74,7 @@ function parse(args: readonly string[]): Options | "help" {
       case "--short":
         atOnce = true;
         servers = servers.filter(({ newest }) => newest);
-        testArguments.push(...SHORT.map((test) => `tests/${test}_test.ts`));
+        testArguments.push(...SHORT);
         break;
       case "--only": {
         const names = left.shift()?.split(",") ?? [];
