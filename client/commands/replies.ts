@@ -316,7 +316,7 @@ export type BuiltInReplies<Bulk = string> = {
  * module, and `send` knows them from then on.
  *
  * @example The command of a server module
- * ```ts
+ * ```ts ignore
  * import type { ReplyOf } from "@unzombie/redis";
  *
  * declare module "@unzombie/redis" {
