@@ -1,7 +1,8 @@
 // Why connections ended, one after the other, however many ended at once.
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
-import { PostMortem, sourceOf } from "../../pool/forensics/post_mortem.ts";
+import { PostMortem } from "../../pool/forensics/post_mortem.ts";
+import { sourceOf } from "../../pool/forensics/server_probe.ts";
 import {
   type Verdict,
   verdictOf,

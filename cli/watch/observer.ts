@@ -3,7 +3,8 @@ import { delay } from "@std/async/delay";
 import type { CloseReport, Verdict } from "../../mod.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
 import { ask } from "../../pool/connection/ask.ts";
-import { PostMortem, sourceOf } from "../../pool/forensics/post_mortem.ts";
+import { PostMortem } from "../../pool/forensics/post_mortem.ts";
+import { sourceOf } from "../../pool/forensics/server_probe.ts";
 import type { Server } from "../server.ts";
 
 /** The part of a verdict that is shown. */

@@ -6,10 +6,8 @@ import { delay } from "@std/async/delay";
 import type { CloseReport, Reply } from "../../../mod.ts";
 import { ReplyError } from "../../../mod.ts";
 import type { Verdict } from "../../../pool/forensics/verdict.ts";
-import {
-  PostMortem,
-  type Source,
-} from "../../../pool/forensics/post_mortem.ts";
+import { PostMortem } from "../../../pool/forensics/post_mortem.ts";
+import type { Source } from "../../../pool/forensics/server_probe.ts";
 import type { ConnectionFacts } from "../../../pool/connection/push_right.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

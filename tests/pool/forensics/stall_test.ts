@@ -10,7 +10,8 @@ import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { PostMortem, sourceOf } from "../../../pool/forensics/post_mortem.ts";
+import { PostMortem } from "../../../pool/forensics/post_mortem.ts";
+import { sourceOf } from "../../../pool/forensics/server_probe.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 

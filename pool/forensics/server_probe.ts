@@ -1,0 +1,174 @@
+// The questions that a post-mortem asks a server.
+import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
+import { ask } from "../connection/ask.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { ConnectionFacts } from "../connection/push_right.ts";
+import { isPassing } from "../connection/refusal.ts";
+import {
+  aheadMs,
+  infoCommand,
+  readConfig,
+  readInfo,
+  readSlow,
+  type ServerSnapshot,
+  SLOW_COMMANDS,
+} from "./server_snapshot.ts";
+
+/** A connection that may be asked. Only the holder of the right to push on it can make one. */
+export interface Source {
+  /** Which connection it is. */
+  readonly connection: ConnectionFacts;
+  /**
+   * Pushes a command, before it returns.
+   *
+   * @returns The reply; an error reply is a value. `undefined` if the connection
+   * has changed hands: nothing was sent then.
+   */
+  ask(command: Command): Promise<Reply> | undefined;
+}
+
+/** A connection with one holder for all its life, as a source. */
+export const sourceOf = (connection: Connection): Source => ({
+  connection,
+  ask: (command) => ask(connection, command),
+});
+
+/** The connection that should be asked has changed hands. Nothing was sent. */
+export class SourceRevokedError extends Error {
+  override readonly name = "SourceRevokedError";
+}
+
+/** What a snapshot asks for beside INFO. */
+export interface SnapshotOptions {
+  /** CONFIG GET; without it the configuration of the last time stands. */
+  readonly config: boolean;
+  /** SLOWLOG GET and LATENCY LATEST. */
+  readonly slow: boolean;
+}
+
+const CONFIG_COMMANDS: readonly Command[] = [
+  ["CONFIG", "GET", "timeout"],
+  ["CONFIG", "GET", "client-*-buffer-limit"],
+];
+
+/**
+ * Asks one server.
+ *
+ * - It only reads: INFO, CONFIG GET, CLIENT LIST, SLOWLOG GET, LATENCY LATEST.
+ * - A question that the server refuses is never asked again.
+ * - It counts what this client does itself, since the server's counters do not
+ *   tell clients apart.
+ */
+export class ServerProbe {
+  readonly #now: () => number;
+  readonly #refused = new Set<string>();
+  readonly #own: Record<string, number> = {};
+  #config: ServerSnapshot["config"] | undefined;
+
+  /** @param now The clock, Unix time in milliseconds. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The questions that the server refused. */
+  get refused(): string[] {
+    return [...this.#refused];
+  }
+
+  /** Whether CONFIG GET was ever answered. */
+  get hasConfig(): boolean {
+    return this.#config !== undefined;
+  }
+
+  /** Counts an action of this client by the counter of the server that it moves. */
+  countOwn(counter: string): void {
+    this.#own[counter] = (this.#own[counter] ?? 0) + 1;
+  }
+
+  /**
+   * Takes a snapshot of the server. All commands are pushed before it returns.
+   *
+   * @param source The connection to ask on.
+   * @param options What to ask for.
+   * @returns The snapshot; `undefined` if INFO is refused, or the connection ended.
+   * @throws {SourceRevokedError} If the connection has changed hands.
+   */
+  async snapshot(
+    source: Source,
+    { config, slow }: SnapshotOptions,
+  ): Promise<ServerSnapshot | undefined> {
+    const all = (commands: readonly Command[]) =>
+      Promise.all(commands.map((command) => this.#reply(source, command)));
+    const slowCommands = slow ? SLOW_COMMANDS : [];
+    const [configs, runs, info] = await Promise.all([
+      all(config ? CONFIG_COMMANDS : []),
+      all(slowCommands),
+      // INFO goes last: its numbers include what the others cause.
+      this.#reply(source, infoCommand(source.connection.identity?.version)),
+    ]);
+    const answered = configs.filter((reply) => reply !== undefined);
+    if (answered.length > 0) {
+      this.#config = Object.assign({}, ...answered.map(readConfig));
+    }
+    if (typeof info !== "string") return undefined;
+    const snapshot: ServerSnapshot = {
+      takenAt: this.#now(),
+      info: readInfo(info),
+      own: { ...this.#own },
+      config: this.#config ?? {},
+    };
+    if (!slow) return snapshot;
+    const ahead = aheadMs(snapshot);
+    return {
+      ...snapshot,
+      slow: Object.fromEntries(
+        runs.flatMap((reply, i) =>
+          reply === undefined
+            ? []
+            : [[nameOf(slowCommands[i]!), readSlow(reply, ahead)]]
+        ),
+      ),
+    };
+  }
+
+  /**
+   * Looks for a connection in CLIENT LIST. The command is pushed before it returns.
+   *
+   * @param source The connection to ask on.
+   * @param clientId The id of the connection that is looked for.
+   * @returns Its id, age and idle time; `""` if it is not there; `undefined` if
+   * the command is refused, or the connection ended.
+   * @throws {SourceRevokedError} If the connection has changed hands.
+   */
+  async listing(
+    source: Source,
+    clientId: number,
+  ): Promise<string | undefined> {
+    const list = await this.#reply(source, ["CLIENT", "LIST", "ID", clientId]);
+    if (typeof list !== "string") return undefined;
+    this.countOwn("cmdstat_client");
+    const [, ...parts] = /^(id=\d+).*( age=\d+ idle=\d+)/m.exec(list) ?? [];
+    return parts.join("");
+  }
+
+  /** The reply; `undefined` if the server refuses the command, now or once before, or the connection ends. */
+  async #reply(source: Source, command: Command): Promise<Reply | undefined> {
+    const name = nameOf(command);
+    if (this.#refused.has(name)) return undefined;
+    const asked = source.ask(command);
+    if (asked === undefined) throw new SourceRevokedError();
+    try {
+      const reply = await asked;
+      if (!(reply instanceof ReplyError)) return reply;
+      this.countOwn(`errorstat_${reply.code}`);
+      if (!isPassing(reply)) this.#refused.add(name);
+    } catch {
+      // The connection ended.
+    }
+    return undefined;
+  }
+}
+
+/** The name of a question, as verdicts list it. */
+const nameOf = ([name, part]: Command): string =>
+  name === "INFO" ? name : `${name} ${part}`;
