@@ -4,6 +4,7 @@ import type { Fate } from "../pool/connection/close_report.ts";
 import type { Identity } from "../pool/connection/connection.ts";
 import { fateOfReply, saysReadonly } from "../pool/connection/refusal.ts";
 import { modeHint } from "../pool/connection/server_mode.ts";
+import { rowOf } from "./commands/row_of.ts";
 
 /**
  * The server answered a command with an error. It says which command, and
@@ -46,9 +47,6 @@ export class CommandError extends ReplyError {
   }
 }
 
-/** Whether a command is a script. */
-const isScript = ([name]: Command): boolean => /^(?:EVAL|FCALL)/i.test(name);
-
 /**
  * A refusal of a script itself. What a script lets through from its own
  * commands names other commands, and never one of these.
@@ -72,7 +70,9 @@ function fateOfScript([name]: Command, error: ReplyError): Fate {
 
 /** What an error reply says about the command that it answers. */
 const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
-  isScript(command) ? fateOfScript(command, error) : fateOfReply(error);
+  rowOf(command).runs === "script"
+    ? fateOfScript(command, error)
+    : fateOfReply(error);
 
 /**
  * Whether the reply to a command says that the server is a replica: an error,
@@ -81,11 +81,8 @@ const fateOfAnswer = (command: Command, error: ReplyError): Fate =>
 export const showsReplica = (command: Command, reply: Reply): boolean =>
   reply instanceof ReplyError
     ? saysReadonly(reply)
-    : Array.isArray(reply) && /^(?:EVAL|FCALL|EXEC$)/i.test(command[0]) &&
+    : Array.isArray(reply) && rowOf(command).runs !== undefined &&
       saysReadonly(reply);
-
-/** Whose arguments are secrets: a server repeats those of a command that it does not know. */
-const SECRET = /^(?:AUTH|HELLO|ACL|CONFIG|MIGRATE)$/i;
 
 function explain(
   { code, message }: ReplyError,
@@ -95,7 +92,8 @@ function explain(
   if (identity?.mode === "sentinel" && UNKNOWN_COMMAND.test(message)) {
     return `${message.replace(/, with args .*/s, "")} (${modeHint(identity)})`;
   }
-  if (SECRET.test(command[0])) return message.replace(/, with args .*/s, "");
+  // A server repeats the arguments of a command that it does not know.
+  if (rowOf(command).hasSecrets) return message.replace(/, with args .*/s, "");
   const advice = adviceOn(code, message, identity);
   return advice === undefined
     ? message

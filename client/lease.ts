@@ -16,13 +16,14 @@ import {
   withErrors,
 } from "./rejection.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
-import { routeOf, upper } from "./commands/routing.ts";
+import { rowOf } from "./commands/row_of.ts";
+import { routeOf } from "./commands/routing.ts";
 import { type Block, blockOf, newestId, SLICE } from "./slices.ts";
 import { type Origin, sink } from "./telemetry.ts";
 
 /** Whether a transaction has answered an error among its replies. */
-const hasErrors = ([name]: Command, reply: Reply): reply is Reply[] =>
-  Array.isArray(reply) && upper(name) === "EXEC" &&
+const hasErrors = (command: Command, reply: Reply): reply is Reply[] =>
+  Array.isArray(reply) && rowOf(command).runs === "transaction" &&
   reply.some((one) => one instanceof ReplyError);
 
 /** Options of {@linkcode Lease.send}. */

@@ -1,6 +1,7 @@
 // What a lease has changed about its connection, and which commands the server will answer.
 import type { Command } from "../resp/mod.ts";
-import { routeOf, upper } from "./commands/routing.ts";
+import { routeOf } from "./commands/routing.ts";
+import { upper } from "./commands/words.ts";
 
 /** What CLIENT REPLY is set to: https://redis.io/docs/latest/commands/client-reply/ */
 export type ReplyMode = "on" | "off" | "skip";
@@ -41,24 +42,26 @@ export class LeaseState {
    * @throws {TypeError} If it cannot be sent in this state.
    */
   note(command: Command): boolean {
-    const name = upper(command[0]);
     const mode = replyModeOf(command);
     if (mode !== undefined) return this.#noteReplyMode(mode);
-    switch (name) {
-      case "MULTI":
+    const route = routeOf(command);
+    if (route.kind === "refused") {
+      throw new TypeError(`Cannot send ${upper(command[0])}: ${route.why}`);
+    }
+    switch (route.kind === "stateful" ? route.changes : undefined) {
+      case "opens a transaction":
         this.#inTransaction = true;
         break;
-      case "EXEC":
-      case "DISCARD":
+      case "ends the transaction":
         this.#inTransaction = this.#isWatching = false;
         break;
-      case "WATCH":
+      case "watches keys":
         this.#isWatching = true;
         break;
-      case "UNWATCH":
+      case "watches no key":
         this.#isWatching = this.#inTransaction && this.#isWatching;
         break;
-      case "RESET":
+      case "resets":
         // It would be answered if it ran, and not if it is refused.
         if (this.#replies !== "on") {
           throw new TypeError(
@@ -67,13 +70,8 @@ export class LeaseState {
         }
         this.#isChanged = true;
         break;
-      default: {
-        const route = routeOf(command);
-        if (route.kind === "refused") {
-          throw new TypeError(`Cannot send ${name}: ${route.why}`);
-        }
-        this.#isChanged ||= route.kind === "stateful";
-      }
+      case "settings":
+        this.#isChanged = true;
     }
     if (this.#replies === "skip") {
       this.#replies = "on";
@@ -110,7 +108,8 @@ export class LeaseState {
  * @throws {TypeError} If it is CLIENT REPLY with another mode.
  */
 export function replyModeOf(command: Command): ReplyMode | undefined {
-  if (upper(command[0]) !== "CLIENT" || upper(command[1]) !== "REPLY") {
+  const route = routeOf(command);
+  if (route.kind !== "stateful" || route.changes !== "replies") {
     return undefined;
   }
   const mode = MODES.get(upper(command[2]));

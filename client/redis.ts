@@ -57,11 +57,8 @@ import type {
   RepliesOf,
   ReplyOf,
 } from "./commands/replies.ts";
-import {
-  reasonAgainstPipeline,
-  type Route,
-  routeOf,
-} from "./commands/routing.ts";
+import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
+import type { Route } from "./commands/row.ts";
 import { type Origin, sink, type TelemetryEvents } from "./telemetry.ts";
 import { describe, type RedisStats } from "./stats.ts";
 import { Task } from "./task.ts";

@@ -1,5 +1,5 @@
 // What can be known of a command that was written and not answered: fence its connection, then look.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { type Command, ReplyError } from "../resp/mod.ts";
 import {
   ConnectionClosedError,
   type Fate,
@@ -9,43 +9,7 @@ import type {
   PushRight,
 } from "../pool/connection/push_right.ts";
 import { ask } from "../pool/connection/ask.ts";
-import { upper } from "./commands/routing.ts";
-
-/** A read whose answer is `nothing` while a command has not run. */
-interface Question {
-  readonly command: Command;
-  readonly nothing: Reply;
-}
-
-/** The read for a command, if one can tell: what the command writes is there as soon as it has run. */
-function questionFor(command: Command): Question | undefined {
-  const [, key, first, second] = command;
-  if (key === undefined || first === undefined) return undefined;
-  switch (upper(command[0])) {
-    case "SET":
-      // With other options the value may have gone again, or never have been meant to come.
-      if (command.length > 4 || (command[3] && upper(command[3]) !== "NX")) {
-        return undefined;
-      }
-      // falls through
-    case "SETNX":
-    case "GETSET":
-      return { command: ["GET", key], nothing: null };
-    case "HSETNX":
-    case "HSET":
-      if (command.length !== 4) return undefined;
-      return { command: ["HGET", key, first], nothing: null };
-    case "SADD":
-      if (command.length !== 3) return undefined;
-      return { command: ["SISMEMBER", key, first], nothing: 0 };
-    case "ZADD":
-      // A plain ZADD of one member: options may keep it from being added.
-      if (command.length !== 4) return undefined;
-      return { command: ["ZSCORE", key, second!], nothing: null };
-    default:
-      return undefined;
-  }
-}
+import { probeOf } from "./commands/probe.ts";
 
 const servers = new WeakMap<ConnectionFacts, Promise<string | undefined>>();
 
@@ -108,8 +72,8 @@ export async function resolveFate(
   ) return "unknown";
   // 0: it is gone already. An id is never used twice by one run of a server.
   const killed = await ask(right, ["CLIENT", "KILL", "ID", clientId]);
-  const question = questionFor(command);
-  if (killed instanceof ReplyError || question === undefined) return "unknown";
-  const answer = await ask(right, question.command);
-  return answer === question.nothing ? "unsent" : "unknown";
+  const probe = probeOf(command);
+  if (killed instanceof ReplyError || probe === undefined) return "unknown";
+  const answer = await ask(right, probe.read);
+  return answer === probe.absent ? "unsent" : "unknown";
 }

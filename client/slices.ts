@@ -1,6 +1,9 @@
 // Long blocking commands in slices, so that a peer that has vanished is noticed in time.
 import type { Command, Reply } from "../resp/mod.ts";
-import { routeOf, textOf, upper } from "./commands/routing.ts";
+import { keysOf } from "./commands/keys.ts";
+import type { Wait } from "./commands/row.ts";
+import { routeOf } from "./commands/routing.ts";
+import { textOf } from "./commands/words.ts";
 
 /**
  * How long a command blocks before it is sent again. A peer that has vanished
@@ -22,92 +25,6 @@ export interface Block {
   hasTimedOut(reply: Reply): boolean;
 }
 
-const isNull = (reply: Reply): boolean => reply === null;
-
-function withArgument(
-  command: Command,
-  at: number,
-  value: number | string,
-): Command {
-  const [name, ...args] = command;
-  args[at - 1] = value;
-  return [name, ...args];
-}
-
-/** A timeout argument in seconds: whole ones, before Redis 6 there are no others. */
-const seconds = (at: number) => (ms: number, command: Command): Command =>
-  withArgument(command, at, Math.ceil(ms / 1000));
-
-const milliseconds = (at: number) => (ms: number, command: Command): Command =>
-  withArgument(command, at, Math.ceil(ms));
-
-type Shape = Omit<Block, "ms">;
-
-const popping = (at: number): Shape => ({
-  newest: [],
-  lasting: seconds(at),
-  hasTimedOut: isNull,
-});
-
-/** https://redis.io/docs/latest/commands/xread/ */
-function reading(command: Command): Shape | undefined {
-  const from = upper(command[1]) === "GROUP" ? 4 : 1;
-  const words = command.map((word, i) => i < from ? "" : upper(word));
-  const streams = words.indexOf("STREAMS");
-  const block = words.indexOf("BLOCK");
-  if (streams < 0 || block < 0 || block > streams) return undefined;
-  const half = (command.length - streams - 1) / 2;
-  if (!Number.isInteger(half)) return undefined;
-  const newest: Shape["newest"][number][] = [];
-  for (let at = streams + 1 + half; at < command.length; at++) {
-    // The last entry of each stream: others would be passed over between two slices.
-    if (words[at] === "+") return undefined;
-    if (words[at] === "$") newest.push({ key: command[at - half]!, at });
-  }
-  return { newest, lasting: milliseconds(block + 1), hasTimedOut: isNull };
-}
-
-/** https://redis.io/docs/latest/commands/wait/: it answers how many replicas there are so far. */
-const waiting = (command: Command): Shape => ({
-  newest: [],
-  lasting: milliseconds(2),
-  hasTimedOut: (reply) =>
-    typeof reply === "number" && reply < Number(textOf(command[1])),
-});
-
-/** https://redis.io/docs/latest/commands/waitaof/ */
-const waitingForFile = (command: Command): Shape => ({
-  newest: [],
-  lasting: milliseconds(3),
-  hasTimedOut: (reply) =>
-    Array.isArray(reply) &&
-    reply.some((count, i) => Number(count) < Number(textOf(command[i + 1]))),
-});
-
-function shapeOf(command: Command): Shape | undefined {
-  switch (upper(command[0])) {
-    case "BLPOP":
-    case "BRPOP":
-    case "BRPOPLPUSH":
-    case "BLMOVE":
-    case "BZPOPMIN":
-    case "BZPOPMAX":
-      return command.length < 3 ? undefined : popping(command.length - 1);
-    case "BLMPOP":
-    case "BZMPOP":
-      return popping(1);
-    case "XREAD":
-    case "XREADGROUP":
-      return reading(command);
-    case "WAIT":
-      return waiting(command);
-    case "WAITAOF":
-      return waitingForFile(command);
-    default:
-      return undefined;
-  }
-}
-
 /**
  * How a command can be sent in slices.
  *
@@ -117,22 +34,47 @@ function shapeOf(command: Command): Shape | undefined {
 export function blockOf(command: Command): Block | undefined {
   const route = routeOf(command);
   if (
-    !("extraReplyTimeoutMs" in route) || !(route.extraReplyTimeoutMs > SLICE.ms)
-  ) {
-    return undefined;
-  }
-  const shape = shapeOf(command);
+    !("extraReplyTimeoutMs" in route) ||
+    !(route.extraReplyTimeoutMs > SLICE.ms)
+  ) return undefined;
+  const { timeoutAt, unitMs, hasTimedOut } = route;
+  const newest = newestOf(command, route);
   // A timeout that is no number is for the server to refuse.
-  return shape && isTimeout(command, shape)
-    ? { ms: route.extraReplyTimeoutMs, ...shape }
-    : undefined;
+  if (
+    hasTimedOut === undefined || newest === undefined ||
+    !isTimeout(command[timeoutAt])
+  ) return undefined;
+  return {
+    ms: route.extraReplyTimeoutMs,
+    newest,
+    // Before Redis 6 a timeout in seconds is a whole number.
+    lasting: (ms, [name, ...args]) => {
+      args[timeoutAt - 1] = Math.ceil(ms / unitMs);
+      return [name, ...args];
+    },
+    hasTimedOut: (reply) => hasTimedOut(reply, command),
+  };
 }
 
-/** Whether the argument that a slice would replace is a timeout. */
-function isTimeout(command: Command, { lasting }: Shape): boolean {
-  const at = lasting(0, command).findIndex((word, i) => word !== command[i]);
-  const timeout = at < 0 ? 0 : Number(textOf(command[at]));
-  return timeout >= 0 && (at < 0 || textOf(command[at]).trim() !== "");
+/** The streams of which a command reads what is new; `undefined` if it cannot be sent in slices. */
+function newestOf(
+  command: Command,
+  { idsAt }: Wait,
+): Block["newest"] | undefined {
+  if (idsAt === undefined) return [];
+  const newest: Block["newest"][number][] = [];
+  for (const [i, key] of keysOf(command).entries()) {
+    const id = textOf(command[idsAt + i]);
+    // The last entry of each stream: others would be passed over between two slices.
+    if (id === "+") return undefined;
+    if (id === "$") newest.push({ key, at: idsAt + i });
+  }
+  return newest;
+}
+
+function isTimeout(argument: unknown): boolean {
+  const text = textOf(argument);
+  return text.trim() !== "" && Number(text) >= 0;
 }
 
 /**

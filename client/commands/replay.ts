@@ -1,6 +1,9 @@
-// Which commands may be sent again when they may have run already, with reasons.
+// Which commands may be sent again although they may have run already, with reasons.
 import type { Command } from "../../resp/mod.ts";
-import { effectOf, EVERYTHING, type Touch, wordsOf } from "./table.ts";
+import { EVERYTHING } from "./effects.ts";
+import type { Effect, Touch } from "./row.ts";
+import { rowOf } from "./row_of.ts";
+import { upper, wordsOf } from "./words.ts";
 
 /** Whether a command that may have run may be sent again. */
 export type ReplayPolicy = "auto" | "reads" | "always" | "never";
@@ -32,8 +35,22 @@ export function reasonAgainstReplay(
 
 /** Whether a command writes nothing, so that a second run is no risk at all. */
 export function isRead(command: Command): boolean {
-  const effect = effectOf(wordsOf(command));
+  const effect = effectOf(command);
   return typeof effect !== "string" && effect.every(isReading);
+}
+
+/**
+ * What a second run of a command does. It leaves aside that a count in the
+ * reply (`ZADD`, `DEL` …) may be another one the second time.
+ *
+ * @param command The command.
+ * @returns The harm in words, or the keys that it touches if it does no harm.
+ */
+export function effectOf(command: Command): Effect {
+  const { effect, keys } = rowOf(command);
+  if (typeof effect !== "function") return effect;
+  const words = wordsOf(command);
+  return effect(words, keys(words));
 }
 
 const isReading = ({ how }: Touch): boolean => how === "reads";
@@ -80,10 +97,9 @@ export function sequenceHazard(
   let everythingReadBy: string | undefined;
   let hazard: string | undefined;
   for (const command of commands) {
-    const words = wordsOf(command);
-    const [name = ""] = words;
-    const effect = effectOf(words);
-    // Alone it tells more than together.
+    const name = upper(command[0]);
+    const effect = effectOf(command);
+    // The reason against it alone says more than one against all of them.
     if (typeof effect === "string") {
       return `${name} was not replayed: ${effect}`;
     }

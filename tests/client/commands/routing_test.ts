@@ -12,8 +12,8 @@ import {
 import {
   reasonAgainstPipeline,
   routeOf,
-  upper,
 } from "../../../client/commands/routing.ts";
+import { textOf, upper } from "../../../client/commands/words.ts";
 import type { Command } from "../../../resp/mod.ts";
 
 const utf8 = new TextEncoder();
@@ -189,6 +189,19 @@ const URGENT: readonly string[] = [
   "SHUTDOWN ABORT",
 ];
 
+/** That a command blocks, and that its route leads to the argument with the time. */
+function assertBlocks(
+  command: Command,
+  extraReplyTimeoutMs: number,
+  message: string,
+): void {
+  const route = routeOf(command);
+  assert(route.kind === "blocking", `${message}: ${route.kind}`);
+  assertEquals(route.extraReplyTimeoutMs, extraReplyTimeoutMs, message);
+  const timeout = Number(textOf(command[route.timeoutAt]));
+  assertEquals(timeout * route.unitMs || Infinity, extraReplyTimeoutMs);
+}
+
 Deno.test("A command that blocks nobody and changes nothing of the connection is shared", () => {
   for (const line of SHARED) {
     for (const [spelling, command] of spellings(line)) {
@@ -201,8 +214,7 @@ Deno.test("A blocking command gets a connection of its own, and patience for as 
   for (const [line, extraReplyTimeoutMs] of BLOCKING) {
     await t.step(line, () => {
       for (const [spelling, command] of spellings(line)) {
-        const expected = { kind: "blocking", extraReplyTimeoutMs } as const;
-        assertEquals(routeOf(command), expected, spelling);
+        assertBlocks(command, extraReplyTimeoutMs, spelling);
       }
     });
   }
@@ -215,36 +227,29 @@ Deno.test("A blocking command may give its timeout as a number or a bigint", () 
       Infinity,
     ]] as const
   ) {
-    const expected = { kind: "blocking", extraReplyTimeoutMs } as const;
-    assertEquals(routeOf(["BLPOP", "a", timeout]), expected);
-    assertEquals(routeOf(["BLMPOP", timeout, 1, "a", "LEFT"]), expected);
+    const commands: Command[] = [
+      ["BLPOP", "a", timeout],
+      ["BLMPOP", timeout, 1, "a", "LEFT"],
+    ];
+    for (const command of commands) {
+      assertBlocks(command, extraReplyTimeoutMs, `${command}`);
+    }
   }
-  assertEquals(routeOf(["XREAD", "BLOCK", 5, "STREAMS", "s", "$"]), {
-    kind: "blocking",
-    extraReplyTimeoutMs: 5,
-  });
+  assertBlocks(["XREAD", "BLOCK", 5, "STREAMS", "s", "$"], 5, "XREAD");
 });
 
 Deno.test("A blocking command may give its timeout as bytes", () => {
   for (const [line, extraReplyTimeoutMs] of BLOCKING) {
-    const expected = { kind: "blocking", extraReplyTimeoutMs } as const;
-    assertEquals(routeOf(asBytes(typed(line), /./)), expected, line);
+    assertBlocks(asBytes(typed(line), /./), extraReplyTimeoutMs, line);
   }
 });
 
 Deno.test("A consumer group may be called like an option", async (t) => {
   for (const name of ["STREAMS", "BLOCK", "streams"]) {
     await t.step(name, () => {
-      assertEquals(
-        routeOf(
-          typed(`XREADGROUP GROUP ${name} ${name} BLOCK 80 STREAMS s >`),
-        ),
-        { kind: "blocking", extraReplyTimeoutMs: 80 },
-      );
-      assertEquals(
-        routeOf(typed(`XREADGROUP GROUP ${name} ${name} STREAMS s >`)),
-        { kind: "shared" },
-      );
+      const group = `XREADGROUP GROUP ${name} ${name}`;
+      assertBlocks(typed(`${group} BLOCK 80 STREAMS s >`), 80, name);
+      assertEquals(routeOf(typed(`${group} STREAMS s >`)), { kind: "shared" });
     });
   }
 });
@@ -289,9 +294,9 @@ Deno.test("A pipeline says why it does not take a command that cannot be shared"
     });
   assertEquals(reasons, [
     "it would block every caller that shares the connection; use redis.lease()",
-    "it would wait behind what it is to end; use redis.send()",
+    "it would wait behind the commands that it is meant to end; use redis.send()",
     "a transaction belongs to one connection; use redis.lease()",
-    "it is for a replica that talks to its primary, and the server does not answer all of it, which this client does not support",
+    "it is for a replica that talks to its primary, and the server leaves some forms of it unanswered, which this client does not support",
     "it waits for what was written on the same connection; use redis.lease()",
   ]);
 });
@@ -327,10 +332,7 @@ Deno.test("A command is routed the same after ten thousand others", () => {
     assertEquals(routeOf([`UNKNOWN${i}`]), { kind: "shared" });
   }
   for (const [line, extraReplyTimeoutMs] of BLOCKING) {
-    assertEquals(routeOf(typed(line)), {
-      kind: "blocking",
-      extraReplyTimeoutMs,
-    }, line);
+    assertBlocks(typed(line), extraReplyTimeoutMs, line);
   }
   for (const line of STATEFUL) {
     assertEquals(routeOf(typed(line)).kind, "stateful", line);

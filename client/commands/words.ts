@@ -1,0 +1,45 @@
+// The words of a command as a server reads them: options, numbers and keys.
+import type { Command } from "../../resp/mod.ts";
+
+/** A command's name in upper case, and its arguments as text, cut where they are long. */
+export type Words = readonly string[];
+
+/** No option, subcommand, number or sensible key is longer. */
+const LONGEST = 1024;
+
+/**
+ * An argument as text, cut to what options, numbers and keys need: a value of
+ * hundreds of megabytes does not fit into a string.
+ */
+export function textOf(argument: unknown): string {
+  if (argument instanceof Uint8Array) {
+    return new TextDecoder().decode(argument.subarray(0, LONGEST));
+  }
+  return `${argument ?? ""}`.slice(0, LONGEST);
+}
+
+/** An argument as a number; `NaN` if it is none. */
+export const numberOf = (argument: unknown): number => Number(textOf(argument));
+
+/** An argument in upper case, as a server compares it: letters beyond ASCII have one case. */
+export const upper = (argument: unknown): string =>
+  textOf(argument).replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+
+/** An option in upper case. A server reads it up to a NUL. */
+export const optionOf = (argument: unknown): string =>
+  upper(argument).replace(/\0.*/s, "");
+
+/** The words of a command. */
+export function wordsOf(command: Command): Words {
+  const words: string[] = command.map(textOf);
+  words[0] = upper(words[0]);
+  return words;
+}
+
+/** Whether an option stands at or after `from`. */
+export const hasOption = (
+  words: Words,
+  from: number,
+  ...options: string[]
+): boolean =>
+  words.slice(from).some((word) => options.includes(optionOf(word)));
