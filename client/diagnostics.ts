@@ -1,8 +1,8 @@
 /**
- * Tells what clients do on channels of `node:diagnostics_channel`, once this
- * module is imported; before that nothing is loaded and nothing told. Its
- * import costs about 4 ms and 5 MB at start, and a channel without subscribers
- * costs a look.
+ * Publishes what clients do on channels of `node:diagnostics_channel`, once this
+ * module is imported. Without the import nothing is loaded and nothing is
+ * published. The import costs about 4 ms and 5 MB at start; a channel without
+ * subscribers costs one check for each event.
  *
  * | channel | message, beside `attributes` |
  * | --- | --- |
@@ -18,15 +18,15 @@
  * `attributes` have the names of OpenTelemetry's conventions for
  * {@link https://opentelemetry.io/docs/specs/semconv/db/redis/ | Redis} and
  * {@link https://opentelemetry.io/docs/specs/semconv/db/database-metrics/ | connection pools}.
- * No message has a value of a command, unless a subscriber calls
- * {@linkcode CommandTrace.statement}. Errors are those that the caller gets: a
- * server that does not know a command repeats its first arguments in the text
- * of its {@linkcode ReplyError}, so log `error.type` rather than that text.
+ * No message contains a value of a command, unless a subscriber calls
+ * {@linkcode CommandTrace.statement}. Errors are those that the caller gets. A
+ * server repeats the first arguments of a command that it does not know in the
+ * text of its {@linkcode ReplyError}, so log `error.type` rather than that text.
  *
- * A subscriber that throws costs no command, but `node:diagnostics_channel`
+ * A subscriber that throws makes no command fail, but `node:diagnostics_channel`
  * throws its error again where nothing catches it. That ends the process, unless
- * something listens to `uncaughtException` of `node:process`; where nothing has
- * loaded that module, Deno 2.9 forgets the error.
+ * there is a listener for `uncaughtException` of `node:process`. Where that
+ * module was never loaded, Deno 2.9 ignores the error.
  *
  * @example Count commands by name
  * ```ts
@@ -61,10 +61,10 @@ import {
 
 export type { TelemetryEvents } from "./telemetry.ts";
 
-/** What all names of channels begin with. */
+/** The beginning of every channel's name. */
 const PREFIX = "@unzombie/redis:";
 
-/** Attributes by OpenTelemetry's names; the ones that do not apply are not there. */
+/** Attributes by OpenTelemetry's names. Those that do not apply are missing. */
 export interface Attributes {
   /** Always `"redis"`. */
   readonly "db.system.name": "redis";
@@ -74,38 +74,38 @@ export interface Attributes {
   readonly "server.address": string;
   /** The server's port. */
   readonly "server.port": number;
-  /** Of pool messages: `host:port/database`. */
+  /** Messages of the pool only: `host:port/database`. */
   readonly "db.client.connection.pool.name"?: string;
-  /** Of commands: such as `"ZADD"`, `"PIPELINE"`, `"PIPELINE ZADD"`. */
+  /** Commands only: such as `"ZADD"`, `"PIPELINE"`, `"PIPELINE ZADD"`. */
   readonly "db.operation.name"?: string;
-  /** Of pipelines of more than one command: how many. */
+  /** Pipelines of more than one command only: the number of commands. */
   readonly "db.operation.batch.size"?: number;
-  /** Of commands that failed: the error reply's code, else the error's name. */
+  /** Commands that failed only: the code of the error reply, or the name of another error. */
   "error.type"?: string;
-  /** Of commands that got an error reply: its code, such as `"WRONGTYPE"`. */
+  /** Commands that got an error reply only: its code, such as `"WRONGTYPE"`. */
   "db.response.status_code"?: string;
 }
 
-/** What each message of a channel has, beside what happened. */
+/** What every message contains, beside the fields of its channel. */
 export interface Message {
-  /** Where it happened. */
+  /** Where it happened, and how a command failed. */
   readonly attributes: Attributes;
 }
 
-/** A message of the channel `@unzombie/redis:` and `Name`. */
+/** A message of the channel `@unzombie/redis:Name`. */
 export type MessageOf<Name extends keyof TelemetryEvents> =
   & Message
   & TelemetryEvents[Name];
 
 /** One call of `send` or `pipeline`: the message of the tracing channel. */
 export class CommandTrace implements Message {
-  /** What and where; how it failed is added at the end. */
+  /** The command, and where it went. How it failed is added at the end. */
   readonly attributes: Attributes;
-  /** What the call rejected with. */
+  /** The error that the call rejected with. */
   error?: unknown;
   readonly #commands: readonly Command[];
 
-  /** @ignore Made for each call while there are subscribers. */
+  /** @ignore Made for each call while the channel has subscribers. */
   constructor(
     origin: Origin,
     commands: readonly Command[],
@@ -122,19 +122,19 @@ export class CommandTrace implements Message {
   }
 
   /**
-   * The commands with all their values, for `db.query.text`. They may be
-   * secrets: nothing but this call shows them.
+   * The commands with all their values, for `db.query.text`. Values may be
+   * secrets, so no message contains them.
    *
    * @returns Arguments in quotes, commands separated by `;`.
    */
   statement(): string {
     return this.#commands.map(([name, ...args]) =>
-      [name, ...args.map(textOf)].join(" ")
+      [name, ...args.map(quoted)].join(" ")
     ).join("; ");
   }
 }
 
-const textOf = (argument: Command[number]): string =>
+const quoted = (argument: Command[number]): string =>
   argument instanceof Uint8Array
     ? JSON.stringify(new TextDecoder().decode(argument))
     : typeof argument === "string"
@@ -166,12 +166,12 @@ const poolOf = (origin: Origin): Attributes => ({
 
 const commands = tracingChannel(`${PREFIX}command`);
 
-/** Like `tracePromise` of the tracing channel, which would tell the reply too. */
+/** Like `tracePromise` of the tracing channel, but without the reply in the message. */
 const trace = <T>(
   message: CommandTrace,
   run: () => Promise<T>,
 ): Promise<T> =>
-  // All of it, so that what is bound to `start` is there in each message.
+  // Around the whole call, so that stores bound to `start` are set for each message.
   commands.start.runStores(message, async () => {
     const running = run();
     commands.end.publish(message);
@@ -195,7 +195,7 @@ const trace = <T>(
     }
   });
 
-/** What is no command has no name: it is refused untraced, as without subscribers. */
+/** Whether they can be named. What is no command is refused untraced, as without subscribers. */
 const areCommands = (sent: readonly Command[]): boolean =>
   Array.isArray(sent) &&
   sent.every((command) =>

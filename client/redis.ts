@@ -60,7 +60,7 @@ import type {
 import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
 import type { Route } from "./commands/row.ts";
 import { type Origin, sink, type TelemetryEvents } from "./telemetry.ts";
-import { describe, type RedisStats } from "./stats.ts";
+import { describeClient, type RedisStats } from "./stats.ts";
 import { Task } from "./task.ts";
 import { invokeSafely } from "./invoke_safely.ts";
 
@@ -421,7 +421,7 @@ export class Redis implements AsyncDisposable {
 
   /** What it holds, how many calls wait and what went wrong, in a few lines; never the password. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return describe({
+    return describeClient({
       endpoint: `${this.#endpoint}`,
       isTls: this.#endpoint.tls !== undefined,
       isClosed: this.isClosed,

@@ -1,40 +1,44 @@
-// What a client has done and holds: as numbers, and as text for a person on call.
+// Statistics of a client: as numbers, and as text for a person on call.
 import { describeClose } from "../pool/connection/close_report.ts";
 import type { Verdict } from "../pool/forensics/verdict.ts";
 import type { PoolStats } from "../pool/pool.ts";
 
-/** What a client has done and holds. */
+/** What a client has done so far, and what it holds now. */
 export interface RedisStats extends PoolStats {
-  /** Attempts made after a wait. */
+  /** Attempts that were made after a wait. */
   retries: number;
-  /** Times that commands were sent again which may have run. */
+  /** Times that commands which may have run were sent again. */
   replays: number;
   /** How many retries it may make at once; each success earns a tenth of one, up to 100. */
   retryBudget: number;
-  /** What the last post-mortem has found. */
+  /** The verdict of the last post-mortem. */
   lastVerdict: Verdict | undefined;
 }
 
-/** What a client shows of itself; never a credential. */
-export interface Look {
+/** A client at one moment, without its credentials. */
+export interface ClientSnapshot {
   /** `host:port`. */
   readonly endpoint: string;
   readonly isTls: boolean;
   readonly isClosed: boolean;
-  /** What the last handshake has found that may surprise. */
+  /** What was unusual in the last handshake. */
   readonly note: string | undefined;
   readonly stats: RedisStats;
 }
 
 /**
- * A client in a few lines: what it holds, how many calls wait, what has gone wrong so far and last.
+ * A client in a few lines of text: what it holds, how many calls wait, and what
+ * went wrong so far and last.
  *
- * @param look What it shows.
- * @param now Unix time in milliseconds.
+ * @param client The client.
+ * @param now The present, Unix time in milliseconds.
  */
-export function describe(look: Look, now: number = Date.now()): string {
-  const { endpoint, isTls, isClosed, note, stats } = look;
-  const { lastClose: last, lastVerdict: found } = stats;
+export function describeClient(
+  client: ClientSnapshot,
+  now: number = Date.now(),
+): string {
+  const { endpoint, isTls, isClosed, note, stats } = client;
+  const { lastClose, lastVerdict } = stats;
   const rows: [string, string | undefined][] = [
     [
       "connections",
@@ -57,14 +61,16 @@ export function describe(look: Look, now: number = Date.now()): string {
       stats.awaySince === undefined ? "last dial" : "away",
       dialTrouble(stats, now),
     ],
-    ["gone", goneFor(stats.evicted)],
+    ["evicted", evictions(stats.evicted)],
     [
       "last close",
-      last && `${ago(last.closedAt, now)}: ${describeClose(last)}`,
+      lastClose &&
+      `${ago(lastClose.closedAt, now)}: ${describeClose(lastClose)}`,
     ],
     [
       "last verdict",
-      found && `${ago(found.report.closedAt, now)}: ${found.text}`,
+      lastVerdict &&
+      `${ago(lastVerdict.report.closedAt, now)}: ${lastVerdict.text}`,
     ],
   ];
   return [
@@ -82,7 +88,7 @@ const list = (start: string, counts: [number, string][]): string => {
   return some.length === 0 ? "" : start + some.join(", ");
 };
 
-/** That no connection can be opened, and since when, or what the last failed dial failed with. */
+/** Since when no connection can be opened, or what the last failed dial failed with. */
 function dialTrouble(
   { awaySince, lastDialError: error }: RedisStats,
   now: number,
@@ -94,7 +100,7 @@ function dialTrouble(
     : `since ${ago(awaySince, now)}: ${text}`;
 }
 
-const goneFor = (evicted: RedisStats["evicted"]): string | undefined =>
+const evictions = (evicted: RedisStats["evicted"]): string | undefined =>
   Object.entries(evicted).map(([reason, n]) => `${n} ${reason}`).join(", ") ||
   undefined;
 
