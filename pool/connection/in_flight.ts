@@ -72,6 +72,11 @@ export class InFlight {
     return slot;
   }
 
+  /** Removes all slots, and returns them in their order. */
+  clear(): Slot[] {
+    return Array.from({ length: this.#length }, () => this.shift()!);
+  }
+
   #resize(capacity: number): void {
     const ring: (Slot | undefined)[] = new Array(capacity).fill(undefined);
     for (let i = 0; i < this.#length; i++) {

@@ -1,0 +1,281 @@
+// An open socket: it is read and written until it ends, once.
+import {
+  type Command,
+  type ParserLimits,
+  type Reply,
+  ReplyParser,
+} from "../../resp/mod.ts";
+import { mask } from "../socket/secrets.ts";
+import type { Socket } from "../socket/socket.ts";
+import type { CloseReport } from "./close_report.ts";
+import { type Ending, endingOf } from "./ending.ts";
+import { ReplyTimer } from "./reply_timer.ts";
+import { WriteScheduler } from "./write_scheduler.ts";
+
+/** A reply owed for this long means that commands queue behind something slow. */
+export const STALL_MS = 20;
+
+/**
+ * Microtasks in which a caller that was answered may send its next command
+ * before the next read is armed, so that the server works meanwhile. Worth 5 %
+ * with one command at a time.
+ */
+const MICROTASKS_BEFORE_READ = 8;
+
+/** Options of a {@linkcode Wire}. */
+export interface WireOptions {
+  /** How long a reply may be owed without a byte coming or going, in milliseconds. */
+  readonly replyTimeoutMs: number;
+  /** What must not stand in a report: the password. */
+  readonly secret?: string | undefined;
+  /** The largest reply to accept. */
+  readonly limits?: ParserLimits;
+  /** Whether bytes may be overwritten once their write is over: not where a socket keeps them, in a buffer of its own. @default {false} */
+  readonly reusesBytes?: boolean;
+}
+
+/** What a wire contributes to the report of its end. */
+export interface WireFacts extends
+  Pick<
+    CloseReport,
+    | "by"
+    | "how"
+    | "cause"
+    | "closedAt"
+    | "ageMs"
+    | "idleMs"
+    | "silentMs"
+    | "owedMs"
+    | "bytesIn"
+    | "bytesOut"
+    | "replyBytes"
+  > {
+  /** Whether a write was pending. */
+  readonly isWriting: boolean;
+  /** Whether a reply was owed to what had been written. */
+  readonly isReplyOwed: boolean;
+}
+
+/** What uses a wire: it says which replies are owed, and takes them. */
+export interface WireUser {
+  /** The commands that are owed a reply, whether written or not. */
+  readonly unanswered: { readonly length: number };
+  /** How much longer than the reply timeout the next reply may take, in milliseconds. */
+  readonly extraReplyTimeoutMs: () => number;
+  /** Bytes have come: take the replies with {@linkcode Wire.next}. What is thrown ends the wire. */
+  readonly onBytes: () => void;
+  /** It was full, and has room again. */
+  readonly onRoom: () => void;
+  /** It is about to write, and a reply has been owed for {@linkcode STALL_MS}. */
+  readonly onStall: () => void;
+  /** It ends: makes the report. Called first of all. */
+  readonly makeReport: (facts: WireFacts) => CloseReport;
+  /** It has ended; `unwritten` of the unanswered commands had not been handed to the socket. */
+  readonly onEnd: (report: CloseReport, unwritten: number) => void;
+}
+
+/**
+ * An open socket with its buffers and its timer. Which reply belongs to which
+ * command is the business of its user.
+ *
+ * - A read is armed by the end of each turn, so a close is seen while idle, too.
+ * - The process is kept alive by the reply timer, not by the read.
+ * - It ends once: the first cause wins. Nothing is written, read or called afterwards.
+ * - When it ends the order is: report, socket closed, buffers dropped, user told.
+ */
+export class Wire {
+  /** When it was opened, by `performance.now()`. */
+  readonly openedAt: number = performance.now();
+
+  readonly #socket: Socket;
+  readonly #user: WireUser;
+  readonly #secret: string | undefined;
+  readonly #writes: WriteScheduler;
+  readonly #timer: ReplyTimer;
+  #parser: ReplyParser;
+  #bytesIn = 0;
+  #replies = 0;
+  #heardAt: number = this.openedAt;
+  #report: CloseReport | undefined;
+
+  /**
+   * Takes over a socket. Nothing is read before {@linkcode start}.
+   *
+   * @param socket An open socket. The wire owns it from now on.
+   * @param options See {@linkcode WireOptions}.
+   * @param user What uses it.
+   */
+  constructor(socket: Socket, options: WireOptions, user: WireUser) {
+    this.#socket = socket;
+    this.#user = user;
+    this.#secret = options.secret;
+    this.#parser = new ReplyParser(options.limits);
+    this.#timer = new ReplyTimer(
+      options.replyTimeoutMs,
+      user.extraReplyTimeoutMs,
+      (cause) => this.end({ by: "network", how: "silence", cause }),
+    );
+    this.#writes = new WriteScheduler(
+      socket,
+      user.unanswered,
+      options.reusesBytes ?? false,
+      {
+        onWrite: () => this.#noteStall(),
+        onPartialWrite: () => this.#timer.partWritten(performance.now()),
+        onTurnEnd: () => {
+          if (user.unanswered.length > 0) this.#timer.replyOwed();
+        },
+        onRoom: user.onRoom,
+        onError: (error) => this.end(endingOf(error)),
+      },
+    );
+  }
+
+  /** Arms the first read. */
+  start(): void {
+    this.#socket.unref?.();
+    this.#read();
+  }
+
+  /** How it ended, or `undefined` while it is open. */
+  get report(): CloseReport | undefined {
+    return this.#report;
+  }
+
+  /** Whether more commands should go elsewhere, or wait. */
+  get isFull(): boolean {
+    return this.#writes.isFull;
+  }
+
+  /** Whether the server owes a reply: to a command that was handed to the socket. */
+  get isReplyOwed(): boolean {
+    return this.#writes.isReplyOwed;
+  }
+
+  /** Bytes received that belong to no reply taken so far. */
+  get bytesLeft(): number {
+    return this.#parser.partialLength;
+  }
+
+  /** When a byte last came, by `performance.now()`. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** When a byte last came or a write last began, by `performance.now()`. */
+  get lastByteAt(): number {
+    return Math.max(this.#heardAt, this.#writes.wroteAt);
+  }
+
+  /** See {@linkcode WriteScheduler.gather}. */
+  gather(command: Command, isAnswered?: boolean): void {
+    this.#writes.gather(command, isAnswered);
+  }
+
+  /** See {@linkcode WriteScheduler.schedule}. */
+  schedule(): void {
+    this.#writes.schedule();
+  }
+
+  /** See {@linkcode WriteScheduler.signalRoom}. */
+  signalRoom(): void {
+    this.#writes.signalRoom();
+  }
+
+  /**
+   * Takes the next reply.
+   *
+   * @param binary Whether its bulk strings become `Uint8Array`.
+   * @returns The reply, or `undefined` while it has not come whole.
+   * @throws {ProtocolError} If the bytes are no reply.
+   */
+  next(binary?: boolean): Reply | undefined {
+    const reply = this.#parser.next(binary);
+    if (reply !== undefined) {
+      this.#replies++;
+      this.#timer.replyReceived(this.#heardAt);
+    } else if (this.#parser.partialLength > 0) {
+      this.#timer.partReceived(this.#heardAt);
+    }
+    return reply;
+  }
+
+  /** The reply that is owed first is another one now, and may have less time. */
+  shortenTimer(): void {
+    this.#timer.shorten();
+  }
+
+  /** No reply is owed any more. A command from now on has the whole reply timeout. */
+  noneOwed(): void {
+    this.#timer.noneOwed();
+  }
+
+  /** The one way out. Without effect once it has ended. */
+  end(ending: Ending): void {
+    if (this.#report !== undefined) return;
+    const { unwritten } = this.#writes;
+    const report = this.#report = this.#user.makeReport(this.#factsOf(ending));
+    this.#timer.stop();
+    try {
+      this.#socket.close();
+    } catch {
+      // Already closed by the error that led here.
+    }
+    // A wire that has ended may be kept for the sake of its report: its buffers go.
+    this.#parser = new ReplyParser();
+    this.#writes.stop();
+    this.#user.onEnd(report, unwritten);
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while (this.#report === undefined) {
+        const count = await this.#socket.read(this.#parser.reserve());
+        if (this.#report !== undefined) return;
+        if (count === null) return this.end({ by: "server", how: "fin" });
+        this.#parser.commit(count);
+        const { bytesOut } = this.#writes;
+        const replies = this.#replies;
+        this.#bytesIn += count;
+        this.#heardAt = performance.now();
+        this.#timer.received(count, this.#heardAt);
+        this.#user.onBytes();
+        if (replies === this.#replies) continue;
+        for (
+          let i = 0;
+          i < MICROTASKS_BEFORE_READ && bytesOut === this.#writes.bytesOut;
+          i++
+        ) await undefined;
+        this.#timer.stopIfIdle();
+      }
+    } catch (error) {
+      this.end(endingOf(error));
+    }
+  }
+
+  #noteStall(): void {
+    if (
+      this.#writes.isReplyOwed &&
+      performance.now() - this.#timer.since > STALL_MS
+    ) this.#user.onStall();
+  }
+
+  #factsOf({ by, how, cause }: Ending): WireFacts {
+    const now = performance.now();
+    return {
+      by,
+      how,
+      cause: cause === undefined ? undefined : mask(cause, this.#secret),
+      closedAt: Date.now(),
+      ageMs: now - this.openedAt,
+      idleMs: now - this.lastByteAt,
+      silentMs: now - this.#heardAt,
+      owedMs: this.#timer.owedMs(now),
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#writes.bytesOut,
+      replyBytes: this.#parser.partialLength,
+      isWriting: this.#writes.isWriting,
+      isReplyOwed: this.#writes.isReplyOwed,
+    };
+  }
+}
