@@ -1,99 +1,64 @@
-// A blocking command: alone on a connection, which an abort closes.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { ConnectionClosedError } from "../pool/connection/close_report.ts";
-import type { PushRight } from "../pool/connection/push_right.ts";
-import { mayPass } from "../pool/errors.ts";
-import { isPassing } from "../pool/connection/refusal.ts";
-import { type Retry, type RetryAttempt, RetryError } from "../retry/mod.ts";
-import { isAnswer } from "./command_error.ts";
-import { failureOf } from "./call.ts";
-import type { SendOptions } from "./send_options.ts";
-import { Lease } from "./lease.ts";
-import type { Task } from "./task.ts";
+// How a command that blocks for long is sent: in slices, one after the other.
+import type { Command, Reply } from "../resp/mod.ts";
+import { type Block, newestId, SLICE } from "./slices.ts";
 
-/** What the client does for a blocking command. */
-export interface BlockingHost {
-  /** When to try again; `false`: never. */
-  readonly policy: Retry | false;
-  /** Takes a connection out of the pool, for a further attempt. */
-  checkout(): Promise<PushRight>;
-  /** Gives it back. */
-  release(right: PushRight, clean: boolean): void;
-  /** The server says that it is a replica. */
-  isReplica(right: PushRight): void;
-  /** What to do before another attempt, which is a replay or not. */
-  onRetry(isReplay: () => boolean): (attempt: RetryAttempt) => void;
+/** Sends a command on the connection; an error reply is a value. */
+type Push = (command: Command) => Promise<Reply>;
+
+/** A timeout that ends earlier than this, in milliseconds, was not the server's own. */
+const EARLY_MS = 100;
+
+/**
+ * Sends a command again and again, each time for a short while, until it is
+ * answered or its own time is up. The first slice is pushed before this
+ * returns, unless the id of `$` must be asked for.
+ *
+ * @param command The command.
+ * @param block How it can be sent in slices.
+ * @param push Sends a command on a connection that nothing else is sent on meanwhile.
+ * @returns The reply to the last slice.
+ */
+export async function sendInSlices(
+  command: Command,
+  block: Block,
+  push: Push,
+): Promise<Reply> {
+  const dueAt = performance.now() + block.ms;
+  const fixed = block.newest.length === 0
+    ? command
+    : await withFixedIds(command, block, push);
+  if (fixed === undefined) return await push(command);
+  while (true) {
+    const leftMs = Math.max(1, dueAt - performance.now());
+    const isLast = leftMs <= SLICE.ms;
+    const sliceMs = Math.min(leftMs, SLICE.ms);
+    const sentAt = performance.now();
+    const reply = await push(block.lasting(sliceMs, fixed));
+    if (isLast || !block.hasTimedOut(reply)) return reply;
+    // CLIENT UNBLOCK has ended it.
+    if (performance.now() - sentAt < sliceMs - EARLY_MS) return reply;
+  }
 }
 
 /**
- * Sends a command that may wait for long, on a connection of its own.
+ * XREAD with `$` reads what comes after it was sent, and a second one would
+ * miss what came between them: so `$` is replaced by the id that it stands for.
  *
- * @param task Ends it.
- * @returns The reply.
- * @throws What `Redis.send` throws.
+ * @returns `undefined` if the server does not tell the id.
  */
-export async function sendBlocking(
+async function withFixedIds(
   command: Command,
-  { binary, replay }: SendOptions,
-  task: Task,
-  host: BlockingHost,
-): Promise<Reply> {
-  const { signal } = task;
-  let mayRunAgain = true;
-  let isReplay = false;
-  let wasLostAtClose = false;
-  const { failures } = task;
-  const failed = (error: unknown, again: boolean): unknown => {
-    failures.push(error);
-    mayRunAgain = again;
-    return error;
-  };
-  const once = async () => {
-    isReplay = false;
-    const right = await host.checkout().catch((error) => {
-      throw failed(error, mayPass(error));
-    });
-    const lease = new Lease(right, undefined, {
-      release: (clean) => host.release(right, clean),
-      isReplica: () => host.isReplica(right),
-    });
-    try {
-      task.isInFlight = true;
-      return await lease.send(command, { signal, binary });
-    } catch (error) {
-      if (!(error instanceof ConnectionClosedError)) {
-        throw failed(
-          error,
-          error instanceof ReplyError ? isPassing(error) : mayPass(error),
-        );
-      }
-      const { report, fate } = error;
-      const loss = { report, fate, untouched: true, openedAt: 0 };
-      const failure = failureOf([{ loss, command }], replay);
-      isReplay = failure.isReplay;
-      wasLostAtClose = task.isClosed;
-      throw failed(failure.error, failure.mayRunAgain);
-    } finally {
-      task.isInFlight = false;
-      lease.release();
-    }
-  };
-  const { policy } = host;
-  try {
-    if (policy === false) return await once();
-    return await policy.run(once, {
-      signal,
-      isRetriable: () => mayRunAgain,
-      onRetry: host.onRetry(() => isReplay),
-    });
-  } catch (error) {
-    if (signal.aborted && !task.isClosed) throw signal.reason;
-    if (isAnswer(error) || error instanceof RetryError) throw error;
-    const all = wasLostAtClose || failures.includes(error)
-      ? failures
-      : [...failures, error];
-    throw all.length > 1
-      ? new RetryError(all, { attempts: failures.length })
-      : all[0];
+  { newest }: Block,
+  push: Push,
+): Promise<Command | undefined> {
+  const [name, ...args] = command;
+  const answers = await Promise.all(
+    newest.map(({ key }) => push(["XREVRANGE", key, "+", "-", "COUNT", 1])),
+  );
+  for (const [i, answer] of answers.entries()) {
+    const id = newestId(answer);
+    if (id === undefined) return undefined;
+    args[newest[i]!.at - 1] = id;
   }
+  return [name, ...args];
 }

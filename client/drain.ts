@@ -1,32 +1,50 @@
-// How long a client that is being closed waits for the calls under way.
+// What close() waits for: the calls under way, and the leases that are held.
 
 /** The most that a timer can wait, in milliseconds. */
 const MOST_MS = 2 ** 31 - 1;
 
-/** A wait for calls to be done, whose end can be brought forward but not put off. */
+/** Counts what is under way, and waits until nothing is. */
 export class Drain {
   readonly #over = Promise.withResolvers<void>();
+  #underWay = 0;
+  #isClosing = false;
   #dueAt = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Resolves when the calls are done, or the time is up. */
-  get over(): Promise<void> {
+  /** Whether nothing new may begin. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Something begins. */
+  enter(): void {
+    this.#underWay++;
+  }
+
+  /** Something has ended. */
+  leave(): void {
+    if (--this.#underWay === 0 && this.#isClosing) this.#end();
+  }
+
+  /**
+   * Waits until nothing is under way. Called again, it can bring the end of the
+   * wait forward, and not put it off.
+   *
+   * @param ms The longest wait, in milliseconds from now.
+   */
+  within(ms: number): Promise<void> {
+    this.#isClosing = true;
+    const dueAt = performance.now() + ms;
+    if (this.#underWay === 0 || ms === 0) this.#end();
+    else if (dueAt < this.#dueAt) {
+      this.#dueAt = dueAt;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#end(), Math.min(ms, MOST_MS));
+    }
     return this.#over.promise;
   }
 
-  /** Waits for `ms` milliseconds from now, unless it ends before. */
-  within(ms: number): void {
-    const dueAt = performance.now() + ms;
-    if (dueAt >= this.#dueAt) return;
-    this.#dueAt = dueAt;
-    clearTimeout(this.#timer);
-    if (ms > 0) {
-      this.#timer = setTimeout(() => this.end(), Math.min(ms, MOST_MS));
-    } else this.end();
-  }
-
-  /** Ends the wait. */
-  end(): void {
+  #end(): void {
     this.#dueAt = -Infinity;
     clearTimeout(this.#timer);
     this.#over.resolve();

@@ -1,30 +1,29 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
 import { ConnectionClosedError } from "../pool/connection/close_report.ts";
-import type { PushRight } from "../pool/connection/push_right.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
-import { errorOf, repliesOfExec, showsReplica } from "./command_error.ts";
+import { sendInSlices } from "./blocking.ts";
+import {
+  CommandError,
+  errorOf,
+  repliesOfExec,
+  showsReplica,
+} from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { BOOLEAN, checkOptions, type OptionRule, SIGNAL } from "./check.ts";
+import type { HeldConnection } from "./lease_call.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
-import {
-  promiseOf,
-  refuseIfAborted,
-  rejection,
-  withErrors,
-} from "./rejection.ts";
+import { refuseIfAborted, rejection, withErrors } from "./rejection.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
 import { rowOf } from "./commands/row_of.ts";
 import { routeOf } from "./commands/routing.ts";
-import { type Block, blockOf, newestId, SLICE } from "./slices.ts";
+import { blockOf } from "./slices.ts";
 import { type Origin, sink } from "./telemetry.ts";
 
-/** Whether a transaction has answered an error among its replies. */
-const hasErrors = (command: Command, reply: Reply): reply is Reply[] =>
-  Array.isArray(reply) && rowOf(command).runs === "transaction" &&
-  reply.some((one) => one instanceof ReplyError);
+const isError = (reply: Reply): reply is ReplyError =>
+  reply instanceof ReplyError;
 
 /** Options of {@linkcode Lease.send}. */
 export interface LeaseSendOptions {
@@ -38,17 +37,6 @@ const SEND_OPTIONS = {
   signal: SIGNAL,
   binary: BOOLEAN,
 } satisfies Record<keyof LeaseSendOptions, OptionRule>;
-
-/** A timeout that ends earlier than this, in milliseconds, was not the server's own. */
-const EARLY_MS = 100;
-
-/** What a lease needs of its client. */
-interface LeaseHost {
-  /** Takes the connection back; `clean` if its state is as it was. */
-  release(clean: boolean): void;
-  /** The server says that it is a replica. */
-  isReplica(): void;
-}
 
 /**
  * A connection with one holder until it is released: for MULTI, WATCH,
@@ -73,9 +61,8 @@ interface LeaseHost {
  * ```
  */
 export class Lease implements AsyncDisposable {
-  readonly #right: PushRight;
-  readonly #origin: Origin | undefined;
-  readonly #host: LeaseHost;
+  readonly #held: HeldConnection;
+  readonly #origin: Origin;
   readonly #state = new LeaseState();
   #isReleased = false;
   /** Pending while the server is asked whether it obeys CLIENT REPLY. */
@@ -84,15 +71,9 @@ export class Lease implements AsyncDisposable {
   #muted: "server" | "client" | undefined;
 
   /** @ignore Made by `Redis.lease`. */
-  constructor(
-    right: PushRight,
-    /** The server, for telemetry; `undefined` if the commands are published elsewhere. */
-    origin: Origin | undefined,
-    host: LeaseHost,
-  ) {
-    this.#right = right;
+  constructor(held: HeldConnection, origin: Origin) {
+    this.#held = held;
     this.#origin = origin;
-    this.#host = host;
   }
 
   /**
@@ -114,22 +95,30 @@ export class Lease implements AsyncDisposable {
     options?: LeaseSendOptions & { binary?: Binary | undefined },
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {
-    return sink === undefined || this.#origin === undefined
-      ? this.#send(command, options)
-      : sink.trace(
-        this.#origin,
-        [command],
-        false,
-        () => this.#send(command, options),
-      );
+    return sink === undefined ? this.#send(command, options) : sink.trace(
+      this.#origin,
+      [command],
+      false,
+      () => this.#send(command, options),
+    );
   }
 
   async #send(command: Command, options: LeaseSendOptions): Promise<Reply> {
+    let reply: Reply;
     try {
-      return await this.#inOrder(command, options);
+      reply = await this.#inOrder(command, options);
     } catch (error) {
+      if (error instanceof ConnectionClosedError) {
+        return await rejection(error, error.fate);
+      }
       throw withFate(error, "unsent"); // thrown before anything was sent, if it has no fate yet
     }
+    if (reply instanceof CommandError) {
+      return await rejection(reply, reply.fate);
+    }
+    return Array.isArray(reply) && reply.some(isError)
+      ? await withErrors(reply)
+      : reply;
   }
 
   async #inOrder(command: Command, options: LeaseSendOptions): Promise<Reply> {
@@ -146,7 +135,12 @@ export class Lease implements AsyncDisposable {
     const block = this.#state.isAnswering ? blockOf(copy) : undefined;
     if (isFirstSwitch) this.#busy = this.#switchReplies(copy, options);
     else if (block !== undefined) {
-      this.#busy = this.#pushInSlices(copy, block, options);
+      // In flight at once where nothing must be asked: the lease may be released next.
+      this.#busy = sendInSlices(
+        copy,
+        block,
+        (command) => this.#push(command, options),
+      );
     } else return await this.#push(copy, options);
     try {
       return await this.#busy;
@@ -166,72 +160,18 @@ export class Lease implements AsyncDisposable {
     options: LeaseSendOptions,
   ): Promise<Reply> {
     this.#state.assertMayMute();
-    try {
-      await this.#push(["CLIENT", "REPLY", "ON"], options);
-      this.#muted = "server";
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error;
-      this.#muted = "client";
-    }
+    const reply = await this.#push(["CLIENT", "REPLY", "ON"], options);
+    this.#muted = isError(reply) ? "client" : "server";
     return await this.#push(command, options);
   }
 
-  /** Sends a command that blocks for long again and again, each time for a short while. */
-  async #pushInSlices(
+  /** Puts a command in flight. An error reply is a value. */
+  #push(
     command: Command,
-    block: Block,
-    options: LeaseSendOptions,
+    { binary, signal }: LeaseSendOptions,
   ): Promise<Reply> {
-    const dueAt = performance.now() + block.ms;
-    // In flight at once where nothing must be asked: the lease may be released next.
-    const fixed = block.newest.length === 0
-      ? command
-      : await this.#withFixedIds(command, block, options.signal);
-    if (fixed === undefined) return await this.#push(command, options);
-    while (true) {
-      const leftMs = Math.max(1, dueAt - performance.now());
-      const isLast = leftMs <= SLICE.ms;
-      const sliceMs = Math.min(leftMs, SLICE.ms);
-      const sentAt = performance.now();
-      const reply = await this.#push(block.lasting(sliceMs, fixed), options);
-      if (isLast || !block.hasTimedOut(reply)) return reply;
-      // CLIENT UNBLOCK has ended it.
-      if (performance.now() - sentAt < sliceMs - EARLY_MS) return reply;
-    }
-  }
-
-  /**
-   * XREAD with `$` reads what comes after it was sent, and a second one would
-   * miss what came between them: so `$` is replaced by the id that it stands for.
-   *
-   * @returns `undefined` if the server does not tell the id.
-   */
-  async #withFixedIds(
-    command: Command,
-    { newest }: Block,
-    signal: AbortSignal | undefined,
-  ): Promise<Command | undefined> {
-    const [name, ...args] = command;
-    const answers = await Promise.all(
-      newest.map(({ key }) => {
-        const ask: Command = ["XREVRANGE", key, "+", "-", "COUNT", 1];
-        return this.#push(ask, { signal }).catch((error) => {
-          if (error instanceof ReplyError) return null;
-          throw error;
-        });
-      }),
-    );
-    for (const [i, answer] of answers.entries()) {
-      const id = newestId(answer);
-      if (id === undefined) return undefined;
-      args[newest[i]!.at - 1] = id;
-    }
-    return [name, ...args];
-  }
-
-  #push(command: Command, options: LeaseSendOptions): Promise<Reply> {
-    const { signal } = options;
-    return promiseOf<Reply>((resolve, reject) => {
+    const { right } = this.#held;
+    return new Promise<Reply>((resolve, reject) => {
       refuseIfAborted(signal);
       if (this.#isReleased) {
         throw new TypeError(
@@ -244,64 +184,61 @@ export class Lease implements AsyncDisposable {
       }
       if (!isAnswered) {
         resolve(null);
-        if (this.#muted === "server") {
-          return this.#right.pushUnanswered(command);
-        }
+        if (this.#muted === "server") return right.pushUnanswered(command);
       }
+      let isOver = !isAnswered;
+      let detachSignal: (() => void) | undefined = undefined;
+      const over = () => {
+        isOver = true;
+        detachSignal?.();
+      };
       const route = routeOf(command);
-      let isDone = !isAnswered;
-      let unwatch: (() => void) | undefined;
-      /** False if the caller has its outcome: a rejection that nothing takes would be unhandled. */
-      const isFirst = (): boolean => {
-        if (isDone) return false;
-        unwatch?.();
-        return isDone = true;
-      };
-      const onAbort = () => {
-        if (!isFirst()) return;
-        this.#state.markChanged();
-        noteAbort(signal?.reason, "unknown");
-        reject(signal?.reason);
-        this.#right.close("a command that had it alone was aborted");
-      };
-      this.#right.push({
+      right.push({
         command,
-        binary: options.binary === true,
+        binary: binary === true,
         extraReplyTimeoutMs: "extraReplyTimeoutMs" in route
           ? route.extraReplyTimeoutMs
           : 0,
         resolve: (reply) => {
+          over();
           // A demoted primary is left when the lease ends.
-          if (showsReplica(command, reply)) this.#host.isReplica();
+          if (showsReplica(command, reply)) this.#held.leaveReplica();
           // A DISCARD that was refused has ended no transaction.
-          const isError = reply instanceof ReplyError;
-          if (isError && route.kind === "stateful") this.#state.markChanged();
-          if (!isFirst()) return;
-          if (isError) {
-            const error = errorOf(
-              command,
-              reply,
-              this.#right.connection.identity,
-            );
-            resolve(rejection(error, error.fate));
-          } else if (hasErrors(command, reply)) {
-            resolve(withErrors(repliesOfExec(command, reply)));
-          } else resolve(reply);
+          if (isError(reply) && route.kind === "stateful") {
+            this.#state.markChanged();
+          }
+          resolve(this.#replyOf(command, reply));
         },
         lose: ({ report, fate }) => {
-          if (!isFirst()) return;
-          resolve(rejection(new ConnectionClosedError(report, fate), fate));
+          over();
+          reject(new ConnectionClosedError(report, fate));
         },
       });
-      if (!isDone) unwatch = signal && whenAborted(signal, onAbort);
+      if (isOver || signal === undefined) return;
+      detachSignal = whenAborted(signal, () => {
+        this.#state.markChanged();
+        noteAbort(signal.reason, "unknown");
+        reject(signal.reason);
+        right.close("a command that had it alone was aborted");
+      });
     });
+  }
+
+  /** A reply as its caller gets it. */
+  #replyOf(command: Command, reply: Reply): Reply {
+    if (isError(reply)) {
+      return errorOf(command, reply, this.#held.right.connection.identity);
+    }
+    return Array.isArray(reply) && rowOf(command).runs === "transaction"
+      ? repliesOfExec(command, reply)
+      : reply;
   }
 
   /** Gives the connection back. Further sends are refused. */
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#host.release(this.#state.isClean);
+    this.#held.release(this.#state.isClean);
   }
 
   /** The same as {@linkcode Lease.release}. */

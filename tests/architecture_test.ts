@@ -12,12 +12,12 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 84, bytes: 220_000 },
+  ".": { modules: 104, bytes: 220_000 },
   "./resp": { modules: 9, bytes: 34_000 },
   "./retry": { modules: 6, bytes: 7_000 },
   "./pool": { modules: 38, bytes: 105_000 },
   "./diagnostics": { modules: 20, bytes: 50_000 },
-  "./verify": { modules: 120, bytes: 330_000 },
+  "./verify": { modules: 140, bytes: 330_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
 const ROOM = 1.1;

@@ -46,6 +46,8 @@ export class Endpoint {
   /** TLS options for `rediss://`, `undefined` without TLS. */
   readonly tls: Readonly<TlsOptions> | undefined;
   readonly #credentials: Credentials | undefined;
+  readonly #url: string | URL;
+  readonly #options: EndpointOptions;
 
   /**
    * Reads a URL and options.
@@ -68,6 +70,8 @@ export class Endpoint {
         );
       }
     }
+    this.#url = url;
+    this.#options = options;
     const said = readUrl(url);
     this.hostname = said.hostname;
     this.port = said.port;
@@ -97,6 +101,11 @@ export class Endpoint {
   /** User and password of the URL or its options, or `undefined` without either. A user without a password has an empty one. */
   credentials(): { username: string; password: string } | undefined {
     return this.#credentials && { ...this.#credentials };
+  }
+
+  /** The same server and user, with another database. */
+  withDatabase(database: number): Endpoint {
+    return new Endpoint(this.#url, { ...this.#options, database });
   }
 
   /** `host:port`, with brackets around IPv6, or `unix:///path`. */

@@ -26,7 +26,7 @@ import {
   type RetryInfo,
 } from "../../mod.ts";
 import { RetryBudget } from "../../client/budget.ts";
-import { failureOf } from "../../client/call.ts";
+import { lossFailure } from "../../client/failure.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
 
@@ -524,19 +524,19 @@ const INCR: Command = ["INCR", "n"];
 
 Deno.test("A pipeline of which some was answered and the rest never written is unknown, and may go on", () => {
   const lost = [{ loss: lossOf("unsent"), command: INCR }];
-  const part = failureOf(lost, "auto", 2);
+  const part = lossFailure(lost, "auto", 2);
   assertInstanceOf(part.error, ConnectionClosedError);
   assertEquals(part.error.fate, "unknown");
   assertMatch(part.error.message, /2 of 3 were answered/);
   assertEquals([part.mayRunAgain, part.isReplay], [true, false]);
-  const none = failureOf(lost, "auto", 0);
+  const none = lossFailure(lost, "auto", 0);
   assertEquals((none.error as ConnectionClosedError).fate, "unsent");
   assert(!/were answered/.test(none.error.message));
   assertEquals(none.charge, undefined);
 });
 
 Deno.test("The worst fate of a pipeline's commands is that of the pipeline", () => {
-  const mixed = failureOf([
+  const mixed = lossFailure([
     { loss: lossOf("unknown"), command: SET },
     { loss: lossOf("unsent"), command: INCR },
   ]);
@@ -544,7 +544,7 @@ Deno.test("The worst fate of a pipeline's commands is that of the pipeline", () 
   // INCR was never written: only SET may have run.
   assertEquals([mixed.mayRunAgain, mixed.isReplay], [true, true]);
   assertEquals(mixed.charge, report);
-  const hazard = failureOf([
+  const hazard = lossFailure([
     { loss: lossOf("unsent"), command: SET },
     { loss: lossOf("unknown"), command: INCR },
   ]);
@@ -554,12 +554,12 @@ Deno.test("The worst fate of a pipeline's commands is that of the pipeline", () 
 
 Deno.test("What replay says is done: always, never, and by the table", () => {
   const lost = (command: Command) => [{ loss: lossOf("unknown"), command }];
-  assert(failureOf(lost(SET), "auto").mayRunAgain);
-  assert(!failureOf(lost(INCR), "auto").mayRunAgain);
-  assert(failureOf(lost(INCR), "always").mayRunAgain);
-  assert(!failureOf(lost(SET), "never").mayRunAgain);
+  assert(lossFailure(lost(SET), "auto").mayRunAgain);
+  assert(!lossFailure(lost(INCR), "auto").mayRunAgain);
+  assert(lossFailure(lost(INCR), "always").mayRunAgain);
+  assert(!lossFailure(lost(SET), "never").mayRunAgain);
   const unsent = [{ loss: lossOf("unsent"), command: INCR }];
-  assert(failureOf(unsent, "never").mayRunAgain);
+  assert(lossFailure(unsent, "never").mayRunAgain);
 });
 
 Deno.test("A reply over a limit is not asked for again, whatever replay says", () => {
@@ -570,7 +570,7 @@ Deno.test("A reply over a limit is not asked for again, whatever replay says", (
   } as const;
   const loss = { ...lossOf("unknown"), report: tooLarge };
   for (const replay of ["auto", "always"] as const) {
-    const failure = failureOf([{ loss, command: SET }], replay);
+    const failure = lossFailure([{ loss, command: SET }], replay);
     assert(!failure.mayRunAgain);
     assertMatch(failure.error.message, /over one of this client's limits/);
   }
@@ -578,7 +578,7 @@ Deno.test("A reply over a limit is not asked for again, whatever replay says", (
 
 Deno.test("A zombie is a connection that died before a byte of the reply came, by no wish of ours", () => {
   const zombieOf = (changes: object, untouched = true) =>
-    failureOf([{
+    lossFailure([{
       loss: {
         ...lossOf("unknown", untouched),
         report: { ...report, ...changes },

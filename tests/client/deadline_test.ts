@@ -225,16 +225,27 @@ Deno.test("a blocking command that was refused, and waits for its next attempt, 
   await using replica = await startRedis({
     config: { replicaof: `127.0.0.1 ${server.port}` },
   });
-  await using redis = new Redis(replica.url, {
+  const backoff = new ExponentialBackoff({ baseMs: 100 });
+  await using sleepy = new Redis(replica.url, {
     retry: new Retry({
-      backoff: new ExponentialBackoff({ baseMs: 5000, capMs: 5000 }),
+      backoff,
+      sleep: (_, signal) => delay(60_000, { signal: signal! }),
     }),
   });
-  const error = await overAfter(
-    200,
-    () => redis.send(["BLPOP", "list", 0], { deadlineMs: 200 }),
+  const blocked = () => sleepy.send(["BLPOP", "list", 0], { deadlineMs: 200 });
+  const late = await overAfter(200, blocked);
+  assertEquals(late.fate, "unsent");
+  assertMatch(late.message, /it waited for its next attempt/);
+  await using slow = new Redis(replica.url, {
+    retry: new Retry({ backoff: new ExponentialBackoff({ baseMs: 900 }) }),
+  });
+  const startedAt = performance.now();
+  const error = await assertRejects(
+    () => slow.send(["BLPOP", "list", 0], { deadlineMs: 500 }),
+    RetryError,
   );
-  assertEquals(error.fate, "unsent");
+  assertLess(performance.now() - startedAt, 400); // no wait begins that would overrun it
+  assertEquals([error.attempts, fateOf(error)], [1, "unsent"]);
 });
 
 test("the policy's deadline leaves a blocking command its own timeout", {

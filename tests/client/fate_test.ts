@@ -18,7 +18,8 @@ import {
   RetryError,
 } from "../../mod.ts";
 import { noteAbort, withFate } from "../../client/fate.ts";
-import { type CallKeeper, PipelineCall } from "../../client/call.ts";
+import type { CallEngine } from "../../client/call.ts";
+import { PipelineCall } from "../../client/pipeline_call.ts";
 import type { PushRight } from "../../pool/connection/push_right.ts";
 import { dial } from "../../pool/socket/dial.ts";
 import { startProxy } from "../support/fault_proxy.ts";
@@ -350,15 +351,15 @@ Deno.test("A pipeline of which a part was pushed when a command could not be is 
         if (pushed++ === fails) throw new TypeError("it cannot be encoded");
       },
     } as unknown as PushRight;
-    const keeper = { closed: () => {} } as unknown as CallKeeper;
+    const engine = { ended: () => {} } as unknown as CallEngine;
     const outcome = new Promise<unknown>((resolve, reject) =>
       new PipelineCall(
-        keeper,
+        engine,
         [["SET", "a", 1], ["SET", "b", 1]],
         {},
         resolve,
         reject,
-      ).travel(right)
+      ).sendOn(right)
     );
     const error = await assertRejects(() => outcome, TypeError);
     assertEquals(fateOf(error), fate);

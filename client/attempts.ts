@@ -1,0 +1,352 @@
+// The attempts of a call, from its start to its outcome.
+import {
+  ConnectionClosedError,
+  type Fate,
+} from "../pool/connection/close_report.ts";
+import type { PushRight } from "../pool/connection/push_right.ts";
+import { ClosedError } from "../pool/errors.ts";
+import { whenAborted } from "../pool/when_aborted.ts";
+import type { Retry } from "../retry/mod.ts";
+import { RetryBudget } from "./budget.ts";
+import { type Call, type CallEngine, FailedAttempts } from "./call.ts";
+import { DeadlineError } from "./deadline_error.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { Drain } from "./drain.ts";
+import { connectFailure, type Failure, lossFailure } from "./failure.ts";
+import { finalError, gaveUp } from "./final_error.ts";
+import { invokeSafely } from "./invoke_safely.ts";
+import { type HeldConnection, LeaseCall } from "./lease_call.ts";
+import type { RedisOptions, RetryInfo } from "./options.ts";
+import { refuseIfAborted } from "./rejection.ts";
+import { askServer, resolveFate, wasAsked } from "./resolve_fate.ts";
+import { checkSendOptions, NO_OPTIONS } from "./send_options.ts";
+import type { Directory } from "./servers/directory.ts";
+import { SingleCall } from "./single_call.ts";
+import { sink } from "./telemetry.ts";
+
+/** What the attempts of a client need. */
+export interface AttemptsOptions {
+  /** The policy of calls that have none of their own; `false`: one attempt. */
+  readonly retry: Retry | false;
+  /** Called before each further attempt. */
+  readonly onRetry: RedisOptions["onRetry"];
+  /** Counts the calls, for close(). */
+  readonly drain: Drain;
+}
+
+/**
+ * The only loop of attempts: of commands, pipelines and leases alike.
+ *
+ * ```text
+ *  start -> attempt -> [connecting] -> [identifying] -> [in-flight] -> replied
+ *              ^           |                |               |
+ *              |           +--- failed -----+---------------+
+ *              |                   |
+ *              |                 decide --- final or exhausted -> rejected
+ *              |                   |
+ *              +--- zombie, once --+
+ *              +--- [backing-off] -+
+ *              +--- [resolving] ---+
+ * ```
+ *
+ * - Each attempt asks the directory which server is in charge.
+ * - What may have run is sent again only where the call's `replay` allows it, or
+ *   where a look at its key has shown that it has not run.
+ * - In each state in brackets a signal, a deadline and {@linkcode Attempts.end} end the call.
+ * - What a policy of the user's own throws rejects its own call alone.
+ */
+export class Attempts implements CallEngine {
+  readonly #directory: Directory;
+  readonly #policy: Retry | false;
+  readonly #onRetry: RedisOptions["onRetry"];
+  readonly #drain: Drain;
+  readonly #budget = new RetryBudget();
+  readonly #deadlines = new Deadlines();
+  readonly #backingOff = new Set<Call>();
+  #retries = 0;
+  #replays = 0;
+  #isOver = false; // nothing is tried any more
+
+  /**
+   * @param directory Which server is in charge of a call.
+   * @param options See {@linkcode AttemptsOptions}.
+   */
+  constructor(directory: Directory, options: AttemptsOptions) {
+    this.#directory = directory;
+    this.#policy = options.retry;
+    this.#onRetry = options.onRetry;
+    this.#drain = options.drain;
+  }
+
+  /** What has been tried again so far, and how much more may be. */
+  stats(): { retries: number; replays: number; retryBudget: number } {
+    return {
+      retries: this.#retries,
+      replays: this.#replays,
+      retryBudget: this.#budget.tokens,
+    };
+  }
+
+  /**
+   * Starts a call.
+   *
+   * @throws {TypeError} If an option of the call cannot be used.
+   * @throws {ClosedError} If the client is closed.
+   * @throws {DeadlineError} If its deadline is 0.
+   * @throws The reason of its signal, if that has aborted.
+   */
+  start(call: Call): void {
+    const { options } = call;
+    if (options !== NO_OPTIONS) checkSendOptions(options);
+    if (this.#drain.isClosing) throw this.#closedError(call);
+    const { signal } = options;
+    refuseIfAborted(signal);
+    const deadlineMs = this.#deadlineOf(call);
+    if (deadlineMs === 0) {
+      const state = "it had passed before the start";
+      throw new DeadlineError(call.name, 0, "unsent", state);
+    }
+    this.#drain.enter();
+    if (signal !== undefined || deadlineMs < Infinity) {
+      this.#limit(call, signal, deadlineMs);
+    }
+    this.#attempt(call);
+  }
+
+  ended(wasAnswered: boolean): void {
+    if (wasAnswered) this.#budget.earn();
+    this.#drain.leave();
+  }
+
+  failed(call: Call, failure: Failure): void {
+    try {
+      if (!call.isDone) this.#decide(call, failure);
+    } catch (thrown) {
+      call.reject(gaveUp(call, { and: thrown }));
+    }
+  }
+
+  /** Ends the calls that wait for their next attempt, and every later one when it fails. */
+  end(reason: ClosedError): void {
+    this.#isOver = true;
+    for (const call of this.#backingOff) this.#endBackoff(call, reason);
+  }
+
+  #closedError(call: Call): ClosedError {
+    const { endpoint } = this.#directory.serverOf(call);
+    return new ClosedError(
+      `Cannot ${call.purpose}: this client of ${endpoint} is closed`,
+    );
+  }
+
+  #policyOf(call: Call): Retry | false {
+    return call.options.retry ?? this.#policy;
+  }
+
+  /** When a call must be over, in milliseconds after its start: by its own options or by its policy's. */
+  #deadlineOf(call: Call): number {
+    const policy = this.#policyOf(call);
+    const ofPolicy = policy === false
+      ? Infinity
+      : policy.deadlineMs ?? Infinity;
+    const { deadlineMs: own = Infinity } = call.options;
+    return Math.min(own, ofPolicy + call.blocksForMs);
+  }
+
+  /** Lets a signal and a deadline end a call. */
+  #limit(
+    call: Call,
+    signal: AbortSignal | undefined,
+    deadlineMs: number,
+  ): void {
+    const startedAt = performance.now();
+    const detachDeadline = deadlineMs < Infinity
+      ? this.#deadlines.add(call, startedAt + deadlineMs)
+      : undefined;
+    const detachSignal = signal &&
+      whenAborted(signal, () => call.abort(signal.reason));
+    call.limits = {
+      startedAt,
+      deadlineMs,
+      detach: () => {
+        detachDeadline?.();
+        detachSignal?.();
+      },
+    };
+  }
+
+  #attempt(call: Call): void {
+    if (call.isDone) return;
+    const server = call.server = this.#directory.serverOf(call);
+    const { need } = call;
+    if (need === "shared") {
+      const right = server.shared();
+      if (right !== undefined) return this.#sendOn(call, right);
+    }
+    call.enter("connecting");
+    const cancel = server.connect(need, {
+      take: (right) => this.#sendOn(call, right),
+      fail: (reason) => {
+        if (!call.isDone) call.enter("deciding");
+        this.failed(call, connectFailure(reason));
+      },
+    });
+    if (cancel !== undefined) call.enter("connecting", cancel);
+  }
+
+  #sendOn(call: Call, right: PushRight): void {
+    if (
+      call.options.resolveFate && call instanceof SingleCall &&
+      !wasAsked(right.connection)
+    ) this.#identify(call, right);
+    else call.sendOn(right);
+  }
+
+  /** Asks a connection which server it leads to. It may have changed hands by then: one is picked again. */
+  #identify(call: SingleCall, right: PushRight): void {
+    call.enter("identifying");
+    askServer(right).then(
+      () => this.#attempt(call),
+      ({ report }: ConnectionClosedError) => {
+        if (call.isDone) return;
+        call.enter("deciding");
+        const { openedAt } = right.connection;
+        const loss = {
+          report,
+          fate: "unsent",
+          untouched: true,
+          openedAt,
+        } as const;
+        this.failed(call, lossFailure([{ loss, command: call.command }]));
+      },
+    );
+  }
+
+  /** What follows from a failed attempt. */
+  #decide(call: Call, failure: Failure): void {
+    const { error, isReplay, zombie } = failure;
+    const failures = call.failures ??= new FailedAttempts();
+    failures.errors.push(error);
+    const isFirst = failures.errors.length === 1;
+    const policy = this.#policyOf(call);
+    if (this.#isOver) return call.reject(finalError(call, error));
+    if (!failure.mayRunAgain) {
+      return call instanceof SingleCall && call.options.resolveFate &&
+          isReplay && error instanceof ConnectionClosedError
+        ? void this.#resolve(call, error)
+        : call.reject(finalError(call, error));
+    }
+    if (policy === false) return call.reject(finalError(call, error));
+    // Every connection that was open at the first failure may have died with that one.
+    if (
+      zombie && (isFirst ? zombie.wasUsed : zombie.openedAt < failures.firstAt)
+    ) {
+      this.#note(call, error, isReplay, 0);
+      return this.#attempt(call);
+    }
+    const now = performance.now();
+    const { startedAt, deadlineMs } = call.limits ??
+      { startedAt: failures.firstAt, deadlineMs: Infinity };
+    const elapsedMs = now - startedAt;
+    const next = policy.next(failures.retries, error, elapsedMs);
+    if (next === "final") return call.reject(finalError(call, error));
+    if (next === "exhausted" || elapsedMs + next > deadlineMs) {
+      return call.reject(gaveUp(call));
+    }
+    if (failure.charge !== undefined && !this.#budget.spend(failure.charge)) {
+      return call.reject(gaveUp(call, { retryAfterMs: next }));
+    }
+    failures.retries++;
+    this.#retries++;
+    this.#note(call, error, isReplay, next, true);
+    this.#backOff(call, policy, next);
+  }
+
+  /** Counts and publishes that a call is sent again, as a retry if it waits before. */
+  #note(
+    call: Call,
+    error: Error,
+    isReplay: boolean,
+    delayMs: number,
+    isRetry = false,
+  ): void {
+    const attempt = call.failures!.errors.length;
+    const info: RetryInfo = {
+      command: call.name,
+      attempt,
+      delayMs,
+      isReplay,
+      error,
+    };
+    const { endpoint } = call.server!;
+    if (isReplay) {
+      this.#replays++;
+      sink?.publish("replay", endpoint, info);
+    }
+    if (isRetry) sink?.publish("retry", endpoint, info);
+    invokeSafely("onRetry of Redis", this.#onRetry, info);
+  }
+
+  #backOff(call: Call, policy: Retry, delayMs: number): void {
+    const wait = new AbortController();
+    call.enter("backing-off", (reason) => wait.abort(reason));
+    this.#backingOff.add(call);
+    // What the user's own `sleep` throws is a rejection like others.
+    const sleep = async () => await policy.sleep(delayMs, wait.signal);
+    sleep().then(() => {
+      this.#backingOff.delete(call);
+      if (call.isDone) return;
+      call.enter("deciding");
+      this.#attempt(call);
+    }, (reason) => this.#endBackoff(call, reason));
+  }
+
+  /** The next attempt of a call is not made: the client was closed, or the wait has failed. */
+  #endBackoff(call: Call, reason: unknown): void {
+    this.#backingOff.delete(call);
+    if (call.isDone) return;
+    call.failures!.retries--;
+    call.giveUp(gaveUp(call, { and: reason }));
+  }
+
+  /** Finds out whether a command that was lost has run, and sends it again if not. */
+  async #resolve(call: SingleCall, lost: ConnectionClosedError): Promise<void> {
+    const fate = await this.#lookAt(call);
+    if (call.isDone) return;
+    call.enter("deciding");
+    if (fate === "unknown") return call.reject(finalError(call, lost));
+    const error = new ConnectionClosedError(
+      lost.report,
+      fate,
+      "as a look at its key has shown",
+    );
+    call.failures!.errors.pop();
+    this.failed(call, {
+      error,
+      mayRunAgain: true,
+      isReplay: false,
+      charge: error,
+      zombie: undefined,
+    });
+  }
+
+  /** What became of a command, by a look on another connection. */
+  async #lookAt(call: SingleCall): Promise<Fate> {
+    const { server, connection, command } = call;
+    let held: HeldConnection | undefined;
+    try {
+      held = await new Promise((resolve, reject) => {
+        const look = new LeaseCall(this, NO_OPTIONS, resolve, reject);
+        call.enter("resolving", () => look.giveUp(new Error("it has ended")));
+        this.#drain.enter();
+        this.#attempt(look);
+      });
+      server!.noteFence(connection!);
+      return await resolveFate(held!.right, connection!, command);
+    } catch {
+      return "unknown"; // no connection, no facts
+    } finally {
+      held?.release(true);
+    }
+  }
+}

@@ -1,0 +1,108 @@
+// One command on a connection that nothing else is sent on meanwhile.
+import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { checkCommand } from "../resp/command.ts";
+import { ask } from "../pool/connection/ask.ts";
+import type { PushRight } from "../pool/connection/push_right.ts";
+import { sendInSlices } from "./blocking.ts";
+import { Call, type CallEngine } from "./call.ts";
+import { errorOf, showsReplica } from "./command_error.ts";
+import type { Route } from "./commands/row.ts";
+import { routeOf } from "./commands/routing.ts";
+import { exclusiveFailure, type Failure, replyFailure } from "./failure.ts";
+import type { SendOptions } from "./send_options.ts";
+import { blockOf } from "./slices.ts";
+
+/** The routes of commands that are sent alone. */
+export type ExclusiveRoute = Route & { kind: "blocking" | "urgent" };
+
+/** A command that blocks, or that ends what holds up others. An abort closes its connection. */
+export class ExclusiveCall extends Call {
+  readonly command: Command;
+  readonly need: "blocking" | "beside";
+  readonly #route: ExclusiveRoute;
+  readonly #resolve: (reply: Reply | Promise<never>) => void;
+
+  /** @throws {TypeError} If the command cannot be encoded. */
+  constructor(
+    engine: CallEngine,
+    command: Command,
+    route: ExclusiveRoute,
+    options: SendOptions,
+    resolve: (reply: Reply | Promise<never>) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(engine, options, reject);
+    checkCommand(command);
+    this.command = command;
+    this.need = route.kind === "blocking" ? "blocking" : "beside";
+    this.#route = route;
+    this.#resolve = resolve;
+  }
+
+  get name(): string {
+    return this.command[0];
+  }
+
+  override get blocksForMs(): number {
+    return extraReplyTimeoutMs(this.#route);
+  }
+
+  sendOn(right: PushRight): void {
+    const { command } = this;
+    this.enter(
+      "in-flight",
+      () => right.close("a command that had it alone was aborted"),
+    );
+    const push = (command: Command) =>
+      ask(
+        right,
+        command,
+        this.options.binary,
+        extraReplyTimeoutMs(routeOf(command)),
+      );
+    const block = blockOf(command);
+    const reply = block === undefined
+      ? push(command)
+      : sendInSlices(command, block, push);
+    reply.then(
+      (reply) => this.#answered(right, reply),
+      (error) => this.#lost(right, error),
+    );
+  }
+
+  protected override resolveWith(failed: Promise<never>): void {
+    this.#resolve(failed);
+  }
+
+  #answered(right: PushRight, reply: Reply): void {
+    const { command } = this;
+    const server = this.server!;
+    const { connection } = right;
+    if (showsReplica(command, reply)) server.leaveReplica(connection);
+    server.release(right, true);
+    if (this.isDone) return;
+    if (reply instanceof ReplyError) {
+      return this.#failed(
+        replyFailure(errorOf(command, reply, connection.identity)),
+      );
+    }
+    this.finish();
+    this.engine.ended(true);
+    this.#resolve(reply);
+  }
+
+  #lost(right: PushRight, error: unknown): void {
+    this.server!.release(right, false);
+    if (this.isDone) return;
+    this.#failed(exclusiveFailure(error, this.command, this.options.replay));
+  }
+
+  #failed(failure: Failure): void {
+    this.enter("deciding");
+    this.engine.failed(this, failure);
+  }
+}
+
+/** How much longer than the reply timeout the server may stay silent, in milliseconds. */
+const extraReplyTimeoutMs = (route: Route): number =>
+  "extraReplyTimeoutMs" in route ? route.extraReplyTimeoutMs : 0;

@@ -1,0 +1,118 @@
+// What a failed attempt means: whether another one may follow, and what that would cost.
+import type { Command, Reply } from "../resp/mod.ts";
+import {
+  ConnectionClosedError,
+  isOverLimit,
+} from "../pool/connection/close_report.ts";
+import type { Loss } from "../pool/connection/in_flight.ts";
+import { isPassing } from "../pool/connection/refusal.ts";
+import { mayPass } from "../pool/errors.ts";
+import { CommandError } from "./command_error.ts";
+import { reasonAgainstReplay, type ReplayPolicy } from "./commands/replay.ts";
+
+/** A failed attempt. */
+export interface Failure {
+  /** What it failed with. */
+  readonly error: Error;
+  /** Whether another attempt does no harm. */
+  readonly mayRunAgain: boolean;
+  /** Whether another attempt would send what may have run. */
+  readonly isReplay: boolean;
+  /** What the next attempt is charged to; `undefined` if this one cost the server nothing. */
+  readonly charge: object | undefined;
+  /** The connection that proved dead before a byte of the reply came, if that is what happened. */
+  readonly zombie: Zombie | undefined;
+}
+
+/** A connection that was dead when it was used. */
+export interface Zombie {
+  /** When it was opened, by `performance.now()`. */
+  readonly openedAt: number;
+  /** Whether it was in use before, so that its death does not come from this very command. */
+  readonly wasUsed: boolean;
+}
+
+/** A command that was lost with its connection. */
+export interface LostCommand {
+  readonly loss: Loss;
+  readonly command: Command;
+}
+
+/** A connection this old was not opened for the command that it failed. */
+const SETTLED_IN_MS = 50;
+
+/** No connection could be had. */
+export const connectFailure = (reason: unknown): Failure => ({
+  error: reason instanceof Error ? reason : new Error(String(reason)),
+  mayRunAgain: mayPass(reason),
+  isReplay: false,
+  charge: undefined,
+  zombie: undefined,
+});
+
+/** The server answered an error. */
+export const replyFailure = (error: CommandError): Failure => ({
+  error,
+  mayRunAgain: isPassingRefusal(error),
+  isReplay: false,
+  charge: error,
+  zombie: undefined,
+});
+
+/** Whether the server did not run the command, for a reason that passes by itself. */
+export const isPassingRefusal = (reply: Reply): boolean =>
+  reply instanceof CommandError && reply.fate === "unsent" && isPassing(reply);
+
+/**
+ * Commands were lost with their connection: the first one's evidence, the
+ * worst one's fate. If others of their pipeline were answered, it was not unsent.
+ *
+ * @param lost The commands that were lost, in order; at least one.
+ * @param replay Whether what may have run may be sent again.
+ * @param answered How many commands of the same pipeline were answered.
+ */
+export function lossFailure(
+  lost: readonly LostCommand[],
+  replay: ReplayPolicy = "auto",
+  answered = 0,
+): Failure {
+  const { report, untouched, openedAt } = lost[0]!.loss;
+  const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
+  let note = reasonAgainstReplay(unknown.map(({ command }) => command), replay);
+  // It would be as large the next time.
+  if (isOverLimit(report)) {
+    note ??= "the reply is over one of this client's limits";
+  }
+  const share = answered > 0 &&
+    `${answered} of ${answered + lost.length} were answered`;
+  return {
+    error: new ConnectionClosedError(
+      report,
+      unknown.length + answered > 0 ? "unknown" : "unsent",
+      [share, note].filter(Boolean).join(", ") || undefined,
+    ),
+    mayRunAgain: note === undefined,
+    isReplay: unknown.length > 0,
+    charge: unknown.length > 0 ? report : undefined,
+    zombie: untouched && report.how !== "requested"
+      ? {
+        openedAt,
+        wasUsed: report.commandsServed > 0 || report.ageMs > SETTLED_IN_MS,
+      }
+      : undefined,
+  };
+}
+
+/** A command that had a connection to itself failed there, with an error that says all. */
+export function exclusiveFailure(
+  error: unknown,
+  command: Command,
+  replay: ReplayPolicy | undefined,
+): Failure {
+  if (error instanceof CommandError) return replyFailure(error);
+  if (!(error instanceof ConnectionClosedError)) return connectFailure(error);
+  const { report, fate } = error;
+  // No zombie: it may have waited for long on a connection that was alive.
+  const loss = { report, fate, untouched: false, openedAt: 0 };
+  return lossFailure([{ loss, command }], replay);
+}

@@ -1,0 +1,225 @@
+// One server: its endpoint, the connections to it, and the forensics of these.
+import type { ParserLimits } from "../../resp/mod.ts";
+import type { CloseReport } from "../../pool/connection/close_report.ts";
+import { open } from "../../pool/connection/open.ts";
+import {
+  type ConnectionFacts,
+  PushRight,
+} from "../../pool/connection/push_right.ts";
+import { modeHint } from "../../pool/connection/server_mode.ts";
+import type { Verdict } from "../../pool/forensics/verdict.ts";
+import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
+import { Pool, type PoolOptions, type PoolStats } from "../../pool/pool.ts";
+import type { Endpoint } from "../../pool/socket/endpoint.ts";
+import type { Dial } from "../../pool/socket/socket.ts";
+import type { Checkout, CheckoutKind } from "../../pool/waiters.ts";
+
+/** What a call needs a connection for: a kind of checkout, or `beside`, a new connection beside the pool. */
+export type ConnectionNeed = CheckoutKind | "beside";
+
+/** Options of a {@linkcode Server}. */
+export interface ServerOptions extends
+  Pick<
+    PoolOptions,
+    | "maxConnections"
+    | "checkoutTimeoutMs"
+    | "maxWaiting"
+    | "idleTimeoutMs"
+    | "maxAgeMs"
+    | "validateAfterIdleMs"
+  > {
+  /** For name, TCP, TLS and handshake together, in milliseconds. */
+  readonly connectTimeoutMs: number;
+  /** How long a reply may be owed without a byte coming, in milliseconds. */
+  readonly replyTimeoutMs: number;
+  /** Opens sockets. */
+  readonly dial: Dial;
+  /** The largest reply to accept. */
+  readonly limits: ParserLimits;
+  /** Whether to look for the cause of each death. */
+  readonly postMortem: boolean;
+}
+
+/** Called with what happens to the connections of a server. None may throw. */
+export interface ServerEvents
+  extends Required<Pick<PoolOptions, "onDialFailed" | "onEvict" | "onWait">> {
+  /** A connection was opened; `tookMs` is for name, TCP, TLS and handshake together. */
+  onOpen(connection: ConnectionFacts, tookMs: number): void;
+  /** A connection has ended. */
+  onClose(report: CloseReport): void;
+  /** A post-mortem has come to a verdict. */
+  onVerdict(verdict: Verdict): void;
+}
+
+/**
+ * A server, and the connections to it.
+ *
+ * - Nothing is dialed before the first call that needs a connection.
+ * - After {@linkcode Server.close} there is no connection left, and no dial.
+ */
+export class Server {
+  /** Where it is. */
+  readonly endpoint: Endpoint;
+  readonly #options: ServerOptions;
+  readonly #pool: Pool;
+  readonly #postMortem: PostMortemTrigger | undefined;
+  /** Without a database: a server that is busy with a script refuses SELECT. */
+  #endpointBeside: Endpoint | undefined;
+  /** Dials beside the pool, each with what ends it. */
+  readonly #dialsBeside = new Map<AbortController, Promise<void>>();
+  readonly #rightsBeside = new Set<PushRight>();
+  #note: string | undefined;
+  #lastVerdict: Verdict | undefined;
+
+  /**
+   * @param endpoint Where it is.
+   * @param options See {@linkcode ServerOptions}.
+   * @param events See {@linkcode ServerEvents}.
+   */
+  constructor(
+    endpoint: Endpoint,
+    options: ServerOptions,
+    events: ServerEvents,
+  ) {
+    this.endpoint = endpoint;
+    this.#options = options;
+    const postMortem = options.postMortem
+      ? new PostMortemTrigger((verdict) => {
+        this.#lastVerdict = verdict;
+        events.onVerdict(verdict);
+      })
+      : undefined;
+    this.#postMortem = postMortem;
+    this.#pool = new Pool({
+      ...options,
+      endpoint: `${endpoint}`,
+      onOpen: (connection, { tookMs, right }) => {
+        events.onOpen(connection, tookMs);
+        const { identity } = connection;
+        this.#note = identity?.note ?? modeHint(identity ?? {});
+        if (right !== undefined) postMortem?.onOpen(right);
+      },
+      onDialFailed: events.onDialFailed,
+      onEvict: events.onEvict,
+      onWait: events.onWait,
+      onRefused: (report, connection) =>
+        postMortem?.onClose(report, connection),
+      onClose: (report, connection) => {
+        postMortem?.onClose(report, connection);
+        events.onClose(report);
+      },
+      open: async (number, observer, signal, progress) => {
+        await postMortem?.ready;
+        return open(endpoint, {
+          ...options,
+          number,
+          observer,
+          signal,
+          progress,
+        });
+      },
+    });
+  }
+
+  /** What the last handshake has shown that may surprise. */
+  get note(): string | undefined {
+    return this.#note;
+  }
+
+  /** What the last post-mortem has found. */
+  get lastVerdict(): Verdict | undefined {
+    return this.#lastVerdict;
+  }
+
+  /** What its pool looks like now. */
+  stats(): PoolStats {
+    return this.#pool.stats();
+  }
+
+  /** The right to push on a shared connection, if there is one at once. */
+  shared(): PushRight | undefined {
+    return this.#pool.shared();
+  }
+
+  /**
+   * Waits for a connection; `take` may be called before this returns.
+   *
+   * @param need What it is needed for.
+   * @param ends `take` gets the right to push on it, and must push on a shared
+   * one before it returns; `fail` gets the reason why there is none.
+   * @returns Ends the wait, if there is one: its reason is the failure.
+   */
+  connect(
+    need: ConnectionNeed,
+    ends: Pick<Checkout, "take" | "fail">,
+  ): ((reason: unknown) => void) | undefined {
+    return need === "beside"
+      ? this.#connectBeside(ends)
+      : this.#pool.checkout({ kind: need, ...ends });
+  }
+
+  /**
+   * Takes a connection back that is not shared.
+   *
+   * @param right The right that `take` got. It is revoked.
+   * @param clean Whether the state of the connection is as the handshake left it; if not, it is closed.
+   */
+  release(right: PushRight, clean: boolean): void {
+    if (this.#rightsBeside.delete(right)) {
+      right.close("its command was answered");
+    } else this.#pool.release(right, clean);
+  }
+
+  /** Lets go of a connection to a replica: the next one may lead to the primary. */
+  leaveReplica(connection: ConnectionFacts): void {
+    this.#pool.retire(connection, "readonly");
+  }
+
+  /** Notes that this client is about to send CLIENT KILL for a connection that ended. */
+  noteFence(connection: ConnectionFacts): void {
+    this.#postMortem?.onFence(connection);
+  }
+
+  /**
+   * Closes every connection now: dials end, waits fail, commands in flight are lost.
+   *
+   * @param reason What waits and dials fail with.
+   * @returns When the last dial is over, too.
+   */
+  async close(reason: unknown): Promise<void> {
+    const poolClosed = this.#pool.close(reason);
+    const dialsOver = Promise.all(this.#dialsBeside.values());
+    for (const dial of this.#dialsBeside.keys()) dial.abort(reason);
+    for (const right of this.#rightsBeside) {
+      right.close("the client was closed");
+    }
+    this.#rightsBeside.clear();
+    await poolClosed;
+    await dialsOver;
+  }
+
+  #connectBeside(
+    { take, fail }: Pick<Checkout, "take" | "fail">,
+  ): (reason: unknown) => void {
+    const dial = new AbortController();
+    const opened = open(
+      this.#endpointBeside ??= this.endpoint.withDatabase(0),
+      {
+        ...this.#options,
+        number: 0,
+        signal: dial.signal,
+      },
+    );
+    const over = opened.then((connection) => {
+      this.#dialsBeside.delete(dial);
+      const right = new PushRight(connection);
+      this.#rightsBeside.add(right);
+      take(right);
+    }, (error) => {
+      this.#dialsBeside.delete(dial);
+      fail(error);
+    });
+    this.#dialsBeside.set(dial, over);
+    return (reason) => dial.abort(reason);
+  }
+}
