@@ -1,21 +1,28 @@
 // What the server answers to each command, as types alone: nothing of this file exists at run time.
 import type { CommandArgument, Reply, ReplyError } from "../../resp/mod.ts";
 
-/** An entry of a stream: its id, and its fields and values in turn; `null` for one that was deleted. */
-export type StreamEntry<Bulk = string> = [id: Bulk, fields: Bulk[] | null];
+/** An entry of a stream: its id, and its fields and values in turn. */
+export type StreamEntry<Bulk = string> = [id: Bulk, fields: Bulk[]];
+
+/** An entry of a geospatial search: a member, or a member with its distance, hash and position. */
+export type GeoMember<Bulk = string> = Bulk | [
+  member: Bulk,
+  ...details: (Bulk | number | [longitude: Bulk, latitude: Bulk])[],
+];
 
 /** The replies of the commands that Redis 7 and 8 and Valkey have without modules. */
 export type BuiltInReplies<Bulk = string> = {
   // Strings
   APPEND: number;
   BITCOUNT: number;
-  BITFIELD: (number | null)[];
-  BITFIELD_RO: (number | null)[];
+  BITFIELD: (number | bigint | null)[];
+  BITFIELD_RO: (number | bigint)[];
   BITOP: number;
   BITPOS: number;
   DECR: number | bigint;
   DECRBY: number | bigint;
   DELEX: number;
+  DELIFEQ: number;
   DIGEST: Bulk | null;
   GET: Bulk | null;
   GETBIT: number;
@@ -26,8 +33,19 @@ export type BuiltInReplies<Bulk = string> = {
   INCR: number | bigint;
   INCRBY: number | bigint;
   INCRBYFLOAT: Bulk;
+  LCS: Bulk | number | [
+    matches: Bulk,
+    ranges: [
+      a: [from: number, to: number],
+      b: [from: number, to: number],
+      ...length: number[],
+    ][],
+    len: Bulk,
+    length: number,
+  ];
   MGET: (Bulk | null)[];
   MSET: "OK";
+  MSETEX: number;
   MSETNX: number;
   PSETEX: "OK";
   SET: "OK" | Bulk | null;
@@ -40,13 +58,13 @@ export type BuiltInReplies<Bulk = string> = {
   // Keys
   COPY: number;
   DEL: number;
-  DUMP: Uint8Array | Bulk | null;
+  DUMP: Bulk | null;
   EXISTS: number;
   EXPIRE: number;
   EXPIREAT: number;
   EXPIRETIME: number;
   KEYS: Bulk[];
-  MIGRATE: string;
+  MIGRATE: "OK" | "NOKEY";
   MOVE: number;
   PERSIST: number;
   PEXPIRE: number;
@@ -176,14 +194,23 @@ export type BuiltInReplies<Bulk = string> = {
   XACK: number;
   XACKDEL: number[];
   XADD: Bulk | null;
-  XAUTOCLAIM: [next: Bulk, entries: StreamEntry<Bulk>[], deleted?: Bulk[]] | [
+  XAUTOCLAIM: [next: Bulk, entries: StreamEntry<Bulk>[], deleted: Bulk[]] | [
     next: Bulk,
     ids: Bulk[],
-    deleted?: Bulk[],
+    deleted: Bulk[],
   ];
-  XCLAIM: (StreamEntry<Bulk> | null)[] | Bulk[];
+  XCFGSET: "OK";
+  XCLAIM: StreamEntry<Bulk>[] | Bulk[];
   XDEL: number;
   XDELEX: number[];
+  "XGROUP CREATE": "OK";
+  "XGROUP CREATECONSUMER": number;
+  "XGROUP DELCONSUMER": number;
+  "XGROUP DESTROY": number;
+  "XGROUP SETID": "OK";
+  "XINFO CONSUMERS": (Bulk | number)[][];
+  "XINFO GROUPS": (Bulk | number | null)[][];
+  "XINFO STREAM": AnyReply[];
   XLEN: number;
   XPENDING: [
     count: number,
@@ -193,53 +220,84 @@ export type BuiltInReplies<Bulk = string> = {
   ] | [id: Bulk, consumer: Bulk, idleMs: number, deliveries: number][];
   XRANGE: StreamEntry<Bulk>[];
   XREAD: [stream: Bulk, entries: StreamEntry<Bulk>[]][] | null;
-  XREADGROUP: [stream: Bulk, entries: StreamEntry<Bulk>[]][] | null;
+  XREADGROUP:
+    | [stream: Bulk, entries: [id: Bulk, fields: Bulk[] | null][]][]
+    | null;
   XREVRANGE: StreamEntry<Bulk>[];
   XSETID: "OK";
   XTRIM: number;
-  "XGROUP CREATE": "OK";
-  "XGROUP CREATECONSUMER": number;
-  "XGROUP DELCONSUMER": number;
-  "XGROUP DESTROY": number;
-  "XGROUP SETID": "OK";
   // Geo and HyperLogLog
   GEOADD: number;
   GEODIST: Bulk | null;
   GEOHASH: (Bulk | null)[];
   GEOPOS: ([longitude: Bulk, latitude: Bulk] | null)[];
+  GEORADIUS: GeoMember<Bulk>[] | number;
+  GEORADIUSBYMEMBER: GeoMember<Bulk>[] | number;
+  GEORADIUSBYMEMBER_RO: GeoMember<Bulk>[];
+  GEORADIUS_RO: GeoMember<Bulk>[];
+  GEOSEARCH: GeoMember<Bulk>[];
   GEOSEARCHSTORE: number;
   PFADD: number;
   PFCOUNT: number;
   PFMERGE: "OK";
+  // Vector sets
+  VADD: number;
+  VCARD: number;
+  VDIM: number;
+  VEMB:
+    | Bulk[]
+    | [quantization: string, raw: Bulk, norm: Bulk, range?: Bulk]
+    | null;
+  VGETATTR: Bulk | null;
+  VINFO: (string | number)[] | null;
+  VISMEMBER: number;
+  VLINKS: Bulk[][] | null;
+  VRANDMEMBER: Bulk | Bulk[] | null;
+  VRANGE: Bulk[];
+  VREM: number;
+  VSETATTR: number;
+  VSIM: Bulk[];
   // Scripts, messages, transactions
   DISCARD: "OK";
-  MULTI: "OK";
-  PUBLISH: number;
-  SPUBLISH: number;
-  UNWATCH: "OK";
-  WATCH: "OK";
-  "SCRIPT EXISTS": number[];
-  "SCRIPT FLUSH": "OK";
-  "SCRIPT KILL": "OK";
-  "SCRIPT LOAD": Bulk;
+  EVAL: AnyReply;
+  EVALSHA: AnyReply;
+  EVALSHA_RO: AnyReply;
+  EVAL_RO: AnyReply;
+  EXEC: Reply[] | null;
+  FCALL: AnyReply;
+  FCALL_RO: AnyReply;
   "FUNCTION DELETE": "OK";
-  "FUNCTION DUMP": Uint8Array | Bulk;
+  "FUNCTION DUMP": Bulk;
   "FUNCTION FLUSH": "OK";
   "FUNCTION KILL": "OK";
+  "FUNCTION LIST": AnyReply[][];
   "FUNCTION LOAD": Bulk;
   "FUNCTION RESTORE": "OK";
+  "FUNCTION STATS": AnyReply[];
+  MULTI: "OK";
+  PUBLISH: number;
   "PUBSUB CHANNELS": Bulk[];
   "PUBSUB NUMPAT": number;
   "PUBSUB NUMSUB": (Bulk | number)[];
   "PUBSUB SHARDCHANNELS": Bulk[];
   "PUBSUB SHARDNUMSUB": (Bulk | number)[];
+  "SCRIPT EXISTS": number[];
+  "SCRIPT FLUSH": "OK";
+  "SCRIPT KILL": "OK";
+  "SCRIPT LOAD": Bulk;
+  "SCRIPT SHOW": Bulk;
+  SPUBLISH: number;
+  UNWATCH: "OK";
+  WATCH: "OK";
   // Connections and servers
   "ACL CAT": Bulk[];
   "ACL DELUSER": number;
   "ACL DRYRUN": "OK" | Bulk;
   "ACL GENPASS": Bulk;
+  "ACL GETUSER": AnyReply[] | null;
   "ACL LIST": Bulk[];
   "ACL LOAD": "OK";
+  "ACL LOG": (Bulk | number)[][] | "OK";
   "ACL SAVE": "OK";
   "ACL SETUSER": "OK";
   "ACL USERS": Bulk[];
@@ -249,28 +307,66 @@ export type BuiltInReplies<Bulk = string> = {
   BGREWRITEAOF: string;
   BGSAVE: string;
   "CLIENT CACHING": "OK";
+  "CLIENT CAPA": "OK";
   "CLIENT GETNAME": Bulk | null;
   "CLIENT GETREDIR": number;
   "CLIENT ID": number;
+  "CLIENT IMPORT-SOURCE": "OK";
   "CLIENT INFO": Bulk;
   "CLIENT KILL": "OK" | number;
   "CLIENT LIST": Bulk;
   "CLIENT NO-EVICT": "OK";
   "CLIENT NO-TOUCH": "OK";
   "CLIENT PAUSE": "OK";
+  "CLIENT REPLY": "OK" | null;
   "CLIENT SETINFO": "OK";
   "CLIENT SETNAME": "OK";
   "CLIENT TRACKING": "OK";
+  "CLIENT TRACKINGINFO": [
+    flags: Bulk,
+    Bulk[],
+    redirect: Bulk,
+    number,
+    prefixes: Bulk,
+    Bulk[],
+  ];
   "CLIENT UNBLOCK": number;
   "CLIENT UNPAUSE": "OK";
+  "CLUSTER COUNT-FAILURE-REPORTS": number;
   "CLUSTER COUNTKEYSINSLOT": number;
+  "CLUSTER GETKEYSINSLOT": Bulk[];
   "CLUSTER INFO": Bulk;
   "CLUSTER KEYSLOT": number;
+  "CLUSTER LINKS": (Bulk | number)[][];
   "CLUSTER MYID": Bulk;
+  "CLUSTER MYSHARDID": Bulk;
   "CLUSTER NODES": Bulk;
+  "CLUSTER REPLICAS": Bulk[];
+  "CLUSTER SHARDS": AnyReply[][];
+  "CLUSTER SLOT-STATS": [slot: number, statistics: (Bulk | number)[]][];
+  "CLUSTER SLOTS": [
+    from: number,
+    to: number,
+    ...nodes: [host: Bulk | null, port: number, id: Bulk, metadata: Bulk[]][],
+  ][];
+  COMMAND: AnyReply[];
+  CLUSTERSCAN: [cursor: Bulk, keys: Bulk[]];
   "COMMAND COUNT": number;
+  "COMMAND DOCS": AnyReply[];
   "COMMAND GETKEYS": Bulk[];
+  "COMMAND GETKEYSANDFLAGS": [key: Bulk, flags: string[]][];
+  "COMMAND INFO": AnyReply[];
   "COMMAND LIST": Bulk[];
+  "COMMANDLOG GET": [
+    id: number,
+    time: number,
+    amount: number,
+    args: Bulk[],
+    client: Bulk,
+    name: Bulk,
+  ][];
+  "COMMANDLOG LEN": number;
+  "COMMANDLOG RESET": "OK";
   "CONFIG GET": Bulk[];
   "CONFIG RESETSTAT": "OK";
   "CONFIG REWRITE": "OK";
@@ -282,14 +378,26 @@ export type BuiltInReplies<Bulk = string> = {
   INFO: Bulk;
   LASTSAVE: number;
   "LATENCY DOCTOR": Bulk;
+  "LATENCY GRAPH": Bulk;
+  "LATENCY HISTOGRAM": AnyReply[];
+  "LATENCY HISTORY": [time: number, ms: number][];
+  "LATENCY LATEST": [
+    event: Bulk,
+    time: number,
+    latestMs: number,
+    maxMs: number,
+    ...more: number[],
+  ][];
   "LATENCY RESET": number;
   LOLWUT: Bulk;
   "MEMORY DOCTOR": Bulk;
   "MEMORY MALLOC-STATS": Bulk;
   "MEMORY PURGE": "OK";
+  "MEMORY STATS": AnyReply[];
   "MEMORY USAGE": number | null;
+  "MODULE LIST": AnyReply[];
   "OBJECT ENCODING": Bulk | null;
-  "OBJECT FREQ": number;
+  "OBJECT FREQ": number | null;
   "OBJECT IDLETIME": number | null;
   "OBJECT REFCOUNT": number | null;
   PING: "PONG" | Bulk;
@@ -297,9 +405,22 @@ export type BuiltInReplies<Bulk = string> = {
   READWRITE: "OK";
   REPLICAOF: "OK";
   RESET: "RESET";
+  ROLE: [
+    role: Bulk,
+    offset: number,
+    replicas: [host: Bulk, port: Bulk, offset: Bulk][],
+  ] | [role: Bulk, host: Bulk, port: number, state: Bulk, offset: number];
   SAVE: "OK";
   SELECT: "OK";
   SLAVEOF: "OK";
+  "SLOWLOG GET": [
+    id: number,
+    time: number,
+    microseconds: number,
+    args: Bulk[],
+    client: Bulk,
+    name: Bulk,
+  ][];
   "SLOWLOG LEN": number;
   "SLOWLOG RESET": "OK";
   SWAPDB: "OK";
