@@ -47,7 +47,7 @@ export {
 export { CheckoutTimeoutError, ClosedError } from "./pool/errors.ts";
 export type { Cause, Verdict } from "./pool/forensics/verdict.ts";
 export type { RetirementReason } from "./pool/member.ts";
-export type { EvictionReason, PoolStats } from "./pool/pool.ts";
+export type { EvictionReason, PoolStats } from "./pool/pool_stats.ts";
 export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";
 export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
 export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";

@@ -6,7 +6,8 @@ import {
 } from "../pool/connection/close_report.ts";
 import type { Loss } from "../pool/connection/in_flight.ts";
 import { isPassing } from "../pool/connection/refusal.ts";
-import { mayPass } from "../pool/errors.ts";
+import { CheckoutTimeoutError } from "../pool/errors.ts";
+import { DialError } from "../pool/socket/dial_error.ts";
 import { CommandError } from "./command_error.ts";
 import { reasonAgainstReplay, type ReplayPolicy } from "./commands/replay.ts";
 
@@ -44,7 +45,9 @@ const SETTLED_IN_MS = 50;
 /** No connection could be had. */
 export const connectFailure = (reason: unknown): Failure => ({
   error: reason instanceof Error ? reason : new Error(String(reason)),
-  mayRunAgain: mayPass(reason),
+  mayRunAgain:
+    (reason instanceof CheckoutTimeoutError || reason instanceof DialError) &&
+    reason.isRetriable,
   isReplay: false,
   charge: undefined,
   zombie: undefined,

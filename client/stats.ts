@@ -1,7 +1,7 @@
 // Statistics of a client: as numbers, and as text for a person on call.
 import { describeClose } from "../pool/connection/close_report.ts";
 import type { Verdict } from "../pool/forensics/verdict.ts";
-import type { PoolStats } from "../pool/pool.ts";
+import type { PoolStats } from "../pool/pool_stats.ts";
 
 /** What a client has done so far, and what it holds now. */
 export interface RedisStats extends PoolStats {

@@ -1,6 +1,6 @@
 // The process-wide sink of telemetry. There is none until diagnostics.ts is imported.
 import type { CloseReport } from "../pool/connection/close_report.ts";
-import type { EvictionReason } from "../pool/pool.ts";
+import type { EvictionReason } from "../pool/pool_stats.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
 import type { Command } from "../resp/mod.ts";
 import type { RetryInfo } from "./options.ts";

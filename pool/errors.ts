@@ -1,5 +1,5 @@
 // Errors of a checkout that ended without a connection.
-import { DialError } from "./socket/dial_error.ts";
+import type { PoolStats } from "./pool_stats.ts";
 
 /**
  * No connection could be had in time. No command was sent: its fate is `"unsent"`.
@@ -18,13 +18,13 @@ export class CheckoutTimeoutError extends Error {
   override readonly name = "CheckoutTimeoutError";
   /** Always `"unsent"`. */
   readonly fate = "unsent";
-  /** Whether to try again by itself: not where too many wait already. */
+  /** Whether another attempt may succeed: not while too many callers wait already. */
   readonly isRetriable: boolean;
 
   /**
    * Makes the error.
    *
-   * @param message What was waited for.
+   * @param message Why there was no connection.
    * @param options `isRetriable`: see there (default true). `cause`: what kept
    * the pool from opening a connection, if anything did.
    */
@@ -60,7 +60,28 @@ export class ClosedError extends Error {
   readonly fate = "unsent";
 }
 
-/** Whether a failure to get a connection may pass by itself. */
-export const mayPass = (error: unknown): boolean =>
-  (error instanceof CheckoutTimeoutError || error instanceof DialError) &&
-  error.isRetriable;
+/**
+ * The error of a checkout that ended without a connection, with the state of the pool.
+ *
+ * @param endpoint `host:port`.
+ * @param reason Why it ended.
+ * @param stats The pool at that moment.
+ * @param obstacle What keeps the pool from opening a connection, if anything does.
+ * @param isRetriable See {@linkcode CheckoutTimeoutError.isRetriable}.
+ */
+export function checkoutError(
+  endpoint: string,
+  reason: string,
+  stats: PoolStats,
+  obstacle: { readonly text: string; readonly error: unknown } | undefined,
+  isRetriable: boolean,
+): CheckoutTimeoutError {
+  const { maxConnections, open, leased, dialing, inFlight, waiting } = stats;
+  return new CheckoutTimeoutError(
+    `Cannot check out a connection to ${endpoint}: ${reason}, ` +
+      `${open} of ${maxConnections} open, ${leased} leased, ` +
+      `${dialing} being dialed, ${inFlight} in flight, ${waiting} waiting` +
+      (obstacle === undefined ? "" : `; ${obstacle.text}`),
+    { isRetriable, cause: obstacle?.error },
+  );
+}

@@ -1,56 +1,20 @@
 // The connections to one server: how many, which one a caller gets, when one must go.
-import { CheckoutTimeoutError } from "./errors.ts";
-import { FairTimeout } from "./socket/fair_timeout.ts";
-import { FreezeDetector } from "./freeze_detector.ts";
-import type {
-  ClosedHow,
-  CloseReport,
-  PoolState,
-} from "./connection/close_report.ts";
+import { Allocation } from "./allocation.ts";
+import { checkoutError, type CheckoutTimeoutError } from "./errors.ts";
+import type { CloseReport, PoolState } from "./connection/close_report.ts";
 import type {
   Connection,
   ConnectionObserver,
 } from "./connection/connection.ts";
-import { Dialer } from "./dialer.ts";
 import type { DialProgress } from "./connection/dial_progress.ts";
-import { ask } from "./connection/ask.ts";
-import { IdleAges } from "./forensics/idle_ages.ts";
-import { Member, type RetirementReason } from "./member.ts";
 import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
+import { Dialer } from "./dialer.ts";
+import { Liveness } from "./liveness.ts";
+import { Member, type RetirementReason } from "./member.ts";
+import { Members } from "./members.ts";
+import type { EvictionReason, PoolStats } from "./pool_stats.ts";
 import { runtime } from "./socket/runtime.ts";
-import {
-  type Checkout,
-  type CheckoutKind,
-  type CheckoutWait,
-  Waiters,
-} from "./waiters.ts";
-
-/** Why a connection left the pool. */
-export type EvictionReason = ClosedHow | RetirementReason;
-
-/** What a pool looks like at one moment. */
-export interface PoolStats extends PoolState {
-  /** The most connections there may be. */
-  maxConnections: number;
-  /** Of the open ones, with nothing in flight and not leased. */
-  idle: number;
-  /** Commands written or about to be, without a reply yet. */
-  inFlight: number;
-  /** Of the open ones, suspected to be dead until they answer a PING. */
-  suspect: number;
-  /** Connections opened so far. */
-  dialed: number;
-  /** Dials that failed so far. */
-  dialFailures: number;
-  /** Connections gone so far, by reason. */
-  evicted: Partial<Record<EvictionReason, number>>;
-  /** How the last connection ended that the client did not close itself. */
-  lastClose: CloseReport | undefined;
-  /** What the last failed dial failed with. */
-  lastDialError: unknown;
-  /** Since when no connection is open and none can be opened, Unix time in milliseconds. */
-  awaySince: number | undefined;
-}
+import { type Checkout, type CheckoutWait, Waiters } from "./waiters.ts";
 
 /** Options of a {@linkcode Pool}. */
 export interface PoolOptions {
@@ -102,15 +66,10 @@ export interface PoolOptions {
   readonly onWait?: (wait: CheckoutWait) => void;
 }
 
-/** How often limits of age are checked, and how a jump of the clock shows. */
+/** How often limits of age are checked. */
 const TICK_MS = 1000;
 /** A replica is left at most this often: the next dial may lead to it again. */
 const READONLY_PAUSE_MS = 250;
-/** How long a suspect has for its PING: this many times what its handshake took, within bounds. */
-const PROOF_FACTOR = 4;
-const PROOF_MS = { least: 100, most: 1000 };
-/** Upper bound on one PING over a slow link: twice the handshake time. */
-const SLOW_PROOF_FACTOR = 2;
 
 /**
  * A pool of connections.
@@ -121,25 +80,23 @@ const SLOW_PROOF_FACTOR = 2;
  * - A connection leaves the moment it ends, idle or not.
  * - Waiters are served in order, as far as what they wait for is there. A
  *   failed dial fails them only when nothing is open and nothing else is being dialed.
- * - Blocking commands leave one connection to callers that share.
  * - One dial serves all callers that wait for a shared connection.
- * - When one connection dies silently the others must answer a PING first; so must one
- *   that was idle for long, or that slept while the process was frozen.
+ * - A connection that may have died unnoticed takes no command before it has
+ *   answered a PING: see {@linkcode Liveness}.
  */
 export class Pool {
   readonly #options: PoolOptions;
-  readonly #members: Member[] = [];
+  readonly #members = new Members();
   readonly #waiters: Waiters;
   readonly #dialer: Dialer;
-  readonly #idleAges = new IdleAges();
+  readonly #liveness: Liveness;
+  readonly #allocation: Allocation;
+  readonly #sleep = runtime.newUnrefSleep();
+  readonly #evicted: Partial<Record<EvictionReason, number>> = {};
   #closedFor: { readonly reason: unknown } | undefined;
-  #justValidated: Member | undefined; // has answered its PING: not to be suspected again
   #readonlyAt = -Infinity;
-  #evicted: Partial<Record<EvictionReason, number>> = {};
   #lastClose: CloseReport | undefined;
   #isTicking = false;
-  readonly #freezes = new FreezeDetector();
-  readonly #sleep = runtime.newUnrefSleep();
 
   /**
    * Makes a pool. It dials on first use.
@@ -150,8 +107,23 @@ export class Pool {
     this.#options = options;
     this.#waiters = new Waiters(
       options.checkoutTimeoutMs,
-      () => this.#waitersDue(),
+      () => this.#failDueWaiters(),
       options.onWait,
+    );
+    this.#liveness = new Liveness({
+      members: this.#members,
+      validateAfterIdleMs: options.validateAfterIdleMs,
+      tickMs: TICK_MS,
+      onProven: (member) => {
+        if (member.state === "suspect") this.#share(member);
+        this.#serve();
+      },
+    });
+    this.#allocation = new Allocation(
+      this.#members,
+      this.#liveness,
+      this.#waiters,
+      options.maxConnections,
     );
     this.#dialer = new Dialer({
       endpoint: options.endpoint,
@@ -163,7 +135,7 @@ export class Pool {
       onOpen: (connection, tookMs) => this.#admit(connection, tookMs),
       onFailed: (error, isRepeated) => this.#dialFailed(error, isRepeated),
       onReady: () => this.#serve(),
-      isAnyOpen: () => this.#members.length > 0,
+      isAnyOpen: () => this.#members.size > 0,
     });
   }
 
@@ -172,7 +144,9 @@ export class Pool {
    * `undefined` if the caller has to wait: see {@linkcode Pool.checkout}.
    */
   shared(): PushRight | undefined {
-    return this.#waiters.count("shared") > 0 ? undefined : this.#pick()?.right;
+    return this.#waiters.count("shared") > 0
+      ? undefined
+      : this.#allocation.take("shared");
   }
 
   /**
@@ -189,17 +163,15 @@ export class Pool {
       return void checkout.fail(this.#closedFor.reason);
     }
     if (this.#waiters.size >= maxWaiting) {
-      return void checkout.fail(
-        this.#checkoutError(
-          `${maxWaiting} callers wait already (maxWaiting)`,
-          false,
-        ),
-      );
+      const reason = `${maxWaiting} callers wait already (maxWaiting)`;
+      return void checkout.fail(this.#checkoutError(reason, false));
     }
-    const right = this.#waiters.count(kind) > 0 ? undefined : this.#take(kind);
+    const right = this.#waiters.count(kind) > 0
+      ? undefined
+      : this.#allocation.take(kind);
     if (right !== undefined) return void checkout.take(right);
     const end = this.#waiters.add(checkout, performance.now());
-    this.#dialAsNeeded();
+    this.#allocation.provide(this.#dialer);
     return end;
   }
 
@@ -210,7 +182,7 @@ export class Pool {
    * @param clean Whether its state is as the handshake left it; if not, it is closed.
    */
   release(right: PushRight, clean: boolean): void {
-    const member = this.#members.find((member) => member.right === right);
+    const member = this.#members.heldBy(right);
     if (member?.state !== "leased") return;
     const reason = member.retirement ??
       (clean && member.isIdle ? undefined : "unclean-lease");
@@ -228,7 +200,7 @@ export class Pool {
         this.#readonlyAt = now;
       }
     }
-    const member = this.#memberOf(connection);
+    const member = this.#members.of(connection);
     if (member === undefined || member.state === "retiring") return;
     member.retirement ??= reason;
     if (member.state === "leased") return; // until it is released
@@ -238,17 +210,12 @@ export class Pool {
 
   /** What the pool looks like now. */
   stats(): PoolStats {
-    let inFlight = 0;
-    for (const { connection } of this.#members) inFlight += connection.inFlight;
     return {
       ...this.#state(),
       maxConnections: this.#options.maxConnections,
-      idle:
-        this.#members.filter((member) =>
-          member.state === "shared" && member.isIdle
-        ).length,
-      inFlight,
-      suspect: this.#countOf("suspect"),
+      idle: this.#members.countIdle(),
+      inFlight: this.#members.inFlight,
+      suspect: this.#members.count("suspect"),
       dialed: this.#dialer.opened,
       dialFailures: this.#dialer.failed,
       evicted: { ...this.#evicted },
@@ -269,7 +236,7 @@ export class Pool {
     this.#closedFor = { reason };
     const dialsOver = this.#dialer.stop(reason);
     this.#waiters.failAll(reason);
-    for (const { connection } of [...this.#members]) {
+    for (const { connection } of this.#members) {
       connection.close("the pool was closed");
     }
     this.#sleep.end();
@@ -278,122 +245,29 @@ export class Pool {
 
   #state(): PoolState {
     return {
-      open: this.#members.length,
-      leased: this.#countOf("leased"),
+      open: this.#members.size,
+      leased: this.#members.count("leased"),
       dialing: this.#dialer.dialing,
       waiting: this.#waiters.size,
     };
   }
 
-  #countOf(state: Member["state"]): number {
-    let count = 0;
-    for (const member of this.#members) if (member.state === state) count++;
-    return count;
-  }
-
-  #memberOf(connection: ConnectionFacts): Member | undefined {
-    return this.#members.find((member) => member.connection === connection);
-  }
-
-  /** How long a connection may have been idle at a tick. */
-  #idleTimeoutMs(now: number): number {
-    // By the next tick the server would have closed it.
-    const learnedMs = this.#idleAges.evictAfterMs(now) - TICK_MS;
-    return Math.min(this.#options.idleTimeoutMs, learnedMs);
-  }
-
-  get #validateAfterIdleMs(): number {
-    return Math.min(this.#options.validateAfterIdleMs, this.#idleAges.limitMs);
-  }
-
-  /** The least loaded shared connection that is not full. Idle ones that may be zombies become suspects. */
-  #pick(): Member | undefined {
-    let best: Member | undefined;
-    for (const member of this.#members) {
-      if (member.state !== "shared" || member.connection.isFull) continue;
-      if (
-        best === undefined ||
-        member.connection.inFlight < best.connection.inFlight
-      ) best = member;
-    }
-    if (best === undefined || !best.isIdle || best === this.#justValidated) {
-      return best;
-    }
-    const now = performance.now();
-    if (!this.#detectFreeze(now)) {
-      const idleMs = now - best.connection.lastByteAt;
-      if (idleMs <= this.#validateAfterIdleMs) return best;
-      this.#suspect(best);
-    }
-    return this.#pick();
-  }
-
   #serve(): void {
     if (this.#waiters.size === 0) return;
-    const canServe: Record<CheckoutKind, boolean> = {
-      shared: this.#waiters.count("shared") > 0,
-      lease: this.#waiters.count("lease") > 0,
-      blocking: this.#waiters.count("blocking") > 0,
-    };
-    // Callers that ask while others are served come after them.
-    for (const waiter of this.#waiters) {
-      if (!canServe[waiter.kind]) continue;
-      const right = this.#take(waiter.kind);
-      if (right !== undefined) waiter.take(right);
-      else {
-        canServe[waiter.kind] = false;
-        if (!canServe.shared && !canServe.lease && !canServe.blocking) break;
-      }
-    }
-    this.#dialAsNeeded();
-    this.#waiters.arm();
-  }
-
-  #take(kind: CheckoutKind): PushRight | undefined {
-    if (kind === "blocking" && this.#blockingRoom <= 0) return undefined;
-    const member = this.#pick();
-    if (kind === "shared" || member === undefined) return member?.right;
-    return member.isIdle ? member.enter("leased") : undefined;
-  }
-
-  /** How many more connections blocking commands may take: one stays for callers that share. */
-  get #blockingRoom(): number {
-    const most = Math.max(1, this.#options.maxConnections - 1);
-    return most - this.#countOf("leased") - this.#countOf("reserved");
-  }
-
-  #dialAsNeeded(): void {
-    const { dialing } = this.#dialer;
-    const exclusive = this.#waiters.count("lease") +
-      Math.max(
-        0,
-        Math.min(this.#waiters.count("blocking"), this.#blockingRoom),
-      );
-    // A suspect that is about to answer its PING serves every sharer.
-    const needsShared = this.#waiters.count("shared") > 0 &&
-      !this.#members.some((m) => m.state === "suspect" && m.isAnsweringNow);
-    const wanted = exclusive + (needsShared ? 1 : 0) - dialing;
-    const room = this.#options.maxConnections - this.#members.length - dialing;
-    this.#dialer.request(Math.min(wanted, room));
-    if (exclusive > 0 && wanted > 0 && room <= 0) this.#reserve();
-  }
-
-  /** The pool is full and a lease is wanted: the least loaded connection gets nothing new until it is idle. */
-  #reserve(): void {
-    if (this.#countOf("reserved") > 0) return;
-    this.#pick()?.enter("reserved");
+    this.#waiters.serve((kind) => this.#allocation.take(kind));
+    this.#allocation.provide(this.#dialer);
   }
 
   #admit(connection: Connection, tookMs: number): void {
     const { report } = connection;
     if (report !== undefined) { // it ended right after the handshake
-      this.#count(report.how, connection);
+      this.#countEviction(report.how, connection);
       return this.#ended(report, connection);
     }
     const { maxAgeMs } = this.#options;
     const retireAt = connection.openedAt + maxAgeMs * (1 - Math.random() / 10);
     const member = new Member(connection, tookMs, retireAt);
-    this.#members.push(member);
+    this.#members.add(member);
     if (this.#closedFor !== undefined) {
       return connection.close("the pool was closed");
     }
@@ -404,16 +278,16 @@ export class Pool {
 
   #dialFailed(error: unknown, isRepeated: boolean): void {
     this.#options.onDialFailed?.(error);
-    const mayBeServed = isRepeated || this.#members.length > 0 ||
+    const mayBeServed = isRepeated || this.#members.size > 0 ||
       this.#dialer.dialing > 0;
-    if (mayBeServed) this.#dialAsNeeded();
+    if (mayBeServed) this.#allocation.provide(this.#dialer);
     else this.#waiters.failAll(error);
   }
 
   readonly #observer: ConnectionObserver = {
     state: () => this.#state(),
     onIdle: (connection) => {
-      const member = this.#memberOf(connection);
+      const member = this.#members.of(connection);
       if (member === undefined) return; // in its handshake
       if (member.state === "reserved") this.#share(member);
       else if (member.state === "retiring") {
@@ -424,24 +298,21 @@ export class Pool {
     onRoom: () => this.#serve(),
     onStall: () => {
       const { dialing } = this.#dialer;
-      if (
-        dialing === 0 && this.#members.length < this.#options.maxConnections
-      ) this.#dialer.request(1);
+      if (dialing === 0 && this.#members.size < this.#options.maxConnections) {
+        this.#dialer.request(1);
+      }
     },
     onClose: (connection, report) => {
-      const member = this.#memberOf(connection);
+      const member = this.#members.of(connection);
       if (member === undefined) {
         // In its handshake: the dial fails instead. Else it was evicted already.
         if (report.during !== "handshake") return;
         return this.#options.onRefused?.(report, connection);
       }
-      this.#remove(member);
-      this.#count(report.how, connection);
+      this.#members.remove(member);
+      this.#countEviction(report.how, connection);
       this.#ended(report, connection);
-      if (report.how === "silence") this.#suspectAll();
-      if (report.during === "idle" && report.by !== "client") {
-        this.#idleAges.observe(report.idleMs, performance.now());
-      }
+      this.#liveness.onClose(report);
       // Not at once: the commands it lost go first.
       queueMicrotask(() => this.#serve());
     },
@@ -455,17 +326,12 @@ export class Pool {
     else member.enter("retiring");
   }
 
-  #remove(member: Member): void {
-    this.#members.splice(this.#members.indexOf(member), 1);
-    member.enter("gone");
-  }
-
   /** Closes a connection that is idle, or that must not be used again. */
   #evict(member: Member, reason: EvictionReason): void {
     const { connection } = member;
-    this.#remove(member);
+    this.#members.remove(member);
     if (connection.report !== undefined) return;
-    this.#count(reason, connection);
+    this.#countEviction(reason, connection);
     connection.close(reason);
     if (connection.report !== undefined) {
       this.#ended(connection.report, connection);
@@ -477,49 +343,16 @@ export class Pool {
     this.#options.onClose(report, connection);
   }
 
-  #count(reason: EvictionReason, connection: ConnectionFacts): void {
+  #countEviction(reason: EvictionReason, connection: ConnectionFacts): void {
     this.#evicted[reason] = (this.#evicted[reason] ?? 0) + 1;
     this.#options.onEvict?.(reason, connection);
-  }
-
-  #suspectAll(): void {
-    for (const member of this.#members) {
-      if (member.state === "shared") this.#suspect(member);
-    }
-  }
-
-  /** Takes a connection out until it has answered a PING. */
-  #suspect(member: Member): void {
-    const { connection, handshakeMs } = member;
-    member.isAnsweringNow = member.isIdle;
-    const right = member.enter("suspect");
-    const proofMs = Math.ceil(Math.max(
-      PROOF_MS.least,
-      SLOW_PROOF_FACTOR * handshakeMs,
-      Math.min(PROOF_MS.most, PROOF_FACTOR * handshakeMs),
-    ));
-    const proof = new FairTimeout(
-      () => proofMs,
-      () => connection.timeOut(`suspected dead, no PONG for ${proofMs} ms`),
-    );
-    // One that is busy is watched by its reply timer.
-    const now = performance.now();
-    const idleMs = member.isIdle ? now - connection.lastByteAt : 0;
-    if (member.isAnsweringNow) proof.start(now);
-    ask(right, ["PING"]).then(() => {
-      this.#idleAges.survived(idleMs);
-      if (member.state === "suspect") this.#share(member);
-      this.#justValidated = member;
-      this.#serve();
-      this.#justValidated = undefined;
-    }, () => {}).finally(() => proof.stop());
   }
 
   /** Ticks as long as there are connections, or may be soon. */
   async #startTicking(): Promise<void> {
     this.#isTicking = true;
-    this.#freezes.restart();
-    while (this.#members.length > 0 || this.#dialer.dialing > 0) {
+    this.#liveness.restart();
+    while (this.#members.size > 0 || this.#dialer.dialing > 0) {
       await this.#sleep.wait(TICK_MS);
       if (this.#closedFor !== undefined) break;
       this.#tick();
@@ -528,10 +361,13 @@ export class Pool {
   }
 
   #tick(): void {
-    if (this.#freezes.beat(TICK_MS) !== undefined) this.#suspectAll();
+    this.#liveness.tick();
     const now = performance.now();
-    const idleTimeoutMs = this.#idleTimeoutMs(now);
-    for (const member of [...this.#members]) {
+    const idleTimeoutMs = Math.min(
+      this.#options.idleTimeoutMs,
+      this.#liveness.expectedIdleLimitMs(now),
+    );
+    for (const member of this.#members) {
       if (member.state !== "shared") continue;
       const { connection } = member;
       if (now > member.retireAt) this.retire(connection, "max-age");
@@ -541,21 +377,14 @@ export class Pool {
     }
   }
 
-  /** While the process was frozen, idle connections may have been closed unnoticed. */
-  #detectFreeze(now: number): boolean {
-    if (this.#freezes.look(TICK_MS, now) === undefined) return false;
-    this.#suspectAll();
-    return true;
-  }
-
-  #waitersDue(): void {
+  #failDueWaiters(): void {
     const now = performance.now();
-    this.#detectFreeze(now);
+    this.#liveness.detectFreeze(now);
     const { checkoutTimeoutMs } = this.#options;
     this.#waiters.failDue(now, (kind) =>
       this.#checkoutError(
         `no connection for ${checkoutTimeoutMs} ms (checkoutTimeoutMs)${
-          kind === "blocking" && this.#blockingRoom <= 0
+          kind === "blocking" && this.#allocation.isBlockingFull
             ? ", blocking commands leave one of maxConnections to others"
             : ""
         }`,
@@ -563,16 +392,13 @@ export class Pool {
     this.#serve();
   }
 
-  #checkoutError(what: string, isRetriable = true): CheckoutTimeoutError {
-    const { maxConnections, open, leased, dialing, inFlight, waiting } = this
-      .stats();
-    const dial = this.#dialer.obstacle();
-    return new CheckoutTimeoutError(
-      `Cannot check out a connection to ${this.#options.endpoint}: ${what}, ` +
-        `${open} of ${maxConnections} open, ${leased} leased, ` +
-        `${dialing} being dialed, ${inFlight} in flight, ${waiting} waiting` +
-        (dial === undefined ? "" : `; ${dial.text}`),
-      { isRetriable, cause: dial?.error },
+  #checkoutError(reason: string, isRetriable = true): CheckoutTimeoutError {
+    return checkoutError(
+      this.#options.endpoint,
+      reason,
+      this.stats(),
+      this.#dialer.obstacle(),
+      isRetriable,
     );
   }
 }

@@ -37,16 +37,16 @@ export interface CheckoutWait {
 }
 
 interface Waiter extends Checkout {
-  readonly askedAt: number;
-  /** Ends the watch on its signal. */
-  unwatch: (() => void) | undefined;
+  readonly queuedAt: number;
+  /** Stops listening to its signal. */
+  detachSignal: (() => void) | undefined;
 }
 
 /** The queue. A waiter that was given a connection, or was failed, has left it. */
-export class Waiters implements Iterable<Checkout> {
+export class Waiters {
   readonly #queue = new Set<Waiter>();
   readonly #onLeave: ((wait: CheckoutWait) => void) | undefined;
-  readonly #patience: FairTimeout;
+  readonly #timeout: FairTimeout;
   readonly #counts: Record<CheckoutKind, number> = {
     shared: 0,
     lease: 0,
@@ -63,7 +63,7 @@ export class Waiters implements Iterable<Checkout> {
     onDue: () => void,
     onLeave?: (wait: CheckoutWait) => void,
   ) {
-    this.#patience = new FairTimeout(() => timeoutMs, onDue);
+    this.#timeout = new FairTimeout(() => timeoutMs, onDue);
     this.#onLeave = onLeave;
   }
 
@@ -77,18 +77,14 @@ export class Waiters implements Iterable<Checkout> {
     return this.#counts[kind];
   }
 
-  [Symbol.iterator](): Iterator<Checkout> {
-    return this.#queue.values();
-  }
-
   /** Adds a waiter, and returns what fails it. */
   add(checkout: Checkout, now: number): (reason: unknown) => void {
     const { kind, signal } = checkout;
     const waiter: Waiter = {
       kind,
       signal,
-      askedAt: now,
-      unwatch: undefined,
+      queuedAt: now,
+      detachSignal: undefined,
       take: (right) => {
         const connection = right.connection.number;
         if (this.#leave(waiter, { connection })) checkout.take(right);
@@ -101,25 +97,44 @@ export class Waiters implements Iterable<Checkout> {
     };
     if (signal !== undefined) {
       const onAbort = () => waiter.fail(signal.reason);
-      waiter.unwatch = whenAborted(signal, onAbort);
+      waiter.detachSignal = whenAborted(signal, onAbort);
     }
     this.#queue.add(waiter);
     this.#counts[kind]++;
-    if (this.#queue.size === 1) this.arm();
+    if (this.#queue.size === 1) this.#arm();
     return waiter.fail;
   }
 
-  /** Sets the timer for the first in the queue. */
-  arm(): void {
-    const [first] = this.#queue;
-    if (first === undefined) return this.#patience.stop();
-    this.#patience.start(first.askedAt, performance.now());
+  /**
+   * Serves the waiters in order, as far as what they wait for is there. One
+   * that queues again meanwhile comes after the others.
+   *
+   * @param take Takes a connection for a kind of checkout, if there is one.
+   */
+  serve(take: (kind: CheckoutKind) => PushRight | undefined): void {
+    const isServed: Record<CheckoutKind, boolean> = {
+      shared: this.#counts.shared > 0,
+      lease: this.#counts.lease > 0,
+      blocking: this.#counts.blocking > 0,
+    };
+    for (const waiter of this.#queue) {
+      if (!isServed[waiter.kind]) continue;
+      const right = take(waiter.kind);
+      if (right !== undefined) {
+        waiter.take(right);
+        continue;
+      }
+      isServed[waiter.kind] = false;
+      // Most of a long queue may wait for one kind: it is not walked in vain.
+      if (!isServed.shared && !isServed.lease && !isServed.blocking) break;
+    }
+    this.#arm();
   }
 
   /** Fails the waiters whose time is up. */
   failDue(now: number, reason: (kind: CheckoutKind) => unknown): void {
     for (const waiter of this.#queue) {
-      if (this.#patience.leftMs(waiter.askedAt, now) > 0) break;
+      if (this.#timeout.leftMs(waiter.queuedAt, now) > 0) break;
       waiter.fail(reason(waiter.kind));
     }
   }
@@ -129,17 +144,24 @@ export class Waiters implements Iterable<Checkout> {
     for (const waiter of [...this.#queue]) waiter.fail(reason);
   }
 
-  /** False if it has left before. */
+  /** Sets the timer for the first in the queue. */
+  #arm(): void {
+    const [first] = this.#queue;
+    if (first === undefined) return this.#timeout.stop();
+    this.#timeout.start(first.queuedAt, performance.now());
+  }
+
+  /** Takes a waiter out of the queue; false if it has left before. */
   #leave(
     waiter: Waiter,
     outcome: Pick<CheckoutWait, "connection" | "error">,
   ): boolean {
     if (!this.#queue.delete(waiter)) return false;
-    const { kind, askedAt } = waiter;
+    const { kind, queuedAt } = waiter;
     this.#counts[kind]--;
-    if (this.#queue.size === 0) this.#patience.stop();
-    waiter.unwatch?.();
-    const waitedMs = performance.now() - askedAt;
+    if (this.#queue.size === 0) this.#timeout.stop();
+    waiter.detachSignal?.();
+    const waitedMs = performance.now() - queuedAt;
     const exclusive = kind !== "shared";
     // The listener may ask for a connection: not before all waiters were served.
     queueMicrotask(() => this.#onLeave?.({ waitedMs, exclusive, ...outcome }));

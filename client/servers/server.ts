@@ -9,7 +9,8 @@ import {
 import { modeHint } from "../../pool/connection/server_mode.ts";
 import type { Verdict } from "../../pool/forensics/verdict.ts";
 import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
-import { Pool, type PoolOptions, type PoolStats } from "../../pool/pool.ts";
+import { Pool, type PoolOptions } from "../../pool/pool.ts";
+import type { PoolStats } from "../../pool/pool_stats.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import type { Checkout, CheckoutKind } from "../../pool/waiters.ts";
