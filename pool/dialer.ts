@@ -5,7 +5,7 @@ import type {
   ConnectionObserver,
 } from "./connection/connection.ts";
 import { DialError } from "./socket/dial_error.ts";
-import { wasCut } from "./connection/handshake.ts";
+import { wasCut } from "./connection/handshake_error.ts";
 import { DialProgress } from "./connection/dial_progress.ts";
 import { runtime, type Timer } from "./socket/runtime.ts";
 

@@ -367,7 +367,7 @@ Deno.test("deno.json imports three packages of the standard library and no other
 });
 
 Deno.test("The server is told the version that is published", () => {
-  const { source } = readModule("pool/connection/handshake.ts");
+  const { source } = readModule("pool/connection/introduction.ts");
   assert(source.includes(`"LIB-VER", "${config.version}"`), config.version);
 });
 

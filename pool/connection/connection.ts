@@ -3,22 +3,9 @@ import { type Command, ProtocolError, ReplyError } from "../../resp/mod.ts";
 import { printException } from "./print_exception.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { CloseReport, Fate, PoolState } from "./close_report.ts";
+import type { Identity } from "./identity.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
 import { Wire, type WireFacts, type WireOptions } from "./wire.ts";
-
-/** What the server said about itself and this connection in the handshake. */
-export interface Identity {
-  /** CLIENT ID. */
-  readonly clientId?: number;
-  /** The server's version. */
-  readonly version?: string;
-  /** `"standalone"`, `"cluster"` or `"sentinel"`. */
-  readonly mode?: string;
-  /** `"master"` or `"replica"`. */
-  readonly role?: string;
-  /** What was no reason to fail but may surprise, such as a password that the server does not ask for. */
-  readonly note?: string;
-}
 
 /** What is called when the state of a connection changes. */
 export interface ConnectionObserver {

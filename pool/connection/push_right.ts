@@ -1,7 +1,8 @@
 // The right to push on a connection: one holder at a time.
 import type { Command } from "../../resp/mod.ts";
 import type { CloseReport } from "./close_report.ts";
-import type { Connection, Identity } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
 
 /** What may be known of a connection by code that may not push on it. */

@@ -1,5 +1,5 @@
 // What a server that is not a plain one lacks for a plain client.
-import type { Identity } from "./connection.ts";
+import type { Identity } from "./identity.ts";
 
 /**
  * Why commands fail on a server of that mode, for their errors.

@@ -1,0 +1,41 @@
+// Which library this is: sent before a connection's first command, in the same write.
+import { type Command, ReplyError } from "../../resp/mod.ts";
+import type { Endpoint } from "../socket/endpoint.ts";
+import { peerOf } from "../socket/peer.ts";
+import type { Identity } from "./identity.ts";
+import type { Slot } from "./in_flight.ts";
+import { isAtLeast } from "./version.ts";
+
+/** Since Redis 7.2: https://redis.io/docs/latest/commands/client-setinfo/ */
+const INTRODUCTION: readonly Command[] = [
+  ["CLIENT", "SETINFO", "LIB-NAME", "unzombie"],
+  ["CLIENT", "SETINFO", "LIB-VER", "0.1.0"],
+];
+
+/**
+ * The slots that go before the first command. There are none for a server that
+ * is older, or whose version is not known: it would count an unknown command as
+ * an error in its statistics.
+ */
+export function introductionTo(
+  endpoint: Endpoint,
+  { version }: Identity,
+): Slot[] {
+  const peer = peerOf(endpoint);
+  if (!peer.takesIntroduction || !isAtLeast(version, 7, 2)) return [];
+  const omitFromNowOn = () => {
+    peer.takesIntroduction = false;
+  };
+  return INTRODUCTION.map((command) => ({
+    command,
+    binary: false,
+    extraReplyTimeoutMs: 0,
+    resolve: (reply) => {
+      if (reply instanceof ReplyError) omitFromNowOn();
+    },
+    lose: ({ report }) => {
+      // A proxy that closes on a command that it does not know.
+      if (report.how === "fin" || report.how === "rst") omitFromNowOn();
+    },
+  }));
+}
