@@ -53,6 +53,9 @@ export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
 export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";
 export type { TlsOptions } from "./pool/socket/tls_options.ts";
 export {
+  type DroppedOutcome,
+  type QueuedOutcome,
+  type RecordedOutcome,
   type RecorderOptions,
   type RecordErrorInfo,
   type RecorderStats,

@@ -90,3 +90,21 @@ export const show = (value: unknown): string =>
     : isObject(value) || typeof value === "function"
     ? `of type ${typeof value}`
     : String(value);
+
+/** @throws {TypeError} If the value is not a whole number from `least` to `most`. */
+export function checkWhole(
+  what: string,
+  name: string,
+  value: unknown,
+  { least = 1, most }: { readonly least?: number; readonly most: number },
+): void {
+  if (Number.isSafeInteger(value)) {
+    const number = value as number;
+    if (number >= least && number <= most) return;
+  }
+  throw new TypeError(
+    `Cannot ${what}: ${name} is ${
+      show(value)
+    }, expected a whole number from ${least} to ${most}`,
+  );
+}

@@ -22,6 +22,7 @@ import {
   type WebhookEvent,
   WebhookRecorder,
 } from "@unzombie/redis";
+import { SocketError } from "@unzombie/redis/pool";
 
 /** How long the end may take, in milliseconds: Deno Deploy kills after 5 seconds. */
 const STOP_MS = { requests: 1000, outbox: 3000, client: 500 };
@@ -293,6 +294,8 @@ function kindOf(error: unknown): string | undefined {
   const { cause } = error;
   const kind = cause instanceof ReplyError
     ? cause.code
+    : cause instanceof SocketError
+    ? cause.how
     : cause instanceof Error
     ? cause.name
     : error.name;

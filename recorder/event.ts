@@ -1,4 +1,4 @@
-// What an event is, checked, and where and as what it is written.
+// What an event is, and which set it belongs to.
 import { show } from "../client/check.ts";
 
 /** A webhook event. */
@@ -14,9 +14,6 @@ export interface WebhookEvent {
   /** When it was received, in milliseconds since 1970. @default {the time of the call} */
   readonly receivedAt?: number;
 }
-
-/** The namespace of members made from delivery ids. Changing it would count redeliveries twice. */
-const DELIVERIES = "5d0f6b0e-4c1c-4b8e-9a55-1f7c2c9f2b61";
 
 /** A time later than any that a `Date` can have. */
 const LATEST_MS = 8.64e15;
@@ -77,44 +74,6 @@ function isField(name: string): boolean {
       return true;
   }
   return false;
-}
-
-/** @throws {TypeError} If the value is not a whole number from `least` to `most`. */
-export function checkWhole(
-  what: string,
-  name: string,
-  value: number,
-  most: number,
-  least = 1,
-): void {
-  if (Number.isSafeInteger(value) && value >= least && value <= most) return;
-  throw new TypeError(
-    `Cannot ${what}: ${name} is ${
-      show(value)
-    }, expected a whole number from ${least} to ${most}`,
-  );
-}
-
-/**
- * The members of a delivery: the UUID v5 of its id, so that delivering it
- * again writes the same ones.
- *
- * @see {@link https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5}
- */
-export async function deliveryMembers(
-  deliveryId: string,
-  count: number,
-): Promise<string[]> {
-  // Five modules, 2 ms of a cold start, needed only with delivery ids.
-  const { generate: uuidV5 } = await import("@std/uuid/v5");
-  const utf8 = new TextEncoder();
-  const first = await uuidV5(DELIVERIES, utf8.encode(deliveryId));
-  // Its own namespace: no other delivery's id can lead to these.
-  const others = Array.from(
-    { length: count - 1 },
-    (_, i) => uuidV5(first, utf8.encode(`${i + 1}`)),
-  );
-  return [first, ...await Promise.all(others)];
 }
 
 const isText = (value: unknown): boolean =>

@@ -1,98 +1,35 @@
-// The main job: webhook events to sorted sets, none lost, none doubled.
+// The face of the recorder: webhook events to sorted sets, none lost, none doubled.
 import { checkCommand } from "../resp/command.ts";
 import {
   CHECKED_ELSEWHERE,
   checkOptions,
-  FUNCTION,
-  type OptionRule,
+  checkWhole,
   show,
   SIGNAL,
 } from "../client/check.ts";
-import { sink } from "../client/telemetry.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
+import { lastingAbort } from "../client/lasting_abort.ts";
+import type { SendOptions } from "../client/send_options.ts";
+import { sink } from "../client/telemetry.ts";
+import { Backlog } from "./backlog.ts";
 import { zadd } from "./batch.ts";
-import type { Delivery, RecordOutcome } from "./delivery.ts";
-import { Dispatcher, type RecorderStats } from "./dispatcher.ts";
+import { Delivery } from "./delivery.ts";
+import { membersOf } from "./delivery_id.ts";
+import { Entry, type RecordOutcome } from "./entry.ts";
+import { Epochs } from "./epochs.ts";
+import { errorInfoOf } from "./error_info.ts";
+import { checkEvent, defaultKeyOf, type WebhookEvent } from "./event.ts";
 import {
-  checkEvent,
-  checkWhole,
-  defaultKeyOf,
-  deliveryMembers,
-  type WebhookEvent,
-} from "./event.ts";
+  checkRecorderOptions,
+  MOST_MS,
+  type RecorderOptions,
+} from "./options.ts";
+import { MemoryOutbox } from "./outbox.ts";
+import { Outcomes, type RecorderStats } from "./outcomes.ts";
+import { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
+import { Writer } from "./writer.ts";
 
-/** What an error was about, ready for an error tracker. */
-export interface RecordErrorInfo {
-  /**
-   * What became of the event: `"queued"`, `"dropped"`, or `"recorded"` if its set
-   * was written and could not be trimmed.
-   */
-  readonly status: RecordOutcome["status"];
-  /** The event. */
-  readonly context: {
-    readonly mallId: string;
-    readonly shopNo: number;
-    readonly eventType: string;
-    /** Its delivery id, if it has one. */
-    readonly deliveryId?: string;
-    /** Its time: Unix time in whole seconds. */
-    readonly score: number;
-    /** How many times it counts. */
-    readonly count: number;
-    /** What became of it, once more: some trackers keep the context alone. */
-    readonly status: RecordOutcome["status"];
-  };
-  /** What to file it under. */
-  readonly tags: { readonly category: "webhook_blacklist" };
-}
-
-/** Options of a {@linkcode WebhookRecorder}. */
-export interface RecorderOptions {
-  /** The sorted set of an event. @default {webhook_frequency_{mallId}_{shopNo}_{eventType}} */
-  keyOf?: (event: WebhookEvent) => string;
-  /** The time, in milliseconds since 1970. @default {Date.now} */
-  now?: () => number;
-  /** A member that nothing else writes. @default {crypto.randomUUID} */
-  newMember?: () => string;
-  /**
-   * How many events may wait until Redis takes them. With 0 each event is
-   * tried and then dropped.
-   * @default {10000}
-   */
-  outboxCapacity?: number;
-  /**
-   * How long an event is kept, in seconds. Each write that Redis has
-   * acknowledged trims older members, by the server's clock, and sets the
-   * expiry of the set to this value, with the next events that are sent or in a
-   * flush of its own: a process that ends in between leaves it to the next write
-   * of that set.
-   * @default {for ever}
-   */
-  retentionSeconds?: number;
-  /**
-   * How long `record` may take, in milliseconds; then the event is queued.
-   * @default {as long as the attempts of the client}
-   */
-  deadlineMs?: number;
-  /**
-   * Told once of each event that is not recorded at once, with what became of
-   * it as `status`; once more, with `"dropped"`, if a queued one is lost later;
-   * and that a set cannot be trimmed.
-   */
-  onError?: (error: unknown, info: RecordErrorInfo) => void;
-}
-
-const MAKE = "make a recorder";
-const OPTIONS = {
-  keyOf: FUNCTION,
-  now: FUNCTION,
-  newMember: FUNCTION,
-  onError: FUNCTION,
-  outboxCapacity: CHECKED_ELSEWHERE,
-  retentionSeconds: CHECKED_ELSEWHERE,
-  deadlineMs: CHECKED_ELSEWHERE,
-} satisfies Record<keyof RecorderOptions, OptionRule>;
 const MOST_COUNT = 10_000;
 const DRAIN_MS = 5000;
 
@@ -134,65 +71,81 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #keyOf: (event: WebhookEvent) => string;
   readonly #now: () => number;
   readonly #newMember: () => string;
+  /** Whether an entry may be one that cannot be sent. */
   readonly #mayBeFlawed: boolean;
-  readonly #dispatcher: Dispatcher;
+  readonly #ending = lastingAbort();
+  readonly #epochs = new Epochs();
+  readonly #outcomes: Outcomes;
+  readonly #retention: Retention | undefined;
+  readonly #backlog: Backlog;
+  readonly #delivery: Delivery;
   #state: "open" | "closing" | "closed" = "open";
   #closing: Promise<void> | undefined;
 
   /**
    * Makes a recorder.
    *
-   * @param client The client to record with. It stays the caller's to close.
+   * @param client The client to record with: a `Redis`, or anything else that is
+   * a {@linkcode Sender}. The recorder does not close it.
    * @param options See {@linkcode RecorderOptions}.
    * @throws {TypeError} If the client is none, or an option is unknown or not of its type.
    */
   constructor(client: Sender, options: RecorderOptions = {}) {
     if (typeof client?.send !== "function" || client.origin === undefined) {
       throw new TypeError(
-        `Cannot ${MAKE}: client is ${
+        `Cannot make a recorder: client is ${
           show(client)
         }, expected a Redis or another Sender`,
       );
     }
-    checkOptions(options, OPTIONS);
-    const {
-      keyOf,
-      now,
-      newMember,
-      outboxCapacity = 10_000,
-      retentionSeconds,
-      deadlineMs,
-    } = options;
-    checkWhole(MAKE, "outboxCapacity", outboxCapacity, 1e9, 0);
-    if (retentionSeconds !== undefined) {
-      checkWhole(MAKE, "retentionSeconds", retentionSeconds, 1e9);
-    }
-    if (deadlineMs !== undefined) {
-      checkWhole(MAKE, "deadlineMs", deadlineMs, 2 ** 31 - 1);
-    }
+    checkRecorderOptions(options);
+    const { keyOf, now, newMember, retentionSeconds, deadlineMs } = options;
     this.#client = client;
     this.#onError = options.onError;
     this.#keyOf = keyOf ?? defaultKeyOf;
     this.#now = now ?? Date.now;
     this.#newMember = newMember ?? (() => crypto.randomUUID());
     this.#mayBeFlawed = Boolean(keyOf ?? now ?? newMember);
-    this.#dispatcher = new Dispatcher(client, {
-      outboxCapacity,
-      retentionSeconds,
-      deadlineMs,
-      onError: (error, status, delivery) => this.#tell(error, status, delivery),
+    // Twice does no harm: members and scores are never remade.
+    const sendOptions: SendOptions = {
+      replay: "always",
+      signal: this.#ending.signal,
+    };
+    this.#outcomes = new Outcomes({
+      onError: (error, status, entry) => this.#report(error, status, entry),
       onChange: (change, count, error) => this.#publish(change, count, error),
     });
+    this.#retention = retentionSeconds === undefined
+      ? undefined
+      : new Retention(client, {
+        seconds: retentionSeconds,
+        sendOptions,
+        onRefused: (error, entry) => this.#report(error, "recorded", entry),
+      });
+    const writer = new Writer(client, sendOptions, this.#retention);
+    this.#backlog = new Backlog(
+      writer,
+      this.#outcomes,
+      new MemoryOutbox(),
+      options.outboxCapacity ?? 10_000,
+    );
+    this.#delivery = new Delivery(
+      writer,
+      this.#outcomes,
+      this.#backlog,
+      deadlineMs,
+    );
   }
 
   /** Events held in the outbox. */
   get pending(): number {
-    return this.#dispatcher.pending;
+    return this.#backlog.pending;
   }
 
   /** What it has done and holds, and why events are not recorded. */
   stats(): RecorderStats {
-    return this.#dispatcher.stats();
+    const { pending, capacity } = this.#backlog;
+    return { pending, capacity, ...this.#outcomes.stats };
   }
 
   /**
@@ -201,21 +154,17 @@ export class WebhookRecorder implements AsyncDisposable {
    * @param event The event.
    * @param count How many times it counts, 1 to 10000. @default {1}
    * @returns What became of it.
-   * @throws {TypeError} If an argument is invalid, or the recorder is closed.
+   * @throws {TypeError} If an argument is invalid, or the recorder is closed. What
+   * `keyOf`, `now` or `newMember` throw is the `error` of an event that is dropped.
    */
   record(event: WebhookEvent, count = 1): Promise<RecordOutcome> {
     return new Promise((resolve) => {
       checkEvent(event);
-      checkWhole("record event", "count", count, MOST_COUNT);
+      checkWhole("record event", "count", count, { most: MOST_COUNT });
       if (this.#state !== "open") {
         throw new TypeError("Cannot record event: this recorder is closed");
       }
-      const delivery = this.#dispatcher.open(event, count, resolve);
-      try {
-        this.#make(delivery);
-      } catch (error) {
-        this.#dispatcher.drop(delivery, error);
-      }
+      this.#accept(new Entry(event, count, this.#epochs.current, resolve));
     });
   }
 
@@ -234,7 +183,9 @@ export class WebhookRecorder implements AsyncDisposable {
   ): Promise<number> {
     checkEvent(event);
     checkOptions(options ?? {}, { windowSeconds: CHECKED_ELSEWHERE });
-    checkWhole("count events", "windowSeconds", options?.windowSeconds, 1e9);
+    checkWhole("count events", "windowSeconds", options?.windowSeconds, {
+      most: 1e9,
+    });
     const since = Math.floor(this.#now() / 1000) - options.windowSeconds;
     const reply = await this.#client.send([
       "ZCOUNT",
@@ -257,7 +208,7 @@ export class WebhookRecorder implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = () => reject(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#dispatcher.flush().then(resolve);
+    this.#flush().then(resolve);
     try {
       await promise;
     } finally {
@@ -279,12 +230,15 @@ export class WebhookRecorder implements AsyncDisposable {
   async #close(options: { drainMs?: number }): Promise<void> {
     checkOptions(options, { drainMs: CHECKED_ELSEWHERE });
     const { drainMs = DRAIN_MS } = options;
-    checkWhole("close the recorder", "drainMs", drainMs, 2 ** 31 - 1, 0);
+    checkWhole("close the recorder", "drainMs", drainMs, {
+      least: 0,
+      most: MOST_MS,
+    });
     this.#state = "closing";
     try {
       await this.flush({ signal: AbortSignal.timeout(drainMs) });
     } catch (reason) {
-      this.#dispatcher.giveUp(reason);
+      this.#giveUp(reason);
     } finally {
       this.#state = "closed";
     }
@@ -304,55 +258,55 @@ export class WebhookRecorder implements AsyncDisposable {
       (reason === undefined ? "" : `, ${reason}`);
   }
 
-  /** Gives a delivery its key, time and members, and sends it. */
-  #make(delivery: Delivery): void {
-    const { event, count } = delivery;
-    delivery.score = Math.floor((event.receivedAt ?? this.#now()) / 1000);
-    delivery.key = this.#keyOf(event);
-    if (event.deliveryId !== undefined) {
-      return void this.#makeMembers(delivery, event.deliveryId);
-    }
-    delivery.members = count === 1
-      ? [this.#newMember()]
-      : Array.from({ length: count }, () => this.#newMember());
-    this.#accept(delivery);
+  async #flush(): Promise<void> {
+    this.#backlog.wake();
+    await this.#epochs.flushed();
+    await this.#retention?.flush();
   }
 
-  async #makeMembers(delivery: Delivery, deliveryId: string): Promise<void> {
+  #giveUp(reason: unknown): void {
+    const loss = this.#delivery.giveUp(reason);
+    this.#retention?.end();
+    this.#ending.abort(loss);
+  }
+
+  /** Gives an entry its key, time and members, and sends it. */
+  #accept(entry: Entry): void {
+    const { event, count } = entry;
     try {
-      delivery.members = await deliveryMembers(deliveryId, delivery.count);
-      this.#accept(delivery);
+      entry.score = Math.floor((event.receivedAt ?? this.#now()) / 1000);
+      entry.key = this.#keyOf(event);
+      if (event.deliveryId !== undefined) {
+        return void this.#acceptLater(entry, event.deliveryId);
+      }
+      entry.members = count === 1
+        ? [this.#newMember()]
+        : Array.from({ length: count }, () => this.#newMember());
+      if (this.#mayBeFlawed) checkEntry(entry);
     } catch (error) {
-      this.#dispatcher.drop(delivery, error);
+      return this.#outcomes.dropped(entry, error);
     }
+    this.#delivery.accept(entry);
   }
 
-  #accept(delivery: Delivery): void {
-    // Alone, so that it takes no other event of its shop along.
-    if (this.#mayBeFlawed) checkDelivery(delivery);
-    this.#dispatcher.accept(delivery);
+  async #acceptLater(entry: Entry, deliveryId: string): Promise<void> {
+    try {
+      entry.members = await membersOf(deliveryId, entry.count);
+      if (this.#mayBeFlawed) checkEntry(entry);
+    } catch (error) {
+      return this.#outcomes.dropped(entry, error);
+    }
+    this.#delivery.accept(entry);
   }
 
-  #tell(
+  #report(
     error: unknown,
     status: RecordOutcome["status"],
-    { event, score, count }: Delivery,
+    entry: Entry,
   ): void {
     if (this.#onError === undefined) return;
-    const { mallId, shopNo, eventType, deliveryId } = event;
-    invokeSafely("onError of WebhookRecorder", this.#onError, error, {
-      status,
-      context: {
-        mallId,
-        shopNo,
-        eventType,
-        ...(deliveryId === undefined ? {} : { deliveryId }),
-        score,
-        count,
-        status,
-      },
-      tags: { category: "webhook_blacklist" },
-    });
+    const info = errorInfoOf(entry, status);
+    invokeSafely("onError of WebhookRecorder", this.#onError, error, info);
   }
 
   #publish(
@@ -361,7 +315,7 @@ export class WebhookRecorder implements AsyncDisposable {
     error?: unknown,
   ): void {
     if (sink === undefined) return;
-    const { pending, capacity } = this.#dispatcher;
+    const { pending, capacity } = this.#backlog;
     const what = { change, count, pending, capacity };
     sink.publish(
       "outbox",
@@ -371,10 +325,10 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 }
 
-/** @throws {TypeError} If it can never be sent, since `keyOf`, `now` or `newMember` have made it so. */
-function checkDelivery(delivery: Delivery): void {
-  const { key, score, members } = delivery;
+/** @throws {TypeError} If the entry can never be sent, since `keyOf`, `now` or `newMember` have made it so. */
+function checkEntry(entry: Entry): void {
+  const { key, score, members } = entry;
   const isText = (word: unknown) => typeof word === "string";
   if (isText(key) && Number.isFinite(score) && members.every(isText)) return;
-  checkCommand(zadd({ key, deliveries: [delivery] }));
+  checkCommand(zadd([entry]));
 }

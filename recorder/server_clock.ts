@@ -1,5 +1,4 @@
 // What time it is on the server, without asking each time.
-import type { Reply } from "../resp/mod.ts";
 
 /** How long an answer of TIME is used, in milliseconds. */
 const REFRESH_MS = 60_000;
@@ -23,7 +22,7 @@ export class ServerClock {
   }
 
   /** Takes the reply of TIME: an array of seconds and microseconds, or a refusal. */
-  set(reply: Reply | undefined): void {
+  set(reply: unknown): void {
     const seconds = Array.isArray(reply) ? Number(reply[0]) : NaN;
     this.#atServer = Number.isSafeInteger(seconds) ? seconds : undefined;
     this.#askedAt = performance.now();

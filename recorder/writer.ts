@@ -1,205 +1,95 @@
-// How a chunk of events is written: its ZADDs, and what trims the sets that have acknowledged theirs.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { lastingAbort } from "../client/lasting_abort.ts";
-import type { SendOptions } from "../client/mod.ts";
+// How batches are written: one ZADD each, all of them in one flush.
+import type { Command } from "../resp/types.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { SendOptions } from "../client/send_options.ts";
 import { type Batch, zadd } from "./batch.ts";
-import type { Delivery } from "./delivery.ts";
-import { Retention, type TrimRefusal } from "./retention.ts";
+import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
 
-/** For each batch the error reply, or `undefined` if it was acknowledged. */
-type Refusals = readonly (ReplyError | undefined)[];
-
-const ACKNOWLEDGED: Refusals = [undefined];
-
-/** At most this much is on its way at once: more would only wait in the client. */
-const WINDOW = { calls: 500, events: 50_000 };
-
-/** How many microtasks a caller may take from an acknowledgement to its next event. */
-const TURNAROUND = 12;
-
 /**
- * Writes batches.
+ * Writes batches. Sets that have acknowledged theirs are trimmed later.
  *
- * - A batch is one ZADD; those of a chunk travel in one flush.
- * - A set that has acknowledged its ZADD is trimmed with the next chunk, or in
- *   a flush of its own if none follows at once. No caller waits for it.
  * - A redelivered member keeps the later of its times: ZADD GT, of Redis 6.2
- *   and later. On an older server the one written last wins.
+ *   and later. On an older server the time written last wins.
  */
 export class Writer {
-  /** With what everything is sent: twice does no harm, since members and scores are never remade. */
+  /** With what everything is sent. */
   readonly options: SendOptions;
   readonly #sender: Sender;
   readonly #retention: Retention | undefined;
-  readonly #onTrimRefused: (error: Error, delivery: Delivery) => void;
-  readonly #onRoom: () => void;
-  readonly #ending = lastingAbort();
-  #knowsGt = true;
-  #trimming: Promise<void> | undefined;
-  #isTrimRefused = false;
-  #calls = 0;
-  #events = 0;
+  #hasGt = true;
 
-  /**
-   * @param sender Where to write.
-   * @param retentionSeconds How long members stay; `undefined` for ever.
-   * @param onTrimRefused Told that sets can be written and not trimmed, until one could be.
-   * @param onRoom Told each time that something is no longer on its way.
-   */
   constructor(
     sender: Sender,
-    retentionSeconds: number | undefined,
-    onTrimRefused: (error: Error, delivery: Delivery) => void,
-    onRoom: () => void,
+    options: SendOptions,
+    retention: Retention | undefined,
   ) {
     this.#sender = sender;
-    this.#retention = retentionSeconds === undefined
-      ? undefined
-      : new Retention(retentionSeconds);
-    this.#onTrimRefused = onTrimRefused;
-    this.#onRoom = onRoom;
-    this.options = { replay: "always", signal: this.#ending.signal };
+    this.options = options;
+    this.#retention = retention;
   }
 
-  /** Whether nothing more should be written now. */
-  get isFull(): boolean {
-    return this.#calls >= WINDOW.calls || this.#events >= WINDOW.events;
-  }
-
-  /** Resolves once the sets written so far are trimmed, or cannot be. */
-  async trimmed(): Promise<void> {
-    await this.#trimming;
-  }
-
-  /** Ends what is on its way. */
-  abort(reason: unknown): void {
-    this.#ending.abort(reason);
+  /** Whether the client is closed: then nothing can be written any more. */
+  get isClosed(): boolean {
+    return this.#sender.isClosed;
   }
 
   /**
-   * Writes batches.
+   * Writes batches. Afterwards each of them has its `refusal`, if the server refused it.
    *
-   * @param batches What to write. Whatever happens, writing them again does no harm.
-   * @param options How to send it.
-   * @returns For each batch the error reply, or `undefined` if it was acknowledged.
-   * @throws What the client throws if the call as a whole failed.
+   * @param batches One or more. To write them again does no harm.
+   * @param options How to send them.
+   * @throws What the client throws if the call failed as a whole.
    */
   async write(
     batches: readonly Batch[],
     options: SendOptions,
-  ): Promise<Refusals> {
-    const retention = this.#retention;
-    const now = retention === undefined ? 0 : performance.now();
-    const knowsGt = this.#knowsGt;
-    const commands = batches.map((batch) =>
-      zadd(batch, knowsGt && batch.isRepeatable)
-    );
-    const size = batches.reduce((sum, { members }) => sum + members, 0);
-    this.#calls++;
-    this.#events += size;
-    let refusals: Refusals;
+  ): Promise<void> {
     try {
-      refusals = retention !== undefined &&
-          (retention.size > 0 || retention.clock.isStale(now))
-        ? await this.#pipeline(commands, options, retention, now)
-        : commands.length === 1
-        ? await this.#send(commands[0]!, options)
-        : (await this.#sender.pipeline(commands, options)).map(refusalOf);
+      if (batches.length === 1) await this.#send(batches[0]!, options);
+      else await this.#pipeline(batches, options);
     } catch (error) {
-      retention?.clock.forget(); // the next server may have another one
+      this.#retention?.forgetClock(); // the next server may have another one
       throw error;
-    } finally {
-      this.#calls--;
-      this.#events -= size;
-      this.#onRoom();
     }
-    if (
-      knowsGt &&
-      batches.some((batch, i) =>
-        batch.isRepeatable && isSyntaxError(refusals[i])
-      )
-    ) {
-      this.#knowsGt = false;
-      return this.write(batches, options);
+    if (batches.some(refusesGt)) {
+      this.#hasGt = false;
+      return await this.write(batches, options);
     }
-    if (retention !== undefined) this.#written(batches, refusals, retention);
-    return refusals;
-  }
-
-  async #send(command: Command, options: SendOptions): Promise<Refusals> {
-    try {
-      await this.#sender.send(command, options);
-      return ACKNOWLEDGED;
-    } catch (error) {
-      if (error instanceof ReplyError) return [error];
-      throw error;
+    if (this.#retention === undefined) return;
+    for (const { entries, refusal } of batches) {
+      if (refusal === undefined) this.#retention.add(entries);
     }
   }
 
-  /** Sends commands, and with them what trims the sets that were written before. */
+  async #send(batch: Batch, options: SendOptions): Promise<void> {
+    try {
+      await this.#sender.send(this.#zadd(batch), options);
+      batch.refusal = undefined;
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error;
+      batch.refusal = error;
+    }
+  }
+
   async #pipeline(
-    commands: Command[],
-    options: SendOptions,
-    retention: Retention,
-    now: number,
-  ): Promise<Refusals> {
-    const { clock } = retention;
-    const { length } = commands;
-    const asksTime = clock.isStale(now);
-    const sets = asksTime ? [] : retention.take();
-    for (const set of sets) retention.trim(set, now, commands);
-    if (asksTime) commands.push(["TIME"]);
-    let replies: Reply[];
-    try {
-      replies = await this.#sender.pipeline(commands, options);
-    } catch (error) {
-      for (const set of sets) retention.add(set);
-      throw error;
-    }
-    if (asksTime) clock.set(replies.pop());
-    else this.#trimmed(retention.refusalIn(replies.slice(length), sets));
-    return replies.slice(0, length).map(refusalOf);
-  }
-
-  /** Sets were trimmed, or this was refused: one of a row of refusals is told. */
-  #trimmed(refusal: TrimRefusal | undefined): void {
-    if (refusal !== undefined && !this.#isTrimRefused) {
-      this.#onTrimRefused(refusal.error, refusal.delivery);
-    }
-    this.#isTrimRefused = refusal !== undefined;
-  }
-
-  #written(
     batches: readonly Batch[],
-    refusals: Refusals,
-    retention: Retention,
-  ): void {
-    batches.forEach(({ deliveries }, i) => {
-      if (refusals[i] !== undefined) return;
-      for (const delivery of deliveries) retention.add(delivery);
+    options: SendOptions,
+  ): Promise<void> {
+    const commands = batches.map((batch) => this.#zadd(batch));
+    const replies = await this.#sender.pipeline(commands, options);
+    batches.forEach((batch, i) => {
+      const reply = replies[i];
+      batch.refusal = reply instanceof ReplyError ? reply : undefined;
     });
-    if (retention.size > 0) this.#trimming ??= this.#trim(retention);
   }
 
-  /** Trims what no chunk has taken along. */
-  async #trim(retention: Retention): Promise<void> {
-    for (let i = 0; i < TURNAROUND && retention.size > 0; i++) await undefined;
-    try {
-      while (retention.size > 0) {
-        await this.#pipeline([], this.options, retention, performance.now());
-      }
-    } catch {
-      // The next chunk tries again.
-    } finally {
-      this.#trimming = undefined;
-    }
+  #zadd({ entries, hasDeliveryId }: Batch): Command {
+    return zadd(entries, hasDeliveryId && this.#hasGt);
   }
 }
 
-const refusalOf = (reply: Reply): ReplyError | undefined =>
-  reply instanceof ReplyError ? reply : undefined;
-
-/** What a server before 6.2 says of GT. */
-const isSyntaxError = (error: ReplyError | undefined): boolean =>
-  error?.message.startsWith("ERR syntax error") ?? false;
+/** Whether the server is older than 6.2: it has no GT. */
+const refusesGt = ({ hasDeliveryId, refusal }: Batch): boolean =>
+  hasDeliveryId && refusal instanceof ReplyError &&
+  refusal.message.startsWith("ERR syntax error");

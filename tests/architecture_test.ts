@@ -71,7 +71,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
-  "recorder/event.ts": ["@std/uuid/v5"],
+  "recorder/delivery_id.ts": ["@std/uuid/v5"],
 };
 
 /** What may be imported from outside the project, and by whom. */

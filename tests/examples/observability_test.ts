@@ -188,7 +188,7 @@ Deno.test("OpenTelemetry example makes a span of each command and metrics of the
   const places = () => [...collector.spans.values()];
   await until(
     () =>
-      collector.spans.size === 9 &&
+      places().some(({ name }) => name === "webhook") &&
       collector.metrics.has("unzombie.connection.closed"),
     "the spans and metrics of the program",
     PATIENCE_MS,
@@ -197,21 +197,27 @@ Deno.test("OpenTelemetry example makes a span of each command and metrics of the
   const root = places().find(({ name }) => name === "webhook");
   assert(root !== undefined);
   const commands = places().filter((span) => span !== root);
+  const isOfPipeline = ({ name }: Span) => name.startsWith("PIPELINE");
   assertEquals(
-    commands.map(({ name }) => name).sort(),
-    ["CLIENT", "CLIENT", "PING", ...new Array(4).fill("PIPELINE"), "ZCOUNT"],
+    commands.filter((span) => !isOfPipeline(span)).map(({ name }) => name)
+      .sort(),
+    ["CLIENT", "CLIENT", "PING", "ZADD", "ZADD", "ZADD", "ZCOUNT"],
   );
+  // What trims the set, once or more, after TIME. No caller waits for it.
+  const pipelines = commands.filter(isOfPipeline);
   const sizeOf = ({ attributes }: Span) =>
-    Number(attributes["db.operation.batch.size"]);
-  // With TIME, twice with what trims the set, and that alone.
-  assertEquals(
-    commands.filter(({ name }) => name === "PIPELINE").map(sizeOf).sort(),
-    [2, 2, 3, 3],
-  );
+    attributes["db.operation.batch.size"];
+  assertArrayIncludes(pipelines.map(({ name }) => name), [
+    "PIPELINE TIME",
+    "PIPELINE",
+  ]);
+  for (const span of pipelines) {
+    assertEquals(sizeOf(span), span.name === "PIPELINE" ? 2 : undefined);
+  }
   for (const span of commands) {
     const { name, kind, parentSpanId, status, attributes } = span;
     assertEquals(kind, 3, "CLIENT");
-    assertEquals(parentSpanId, root.spanId);
+    if (!isOfPipeline(span)) assertEquals(parentSpanId, root.spanId);
     const isLost = name === "PING";
     assertEquals(status.code, isLost ? 2 : 0);
     assertEquals(attributes, {
@@ -235,7 +241,7 @@ Deno.test("OpenTelemetry example makes a span of each command and metrics of the
     assertEquals(units[`db.client.${name}`], "s", name);
   }
   const duration = "db.client.operation.duration";
-  assertEquals(collector.valueOf(duration), 8);
+  assertEquals(collector.valueOf(duration), commands.length);
   const lost = { "error.type": "ConnectionClosedError" };
   assertEquals(collector.valueOf(duration, lost), 1);
   const closed = "unzombie.connection.closed";
@@ -372,10 +378,12 @@ Deno.test("JSON lines example tells how a connection came and went", async () =>
 
   const loud = await lines("--commands");
   const commands = loud.filter(({ channel }) => channel === "command");
+  const names = commands.map(({ name }) => name);
   assertEquals(
-    commands.map(({ name }) => name).sort(),
-    ["CLIENT", "CLIENT", "PING", ...new Array(3).fill("PIPELINE"), "ZADD"],
+    names.filter((name) => !name.startsWith("PIPELINE")).sort(),
+    ["CLIENT", "CLIENT", "PING", "ZADD", "ZADD"],
   );
+  assertArrayIncludes(names, ["PIPELINE TIME", "PIPELINE"]); // trims the set
   for (const { name, durationMs, error } of commands) {
     assertGreater(durationMs, 0);
     if (name !== "PING") assertEquals(error, undefined);

@@ -246,8 +246,8 @@ for (const outboxCapacity of [0, 100_000]) {
       assertEquals(waiting.length, 50);
       waiting[0]!.reject(new Error("gone"));
       await delay(0);
-      // One more chunk had room before that.
-      assertEquals(statuses.length, outboxCapacity === 0 ? 1000 : 10_000);
+      // Its own chunk, and with an outbox the 10,000 that waited for room.
+      assertEquals(statuses.length, outboxCapacity === 0 ? 1000 : 11_000);
       for (let i = 1; i < waiting.length; i++) {
         waiting[i]!.reject(new Error("gone"));
         await delay(0);
@@ -435,18 +435,17 @@ Deno.test("The server's clock is asked once, and again after a failure", async (
   await using redis = new Redis(server.url, { retry: false });
   const sender = new Counting(redis);
   await using recorder = new WebhookRecorder(sender, { retentionSeconds: 60 });
-  for (let i = 0; i < 10; i++) await recorder.record(EVENT);
+  for (let i = 0; i < 3; i++) {
+    await recorder.record(EVENT);
+    await recorder.flush();
+  }
   assertEquals(sender.countOf("TIME"), 1);
-  await recorder.flush();
-  assertEquals(sender.countOf("EXPIRE"), 10);
-  // What trims a set travels with the next event.
-  assertEquals(sender.sent.length, 11);
+  assertEquals(sender.countOf("EXPIRE"), 3);
   await server.stop();
   await recorder.record(EVENT);
   await server.start();
   await recorder.flush();
-  await recorder.record(EVENT);
-  assertGreater(sender.countOf("TIME"), 1);
+  assertEquals(sender.countOf("TIME"), 2);
 });
 
 Deno.test("A set whose trimming is lost is trimmed with the next event", async () => {
@@ -492,8 +491,7 @@ Deno.test("record() does not wait until its set is trimmed", async () => {
     },
   }, { retentionSeconds: 60 });
   assertEquals((await recorder.record(EVENT)).status, "recorded");
-  await delay(10);
-  assert(isHeld);
+  while (!isHeld) await delay(1);
   let isFlushed = false;
   const flushed = recorder.flush().then(() => isFlushed = true);
   await delay(10);
@@ -1261,44 +1259,6 @@ Deno.test("Once its client is closed an event is dropped, and flush() ends", asy
   assertEquals(status, "dropped");
   assertInstanceOf(error, ClosedError);
   assertEquals(told.lines, ["queued 7", "dropped 7", "dropped 8"]);
-});
-
-Deno.test("An outbox that fills and empties keeps no memory of it", async () => {
-  const { Outbox } = await import("../../recorder/outbox.ts");
-  const { Delivery } = await import("../../recorder/delivery.ts");
-  const { Cohort } = await import("../../recorder/cohorts.ts");
-  const cohort = new Cohort();
-  const outbox = new Outbox(1000);
-  const alive: WeakRef<object>[] = [];
-  const fill = (): void => {
-    for (let i = 0; i < 1000; i++) {
-      const delivery = new Delivery(EVENT, 1, cohort, () => {});
-      delivery.members = ["m"];
-      if (i % 100 === 0) alive.push(new WeakRef(delivery));
-      assert(outbox.offer(delivery));
-    }
-  };
-  for (let round = 0; round < 20; round++) {
-    fill();
-    assertEquals(outbox.pending, 1000);
-    assertEquals(outbox.peek().length, 1000);
-    outbox.acknowledge(600, outbox.peek().slice(0, 10));
-    outbox.acknowledge(410);
-    assertEquals(outbox.pending, 0);
-  }
-  // What a queue keeps that is never emptied below its head shows in its last element, too.
-  await delay(0);
-  (globalThis as unknown as { gc?: () => void }).gc?.();
-  const before = Deno.memoryUsage().heapUsed;
-  for (let round = 0; round < 3000; round++) {
-    for (let i = 0; i < 1000; i++) {
-      const delivery = new Delivery(EVENT, 1, cohort, () => {});
-      delivery.members = ["m"];
-      outbox.offer(delivery);
-    }
-    outbox.acknowledge(1000);
-  }
-  assertLess(Deno.memoryUsage().heapUsed - before, 150 * 1024 * 1024);
 });
 
 // Arguments

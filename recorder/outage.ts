@@ -1,6 +1,6 @@
 // Why events cannot be recorded at present, and since when.
 import { type Outlook, outlookOf } from "../client/outlook.ts";
-import { ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
 
 /** What each outlook says of Redis, in front of the error's message. */
 const SAYS: Record<Outlook, string> = {
@@ -10,8 +10,8 @@ const SAYS: Record<Outlook, string> = {
   final: "Redis cannot record",
 };
 
-/** Why events cannot be recorded at present. */
-export class Trouble {
+/** A time in which events cannot be recorded. It ends with the next acknowledgement. */
+export class Outage {
   /** What to expect of a later attempt. */
   readonly outlook: Outlook;
   /** When it began: Unix time in milliseconds. */
@@ -21,22 +21,22 @@ export class Trouble {
 
   /**
    * @param error What an attempt failed with.
-   * @param before The trouble that there was already, if it goes on.
+   * @param before The outage that there was already, if it goes on.
    */
-  constructor(error: unknown, before?: Trouble) {
+  constructor(error: unknown, before?: Outage) {
     this.error = error;
     this.outlook = outlookOf(error);
     this.since = before?.since ?? Date.now();
   }
 
-  /** Whether an attempt now would have to wait in vain: not where the server answers. */
+  /** Whether an attempt now would only wait in vain. A server that answers with a refusal is not away. */
   get isAway(): boolean {
     return this.outlook === "away" || this.outlook === "denied";
   }
 
   /** What it is, since when, and the error's message. */
   toString(): string {
-    // A server that answers the handshake with a refusal is not away.
+    // A server that answers the handshake with a refusal is not away either.
     const says = SAYS[
       this.outlook === "away" && isRefusal(this.error)
         ? "refused"

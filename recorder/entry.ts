@@ -1,0 +1,164 @@
+// An accepted event: what is written for it, and its one state.
+import type { Epoch } from "./epochs.ts";
+import type { WebhookEvent } from "./event.ts";
+
+/** An event that Redis has acknowledged. */
+export interface RecordedOutcome {
+  /** Redis has acknowledged it. */
+  readonly status: "recorded";
+  /** How many events it was. */
+  readonly count: number;
+  /** There is none. */
+  readonly error?: undefined;
+}
+
+/** An event that is held in the outbox. */
+export interface QueuedOutcome {
+  /** It is held in the outbox, and sent as soon as Redis takes it. */
+  readonly status: "queued";
+  /** How many events it was. */
+  readonly count: number;
+  /** Why it was not recorded at once. */
+  readonly error: unknown;
+}
+
+/** An event that is lost. */
+export interface DroppedOutcome {
+  /**
+   * It is not sent again: the outbox is full, or no later attempt can succeed.
+   * `fateOf(error)` says whether the first attempt may have stored it.
+   */
+  readonly status: "dropped";
+  /** How many events it was. */
+  readonly count: number;
+  /** Why it was not recorded. */
+  readonly error: unknown;
+}
+
+/** What became of an event, by its `status`. */
+export type RecordOutcome = RecordedOutcome | QueuedOutcome | DroppedOutcome;
+
+/**
+ * - `accepted`: its key, time and members are being made.
+ * - `pending`: it waits for the end of its turn of the event loop, or for room.
+ * - `in flight`: its first attempt is under way.
+ * - `queued`: it is in the outbox, until a later attempt succeeds.
+ * - `recorded`: Redis has acknowledged it.
+ * - `dropped`: it is not sent again.
+ */
+export type EntryState =
+  | "accepted"
+  | "pending"
+  | "in flight"
+  | "queued"
+  | "recorded"
+  | "dropped";
+
+/**
+ * The transitions there are. A switch: three look-ups in a table take 200 of
+ * the 1900 nanoseconds of an event.
+ */
+function isTransition(before: EntryState, next: EntryState): boolean {
+  switch (before) {
+    case "accepted":
+      return next === "pending" || next === "queued" || next === "dropped";
+    case "pending":
+      return next === "in flight" || next === "queued" || next === "dropped";
+    case "in flight":
+      return next === "recorded" || next === "queued" || next === "dropped";
+    case "queued":
+      return next === "recorded" || next === "dropped";
+    case "recorded":
+    case "dropped":
+      return false;
+  }
+}
+
+/** An event is given up after so many refusals, if they have gone on for so long. */
+const MOST_REFUSALS = 10;
+const REFUSED_MS = 900_000;
+
+/** What an entry has before its members are made. */
+const NONE: readonly string[] = [];
+
+/**
+ * An accepted event. Key, score and members are set once, before its first
+ * attempt, and never remade: that is what makes sending it again harmless.
+ */
+export class Entry {
+  readonly event: WebhookEvent;
+  /** How many times it counts. */
+  readonly count: number;
+  /** The sorted set. */
+  key = "";
+  /** Unix time in whole seconds. */
+  score = NaN;
+  /** One for each count. */
+  members: readonly string[] = NONE;
+  /** When its first attempt must be over, by `performance.now()`. */
+  dueAt = Infinity;
+  readonly #epoch: Epoch;
+  readonly #resolve: (outcome: RecordOutcome) => void;
+  #state: EntryState = "accepted";
+  #refusals = 0;
+  #refusedAt = 0;
+
+  /**
+   * @param event The event.
+   * @param count How many times it counts.
+   * @param epoch When it was accepted.
+   * @param resolve Resolves the caller's promise; all calls but the first are ignored.
+   */
+  constructor(
+    event: WebhookEvent,
+    count: number,
+    epoch: Epoch,
+    resolve: (outcome: RecordOutcome) => void,
+  ) {
+    this.event = event;
+    this.count = count;
+    this.#epoch = epoch;
+    this.#resolve = resolve;
+    epoch.enter();
+  }
+
+  get state(): EntryState {
+    return this.#state;
+  }
+
+  /**
+   * The only way from one state to another.
+   *
+   * @returns The state before.
+   * @throws {Error} If there is no such transition: a fault of the recorder.
+   */
+  enter(state: EntryState): EntryState {
+    const before = this.#state;
+    if (!isTransition(before, state)) {
+      throw new Error(`no transition from ${before} to ${state}`);
+    }
+    this.#state = state;
+    if (state === "recorded" || state === "dropped") this.#epoch.leave();
+    return before;
+  }
+
+  /** Tells the caller what became of it; all calls but the first are ignored. */
+  answer(status: RecordOutcome["status"], error?: unknown): void {
+    const { count } = this;
+    this.#resolve(
+      status === "recorded" ? { status, count } : { status, count, error },
+    );
+  }
+
+  /**
+   * Counts one more refusal of the server.
+   *
+   * @param now By `performance.now()`, in milliseconds.
+   * @returns Whether there were enough of them, over a time long enough, to give it up.
+   */
+  refuse(now: number): boolean {
+    if (this.#refusals++ === 0) this.#refusedAt = now;
+    return this.#refusals >= MOST_REFUSALS &&
+      now - this.#refusedAt >= REFUSED_MS;
+  }
+}

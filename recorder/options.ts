@@ -1,0 +1,81 @@
+// The options of a recorder.
+import {
+  CHECKED_ELSEWHERE,
+  checkOptions,
+  checkWhole,
+  FUNCTION,
+  type OptionRule,
+} from "../client/check.ts";
+import type { RecordErrorInfo } from "./error_info.ts";
+import type { WebhookEvent } from "./event.ts";
+
+/** Options of a {@linkcode WebhookRecorder}. */
+export interface RecorderOptions {
+  /**
+   * The key of the sorted set that an event belongs to.
+   * @default {webhook_frequency_{mallId}_{shopNo}_{eventType}}
+   */
+  keyOf?: (event: WebhookEvent) => string;
+  /** The time, in milliseconds since 1970. @default {Date.now} */
+  now?: () => number;
+  /**
+   * Makes the member of an event without a `deliveryId`. No two events may have
+   * the same.
+   * @default {crypto.randomUUID}
+   */
+  newMember?: () => string;
+  /**
+   * How many events the outbox can hold. With 0 an event that cannot be
+   * recorded is dropped.
+   * @default {10000}
+   */
+  outboxCapacity?: number;
+  /**
+   * Retention in seconds. Within 10 milliseconds after Redis has acknowledged a
+   * write, members older than this are removed, by the server's clock, and the
+   * expiry of the set is set to this value. A process that ends in between
+   * leaves it to the next write of that set.
+   * @default {for ever}
+   */
+  retentionSeconds?: number;
+  /**
+   * How long the first attempt of an event may take, in milliseconds, with the
+   * retries of the client; then the event is queued.
+   * @default {as long as the client tries}
+   */
+  deadlineMs?: number;
+  /**
+   * Called once for each event that is not recorded at once, with what became of
+   * it as `status`; a second time, with `"dropped"`, if a queued one is lost
+   * later; and if a set cannot be trimmed. What it throws goes to the console.
+   */
+  onError?: (error: unknown, info: RecordErrorInfo) => void;
+}
+
+const RULES = {
+  keyOf: FUNCTION,
+  now: FUNCTION,
+  newMember: FUNCTION,
+  onError: FUNCTION,
+  outboxCapacity: CHECKED_ELSEWHERE,
+  retentionSeconds: CHECKED_ELSEWHERE,
+  deadlineMs: CHECKED_ELSEWHERE,
+} satisfies Record<keyof RecorderOptions, OptionRule>;
+
+/** Milliseconds that a timer can wait. */
+export const MOST_MS = 2 ** 31 - 1;
+
+/** @throws {TypeError} If an option is unknown or breaks its rule. */
+export function checkRecorderOptions(options: RecorderOptions): void {
+  checkOptions(options, RULES);
+  const check = (
+    name: "outboxCapacity" | "retentionSeconds" | "deadlineMs",
+    range: { least?: number; most: number },
+  ) => {
+    if (options[name] === undefined) return;
+    checkWhole("make a recorder", name, options[name], range);
+  };
+  check("outboxCapacity", { least: 0, most: 1e9 });
+  check("retentionSeconds", { most: 1e9 });
+  check("deadlineMs", { most: MOST_MS });
+}

@@ -1,0 +1,147 @@
+// What becomes of entries: each change reaches the caller, the statistics, onError and the listeners.
+import type { Entry, RecordOutcome } from "./entry.ts";
+import { messageOf, Outage } from "./outage.ts";
+import { countOf } from "./queue.ts";
+
+/** What a recorder has done and holds, in events. */
+export interface RecorderStats {
+  /** Held in the outbox now. */
+  pending: number;
+  /** How many the outbox can hold. */
+  capacity: number;
+  /** Acknowledged by Redis so far. */
+  recorded: number;
+  /** Put into the outbox so far. */
+  queued: number;
+  /** Of the queued ones, acknowledged by Redis so far. */
+  sent: number;
+  /** Lost so far: dropped at once, or from the outbox. */
+  dropped: number;
+  /** Since when no event could be recorded: Unix time in milliseconds; `undefined` if the last attempt succeeded. */
+  awaySince: number | undefined;
+  /** What the last attempt failed with; `undefined` if it succeeded. */
+  lastError: unknown;
+  /** The same in words: whether Redis is away or refuses, for how long, and why. */
+  reason: string | undefined;
+}
+
+/** Callbacks for what becomes of entries. */
+export interface OutcomeListener {
+  /** An entry is queued or dropped. */
+  onError(
+    error: unknown,
+    status: RecordOutcome["status"],
+    entry: Entry,
+  ): void;
+  /** The outbox has changed, or entries are dropped. */
+  onChange(
+    change: RecordOutcome["status"],
+    count: number,
+    error?: unknown,
+  ): void;
+}
+
+/** An entry that the server has refused, and its answer. */
+export type Refused = readonly [entry: Entry, error: unknown];
+
+/** The outcomes of a recorder's entries. */
+export class Outcomes {
+  readonly #listener: OutcomeListener;
+  #outage: Outage | undefined;
+  #recorded = 0;
+  #queued = 0;
+  #sent = 0;
+  #dropped = 0;
+
+  constructor(listener: OutcomeListener) {
+    this.#listener = listener;
+  }
+
+  /** Why events cannot be recorded at present; `undefined` if the last attempt succeeded. */
+  get outage(): Outage | undefined {
+    return this.#outage;
+  }
+
+  /** The numbers, and the outage in words. */
+  get stats(): Omit<RecorderStats, "pending" | "capacity"> {
+    return {
+      recorded: this.#recorded,
+      queued: this.#queued,
+      sent: this.#sent,
+      dropped: this.#dropped,
+      awaySince: this.#outage?.since,
+      lastError: this.#outage?.error,
+      reason: this.#outage?.toString(),
+    };
+  }
+
+  /** An attempt has failed, for a reason that may pass. */
+  failed(error: unknown): Outage {
+    return this.#outage = new Outage(error, this.#outage);
+  }
+
+  /** Redis has acknowledged entries. */
+  recorded(entries: readonly Entry[]): void {
+    if (entries.length > 0) this.#outage = undefined;
+    let sent = 0;
+    for (const entry of entries) {
+      const before = entry.enter("recorded");
+      this.#recorded += entry.count;
+      if (before === "queued") sent += entry.count;
+      entry.answer("recorded");
+    }
+    if (sent === 0) return;
+    this.#sent += sent;
+    this.#listener.onChange("recorded", sent);
+  }
+
+  /** An entry is in the outbox. */
+  queued(entry: Entry): void {
+    entry.enter("queued");
+    this.#queued += entry.count;
+  }
+
+  /** An entry is in the outbox and durable there. */
+  stored(entry: Entry, error: unknown): void {
+    entry.answer("queued", error);
+    this.#listener.onChange("queued", entry.count, error);
+    this.#listener.onError(error, "queued", entry);
+  }
+
+  /** An entry is not sent again. */
+  dropped(entry: Entry, error: unknown): void {
+    this.#listener.onChange("dropped", entry.count, error);
+    this.#drop(entry, error);
+  }
+
+  /** The server has refused queued entries for good, each with an error of its own. */
+  refused(refusals: readonly Refused[]): void {
+    const count = countOf(refusals.map(([entry]) => entry));
+    if (count > 0) this.#listener.onChange("dropped", count);
+    for (const [entry, error] of refusals) this.#drop(entry, error);
+  }
+
+  /**
+   * Entries are lost together: nothing will send them any more.
+   *
+   * @returns The error that they are dropped with.
+   */
+  lost(entries: readonly Entry[], cause: unknown): Error {
+    const count = countOf(entries);
+    const loss = new Error(
+      `${count} ${count === 1 ? "event is" : "events are"} lost: ` +
+        messageOf(cause),
+      { cause },
+    );
+    if (count > 0) this.#listener.onChange("dropped", count, loss);
+    for (const entry of entries) this.#drop(entry, loss);
+    return loss;
+  }
+
+  #drop(entry: Entry, error: unknown): void {
+    entry.enter("dropped");
+    this.#dropped += entry.count;
+    entry.answer("dropped", error);
+    this.#listener.onError(error, "dropped", entry);
+  }
+}
