@@ -12,7 +12,7 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 104, bytes: 220_000 },
+  ".": { modules: 120, bytes: 220_000 },
   "./resp": { modules: 9, bytes: 34_000 },
   "./retry": { modules: 6, bytes: 7_000 },
   "./pool": { modules: 38, bytes: 105_000 },
