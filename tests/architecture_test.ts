@@ -17,7 +17,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./retry": { modules: 6, bytes: 7_000 },
   "./pool": { modules: 38, bytes: 105_000 },
   "./diagnostics": { modules: 20, bytes: 50_000 },
-  "./verify": { modules: 140, bytes: 330_000 },
+  "./verify": { modules: 160, bytes: 330_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
 const ROOM = 1.1;
