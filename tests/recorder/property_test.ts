@@ -9,11 +9,11 @@ import {
   type WebhookEvent,
   WebhookRecorder,
 } from "../../mod.ts";
-import { Random } from "../support/random.ts";
+import { Random, searchLength } from "../support/random.ts";
 import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
 
-const RUNS = 3;
+const RUNS = searchLength(3);
 const STEPS = 25;
 const SHOPS = 6;
 /** Its key is no sorted set. */

@@ -46,6 +46,10 @@ export function numberFromEnv(name: string, otherwise: number): number {
   return text === undefined || text === "" ? otherwise : Number(text);
 }
 
+/** How long a random search goes on: `SEARCH=10` makes all of them ten times as long. */
+export const searchLength = (usual: number): number =>
+  Math.ceil(usual * numberFromEnv("SEARCH", 1));
+
 function seedOfThisRun(): number {
   return numberFromEnv("SEED", Math.floor(Math.random() * 2 ** 32));
 }

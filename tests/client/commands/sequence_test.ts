@@ -6,11 +6,10 @@ import { assert, assertGreater } from "@std/assert";
 import { sequenceHazard } from "../../../client/commands/replay.ts";
 import { type Command, type Reply, ReplyError } from "../../../resp/mod.ts";
 import { Conversation } from "../../support/conversation.ts";
-import { numberFromEnv, Random } from "../../support/random.ts";
+import { Random, searchLength } from "../../support/random.ts";
 import { startRedis } from "../../support/redis_server.ts";
 
-/** Longer with SEARCH_MS, which is in milliseconds. */
-const SEARCH_MS = numberFromEnv("SEARCH_MS", 4000);
+const SEARCH_MS = searchLength(4000);
 const BATCH = 40;
 
 const KEYS = ["a", "b", "c"];

@@ -30,7 +30,7 @@ import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import type { Reply } from "../../../resp/mod.ts";
 import { Member } from "../../../pool/member.ts";
-import { Random } from "../../support/random.ts";
+import { Random, searchLength } from "../../support/random.ts";
 import { startRedis } from "../../support/redis_server.ts";
 
 const connect = (port: number): Promise<Connection> =>
@@ -296,7 +296,7 @@ Deno.test("No reply reaches another caller, whatever leases do to their connecti
     postMortem: true,
     validateAfterIdleMs: 5,
   });
-  const until = performance.now() + 3000;
+  const until = performance.now() + searchLength(3000);
   let echoes = 0, leases = 0, token = 0;
   /** What dies with a killed connection says so; anything else is wrong. */
   const tolerate = (error: unknown): void => {
