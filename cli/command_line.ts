@@ -1,43 +1,49 @@
-// Flags and options with values, and what is said of those that cannot be used.
+// Reads the flags and options of a command line.
 
-/** The command line cannot be used, or no server can. Its text is all that the user needs. */
+/** The command line cannot be used, or the server that it names. The message is written for the user. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** What may stand on a command line. */
-export interface Accepted {
-  /** Stand alone, such as `--json`. */
+/** The arguments that a command takes. */
+export interface Syntax {
+  /** Options without a value, such as `--json`. */
   readonly flags: readonly string[];
-  /** Take a value, such as `--url`. */
+  /** Options with a value, such as `--url`. */
   readonly options: readonly string[];
-  /** Stand first and alone, such as `watch`. */
+  /** Subcommands, such as `watch`; read elsewhere, and listed in messages. */
   readonly commands?: readonly string[];
 }
 
-/** What stands there. */
+/** The arguments that were given. */
 export interface CommandLine {
   readonly flags: ReadonlySet<string>;
   readonly values: ReadonlyMap<string, string>;
 }
 
 /**
- * @param skipped How many arguments stand before these.
- * @throws {UsageError} If an argument is not accepted.
+ * Reads the arguments of a command.
+ *
+ * @param args The arguments.
+ * @param syntax Those that the command takes.
+ * @param skipped How many arguments come before these on the command line.
+ * @throws {UsageError} If an argument is not one of them, or lacks its value.
  */
 export function readCommandLine(
   args: readonly string[],
-  { flags: FLAGS, options: OPTIONS, commands = [] }: Accepted,
+  syntax: Syntax,
   skipped = 0,
 ): CommandLine {
+  const { commands = [] } = syntax;
+  const expected = [...commands, ...syntax.options, ...syntax.flags];
   const flags = new Set<string>();
   const values = new Map<string, string>();
   for (let i = 0; i < args.length; i++) {
-    // Arguments are not repeated whole: one of them may hold a password.
+    // Messages do not repeat whole arguments: one of them may contain a password.
     const [written, inline] = split(args[i]!);
     const name = written === "-h" ? "--help" : written;
-    if (FLAGS.includes(name) && inline === undefined) flags.add(name);
-    else if (OPTIONS.includes(name)) {
+    if (syntax.flags.includes(name) && inline === undefined) flags.add(name);
+    else if (syntax.options.includes(name)) {
       const value = inline ?? args[++i] ?? "";
       if (value === "" || inline === undefined && value.startsWith("--")) {
         throw new UsageError(`Cannot use ${name}: it needs a value`);
@@ -50,11 +56,9 @@ export function readCommandLine(
       const what = /^--?[a-z-]+$/i.test(name)
         ? name
         : `argument ${skipped + i + 1}`;
-      const why = FLAGS.includes(name)
+      const why = syntax.flags.includes(name)
         ? "it takes no value"
-        : `not an option, expected ${
-          [...commands, ...OPTIONS, ...FLAGS].join(", ")
-        }; see --help`;
+        : `not an option, expected ${expected.join(", ")}; see --help`;
       throw new UsageError(`Cannot use ${what}: ${why}`);
     }
   }
@@ -67,7 +71,11 @@ function split(argument: string): [name: string, value?: string] {
   return at < 0 ? [argument] : [argument.slice(0, at), argument.slice(at + 1)];
 }
 
-/** @throws {UsageError} If the text is no whole number from `least` to `most`. */
+/**
+ * The number that an option is set to.
+ *
+ * @throws {UsageError} If the text is not a whole number from `least` to `most`.
+ */
 export function wholeNumber(
   name: string,
   text: string,

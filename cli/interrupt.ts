@@ -1,13 +1,13 @@
-// Ctrl-C and SIGTERM as a signal that a command ends by in good order.
+// Ctrl-C and SIGTERM as an abort signal, by which a command ends in good order.
 
-/** `timeout(1)` sends one signal to the process and one to its group: these are one wish. */
-const SAME_WISH_MS = 500;
+/** Signals closer together, in milliseconds, are one: `timeout(1)` sends one to the process and one to its group. */
+const TOGETHER_MS = 500;
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
-/** Aborts its signal at the first Ctrl-C, and ends the process at the next. */
+/** Aborts its signal at the first Ctrl-C, and ends the process at the second. */
 export class Interrupt implements Disposable {
   readonly #stop = new AbortController();
   #at: number | undefined;
@@ -27,6 +27,6 @@ export class Interrupt implements Disposable {
   readonly #onSignal = (): void => {
     this.#at ??= performance.now();
     this.#stop.abort(new Error("interrupted"));
-    if (performance.now() - this.#at > SAME_WISH_MS) Deno.exit(130);
+    if (performance.now() - this.#at > TOGETHER_MS) Deno.exit(130);
   };
 }

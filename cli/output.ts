@@ -1,15 +1,29 @@
-// Where the lines of a command go while it runs.
+// Where a command prints: its report to standard output, progress and warnings to standard error.
 
-/** Standard output for what was found out, standard error for the rest. */
-export interface Audience {
-  /** Lines of the report. */
-  say(lines: readonly string[]): void;
-  /** What is going on now, in place of what was said before. */
+/** Receives the lines of a command while it runs. */
+export interface Output {
+  /** Prints lines of the report. */
+  print(lines: readonly string[]): void;
+  /** Shows what is going on now, in place of what was shown before. */
   progress(what: string): void;
   /** Whether `progress` is seen at all: on a terminal. */
   readonly isLive: boolean;
-  /** A line beside the report. */
+  /** Prints a line beside the report. */
   note(what: string): void;
-  /** Something went wrong that the report does not show. */
+  /** Says that something went wrong which the report does not show. */
   warn(what: string): void;
 }
+
+const isLive = Deno.stderr.isTerminal();
+
+/** The standard streams of this process. */
+export const STANDARD_STREAMS: Output = {
+  print: (lines) => console.log(lines.join("\n")),
+  progress(what) {
+    if (!isLive) return;
+    Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${what}`));
+  },
+  isLive,
+  note: (what) => console.error(what),
+  warn: (what) => console.error(`verify: ${what}`),
+};

@@ -1,18 +1,18 @@
-// A Redis of one's own: how to start a server, hurt it and leave no trace of it.
+// A Redis server that is started for one run: a process with a port and a directory of its own.
 
 import { delay } from "@std/async/delay";
+import { runCommands } from "./plain_commands.ts";
 
 const HOSTNAME = "127.0.0.1";
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
-const ADMIN_TIMEOUT_MS = 5_000;
 const START_ATTEMPTS = 5;
 
 /**
- * A process that is killed outright cannot tidy up, so a shell waits beside
- * the server: a line on its input means that the server was stopped in good
- * order, end of file that its owner is gone. The server takes the place of
- * the outer shell, so its process id is that of the shell.
+ * A process that is killed outright cannot clean up, so a shell waits beside the
+ * server: a line on its input means that the server has ended, end of file that
+ * this process has. Then it kills the server and removes its directory. The
+ * server takes the place of the outer shell, so that it has its process id.
  */
 const LAUNCH = `
 exec 3<&0
@@ -23,13 +23,13 @@ exec 3<&0
 exec "$1" "$2/redis.conf" 3<&- </dev/null >"$2/output" 2>&1
 `;
 
-/** The PEM files of a TLS port. */
+/** The PEM files of a TLS port, by path. */
 export interface RedisServerTls {
-  /** The path of the certificate that the server shows. */
+  /** The certificate that the server shows. */
   readonly certFile: string;
-  /** The path of its key. */
+  /** The key of that certificate. */
   readonly keyFile: string;
-  /** The path of the authorities that the server trusts. */
+  /** The authorities that the server trusts. */
   readonly caFile: string;
   /** Whether clients must show a certificate. @default {false} */
   readonly clientCertificate?: boolean;
@@ -43,13 +43,13 @@ export interface RedisServerOptions {
   readonly tls?: RedisServerTls;
   /** The password of the default user. */
   readonly password?: string;
-  /** Where to make the server's directory. @default {where the system has such things} */
+  /** Where to make the server's directory. @default {the system's directory of temporary files} */
   readonly directory?: string;
-  /** Lines of `redis.conf`; a value is written as it stands. */
+  /** Further lines of `redis.conf`; a value is written unquoted. */
   readonly config?: Readonly<Record<string, string | number>>;
 }
 
-/** A running server, which goes away when it is disposed of. */
+/** A server, which is killed and removed when it is disposed of. */
 export interface RedisServer extends AsyncDisposable {
   readonly hostname: string;
   /** The plain port; it stays the same across restarts. */
@@ -77,8 +77,9 @@ export interface RedisServer extends AsyncDisposable {
   start(): Promise<void>;
   /** `stop`, a wait of `downMs` milliseconds, `start`. */
   restart(options?: { readonly downMs?: number }): Promise<void>;
-  /** Stops the process in its tracks: sockets stay open and say nothing. */
+  /** Stops the process (SIGSTOP): sockets stay open, and nothing is answered. */
   freeze(): void;
+  /** Lets a frozen process go on (SIGCONT). */
   thaw(): void;
   /**
    * Runs one command on a connection of its own over the plain port.
@@ -92,7 +93,7 @@ export interface RedisServer extends AsyncDisposable {
 /**
  * Starts a server with a port and a directory of its own.
  *
- * @example Start, use, forget
+ * @example Start a server with a password
  * ```ts ignore
  * await using server = await startRedis({ password: "secret" });
  * await server.cli("SET", "key", "value");
@@ -123,7 +124,7 @@ class PortTaken extends Error {}
 
 let foundProgram: string | undefined;
 
-/** The program of `REDIS_SERVER`, else what is on PATH. */
+/** The program named by `REDIS_SERVER`, else one that is on PATH. */
 async function findProgram(): Promise<string> {
   const given = { name: "env", variable: "REDIS_SERVER" } as const;
   if ((await Deno.permissions.query(given)).state === "granted") {
@@ -205,7 +206,7 @@ class LocalRedis implements RedisServer {
       stderr: "null",
     }).spawn();
     this.#process = process;
-    this.#ended = this.#watch(process);
+    this.#ended = this.#reap(process);
 
     const giveUpAt = Date.now() + START_TIMEOUT_MS;
     while (!await this.#answersAs(process.pid)) {
@@ -264,16 +265,16 @@ class LocalRedis implements RedisServer {
     sendSignal(process, signal);
     // A frozen process acts on SIGTERM only once it runs again.
     if (signal === "SIGTERM") sendSignal(process, "SIGCONT");
-    const impatience = setTimeout(
+    const timer = setTimeout(
       () => sendSignal(process, "SIGKILL"),
       STOP_TIMEOUT_MS,
     );
     await this.#ended;
-    clearTimeout(impatience);
+    clearTimeout(timer);
   }
 
-  /** Notices the end of the process, however it came, and tells the shell. */
-  async #watch(process: Deno.ChildProcess): Promise<void> {
+  /** Waits for the end of the process, and then lets the shell beside it end. */
+  async #reap(process: Deno.ChildProcess): Promise<void> {
     await process.status;
     this.#process = undefined;
     const writer = process.stdin.getWriter();
@@ -281,7 +282,7 @@ class LocalRedis implements RedisServer {
     await writer.close().catch(() => {});
   }
 
-  /** The port may be answered by another server than the one started here. */
+  /** Whether the process itself answers on the port: another server may have taken it. */
   async #answersAs(pid: number): Promise<boolean> {
     try {
       const info = await this.cli("INFO");
@@ -341,7 +342,7 @@ function sendSignal(process: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     process.kill(signal);
   } catch (error) {
-    // Deno reports a process that has ended already in either of two ways.
+    // Deno throws one of these for a process that has ended already.
     if (error instanceof Deno.errors.NotFound) return;
     if (error instanceof TypeError) return;
     throw error;
@@ -352,7 +353,7 @@ function quoted(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
 }
 
-/** Both at once, lest the second be the first again. */
+/** Two at once: one after the other the system might give the same port twice. */
 function freePorts(): [number, number] {
   const first = Deno.listen({ hostname: HOSTNAME, port: 0 });
   const second = Deno.listen({ hostname: HOSTNAME, port: 0 });
@@ -360,91 +361,4 @@ function freePorts(): [number, number] {
   first.close();
   second.close();
   return ports;
-}
-
-/** Sends the commands one after the other and returns the last reply. */
-async function runCommands(
-  port: number,
-  commands: string[][],
-): Promise<string> {
-  const signal = AbortSignal.timeout(ADMIN_TIMEOUT_MS);
-  const connection = await Deno.connect({ hostname: HOSTNAME, port, signal });
-  const close = () => connection.close();
-  signal.addEventListener("abort", close);
-  try {
-    const reply = replyReader(connection);
-    let last = "";
-    for (const command of commands) {
-      await connection.write(encode(command));
-      last = await reply();
-    }
-    return last;
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    throw new Error(`No reply from port ${port} for ${ADMIN_TIMEOUT_MS} ms`);
-  } finally {
-    signal.removeEventListener("abort", close);
-    if (!signal.aborted) connection.close();
-  }
-}
-
-function encode(command: string[]): Uint8Array<ArrayBuffer> {
-  const encoder = new TextEncoder();
-  const words = command.map((word) =>
-    `$${encoder.encode(word).length}\r\n${word}\r\n`
-  );
-  return encoder.encode(`*${command.length}\r\n${words.join("")}`);
-}
-
-/** Reads text replies of any size slowly; the module under test is no judge of itself. */
-function replyReader(connection: Deno.Conn): () => Promise<string> {
-  const decoder = new TextDecoder("latin1");
-  const chunk = new Uint8Array(65_536);
-  let received = "";
-
-  async function take(enough: () => number): Promise<string> {
-    let length = enough();
-    while (length < 0) {
-      const count = await connection.read(chunk);
-      if (count === null) throw new Error("The server closed the connection");
-      received += decoder.decode(chunk.subarray(0, count));
-      length = enough();
-    }
-    const taken = received.slice(0, length);
-    received = received.slice(length);
-    return taken;
-  }
-
-  return async function reply(): Promise<string> {
-    const line = await take(() => {
-      const end = received.indexOf("\r\n");
-      return end < 0 ? -1 : end + 2;
-    });
-    const text = line.slice(1, -2);
-    switch (line[0]) {
-      case "-":
-        throw new Error(text);
-      case "$": {
-        const length = Number(text);
-        if (length < 0) return "";
-        const body = await take(() =>
-          received.length < length + 2 ? -1 : length + 2
-        );
-        return utf8(body.slice(0, -2));
-      }
-      case "*": {
-        const elements: string[] = [];
-        for (let n = Number(text); n > 0; n--) elements.push(await reply());
-        return elements.join("\n");
-      }
-      default:
-        return text;
-    }
-  };
-}
-
-function utf8(latin1: string): string {
-  return new TextDecoder().decode(
-    Uint8Array.from(latin1, (character) => character.charCodeAt(0)),
-  );
 }

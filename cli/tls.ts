@@ -1,26 +1,27 @@
-// The TLS options of the command line: files of PEM text, and the name on the server's certificate.
+// The TLS options of the command line: PEM files, and the name in the server's certificate.
 import type { EndpointOptions } from "../pool/socket/endpoint.ts";
 import { UsageError } from "./command_line.ts";
 
-/** What was asked for. */
+/** The TLS options that were given. */
 export interface TlsArguments {
-  /** A file with the certificates of authorities to trust. */
+  /** A file with the certificates of the authorities to trust. */
   readonly ca: string | undefined;
-  /** A file with the certificate to show. */
+  /** A file with the certificate of this client. */
   readonly cert: string | undefined;
   /** A file with the key of that certificate. */
   readonly key: string | undefined;
-  /** The name that the server's certificate must carry. */
+  /** The name that the server's certificate must contain. */
   readonly serverName: string | undefined;
 }
 
 export const TLS_OPTIONS = ["--ca", "--cert", "--key", "--server-name"];
 
 export const TLS_HELP =
-  `  --ca FILE        certificates of authorities to trust, as PEM
-  --cert FILE      a certificate to show to the server, as PEM; needs --key
-  --key FILE       its key, as PEM, not encrypted; needs --cert
-  --server-name N  the name that the server's certificate must carry
+  `  --ca FILE        certificates of the authorities to trust, as PEM
+  --cert FILE      the client's certificate, as PEM; needs --key
+  --key FILE       the key of that certificate, as PEM, not encrypted;
+                   needs --cert
+  --server-name N  the name that the server's certificate must contain
                    (default: the host of the URL)
                    These four are for rediss:// URLs.`;
 
@@ -70,7 +71,7 @@ export async function tlsOf(
 
 type FileOption = "--ca" | "--cert" | "--key";
 
-/** What stands on top of the text, and what it is called. */
+/** How the PEM text of each file begins, and what it contains. */
 const CONTENT: Record<FileOption, readonly [begin: RegExp, what: string]> = {
   "--ca": [/^-----BEGIN CERTIFICATE-----/m, "certificate"],
   "--cert": [/^-----BEGIN CERTIFICATE-----/m, "certificate"],
@@ -123,7 +124,7 @@ const OPTION_OF: Readonly<Record<string, string>> = {
   serverName: "--server-name",
 };
 
-/** A text about the options of the module, in those of the command line. */
+/** A message about options of the module, with the options of the command line in their place. */
 export const inOptions = (text: string): string =>
   text
     .replace("pass it in tls.caCerts", "pass it with --ca FILE")

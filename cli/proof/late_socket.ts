@@ -1,31 +1,31 @@
-// A socket whose owner hears late that the server has closed it.
+// A socket whose end the client reads late.
 import { dial } from "../../pool/socket/dial.ts";
 import type { Dial, Socket } from "../../pool/socket/socket.ts";
 
-/** How late at most, when nothing is written meanwhile. */
+/** How late at most, in milliseconds, if nothing is written meanwhile. */
 const LATE_MS = 1000;
 
 /**
- * The client keeps a read armed and learns of a close within milliseconds, so
+ * The client always has a read pending and sees a close within milliseconds, so
  * on a quiet machine it hardly ever writes to a zombie. A frozen isolate or a
- * slow network makes it one: the server has closed the connection, and the
- * news is read only after the next request was written. This socket is that
- * and nothing more. The close is the server's own; a close that cuts a
- * request short which was written before it is news at once.
+ * slow network makes it possible: the server has closed the connection, and the
+ * client reads the close only after it wrote the next request. This socket does
+ * that and nothing else. The close is the server's own. A close while a reply is
+ * owed is read at once.
  */
 export class LateSocket implements Socket {
   readonly #socket: Socket;
   readonly #ended = Promise.withResolvers<void>();
   #awaitsReply = false;
   #isShut = false;
-  #tell: () => void = () => {};
+  #endDelay: () => void = () => {};
 
   /** @param socket The socket that is read and written. */
   constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** Settles when the connection has ended, though its owner may not know yet. */
+  /** Resolves when the connection has ended, which the client may read later. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -44,15 +44,15 @@ export class LateSocket implements Socket {
   async write(bytes: Uint8Array): Promise<number> {
     this.#awaitsReply = true;
     try {
-      // The system refuses to write where writing was shut down. A server
-      // that closes by itself lets the first write pass, so this one does.
+      // The system refuses to write after a shutdown. Where the server closes by
+      // itself, the first write succeeds, so here it does, too.
       return this.#isShut ? bytes.length : await this.#socket.write(bytes);
     } finally {
-      this.#tell();
+      this.#endDelay();
     }
   }
 
-  /** Shuts the writing half down, upon which the server closes the connection. */
+  /** Shuts the writing half down, so that the server closes the connection. */
   async shutdown(): Promise<void> {
     this.#isShut = true;
     if (canShutDown(this.#socket)) await this.#socket.closeWrite();
@@ -61,7 +61,7 @@ export class LateSocket implements Socket {
   close(): void {
     this.#socket.close();
     this.#ended.resolve();
-    this.#tell();
+    this.#endDelay();
   }
 
   unref(): void {
@@ -71,13 +71,13 @@ export class LateSocket implements Socket {
   async #untilWritten(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LATE_MS);
-    this.#tell = resolve;
+    this.#endDelay = resolve;
     await promise;
     clearTimeout(timer);
   }
 }
 
-/** Dials late sockets and remembers those that are open. */
+/** Dials late sockets, and keeps those that are open. */
 export class LateSockets {
   readonly #open = new Set<LateSocket>();
 

@@ -1,14 +1,14 @@
-// That the server runs the commands of the proof on the keys of the proof, asked before anything is shown.
+// Checks first that the server runs the commands of the proof on its keys.
 import { type Command, type Redis, ReplyError } from "../../mod.ts";
 import { UsageError } from "../command_line.ts";
 
 /** Every key of a run begins with this and an id of the run. */
 export const KEY_PREFIX = "unzombie_verify_";
 
-/** How long a key lives that cannot be deleted, in seconds. */
+/** When a key expires that cannot be deleted, in seconds. */
 const EXPIRE_SECONDS = 60;
 
-/** What a request sends. */
+/** The commands of a request. */
 const onRequestKey = (key: string): Command[] => [
   ["PING"],
   ["SET", key, "1", "EX", EXPIRE_SECONDS],
@@ -16,7 +16,7 @@ const onRequestKey = (key: string): Command[] => [
   ["DEL", key],
 ];
 
-/** What a recorder with a retention sends, and what counts and deletes its events. */
+/** The commands of a recorder with a retention, and those that count and delete its events. */
 const onEventKey = (key: string): Command[] => [
   ["ZADD", key, 1, "1"],
   ["EXPIRE", key, EXPIRE_SECONDS],
@@ -27,22 +27,22 @@ const onEventKey = (key: string): Command[] => [
 
 const COMMANDS = [...onRequestKey(""), ...onEventKey("")];
 
-/** The rule of an ACL user that may do all that is needed. */
+/** The ACL rules that a user needs. */
 export const GRANT = [
   `~${KEY_PREFIX}*`,
   ...new Set(COMMANDS.map(([name]) => `+${name.toLowerCase()}`)),
 ].join(" ");
 
-/** What the keys of a run are for. */
+/** The keys of a run. */
 export interface Keys {
   readonly request: string;
   readonly events: readonly string[];
 }
 
 /**
- * Runs each command once on each key that it will meet.
+ * Runs each command once on each key that it will be used on.
  *
- * @throws {UsageError} If the server refuses one of them: which, why, and what to do.
+ * @throws {UsageError} If the server refuses one of them. The message says which, why, and what to do.
  */
 export async function checkCommands(
   redis: Redis,
@@ -81,16 +81,16 @@ async function adviceOn(
     case "ASK":
     case "CLUSTERDOWN":
     case "CROSSSLOT":
-      return `it has not all of the keys ${KEY_PREFIX}*, name a server that is no cluster`;
+      return `it does not hold all of the keys ${KEY_PREFIX}*, name a server that is not part of a cluster`;
     case "MISCONF":
     case "NOREPLICAS":
-      return "it takes no writes now: mend it, or name another server";
+      return "it accepts no writes now: repair it, or name another server";
     default:
-      return "name a server or a user that may run them";
+      return "name a server that runs them, or a user that may run them";
   }
 }
 
-/** ` (host:port)`, or nothing where the server does not tell. */
+/** ` (host:port)`, or nothing if the server does not say. */
 async function primaryOf(redis: Redis): Promise<string> {
   const role = await redis.send(["ROLE"]).catch(() => undefined);
   return Array.isArray(role) && role[0] === "slave"

@@ -1,26 +1,26 @@
-// The three tests, one after the other, and that nothing is left behind.
+// The course of the proof: three tests, one after the other.
 import type { Redis } from "../../mod.ts";
 import type { Arguments } from "./arguments.ts";
-import type { Audience } from "../output.ts";
+import type { Output } from "../output.ts";
 import { EVENTS, keysOf, testEvents } from "./webhook_events.ts";
 import { checkCommands, KEY_PREFIX } from "./preflight.ts";
 import { testRequests } from "./requests.ts";
 import { flawOf, type Proof } from "./result.ts";
-import { findServer } from "../server.ts";
-import { textOf } from "../target.ts";
+import { findServer } from "./server.ts";
+import { messageOf } from "../target.ts";
 import * as text from "./text.ts";
-import { Witness } from "../watch/observer.ts";
+import { Observer } from "./observer.ts";
 import { zombiesBy } from "./zombie.ts";
 
 /**
- * Runs the tests.
+ * Runs the tests, and deletes their keys.
  *
  * @throws {UsageError} If there is no server that can be used.
  * @throws The signal's reason, after everything is cleaned up.
  */
 export async function prove(
   args: Arguments,
-  audience: Audience,
+  output: Output,
   signal: AbortSignal,
 ): Promise<Proof> {
   const run = crypto.randomUUID();
@@ -32,10 +32,10 @@ export async function prove(
   await using admin = server.connect({ clientName: `${clientName}-admin` });
   const zombies = await zombiesBy(args.method, admin);
   await checkCommands(admin, server.environment.endpoint, keys, signal);
-  using witness = await Witness.of(server, `${clientName}-witness`, signal);
+  using observer = await Observer.of(server, `${clientName}-observer`, signal);
   const { environment } = server;
   const method = { name: zombies.method, reason: zombies.reason ?? null };
-  audience.say(text.heading(environment, method));
+  output.print(text.heading(environment, method));
 
   const requestsWith = (retry: false | undefined) =>
     testRequests(server, zombies, {
@@ -43,48 +43,51 @@ export async function prove(
       key: keys.request,
       retry,
       clientName,
-      witness,
+      observer,
       signal,
-      onRequest: (result, n) => audience.say(text.request(result, n)),
+      onRequest: (result, n) => output.print(text.request(result, n)),
     });
   try {
-    audience.say(text.TEST_1);
+    output.print(text.TEST_1);
     const withoutRetry = await requestsWith(false);
-    audience.say(text.requestsSummary(withoutRetry, method.name));
+    output.print(text.requestsSummary(withoutRetry, method.name));
 
-    audience.say(text.TEST_2);
+    output.print(text.TEST_2);
     const withRetry = await requestsWith(undefined);
-    audience.say(text.requestsSummary(withRetry, method.name));
+    output.print(text.requestsSummary(withRetry, method.name));
 
-    audience.say(text.TEST_3);
+    output.print(text.TEST_3);
     const events = await testEvents(server, zombies, {
       keyPrefix,
       clientName,
       admin,
       signal,
-      onProgress: (done) => audience.progress(`${done} of ${EVENTS} events`),
+      onProgress: (done) => output.progress(`${done} of ${EVENTS} events`),
     });
-    audience.progress("");
-    audience.say(text.events(events));
+    output.progress("");
+    output.print(text.events(events));
 
     const ok = flawOf({ withoutRetry, withRetry, events }) === undefined;
     const proof = { environment, method, withoutRetry, withRetry, events, ok };
-    audience.say(text.conclusion(proof));
+    output.print(text.conclusion(proof));
     return proof;
   } finally {
-    await forget(admin, [keys.request, ...keys.events]).catch((error) => {
+    await deleteKeys(admin, [keys.request, ...keys.events]).catch((error) => {
       if (environment.origin === "started for this run") return;
-      audience.warn(
+      output.warn(
         `Cannot delete the keys ${keyPrefix}*: ${
-          textOf(error)
-        }; they expire by themselves`,
+          messageOf(error)
+        }; they will expire`,
       );
     });
   }
 }
 
-/** One by one, since a cluster or a proxy may keep them in different places. */
-async function forget(admin: Redis, keys: readonly string[]): Promise<void> {
+/** One command a key, since a cluster or a proxy may hold them on different servers. */
+async function deleteKeys(
+  admin: Redis,
+  keys: readonly string[],
+): Promise<void> {
   const replies = await admin.pipeline(keys.map((key) => ["DEL", key]));
   const error = replies.find((reply) => reply instanceof Error);
   if (error !== undefined) throw error;

@@ -1,11 +1,11 @@
 // Tests 1 and 2: requests on connections that the server has closed.
 import type { CloseReport, RedisOptions } from "../../mod.ts";
 import { LateSockets } from "./late_socket.ts";
-import type { Server } from "../server.ts";
-import type { Why, Witness } from "../watch/observer.ts";
+import type { Observer, ShortVerdict } from "./observer.ts";
+import type { Server } from "./server.ts";
 import type { Zombies } from "./zombie.ts";
 
-/** What became of one request. */
+/** The outcome of one request. */
 export interface RequestResult {
   /** The error that the caller got, if any. */
   readonly error: { readonly name: string; readonly message: string } | null;
@@ -15,11 +15,11 @@ export interface RequestResult {
   readonly retries: number;
   /** From the first command written to the last reply, in milliseconds. */
   readonly tookMs: number;
-  /** Why its zombie died. */
-  readonly verdict: Why | null;
+  /** Why its connection was closed. */
+  readonly verdict: ShortVerdict | null;
 }
 
-/** What became of them all. */
+/** The outcome of all requests of a test. */
 export interface RequestsResult {
   readonly failed: number;
   readonly requests: readonly RequestResult[];
@@ -29,17 +29,17 @@ export interface RequestsResult {
 export interface RequestsOptions {
   readonly requests: number;
   readonly key: string;
-  /** Of the client. */
+  /** The option of the client; `undefined` for its default. */
   readonly retry: RedisOptions["retry"] | undefined;
   readonly clientName: string;
-  /** Tells why the zombies died. */
-  readonly witness: Witness;
+  /** Finds out why the connections were closed. */
+  readonly observer: Observer;
   readonly signal: AbortSignal;
-  /** Told of each request. */
+  /** Called with each outcome. */
   readonly onRequest: (result: RequestResult, number: number) => void;
 }
 
-/** The key outlives a proof that is killed outright by this. */
+/** When the key expires if the proof is killed, in seconds. */
 const EXPIRE_SECONDS = 60;
 
 /** Sends requests, each on a zombie of its own. */
@@ -63,19 +63,19 @@ export async function testRequests(
 async function request(
   server: Server,
   zombies: Zombies,
-  { key, retry, clientName, witness, signal }: RequestsOptions,
+  { key, retry, clientName, observer, signal }: RequestsOptions,
 ): Promise<RequestResult> {
   const sockets = new LateSockets();
-  let death: CloseReport | undefined;
+  let close: CloseReport | undefined;
   await using redis = server.connect({
     clientName,
     maxConnections: 1,
     dial: sockets.dial,
-    onClose: (report) => death ??= report,
+    onClose: (report) => close ??= report,
     ...retry === undefined ? {} : { retry },
   });
   await redis.send(["PING"], { signal });
-  await witness.before();
+  await observer.takeBaseline();
   await zombies.make(redis, sockets);
 
   const startedAt = performance.now();
@@ -93,6 +93,8 @@ async function request(
   }
   const { replays, retries } = redis.stats();
   const tookMs = Math.round(performance.now() - startedAt);
-  const verdict = death === undefined ? null : await witness.why(death);
+  const verdict = close === undefined
+    ? null
+    : await observer.investigate(close);
   return { error, replays, retries, tookMs, verdict };
 }

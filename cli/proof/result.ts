@@ -1,14 +1,14 @@
-// What a run of the proof has found out, and whether that proves anything.
+// The result of a run, and whether it proves anything.
 import type { Method } from "./arguments.ts";
 import type { EventsResult } from "./webhook_events.ts";
 import { count } from "../../pool/connection/quantities.ts";
 import type { RequestsResult } from "./requests.ts";
-import type { Environment } from "../server.ts";
+import type { Environment } from "./server.ts";
 
-/** Everything that was found out. */
+/** The result of a run. */
 export interface Proof {
   readonly environment: Environment;
-  /** How connections were made zombies; `reason` says why not by the first choice. */
+  /** How connections were turned into zombies; `reason` says why not by the first choice. */
   readonly method: { readonly name: Method; readonly reason: string | null };
   /** Test 1. */
   readonly withoutRetry: RequestsResult;
@@ -20,7 +20,7 @@ export interface Proof {
   readonly ok: boolean;
 }
 
-/** Why the results prove nothing; `undefined` if they do. */
+/** Why the results are no proof; `undefined` if they are one. */
 export function flawOf(
   { withoutRetry, withRetry, events }: Pick<
     Proof,

@@ -9,7 +9,7 @@ import type { RequestResult, RequestsResult } from "./requests.ts";
 
 const METHOD = {
   kill: "CLIENT KILL ID, from an admin connection",
-  shutdown: "shutdown of the socket, upon which the server closes it",
+  shutdown: "shutdown of the socket, after which the server closes it",
 } as const;
 
 const { retries } = new Retry();
@@ -34,8 +34,8 @@ export function heading(
     ]),
     "",
     "A zombie is a connection that the server has closed and the client still",
-    "takes for open. The close is real; that the client hears of it only after",
-    "it has written the request, as after a freeze, is arranged by its socket.",
+    "takes for open. The close is real. The client reads it only after it wrote",
+    "the next request, as after a freeze: the socket of this proof sees to that.",
   ];
 }
 
@@ -45,16 +45,16 @@ const test = (title: string, ...lines: string[]): string[] => [
   ...lines,
 ];
 const EACH =
-  "Each request: a new connection, PING, zombie; then SET, GET, DEL.";
-/** The words of the lines and of the tables. */
-const WORDS = [
-  "A replay sends a command again at once, on a fresh connection; a retry is",
+  "Each request: open a connection, PING, make it a zombie; then SET, GET, DEL.";
+/** The terms of the lines and tables. */
+const TERMS = [
+  "A replay sends a command again at once, on a fresh connection. A retry is",
   "another attempt after a wait.",
 ];
 const OUTCOMES = [
   "recorded at once: Redis acknowledged the event before the call returned.",
-  "queued: it could not yet; the recorder kept the event and sent it later.",
-  "dropped: the recorder had no room left to keep it, and the event is lost.",
+  "queued: Redis had not yet; the recorder kept the event and sent it later.",
+  "dropped: the recorder had no room left for the event, so it is lost.",
 ];
 
 export const TEST_1: readonly string[] = test(
@@ -64,15 +64,15 @@ export const TEST_1: readonly string[] = test(
 export const TEST_2: readonly string[] = test(
   "Test 2: with the default retry",
   EACH,
-  ...WORDS,
+  ...TERMS,
 );
 export const TEST_3: readonly string[] = test(
   `Test 3: ${number(EVENTS)} webhook events, default retry`,
-  `Meanwhile every connection is killed each ${KILL_EVERY_MS} ms.`,
+  `Meanwhile all connections are killed every ${KILL_EVERY_MS} ms.`,
   ...OUTCOMES,
 );
 
-/** One request; of one that failed also why its zombie died. */
+/** A request; if it failed, also why its connection was closed. */
 export function request(
   { error, replays, retries, tookMs, verdict }: RequestResult,
   number: number,
@@ -90,13 +90,13 @@ export function request(
   return [failed, ...why];
 }
 
-/** The cause as the proof itself knows it. */
-const TRUTH: Record<Method, string> = {
+/** The cause that the proof itself made. */
+const ACTUAL_CAUSE: Record<Method, string> = {
   kill: "CLIENT KILL from the admin connection",
-  shutdown: "our own FIN, upon which the server closes and counts nothing",
+  shutdown: "a shutdown by this client, which the server does not count",
 };
 
-/** How many failed, and which causes were found. */
+/** How many requests failed, and which causes were found. */
 export function requestsSummary(
   { failed, requests }: RequestsResult,
   method: Method,
@@ -105,24 +105,23 @@ export function requestsSummary(
     requests,
     ({ verdict }) =>
       verdict === null
-        ? "not sought"
+        ? "not looked for"
         : verdict.cause === null
-        ? "none found"
+        ? "none"
         : `${verdict.cause} (${verdict.confidence})`,
   );
   const found = Array.from(
     causes,
-    ([cause, { length }]) => `${cause} ${length} of ${requests.length}`,
+    ([cause, { length }]) => `${length} of ${requests.length} ${cause}`,
   );
   return [
     `  ${bold(`${failed} of ${requests.length}`)} requests failed`,
-    `  found as the zombies' cause: ${found.join(", ")}; it was ${
-      TRUTH[method]
-    }`,
+    `  causes found: ${found.join(", ")}`,
+    `  actual cause: ${ACTUAL_CAUSE[method]}`,
   ];
 }
 
-/** What became of the events. */
+/** The outcome of the events. */
 export function events(result: EventsResult): string[] {
   const { recorded, queued, dropped } = result.outcomes;
   return [
@@ -144,7 +143,7 @@ export function events(result: EventsResult): string[] {
   ];
 }
 
-/** The table, and what to do. */
+/** The results as a table, and the recommended settings. */
 export function conclusion(proof: Proof): string[] {
   const { withoutRetry, withRetry, events } = proof;
   const row = (
@@ -169,8 +168,8 @@ export function conclusion(proof: Proof): string[] {
       ],
     ]),
     "",
-    bold("Recommended settings") + ", which are the defaults but for the URL:",
-    `an immediate replay on a fresh connection, then waits of up to ${SCHEDULE} ms.`,
+    bold("Recommended settings") + ", the defaults except for the URL:",
+    `a replay at once on a fresh connection, then waits of up to ${SCHEDULE} ms.`,
     "",
     ...CODE.split("\n").map((line) => `  ${line}`.trimEnd()),
     "",

@@ -7,16 +7,16 @@ import {
   WebhookRecorder,
 } from "../../mod.ts";
 import { LateSockets } from "./late_socket.ts";
-import type { Server } from "../server.ts";
-import { textOf } from "../target.ts";
+import type { Server } from "./server.ts";
+import { messageOf } from "../target.ts";
 import type { Zombies } from "./zombie.ts";
 
-/** What became of the events. */
+/** The outcome of test 3. */
 export interface EventsResult {
   readonly events: number;
   /** Members of the sorted sets afterwards. */
   readonly stored: number;
-  /** What the caller was told at once. */
+  /** How many calls of `record()` resolved with each status. */
   readonly outcomes: Readonly<
     Record<"recorded" | "queued" | "dropped", number>
   >;
@@ -27,7 +27,7 @@ export interface EventsResult {
   readonly retries: number;
   /** The longest call, in milliseconds. */
   readonly longestMs: number;
-  /** The last reason for which an event was not recorded at once. */
+  /** Why an event was not recorded at once, the last time. */
   readonly lastError: string | null;
 }
 
@@ -37,18 +37,18 @@ export interface EventsOptions {
   readonly clientName: string;
   readonly admin: Redis;
   readonly signal: AbortSignal;
-  /** Told how many events have an outcome. */
+  /** Called with the number of events that have an outcome. */
   readonly onProgress: (done: number) => void;
 }
 
 export const EVENTS = 1000;
 export const KILL_EVERY_MS = 100;
-/** So many together, then a pause: the kills meet a service at work, not a burst. */
+/** So many together, then a pause, so that the kills hit a service at work and not one burst. */
 const TOGETHER = 10;
 const PAUSE_MS = 15;
-/** How long what was queued has to be delivered when the kills are over, in milliseconds. */
+/** How long queued events may take to be delivered after the kills, in milliseconds. */
 const FLUSH_MS = 5_000;
-/** The sets outlive a proof that is killed outright by this. */
+/** When the sets expire if the proof is killed, in seconds. */
 const RETENTION_SECONDS = 600;
 
 const TYPES = ["orders_create", "orders_paid", "refunds", "stock", "members"];
@@ -65,7 +65,7 @@ const keyOf = (
   { shopNo, eventType }: Pick<WebhookEvent, "shopNo" | "eventType">,
 ): string => `${prefix}events_${shopNo}_${eventType}`;
 
-/** Records events and kills the connections they travel on. */
+/** Records events while the connections that carry them are killed. */
 export async function testEvents(
   server: Server,
   zombies: Zombies,
@@ -75,7 +75,7 @@ export async function testEvents(
   await using redis = server.connect({ clientName, dial: sockets.dial });
   let lastError: string | null = null;
   await using recorder = new WebhookRecorder(redis, {
-    onError: (error) => lastError = textOf(error),
+    onError: (error) => lastError = messageOf(error),
     keyOf: (event) => keyOf(keyPrefix, event),
     retentionSeconds: RETENTION_SECONDS,
   });

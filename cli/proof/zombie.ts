@@ -1,27 +1,30 @@
-// How connections of the proof's own are made zombies.
+// Turns connections of the proof into zombies.
 import { type Redis, ReplyError } from "../../mod.ts";
 import type { Arguments, Method } from "./arguments.ts";
 import { UsageError } from "../command_line.ts";
 import type { LateSockets } from "./late_socket.ts";
 
-/** What becomes of connections, by which method. */
+/** A method to turn connections into zombies. */
 export interface Zombies {
   readonly method: Method;
-  /** Why it is not the one of first choice. */
+  /** Why it is not the first choice. */
   readonly reason: string | undefined;
-  /** Lets the server close the one connection of a client, and waits until it has. */
+  /** Makes the server close the only connection of a client, and waits until it has. */
   make(redis: Redis, sockets: LateSockets): Promise<void>;
-  /** Lets the server close every connection of that name now. Returns how many. */
+  /** Makes the server close every connection of that client name. Returns how many. */
   makeAll(clientName: string, sockets: LateSockets): Promise<number>;
 }
 
-/** How long a server may take to close. */
+/** How long a server may take to close, in milliseconds. */
 const CLOSE_MS = 5000;
 /** An id that no connection has. */
 const NO_ID = "9007199254740991";
 
 /**
- * @param admin Another client, whose connection lives on.
+ * Chooses the method.
+ *
+ * @param method The method that was asked for.
+ * @param admin A client whose own connections are not turned into zombies.
  * @throws {UsageError} If the server refuses the method asked for.
  */
 export async function zombiesBy(
@@ -50,7 +53,7 @@ const byKill = (admin: Redis): Zombies => ({
     await allEnded(sockets);
   },
   async makeAll(clientName, _sockets) {
-    // The server has other users: only connections with the name of this run.
+    // The server may have other users: only connections with the name of this run.
     const ids = idsOf(`${await admin.send(["CLIENT", "LIST"])}`, clientName);
     const killed = await Promise.all(ids.map((id) => kill(admin, id)));
     return killed.reduce((sum, n) => sum + n, 0);
@@ -85,16 +88,16 @@ function idsOf(list: string, clientName: string): number[] {
 }
 
 async function allEnded(sockets: LateSockets): Promise<void> {
-  const { promise: tooLate, reject } = Promise.withResolvers<never>();
+  const { promise: timeout, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() =>
     reject(
       new Error(
-        `Cannot make a zombie: the server has not closed the connection for ${CLOSE_MS} ms`,
+        `Cannot make a zombie: the server did not close the connection within ${CLOSE_MS} ms`,
       ),
     ), CLOSE_MS);
   try {
     const ended = Promise.all(sockets.open.map((socket) => socket.ended));
-    await Promise.race([ended, tooLate]);
+    await Promise.race([ended, timeout]);
   } finally {
     clearTimeout(timer);
   }

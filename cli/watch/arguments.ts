@@ -7,7 +7,7 @@ import {
   tlsArgumentsOf,
 } from "../tls.ts";
 
-/** What was asked for. */
+/** The arguments of the watch. */
 export interface WatchArguments extends TlsArguments {
   readonly help: boolean;
   readonly json: boolean;
@@ -24,42 +24,43 @@ export interface WatchArguments extends TlsArguments {
 }
 
 export const WATCH_HELP =
-  `Keeps connections open on a server, idle and busy ones, and says of each that
-ends how it ended, why, and what to do.
+  `Keeps idle and busy connections to a server open. Of each one that ends it says
+how it ended, why, and what to do.
 
 Usage: deno run --allow-net jsr:@unzombie/redis/verify watch --url URL [options]
 
   --url URL        the server, redis://… or rediss://… (default: REDIS_URL)
 ${TLS_HELP}
-  --connections N  idle connections, 0 to 1000 (default 8): the first is never
-                   used, the others once every 1, 2, 5, 10, 20, 30 and 60
-                   minutes, and so on in turn, so that a limit shows itself
-                   between two of them
-  --busy N         connections that send a PING now and then, 0 to 1000
-                   (default 2)
-  --every MS       how often they do, 10 to 3600000 (default 1000)
+  --connections N  number of idle connections, 0 to 1000 (default 8). The first
+                   is never used, the next ones once every 1, 2, 5, 10, 20, 30
+                   and 60 minutes, and so on in turn: an idle limit closes those
+                   that rest for longer, and only those
+  --busy N         number of busy connections, 0 to 1000 (default 2)
+  --every MS       milliseconds from one PING of a busy connection to the next,
+                   10 to 3600000 (default 1000)
   --minutes M      how long to watch, up to 30000 (default: until Ctrl-C)
-  --json           print a JSON object a line: start, death, away, back,
-                   frozen, summary
+  --json           print one JSON object per line, of the types start, death,
+                   away, back, frozen and summary
   --help           print this
 
-It sends PING, INFO, CONFIG GET and CLIENT LIST, and writes nothing. What the
-server refuses of these is not asked again. Each connection that ended is
-opened again. Ctrl-C asks the idle ones whether they are alive, and prints the
-summary. Progress goes to standard error.
+It sends PING, INFO, CONFIG GET and CLIENT LIST, after a silence SLOWLOG GET and
+LATENCY LATEST, and writes nothing. A command that the server refuses is not
+sent again. Connections that ended are opened again. At Ctrl-C it sends a PING
+on the idle connections, to see which are still open, and prints the summary.
+Progress goes to standard error.
 
 Permissions:
   for the server           --allow-net=HOST:PORT
-  with REDIS_URL           --allow-env=REDIS_URL, too
-  with --ca, --cert, --key --allow-read=FILE, too
+  with REDIS_URL           also --allow-env=REDIS_URL
+  with --ca, --cert, --key also --allow-read=FILE
 
-Exit code: 0 watched to the end; 1 the server could not be reached at the
-start; 2 bad usage.`;
+Exit code: 0 watched to the end, or until Ctrl-C; 1 the server could not be
+reached at the start; 2 wrong arguments.`;
 
 const MOST = 1000;
 const MOST_EVERY_MS = 3_600_000;
 const MOST_MINUTES = 30_000;
-const ACCEPTED = {
+const SYNTAX = {
   flags: ["--json", "--help"],
   options: [
     ...["--url", "--connections", "--busy", "--every", "--minutes"],
@@ -72,7 +73,7 @@ const ACCEPTED = {
  * @throws {UsageError} If an argument cannot be used.
  */
 export function parseWatchArguments(args: readonly string[]): WatchArguments {
-  const { flags, values } = readCommandLine(args, ACCEPTED, 1);
+  const { flags, values } = readCommandLine(args, SYNTAX, 1);
   const number = (name: string, otherwise: number, range: [number, number]) =>
     wholeNumber(name, values.get(name) ?? `${otherwise}`, ...range);
   const idle = number("--connections", 8, [0, MOST]);
@@ -103,6 +104,6 @@ function durationOf(text: string | undefined): number {
   throw new UsageError(
     `Cannot use --minutes ${
       JSON.stringify(text)
-    }: expected a number above 0 and up to ${MOST_MINUTES}`,
+    }: expected a number above 0, at most ${MOST_MINUTES}`,
   );
 }

@@ -1,14 +1,16 @@
-// Deaths, counted by what may have been their cause.
+// Counts deaths by cause.
 import type { CauseRow, DeathEvent } from "./json_lines.ts";
 
-/** Keeps a row for each cause, and no list that grows with the hours. */
-export class Tally {
+/** Keeps a row for each cause, so that a long watch takes no more memory. */
+export class CauseCounts {
   readonly #rows = new Map<string, CauseRow>();
   readonly #refused = new Set<string>();
 
   /**
-   * @param death A death.
-   * @param causes Every cause that fits it: where there are several, none is counted for it alone.
+   * Counts a death.
+   *
+   * @param death The death.
+   * @param causes Every cause that fits it. Several causes together have a row of their own.
    */
   add(death: DeathEvent, causes: readonly string[]): void {
     const { idleMs, advice, confidence, refused } = death;
@@ -31,15 +33,17 @@ export class Tally {
     refused.forEach((probe) => this.#refused.add(probe));
   }
 
+  /** How many deaths were counted. */
   get deaths(): number {
     return this.rows.reduce((sum, { deaths }) => sum + deaths, 0);
   }
 
-  /** The most frequent first. */
+  /** The rows, the most frequent cause first. */
   get rows(): CauseRow[] {
     return [...this.#rows.values()].sort((a, b) => b.deaths - a.deaths);
   }
 
+  /** The probes that the server refused. */
   get refused(): string[] {
     return [...this.#refused].sort();
   }

@@ -1,5 +1,5 @@
-// The watch at the command line: what is printed where.
-import type { Audience } from "../output.ts";
+// Runs a watch at the command line, and prints its events.
+import type { Output } from "../output.ts";
 import { UsageError } from "../command_line.ts";
 import { endpointOf, targetOf } from "../target.ts";
 import { tlsOf } from "../tls.ts";
@@ -10,12 +10,12 @@ import * as text from "./text.ts";
 import type { Duty } from "./watch_slot.ts";
 
 const MINUTE_MS = 60_000;
-/** How long idle connections rest; a limit is between two of them. */
+/** How long idle connections rest, in turn. An idle limit shows itself between two of these. */
 const RESTS_MS = [Infinity, ...[1, 2, 5, 10, 20, 30, 60].map(minutes)];
-/** How often the line on a terminal is renewed, in milliseconds. */
+/** How often the progress on a terminal is renewed, in milliseconds. */
 const LIVE_MS = 1000;
 
-/** What each connection does. */
+/** The duty of each connection. */
 export const dutiesOf = (
   { idle, busy, everyMs }: Pick<WatchArguments, "idle" | "busy" | "everyMs">,
   restsMs: readonly number[] = RESTS_MS,
@@ -28,60 +28,60 @@ export const dutiesOf = (
 ];
 
 /**
- * Watches until the signal, or as long as was asked for.
+ * Watches until the signal, or for as long as was asked for.
  *
  * @throws {UsageError} If the server that was named cannot be used.
  * @throws {DialError} If it cannot be reached at the start.
  */
 export async function watch(
   args: WatchArguments,
-  audience: Audience,
+  output: Output,
   signal: AbortSignal,
 ): Promise<void> {
   const target = targetOf(args);
   if (target === undefined) {
     throw new UsageError(
-      "Cannot watch: there is neither --url nor REDIS_URL",
+      "Cannot watch: expected --url or REDIS_URL",
     );
   }
   const endpoint = endpointOf(target.url, {
     clientName: "unzombie-watch",
     ...await tlsOf(args),
-  }, target.origin);
-  const tell = (event: WatchEvent | DeathEvent[]) => {
-    audience.progress("");
-    audience.say(args.json ? linesOf(event) : textOf(event));
+  }, target.urlFrom);
+  const print = (event: WatchEvent | DeathEvent[]) => {
+    output.progress("");
+    output.print(args.json ? jsonLinesOf(event) : textLinesOf(event));
   };
   const watch = new Watch(endpoint, {
     duties: dutiesOf(args),
     forMs: args.forMs,
     signal,
-    onEvent: tell,
+    onEvent: print,
   });
   const timer = setInterval(
     () =>
-      audience.isLive
-        ? audience.progress(text.status(watch.status))
-        : audience.note(text.note(watch.status)),
-    audience.isLive ? LIVE_MS : MINUTE_MS,
+      output.isLive
+        ? output.progress(text.status(watch.status))
+        : output.note(text.note(watch.status)),
+    output.isLive ? LIVE_MS : MINUTE_MS,
   );
   const onStop = () => {
     clearInterval(timer);
-    audience.progress("asking the idle connections whether they are alive");
+    output.progress("sending a PING on the idle connections");
   };
   signal.addEventListener("abort", onStop, { once: true });
   try {
-    tell(await watch.run());
+    print(await watch.run());
   } finally {
     clearInterval(timer);
     signal.removeEventListener("abort", onStop);
   }
 }
 
-const linesOf = (event: WatchEvent | DeathEvent[]): string[] =>
+const jsonLinesOf = (event: WatchEvent | DeathEvent[]): string[] =>
   [event].flat().map((event) => JSON.stringify(event));
 
-function textOf(event: WatchEvent | DeathEvent[]): string[] {
+function textLinesOf(event: WatchEvent | DeathEvent[]): string[] {
   if (Array.isArray(event)) return text.deaths(event);
   switch (event.type) {
     case "start":

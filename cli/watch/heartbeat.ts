@@ -1,9 +1,9 @@
-// When this process did not run: frozen, or the machine asleep.
+// When this process did not run, because it was frozen or the machine was asleep.
 import { type Freeze, FreezeDetector } from "../../pool/freeze_detector.ts";
 
 /** How often it looks, in milliseconds. */
 const BEAT_MS = 250;
-/** What is noticed this soon afterwards may have happened meanwhile. */
+/** What is noticed this soon after a freeze, in milliseconds, may have happened in it. */
 const WAKE_MS = 10_000;
 
 /** A freeze, and when it ended by `performance.now()`. */
@@ -16,7 +16,7 @@ export class Heartbeat implements Disposable {
   readonly #watch = new FreezeDetector();
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** @param onFreeze Told how long each one was, in milliseconds. */
+  /** @param onFreeze Called with the length of each freeze, in milliseconds. */
   constructor(onFreeze: (ms: number) => void) {
     this.#onFreeze = onFreeze;
     this.#timer = setInterval(
@@ -34,7 +34,7 @@ export class Heartbeat implements Disposable {
    * How much of what is noticed now may have happened in a freeze, in
    * milliseconds: 0 if it cannot have.
    *
-   * @param since When the connection was last known to be well, by `performance.now()`.
+   * @param since When the connection was last known to be open, by `performance.now()`.
    * @param isPrompt Whether it would have been noticed at once, had the process run.
    */
   bearingOn(since: number, isPrompt: boolean): number {

@@ -1,9 +1,9 @@
-// What a watch tells: these objects, one a line, are what `--json` prints.
+// The events of a watch: `--json` prints these objects, one a line.
 import { describeClose } from "../../pool/connection/close_report.ts";
-import type { Finding } from "./death_batch.ts";
+import type { ExaminedDeath } from "./batch_post_mortem.ts";
 import type { Role } from "./watch_slot.ts";
 
-/** The watch has begun. Times are ISO 8601, durations end in `Ms`, `null` is never or not known. */
+/** The watch has begun. Times are ISO 8601, durations end in `Ms`, `null` is "never" or "not known". */
 export interface StartEvent {
   readonly type: "start";
   readonly at: string;
@@ -20,7 +20,7 @@ export interface StartEvent {
   readonly forMs: number | null;
 }
 
-/** A connection has ended, and its cause was sought. */
+/** A connection has ended, and was investigated. */
 export interface DeathEvent {
   readonly type: "death";
   /** When it ended. */
@@ -50,11 +50,11 @@ export interface DeathEvent {
   readonly outcome: string;
   /** Probes that the server refuses. */
   readonly refused: readonly string[];
-  /** How much of the idle time this process may have slept through. */
+  /** How much of the idle time this process may have been frozen. */
   readonly frozenMs: number;
 }
 
-/** A connection could not be opened: the server is away, or takes no more of them. */
+/** A connection could not be opened: the server is away, or accepts no more of them. */
 export interface AwayEvent {
   readonly type: "away";
   readonly at: string;
@@ -85,13 +85,13 @@ export interface CauseRow {
   readonly deaths: number;
   /** How many of each confidence. */
   readonly confidence: Readonly<Record<"likely" | "possible" | "none", number>>;
-  /** Whether this process did not run before; then the idle ages say nothing. */
+  /** Whether this process was frozen before, so that the idle ages say nothing. */
   readonly afterFreeze: boolean;
   readonly idleMs: { readonly min: number; readonly max: number };
   readonly advice: string | null;
 }
 
-/** What it all comes to. */
+/** The watch has ended. */
 export interface SummaryEvent {
   readonly type: "summary";
   readonly at: string;
@@ -121,7 +121,7 @@ export type WatchEvent =
   | FrozenEvent
   | SummaryEvent;
 
-/** What goes on between two events. */
+/** A watch at one moment, between two events. */
 export interface Status {
   readonly watchedMs: number;
   readonly connections: number;
@@ -131,19 +131,19 @@ export interface Status {
   readonly isAway: boolean;
 }
 
-/** Infinity is no number in JSON. */
+/** JSON has no number for Infinity. */
 export const orNull = (ms: number): number | null =>
   ms === Infinity ? null : Math.round(ms);
 
 export const isoOf = (ms: number): string => new Date(ms).toISOString();
 
-/** A death as its event. */
-export function deathOf(
-  { dead, verdict }: Finding,
+/** The event of a death. */
+export function deathEventOf(
+  { death, verdict }: ExaminedDeath,
   event: number,
   together: number,
 ): DeathEvent {
-  const { report, role, everyMs, idleMs, frozenMs } = dead;
+  const { report, role, everyMs, idleMs, frozenMs } = death;
   return {
     type: "death",
     at: isoOf(report.closedAt),

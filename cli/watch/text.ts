@@ -1,4 +1,4 @@
-// A watch as text.
+// The events of a watch as text.
 import { count, duration } from "../../pool/connection/quantities.ts";
 import { bold, columns, green, red } from "../ansi.ts";
 import type {
@@ -13,7 +13,7 @@ import type {
 } from "./json_lines.ts";
 import type { Role } from "./watch_slot.ts";
 
-/** What is watched, where and how long. */
+/** What is watched, and for how long. */
 export function start(event: StartEvent): string[] {
   const { endpoint, tls, server, connections, forMs } = event;
   const of = (wanted: Role) =>
@@ -56,9 +56,9 @@ export function deaths(deaths: readonly DeathEvent[]): string[] {
         range(group.map(({ idleMs }) => idleMs))
       })`;
     const frozen = first.frozenMs > 0
-      ? `; this process did not run for ${
+      ? `; this process was frozen for ${
         duration(first.frozenMs)
-      } before, so the idle age says nothing`
+      } before, so the idle time says nothing`
       : "";
     return `${clock(first.at)}  ${red(ended)}; ${first.outcome}${frozen}`;
   });
@@ -75,7 +75,7 @@ function waysOf(deaths: readonly DeathEvent[]): string {
   ).join(", ");
 }
 
-/** An end that only a use has shown. */
+/** The rest before the use that showed the end. */
 const beforeUse = ({ during, role, idleMs }: DeathEvent): string =>
   during === "idle" || role === "busy"
     ? ""
@@ -89,19 +89,19 @@ export const away = ({ at, reason, open }: AwayEvent): string =>
 export const back = ({ at, afterMs }: BackEvent): string =>
   `${clock(at)}  ${green("back")} after ${duration(afterMs)}`;
 
-/** This process did not run. */
+/** This process was frozen. */
 export const frozen = ({ at, forMs }: FrozenEvent): string =>
-  `${clock(at)}  this process did not run for ${
+  `${clock(at)}  this process was frozen for ${
     duration(forMs)
-  }: what ends now is not taken for a limit`;
+  }: connections that end now are no sign of a limit`;
 
-/** What goes on, in one line. */
+/** The watch at this moment, in one line. */
 export const status = (
   { watchedMs, open, connections, oldestIdleMs, deaths, isAway }: Status,
 ): string =>
   [
     `watched ${duration(watchedMs)}`,
-    `${open} of ${connections} open${isAway ? " (away)" : ""}`,
+    `${open} of ${connections} open${isAway ? " (server away)" : ""}`,
     `longest idle ${duration(oldestIdleMs)}`,
     count(deaths, "death"),
   ].join(", ");
@@ -110,37 +110,43 @@ export const status = (
 export const note = (what: Status): string =>
   `${clock(new Date().toISOString())}  ${status(what)}`;
 
-/** What it all comes to. */
+/** The summary at the end. */
 export function summary(event: SummaryEvent): string[] {
   const { watchedMs, deaths, causes, longestIdleMs, refused } = event;
   const time = duration(watchedMs);
   const notes = [
     ...(event.awayTimes > 0
       ? [
-        `Away ${count(event.awayTimes, "time")}, ${
+        `The server was away ${count(event.awayTimes, "time")}, for ${
           duration(event.awayMs)
-        } together: ${event.awayReason}.`,
+        } in total: ${event.awayReason}.`,
       ]
       : []),
     ...(event.frozenMs > 0
-      ? [`This process did not run for ${duration(event.frozenMs)}.`]
+      ? [`This process was frozen for ${duration(event.frozenMs)}.`]
       : []),
     ...(refused.length > 0
-      ? [`The server refuses ${refused.join(", ")}: a cause may be missed.`]
+      ? [
+        `The server refuses ${
+          refused.join(", ")
+        }: some causes cannot be found without it.`,
+      ]
       : []),
   ];
   if (deaths === 0) {
-    const meaning = event.open === 0 ? ["None could be asked at the end."] : [
-      `${
-        event.open === event.connections
-          ? "Each"
-          : `${event.open} of ${event.connections}`
-      } answered at the end: nothing ends connections that rest for up to`,
-      `${
-        duration(longestIdleMs)
-      }. Of longer rests this says nothing: watch for longer than the`,
-      "longest pause of your service.",
-    ];
+    const meaning = event.open === 0
+      ? ["No connection was open at the end."]
+      : [
+        `${
+          event.open === event.connections
+            ? "Each"
+            : `${event.open} of ${event.connections}`
+        } answered at the end: nothing closes connections that are idle for up to`,
+        `${
+          duration(longestIdleMs)
+        }. To find longer limits, watch for longer than the longest`,
+        "pause of your service.",
+      ];
     const survived = `longest idle ${duration(longestIdleMs)}`;
     return [
       "",
@@ -162,7 +168,7 @@ export function summary(event: SummaryEvent): string[] {
         row.advice ?? adviceOf(row),
       ]),
     ]),
-    `The longest rest that a connection survived: ${duration(longestIdleMs)}.`,
+    `Connections survived up to ${duration(longestIdleMs)} of rest.`,
     ...notes,
   ];
 }
@@ -171,10 +177,10 @@ const nameOf = ({ cause, afterFreeze }: CauseRow): string =>
   cause ?? (afterFreeze ? "after a freeze" : "unknown");
 
 function confidenceOf({ confidence, deaths }: CauseRow): string {
-  const told = (["likely", "possible", "none"] as const).filter((name) =>
+  const given = (["likely", "possible", "none"] as const).filter((name) =>
     confidence[name] > 0
   );
-  return told.map((name) =>
+  return given.map((name) =>
     confidence[name] === deaths ? name : `${confidence[name]} ${name}`
   ).join(", ");
 }
@@ -182,7 +188,7 @@ function confidenceOf({ confidence, deaths }: CauseRow): string {
 const adviceOf = ({ afterFreeze }: CauseRow): string =>
   afterFreeze
     ? "watch on a machine that does not sleep"
-    : "look into the server's log and at proxies on the way";
+    : "check the server's log, and proxies in between";
 
 function range(ms: readonly number[]): string {
   const [min, max] = [Math.min(...ms), Math.max(...ms)].map(duration);

@@ -1,6 +1,5 @@
-// Keeps connections open, opens those again that end, and tells why they did.
+// Keeps connections to a server open, and finds out why each one ends.
 import { delay } from "@std/async/delay";
-import { ExponentialBackoff } from "../../mod.ts";
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import type {
   Connection,
@@ -9,73 +8,74 @@ import type {
 import { open } from "../../pool/connection/open.ts";
 import { dial } from "../../pool/socket/dial.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
-import { Coroner, type Dead, unexamined } from "./death_batch.ts";
-import { Heartbeat } from "./heartbeat.ts";
-import { Tally } from "./cause_counts.ts";
 import { adviceOf } from "../target.ts";
 import {
+  BatchPostMortem,
+  type Death,
+  type ExaminedDeath,
+  unexamined,
+} from "./batch_post_mortem.ts";
+import { CauseCounts } from "./cause_counts.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import {
   type DeathEvent,
-  deathOf,
+  deathEventOf,
   isoOf,
   orNull,
   type Status,
   type SummaryEvent,
   type WatchEvent,
 } from "./json_lines.ts";
-import { type Duty, Watched } from "./watch_slot.ts";
+import { Outages } from "./outages.ts";
+import { type Duty, WatchSlot } from "./watch_slot.ts";
 
-/** How a watch is done. */
+/** What to watch, and for how long. */
 export interface WatchOptions {
-  /** One connection for each. */
+  /** What each connection does. */
   readonly duties: readonly Duty[];
   /** How long, in milliseconds; `Infinity` until the signal. */
   readonly forMs: number;
   /** For dialing, the handshake and every reply, in milliseconds. @default {5000} */
   readonly timeoutMs?: number;
-  /** Ends it in good order. */
+  /** Ends the watch in good order. */
   readonly signal: AbortSignal;
-  /** Told what happens; the deaths of one moment together. */
+  /** Called with each event; with the deaths of one moment together. */
   readonly onEvent: (
     event: Exclude<WatchEvent, DeathEvent> | DeathEvent[],
   ) => void;
 }
 
-/** What ends within this time, in milliseconds, ends at once. */
+/** Connections that end within this time, in milliseconds, end at the same moment. */
 const MOMENT_MS = 300;
-/** So many connections are opened at the same time. */
+/** How many connections are opened at the same time. */
 const OPENED_AT_ONCE = 10;
-const BACKOFF = new ExponentialBackoff({ capMs: 5000, jitter: 0.2 });
 
 /** Connections to one server, idle and busy ones. */
 export class Watch {
   readonly #endpoint: Endpoint;
   readonly #options: WatchOptions;
-  readonly #coroner = new Coroner();
-  readonly #tally = new Tally();
-  readonly #places: readonly Watched[];
+  readonly #postMortem = new BatchPostMortem();
+  readonly #causes = new CauseCounts();
+  readonly #outages = new Outages();
+  readonly #slots: readonly WatchSlot[];
   readonly #startedAt = performance.now();
   readonly #heartbeat: Heartbeat;
-  #dead: Dead[] = [];
-  #opened = 0;
+  /** Deaths that are not investigated yet. */
+  #deaths: Death[] = [];
+  #dialed = 0;
   #moments = 0;
   #longestIdleMs = 0;
-  #away: { readonly since: number; attempts: number } | undefined;
-  #awayTimes = 0;
-  #awayReason: string | null = null;
-  #awayMs = 0;
   #wake: () => void = () => {};
 
   /** Opens nothing yet. */
   constructor(endpoint: Endpoint, options: WatchOptions) {
     this.#endpoint = endpoint;
     this.#options = options;
-    const observer = {
-      onAnswer: (connection: Connection, idleMs: number) => {
-        this.#longestIdleMs = Math.max(this.#longestIdleMs, idleMs);
-        this.#coroner.renew(connection);
-      },
+    const onAnswer = (connection: Connection, idleMs: number) => {
+      this.#longestIdleMs = Math.max(this.#longestIdleMs, idleMs);
+      this.#postMortem.renewBaseline(connection);
     };
-    this.#places = options.duties.map((duty) => new Watched(duty, observer));
+    this.#slots = options.duties.map((duty) => new WatchSlot(duty, onAnswer));
     this.#heartbeat = new Heartbeat((ms) =>
       options.onEvent({
         type: "frozen",
@@ -85,16 +85,16 @@ export class Watch {
     );
   }
 
-  /** What goes on. */
+  /** The watch at this moment. */
   get status(): Status {
-    const held = this.#places.filter(({ connection }) => connection);
+    const held = this.#slots.filter(({ connection }) => connection);
     return {
       watchedMs: performance.now() - this.#startedAt,
-      connections: this.#places.length,
+      connections: this.#slots.length,
       open: held.length,
       oldestIdleMs: Math.max(0, ...held.map(({ idleMs }) => idleMs)),
-      deaths: this.#tally.deaths + this.#dead.length,
-      isAway: this.#away !== undefined,
+      deaths: this.#causes.deaths + this.#deaths.length,
+      isAway: this.#outages.isAway,
     };
   }
 
@@ -104,7 +104,7 @@ export class Watch {
    * @throws {DialError} If the server cannot be reached at the start.
    */
   async run(): Promise<SummaryEvent> {
-    const { forMs, signal, onEvent } = this.#options;
+    const { forMs, signal } = this.#options;
     const timeUp = new AbortController();
     const timer = forMs === Infinity
       ? undefined
@@ -112,105 +112,106 @@ export class Watch {
     const end = AbortSignal.any([signal, timeUp.signal]);
     end.addEventListener("abort", () => this.#wake());
     try {
-      const first = await this.#open(this.#places[0]!, end);
-      onEvent({
-        type: "start",
-        at: isoOf(Date.now()),
-        endpoint: `${this.#endpoint}`,
-        tls: this.#endpoint.tls !== undefined,
-        server: first.identity?.version ?? null,
-        connections: this.#options.duties.map(({ role, everyMs }) => ({
-          role,
-          usedEveryMs: orNull(everyMs),
-        })),
-        forMs: orNull(forMs),
-      });
+      this.#publishStart(await this.#open(this.#slots[0]!, end));
       await this.#fill(end);
       while (!end.aborted) {
         await this.#untilNeeded(end);
-        if (!end.aborted) await this.#attend(end);
+        if (!end.aborted) await this.#repair(end);
       }
       return await this.#conclude();
     } finally {
       clearTimeout(timer);
       this.#heartbeat[Symbol.dispose]();
-      for (const place of this.#places) {
-        const { connection } = place;
-        place.release(); // so that this end is none of the deaths
+      for (const slot of this.#slots) {
+        const { connection } = slot;
+        slot.release(); // so that this end is not counted as a death
         connection?.close();
       }
     }
   }
 
-  /** Waits until a connection has ended, or it is time to try again to open one. */
+  #publishStart(first: Connection): void {
+    const { duties, forMs, onEvent } = this.#options;
+    onEvent({
+      type: "start",
+      at: isoOf(Date.now()),
+      endpoint: `${this.#endpoint}`,
+      tls: this.#endpoint.tls !== undefined,
+      server: first.identity?.version ?? null,
+      connections: duties.map(({ role, everyMs }) => ({
+        role,
+        usedEveryMs: orNull(everyMs),
+      })),
+      forMs: orNull(forMs),
+    });
+  }
+
+  /** Waits until a connection has ended, or it is time for the next attempt to open one. */
   async #untilNeeded(end: AbortSignal): Promise<void> {
-    if (this.#away !== undefined) {
-      const ms = BACKOFF.delayMs(this.#away.attempts++);
-      return await delay(ms, { signal: end }).catch(() => {});
+    const delayMs = this.#outages.nextDelayMs();
+    if (delayMs !== undefined) {
+      return await delay(delayMs, { signal: end }).catch(() => {});
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
-    if (this.#dead.length === 0 && !end.aborted) await promise;
+    if (this.#deaths.length === 0 && !end.aborted) await promise;
     await delay(MOMENT_MS, { signal: end }).catch(() => {});
   }
 
-  /** Opens the next connection, looks with it into the deaths before it, and opens the others. */
-  async #attend(end: AbortSignal): Promise<void> {
+  /** Opens one connection, investigates the deaths on it, and opens the others. */
+  async #repair(end: AbortSignal): Promise<void> {
     const [first] = this.#vacant;
     const failure = first && await this.#tryOpen(first, end);
     const openedAt = performance.now();
     if (end.aborted && first?.connection === undefined) return;
-    await this.#bury(first?.connection ?? this.#witness);
-    if (failure !== undefined) this.#isAway(failure);
-    else if (await this.#fill(end)) this.#isBack(openedAt);
+    await this.#investigate(first?.connection ?? this.#busyConnection);
+    if (failure !== undefined) this.#noteAway(failure);
+    else if (await this.#fill(end)) this.#noteBack(openedAt);
   }
 
-  get #vacant(): Watched[] {
-    return this.#places.filter(({ connection }) => connection === undefined);
+  get #vacant(): WatchSlot[] {
+    return this.#slots.filter(({ connection }) => connection === undefined);
   }
 
-  /** A busy connection that is open: the idle ones are not to be woken. */
-  get #witness(): Connection | undefined {
-    return this.#places.find(({ connection, duty }) =>
+  /** A busy connection that is open. A question on an idle one would end its idle time. */
+  get #busyConnection(): Connection | undefined {
+    return this.#slots.find(({ connection, duty }) =>
       connection !== undefined && duty.role === "busy"
     )?.connection;
   }
 
-  /** Opens all that are vacant, until one cannot be opened. Returns whether all could. */
+  /** Opens all vacant connections, until one cannot be opened. Returns whether all could. */
   async #fill(end: AbortSignal): Promise<boolean> {
     const vacant = this.#vacant;
     while (vacant.length > 0 && !end.aborted) {
       const next = vacant.splice(0, OPENED_AT_ONCE);
       const failures = await Promise.all(
-        next.map((place) => this.#tryOpen(place, end)),
+        next.map((slot) => this.#tryOpen(slot, end)),
       );
       const failure = failures.find((failure) => failure !== undefined);
       if (failure === undefined) continue;
-      this.#isAway(failure);
+      this.#noteAway(failure);
       return false;
     }
     return vacant.length === 0;
   }
 
-  /** Opens a connection. Returns why it could not, unless the end was the reason. */
+  /** Opens a connection. Returns why it could not, unless the end of the watch is the reason. */
   async #tryOpen(
-    place: Watched,
+    slot: WatchSlot,
     end: AbortSignal,
   ): Promise<Error | undefined> {
     try {
-      await this.#open(place, end);
+      await this.#open(slot, end);
     } catch (error) {
       if (end.aborted) return undefined;
       return error instanceof Error ? error : new Error(String(error));
     }
   }
 
-  #isAway(error: Error): void {
+  #noteAway(error: Error): void {
     const reason = adviceOf(error);
-    this.#awayReason = reason;
-    if (this.#away !== undefined) return;
-    this.#away = { since: performance.now(), attempts: 0 };
-    this.#awayTimes++;
+    if (!this.#outages.begin(reason)) return;
     this.#options.onEvent({
       type: "away",
       at: isoOf(Date.now()),
@@ -220,24 +221,23 @@ export class Watch {
   }
 
   /** @param openedAt When a connection was opened again, by `performance.now()`. */
-  #isBack(openedAt: number): void {
-    if (this.#away === undefined) return;
-    const afterMs = Math.round(openedAt - this.#away.since);
-    this.#away = undefined;
-    this.#awayMs += afterMs;
+  #noteBack(openedAt: number): void {
+    const afterMs = this.#outages.end(openedAt);
+    if (afterMs === undefined) return;
     this.#options.onEvent({ type: "back", at: isoOf(Date.now()), afterMs });
   }
 
-  async #open(place: Watched, signal: AbortSignal): Promise<Connection> {
+  async #open(slot: WatchSlot, signal: AbortSignal): Promise<Connection> {
     const connection = await this.#dial(signal, {
       onClose: (connection, report) => {
-        this.#coroner.ended(report, connection);
-        if (place.connection === connection) this.#ended(place, report);
+        this.#postMortem.noteEnd(report, connection);
+        if (slot.connection === connection) this.#noteDeath(slot, report);
       },
     });
-    place.adopt(connection);
-    if (connection.report !== undefined) this.#ended(place, connection.report);
-    this.#coroner.admit(connection);
+    slot.adopt(connection);
+    const { report } = connection;
+    if (report !== undefined) this.#noteDeath(slot, report);
+    this.#postMortem.takeBaseline(connection);
     return connection;
   }
 
@@ -250,67 +250,52 @@ export class Watch {
       dial,
       connectTimeoutMs: timeoutMs,
       replyTimeoutMs: timeoutMs,
-      number: ++this.#opened,
+      number: ++this.#dialed,
       observer,
       signal,
     });
   }
 
-  #ended(place: Watched, report: CloseReport): void {
-    const connection = place.connection!;
+  #noteDeath(slot: WatchSlot, report: CloseReport): void {
+    const connection = slot.connection!;
     const isAtOnce = report.during === "idle";
-    this.#dead.push({
+    this.#deaths.push({
       connection,
       report,
-      ...place.duty,
-      idleMs: place.idleMsOf(report),
-      frozenMs: this.#heartbeat.bearingOn(place.wellAt, isAtOnce),
+      ...slot.duty,
+      idleMs: slot.idleMsOf(report),
+      frozenMs: this.#heartbeat.bearingOn(slot.wellAt, isAtOnce),
     });
-    place.release();
+    slot.release();
     this.#wake();
   }
 
-  /** Tells which connections ended, and why. Without a connection to ask they wait. */
-  async #bury(witness: Connection | undefined): Promise<void> {
-    if (this.#dead.length === 0 || witness === undefined) return;
-    const dead = this.#dead;
-    this.#dead = [];
-    this.#tell(await this.#coroner.examine(dead, witness));
+  /** Investigates the deaths so far. Without a connection to ask they wait for the next. */
+  async #investigate(fresh: Connection | undefined): Promise<void> {
+    if (this.#deaths.length === 0 || fresh === undefined) return;
+    const deaths = this.#deaths;
+    this.#deaths = [];
+    this.#publishDeaths(await this.#postMortem.investigate(deaths, fresh));
   }
 
-  #tell(findings: Awaited<ReturnType<Coroner["examine"]>>): void {
-    if (findings.length === 0) return;
+  #publishDeaths(examined: readonly ExaminedDeath[]): void {
+    if (examined.length === 0) return;
     const moment = ++this.#moments;
-    const deaths = findings.map((finding) =>
-      deathOf(finding, moment, findings.length)
+    const events = examined.map((death) =>
+      deathEventOf(death, moment, examined.length)
     );
-    deaths.forEach((death, i) =>
-      this.#tally.add(death, findings[i]!.verdict.causes)
+    events.forEach((event, i) =>
+      this.#causes.add(event, examined[i]!.verdict.causes)
     );
-    this.#options.onEvent(deaths);
+    this.#options.onEvent(events);
   }
 
-  /** Asks the idle connections whether they are alive: what was dropped silently shows only so. */
+  /** Sends a PING on the idle connections: only a use shows that one was dropped silently. */
   async #conclude(): Promise<SummaryEvent> {
-    const isAway = this.#away !== undefined;
-    await Promise.all(this.#places.map((place) => place.use()));
+    const { isAway } = this.#outages;
+    await Promise.all(this.#slots.map((slot) => slot.use()));
     const { open, watchedMs, connections } = this.status;
-    if (this.#dead.length > 0) {
-      const guest = this.#witness === undefined && !isAway
-        ? await this.#dial(new AbortController().signal, {}).catch(() =>
-          undefined
-        )
-        : undefined;
-      await this.#bury(this.#witness ?? guest);
-      guest?.close();
-      this.#tell(this.#dead.map((dead) => ({
-        dead,
-        verdict: unexamined(dead),
-      })));
-    }
-    if (this.#away !== undefined) {
-      this.#awayMs += performance.now() - this.#away.since;
-    }
+    if (this.#deaths.length > 0) await this.#concludeDeaths(isAway);
     return {
       type: "summary",
       at: isoOf(Date.now()),
@@ -318,14 +303,29 @@ export class Watch {
       watchedMs: Math.round(watchedMs),
       connections,
       open,
-      deaths: this.#tally.deaths,
-      causes: this.#tally.rows,
+      deaths: this.#causes.deaths,
+      causes: this.#causes.rows,
       longestIdleMs: Math.round(this.#longestIdleMs),
-      awayTimes: this.#awayTimes,
-      awayMs: Math.round(this.#awayMs),
-      awayReason: this.#awayReason,
+      awayTimes: this.#outages.count,
+      awayMs: Math.round(this.#outages.totalMs),
+      awayReason: this.#outages.reason,
       frozenMs: Math.round(this.#heartbeat.frozenMs),
-      refused: this.#tally.refused,
+      refused: this.#causes.refused,
     };
+  }
+
+  /** Investigates the last deaths; if the server is away, publishes them without a cause. */
+  async #concludeDeaths(isAway: boolean): Promise<void> {
+    const extra = this.#busyConnection === undefined && !isAway
+      ? await this.#dial(new AbortController().signal, {}).catch(() =>
+        undefined
+      )
+      : undefined;
+    await this.#investigate(this.#busyConnection ?? extra);
+    extra?.close();
+    this.#publishDeaths(this.#deaths.map((death) => ({
+      death,
+      verdict: unexamined(death),
+    })));
   }
 }

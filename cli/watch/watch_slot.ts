@@ -1,42 +1,39 @@
-// One connection of the watch: how often it is used, and how long it was idle when it ended.
+// One slot of a watch: holds a connection, uses it at intervals, and measures its idle time.
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
 import { ask } from "../../pool/connection/ask.ts";
 
-/** What a connection is kept open for. */
+/** Whether a connection is kept idle, or used all the time. */
 export type Role = "idle" | "busy";
 
-/** What a place is told to do. */
+/** What the connection of a slot does. */
 export interface Duty {
   readonly role: Role;
-  /** How long it rests before it is used, in milliseconds; `Infinity` for ever. */
+  /** How long it rests before it is used, in milliseconds; `Infinity`: it is never used. */
   readonly everyMs: number;
 }
 
-/** What is called when something happens to it. */
-export interface WatchedObserver {
-  /** It was used and answered, after it had been idle for so long. */
-  onAnswer(connection: Connection, idleMs: number): void;
-}
+/** Called when a connection has answered, with the time that it had been idle before, in milliseconds. */
+export type OnAnswer = (connection: Connection, idleMs: number) => void;
 
 const MOST_TIMER_MS = 2 ** 31 - 1;
 
-/** A place for a connection, which is taken by another one when it ends. */
-export class Watched {
+/** Holds one connection; when that ends, the next one takes its slot. */
+export class WatchSlot {
   readonly duty: Duty;
-  readonly #observer: WatchedObserver;
+  readonly #onAnswer: OnAnswer;
   #connection: Connection | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the last byte went or came, as far as it was this place's doing, by `performance.now()`. */
+  /** When this slot last used the connection, or took it over, by `performance.now()`. */
   #usedAt = 0;
-  /** When its socket was opened, or when the last command that it answered was sent. */
+  /** When its socket was opened, or the last command that it answered was sent, by `performance.now()`. */
   #wellAt = 0;
   /** How long it had been idle when it was last used, in milliseconds. */
   #gapMs = 0;
 
-  constructor(duty: Duty, observer: WatchedObserver) {
+  constructor(duty: Duty, onAnswer: OnAnswer) {
     this.duty = duty;
-    this.#observer = observer;
+    this.#onAnswer = onAnswer;
   }
 
   /** The open connection; `undefined` while there is none. */
@@ -45,8 +42,9 @@ export class Watched {
   }
 
   /**
-   * When it was last known to be well, by `performance.now()`. A reply read
-   * after a freeze may have come before it, so the command's time counts.
+   * When the connection was last known to be open, by `performance.now()`. A reply
+   * that was read after a freeze may have come before it, so the time of its
+   * command counts.
    */
   get wellAt(): number {
     return this.#wellAt;
@@ -66,7 +64,7 @@ export class Watched {
     this.#rest();
   }
 
-  /** The connection has ended, or is not wanted any more. */
+  /** Gives the connection up: it has ended, or the watch has. */
   release(): void {
     clearTimeout(this.#timer);
     this.#connection = undefined;
@@ -77,7 +75,7 @@ export class Watched {
     return during === "idle" ? idleMs : this.#gapMs;
   }
 
-  /** Uses it now: settles when it has answered, or ended. */
+  /** Uses the connection now. Resolves when it has answered, or ended. */
   async use(): Promise<void> {
     const connection = this.#connection;
     if (connection === undefined) return;
@@ -87,12 +85,12 @@ export class Watched {
     try {
       await ask(connection, ["PING"]); // an error reply is an answer, too
     } catch {
-      return; // the observer of its end is told
+      return; // the end is reported by onClose
     }
     if (this.#connection !== connection) return;
     this.#wellAt = sentAt;
     this.#usedAt = performance.now();
-    this.#observer.onAnswer(connection, this.#gapMs);
+    this.#onAnswer(connection, this.#gapMs);
     this.#rest();
   }
 

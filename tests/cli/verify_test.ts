@@ -76,7 +76,7 @@ Deno.test("Verify starts a server of its own and shows the errors and the cure",
   assertEquals(code, 0);
 });
 
-Deno.test("Verify over TLS needs the network and the CA file only, and touches nothing of others", async () => {
+Deno.test("Verify over TLS needs the network and the CA file only, and touches only its own keys", async () => {
   await using server = await startRedis({ tls: true, password: PASSWORD });
   await using bystander = new Redis(server.url);
   await bystander.send(["SET", "theirs", 1]);
@@ -245,7 +245,7 @@ Deno.test("Verify names the argument that it cannot use, and never a password", 
   }));
 });
 
-Deno.test("Verify says in one line that there is no server", async () => {
+Deno.test("Verify says in one line that there is no server program", async () => {
   const { code, stdout, stderr } = await verify([], {
     env: { PATH: "/nowhere", REDIS_SERVER: "" },
   });
@@ -303,7 +303,7 @@ Deno.test("Verify says what an ACL refuses, and what to grant", async () => {
   await assertNoTrace(server);
 });
 
-Deno.test("Verify needs no more of an ACL than its help says", async () => {
+Deno.test("Verify needs no other ACL rules than its help says", async () => {
   const { stdout: help } = await verify(["--help"], { permissions: [] });
   const [, rules] = /An ACL user needs\n([^]*?)\nand, to kill .*, (.*)\./.exec(
     help,
@@ -329,7 +329,7 @@ Deno.test("Verify needs no more of an ACL than its help says", async () => {
   assertEquals([other.code, other.stderr], [0, ""]);
 });
 
-Deno.test("Verify says of a replica which server takes writes", async () => {
+Deno.test("Verify says of a replica which server is its primary", async () => {
   await using primary = await startRedis();
   await using replica = await startRedis({
     config: { replicaof: `127.0.0.1 ${primary.port}` },
@@ -366,11 +366,11 @@ Deno.test("Verify says that a server is a node of a cluster", async () => {
   });
   await assertRefused(
     server.url,
-    /CLUSTERDOWN .*a node of a cluster.*; it has not all of the keys.*, name a server that is no cluster/,
+    /CLUSTERDOWN .*a node of a cluster.*; it does not hold all of the keys.*, name a server that is not part of a cluster/,
   );
 });
 
-Deno.test("Verify says what the events failed of, and does not wait for them for ever", async () => {
+Deno.test("Verify says why events failed, and does not wait for them for ever", async () => {
   await using server = await startRedis();
   const args = ["--url", server.url, "--requests", "1"];
   const child = command(args, {}).spawn();
@@ -431,7 +431,7 @@ Deno.test("Verify shows the certificate of --cert and --key", async () => {
   assertEquals([code, stderr], [0, ""]);
 });
 
-Deno.test("Verify takes the name of --server-name for that of the server", async () => {
+Deno.test("Verify expects the name of --server-name in the certificate of the server", async () => {
   await using server = await startRedis({ tls: { certificate: "wrong_host" } });
   await using files = await written({ ca: server.caCert });
   const args = ["--url", server.tlsUrl, "--ca", files.path("ca"), "--json"];
@@ -499,7 +499,7 @@ Deno.test("Verify without a server and without permissions says what to allow, o
     const { code, stdout, stderr } = await verify([], { permissions });
     assertMatch(
       stderr,
-      /^verify: Cannot start a server: Requires (env|run|net) access to "[^"]+"; name a server with --url and --allow-net, or allow what starting one takes: --allow-net=127\.0\.0\.1 .*--allow-run=sh,redis-server .*\n$/,
+      /^verify: Cannot start a server: Requires (env|run|net) access to "[^"]+"; name a server with --url and --allow-net, or grant the permissions to start one: --allow-net=127\.0\.0\.1 .*--allow-run=sh,redis-server .*\n$/,
     );
     assertEquals([code, stdout], [2, ""]);
   }

@@ -1,19 +1,19 @@
-// Why a connection died, from what another one sees of the server before and after.
+// Finds out why a connection of the proof was closed, on a connection that stays open.
 import { delay } from "@std/async/delay";
 import type { CloseReport, Verdict } from "../../mod.ts";
-import type { Connection } from "../../pool/connection/connection.ts";
 import { ask } from "../../pool/connection/ask.ts";
+import type { Connection } from "../../pool/connection/connection.ts";
 import { PostMortem } from "../../pool/forensics/post_mortem.ts";
 import { sourceOf } from "../../pool/forensics/server_probe.ts";
-import type { Server } from "../server.ts";
+import type { Server } from "./server.ts";
 
-/** The part of a verdict that is shown. */
-export type Why = Pick<Verdict, "confidence" | "text"> & {
+/** The part of a verdict that is printed. */
+export type ShortVerdict = Pick<Verdict, "confidence" | "text"> & {
   readonly cause: Verdict["cause"] | null;
 };
 
-/** A connection that lives on. */
-export class Witness implements Disposable {
+/** A connection that stays open and asks the server before and after a kill. */
+export class Observer implements Disposable {
   readonly #connection: Connection;
   readonly #postMortem = new PostMortem({ minIntervalMs: 0 });
 
@@ -21,26 +21,27 @@ export class Witness implements Disposable {
     this.#connection = connection;
   }
 
+  /** Opens the connection. */
   static async of(
     server: Server,
     clientName: string,
     signal: AbortSignal,
-  ): Promise<Witness> {
-    return new Witness(await server.open({ clientName }, signal));
+  ): Promise<Observer> {
+    return new Observer(await server.open({ clientName }, signal));
   }
 
-  /** Looks at the server before a connection is killed. Never rejects. */
-  async before(): Promise<void> {
+  /** Takes a snapshot of the server before a connection is killed. Never rejects. */
+  async takeBaseline(): Promise<void> {
     this.#postMortem.takeBaseline(sourceOf(this.#connection));
-    // Replies come in order, so this one comes after those of the baseline.
+    // Replies come in order, so this one comes after those of the snapshot.
     await ask(this.#connection, ["PING"]).catch(() => {});
     await delay(0);
   }
 
-  /** Looks again, and tells why. Never rejects. */
-  async why(report: CloseReport): Promise<Why | null> {
+  /** Takes another snapshot, and concludes. Never rejects. */
+  async investigate(report: CloseReport): Promise<ShortVerdict | null> {
     const connection = this.#connection;
-    // What is compared is what this connection saw: the dead one was not asked.
+    // The killed connection was never asked, so the snapshots of this one are compared.
     const verdict = await this.#postMortem
       .investigate(report, connection, sourceOf(connection));
     if (typeof verdict === "string") return null;

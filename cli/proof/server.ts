@@ -1,37 +1,37 @@
-// Which server the proof runs on, and how to reach it.
-import { Redis, type RedisOptions } from "../mod.ts";
-import type { Connection } from "../pool/connection/connection.ts";
-import { open } from "../pool/connection/open.ts";
-import { dial } from "../pool/socket/dial.ts";
-import type { EndpointOptions } from "../pool/socket/endpoint.ts";
-import { type Arguments, PERMISSIONS_TO_START } from "./proof/arguments.ts";
-import { UsageError } from "./command_line.ts";
+// The server that the proof runs on: one that the user names, or one that is started.
+import { Redis, type RedisOptions } from "../../mod.ts";
+import type { Connection } from "../../pool/connection/connection.ts";
+import { open } from "../../pool/connection/open.ts";
+import { dial } from "../../pool/socket/dial.ts";
+import type { EndpointOptions } from "../../pool/socket/endpoint.ts";
+import { type Arguments, PERMISSIONS_TO_START } from "./arguments.ts";
+import { UsageError } from "../command_line.ts";
 import {
   adviceOf,
   endpointOf,
-  type Origin,
+  messageOf,
   targetOf,
-  textOf,
-} from "./target.ts";
-import { tlsOf } from "./tls.ts";
+  type UrlSource,
+} from "../target.ts";
+import { tlsOf } from "../tls.ts";
 
-/** A server that answers. */
+/** A server that answered. */
 export interface Server extends AsyncDisposable {
-  /** A client of it. */
+  /** Makes a client of it. */
   connect(options: RedisOptions): Redis;
-  /** A connection to it, outside of any pool. */
+  /** Opens a connection to it, outside of any pool. */
   open(options: EndpointOptions, signal: AbortSignal): Promise<Connection>;
   readonly environment: Environment;
 }
 
-/** What the proof ran with. */
+/** Where the proof ran. */
 export interface Environment {
   readonly deno: string;
   readonly system: string;
-  /** Name and version, as far as it tells. */
+  /** Name and version, if it says them. */
   readonly server: string;
-  /** Where the address came from. */
-  readonly origin: Origin | "started for this run";
+  /** Where its URL came from; called `origin` since the JSON document calls it so. */
+  readonly origin: UrlSource | "started for this run";
   /** `host:port`. */
   readonly endpoint: string;
   readonly tls: boolean;
@@ -39,21 +39,25 @@ export interface Environment {
 
 const TIMEOUT_MS = 5000;
 
-/** @throws {UsageError} If there is no server, or none that can be used. */
+/**
+ * Finds the server, or starts one.
+ *
+ * @throws {UsageError} If there is none, or none that can be used.
+ */
 export async function findServer(args: Arguments): Promise<Server> {
   const target = await permitted(() => targetOf(args));
   const own = target === undefined ? await start() : undefined;
   try {
-    const { url, origin } = target ??
-      { url: own!.url, origin: "started for this run" } as const;
+    const { url, urlFrom } = target ??
+      { url: own!.url, urlFrom: "started for this run" } as const;
     const trust = await tlsOf(args);
-    const endpoint = endpointOf(url, trust, origin);
+    const endpoint = endpointOf(url, trust, urlFrom);
     const connect = (options: RedisOptions) =>
       new Redis(url, { ...options, ...trust });
     return {
       connect,
       open: (options, signal) =>
-        open(endpointOf(url, { ...options, ...trust }, origin), {
+        open(endpointOf(url, { ...options, ...trust }, urlFrom), {
           dial,
           connectTimeoutMs: TIMEOUT_MS,
           replyTimeoutMs: TIMEOUT_MS,
@@ -64,7 +68,7 @@ export async function findServer(args: Arguments): Promise<Server> {
         deno: Deno.version.deno,
         system: `${Deno.build.os} ${Deno.build.arch}`,
         server: await identify(connect),
-        origin,
+        origin: urlFrom,
         endpoint: `${endpoint}`,
         tls: endpoint.tls !== undefined,
       },
@@ -77,19 +81,19 @@ export async function findServer(args: Arguments): Promise<Server> {
 }
 
 async function start(): Promise<{ readonly url: string } & AsyncDisposable> {
-  // Only now: users with a server of their own need none of it.
-  const { startRedis } = await import("./redis_server.ts");
+  // Imported here, since most users have a server of their own.
+  const { startRedis } = await import("../redis_server.ts");
   return await permitted(async () => {
     try {
       return await startRedis();
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
-      throw new UsageError(`${textOf(error)}, or name a server with --url`);
+      throw new UsageError(`${messageOf(error)}, or name a server with --url`);
     }
   });
 }
 
-/** Runs what is needed only where no server is named. */
+/** Runs what needs a permission only where no server is named. */
 async function permitted<T>(run: () => T | Promise<T>): Promise<T> {
   try {
     return await run();
@@ -97,13 +101,13 @@ async function permitted<T>(run: () => T | Promise<T>): Promise<T> {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
     throw new UsageError(
       `Cannot start a server: ${error.message.replace(/, run again.*/, "")}; ` +
-        "name a server with --url and --allow-net, or allow what starting one takes: " +
+        "name a server with --url and --allow-net, or grant the permissions to start one: " +
         PERMISSIONS_TO_START.join(" "),
     );
   }
 }
 
-/** Asks the server what it is, and so whether it can be used at all. */
+/** Asks the server for its name and version, and so whether it can be used at all. */
 async function identify(connect: Server["connect"]): Promise<string> {
   await using redis = connect({ maxConnections: 1, retry: false });
   try {
@@ -117,10 +121,10 @@ async function identify(connect: Server["connect"]): Promise<string> {
 function nameIn(info: string): string {
   const version = (name: string) =>
     new RegExp(`^${name}_version:(\\S+)`, "m").exec(info)?.[1];
-  // Valkey tells a redis_version as well.
+  // Valkey has a redis_version as well.
   const [valkey, redis] = [version("valkey"), version("redis")];
   if (valkey !== undefined) return `Valkey ${valkey}`;
   return redis === undefined
-    ? "of unknown version: INFO is refused"
+    ? "of unknown version: it refuses INFO"
     : `Redis ${redis}`;
 }
