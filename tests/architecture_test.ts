@@ -16,6 +16,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./resp": { modules: 9, bytes: 34_000 },
   "./retry": { modules: 6, bytes: 7_000 },
   "./pool": { modules: 38, bytes: 105_000 },
+  "./replies": { modules: 1, bytes: 2_500 },
   "./diagnostics": { modules: 20, bytes: 50_000 },
   "./verify": { modules: 160, bytes: 330_000 },
 };
