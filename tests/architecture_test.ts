@@ -63,6 +63,30 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 const ROOMS = Object.keys(ARROWS);
 
+/**
+ * The same for the command line, which stands beside mod.ts: its entry point
+ * imports the two subcommands, and these share what is in `cli`.
+ */
+const COMMAND_LINE: Readonly<Record<string, readonly string[]>> = {
+  "cli/verify.ts": ["cli", "cli/proof", "cli/watch"],
+  "cli": ["pool/socket"],
+  "cli/proof": [
+    "mod.ts",
+    "cli",
+    "pool/socket",
+    "pool/connection",
+    "pool/forensics",
+  ],
+  "cli/watch": [
+    "mod.ts",
+    "cli",
+    "pool",
+    "pool/socket",
+    "pool/connection",
+    "pool/forensics",
+  ],
+};
+
 /** Beside mod.ts, for those who listen: not loaded without being asked for. */
 const DIAGNOSTICS = "client/diagnostics.ts";
 
@@ -209,6 +233,25 @@ Deno.test("Each room imports only the rooms that its arrows lead to", () => {
         )
         .map((other) => `${path} imports ${other}`)
     )
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("The command line imports mod.ts and rooms of the pool, and its subcommands nothing of each other", () => {
+  const placeOf = (path: string): string =>
+    path in COMMAND_LINE || !path.includes("/") ? path : roomOf(path);
+  const folders = ["cli", ...roomsIn("cli")];
+  assertEquals(
+    folders.sort(),
+    Object.keys(COMMAND_LINE).filter((place) => !place.endsWith(".ts")).sort(),
+  );
+  const wrong = folders.flatMap(modulesOf).flatMap(({ path, inside }) =>
+    inside
+      .filter((other) =>
+        placeOf(other) !== placeOf(path) &&
+        !COMMAND_LINE[placeOf(path)]!.includes(placeOf(other))
+      )
+      .map((other) => `${path} imports ${other}`)
   );
   assertEquals(wrong, []);
 });
