@@ -166,9 +166,14 @@ Deno.test("the pool dials no more once connections outlive the age at which they
     await delay(1500);
   }
   assertEquals(redis.stats().dialed, dialed);
-  // Nor does a PING go before each command any more.
-  await redis.send(["CONFIG", "RESETSTAT"]);
-  await delay(1500);
-  const stats = `${await redis.send(["INFO", "commandstats"])}`;
-  assert(!stats.includes("cmdstat_ping"), stats);
+  // Nor does a PING go before each command any more. One goes where this
+  // process has stood still for a while, as it does on a busy machine.
+  let stats = "";
+  for (let i = 0; i < 5; i++) {
+    await redis.send(["CONFIG", "RESETSTAT"]);
+    await delay(1500);
+    stats = `${await redis.send(["INFO", "commandstats"])}`;
+    if (!stats.includes("cmdstat_ping")) return;
+  }
+  throw new Error(`a PING before each command: ${stats}`);
 });
