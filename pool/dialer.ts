@@ -60,7 +60,7 @@ export class Dialer {
   #opened = 0;
   #failures = 0; // since the last success
   #readyAt = -Infinity;
-  #isCutAgain = false;
+  #retriedCutHandshake = false;
   #lastError: unknown;
   #awaySince: number | undefined;
 
@@ -167,7 +167,7 @@ export class Dialer {
     const { report } = connection;
     if (report === undefined) {
       this.#failures = 0;
-      this.#isCutAgain = false;
+      this.#retriedCutHandshake = false;
       this.#awaySince = undefined;
     }
     onOpen(connection, performance.now() - startedAt);
@@ -185,9 +185,9 @@ export class Dialer {
   #fail(error: unknown): void {
     const { onFailed, isAnyOpen } = this.#options;
     this.#lastError = error;
-    const isRepeated = wasCut(error) && !this.#isCutAgain;
+    const isRepeated = wasCut(error) && !this.#retriedCutHandshake;
     if (isRepeated) {
-      this.#isCutAgain = true;
+      this.#retriedCutHandshake = true;
     } else {
       const isAway = !isAnyOpen();
       const pauseMs = isAway

@@ -2,7 +2,7 @@
 import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
 import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
-import { greetsBarely, noteClose, noteHello, peerOf } from "../socket/peer.ts";
+import { greetingHistoryOf, isBare, noteClose } from "./greeting_history.ts";
 import { ask } from "./ask.ts";
 import { ConnectionClosedError } from "./close_report.ts";
 import type { Connection } from "./connection.ts";
@@ -42,15 +42,15 @@ export async function shakeHands(
   credentials: Credentials | undefined,
 ): Promise<void> {
   const login: Login = { endpoint, credentials };
-  const peer = peerOf(endpoint);
-  const isBare = greetsBarely(peer);
+  const history = greetingHistoryOf(endpoint);
+  const wasBare = isBare(history);
   let identity: Identity;
   try {
-    identity = isBare
+    identity = wasBare
       ? await greetOlder(connection, login, bareGreeting(endpoint))
       : await greet(connection, login);
   } catch (error) {
-    if (wasCut(error)) noteClose(peer, isBare);
+    if (wasCut(error)) noteClose(history, wasBare);
     throw error;
   }
   connection.established(identity, introductionTo(endpoint, identity));
@@ -71,7 +71,7 @@ async function greet(connection: Connection, login: Login): Promise<Identity> {
       throw withRefusalOfHello(login, error, answer);
     }
   }
-  noteHello(peerOf(endpoint));
+  greetingHistoryOf(endpoint).answersHello = true;
   const identity = identityOf(answer);
   throwIfRefused(login, steps, replies, identity);
   return identity;

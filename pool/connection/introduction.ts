@@ -1,7 +1,7 @@
 // Which library this is: sent before a connection's first command, in the same write.
 import { type Command, ReplyError } from "../../resp/mod.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
-import { peerOf } from "../socket/peer.ts";
+import { greetingHistoryOf } from "./greeting_history.ts";
 import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
 import { isAtLeast } from "./version.ts";
@@ -21,10 +21,10 @@ export function introductionTo(
   endpoint: Endpoint,
   { version }: Identity,
 ): Slot[] {
-  const peer = peerOf(endpoint);
-  if (!peer.takesIntroduction || !isAtLeast(version, 7, 2)) return [];
+  const history = greetingHistoryOf(endpoint);
+  if (!history.takesIntroduction || !isAtLeast(version, 7, 2)) return [];
   const omitFromNowOn = () => {
-    peer.takesIntroduction = false;
+    history.takesIntroduction = false;
   };
   return INTRODUCTION.map((command) => ({
     command,

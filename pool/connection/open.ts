@@ -2,7 +2,7 @@
 import type { ParserLimits } from "../../resp/mod.ts";
 import { FairTimeout } from "../socket/fair_timeout.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
-import { dial as dialByDeno } from "../socket/dial.ts";
+import { dial as dialByRuntime } from "../socket/dial.ts";
 import type { Dial } from "../socket/socket.ts";
 import { DialError } from "../socket/dial_error.ts";
 import type { Credentials, CredentialsSource } from "../socket/credentials.ts";
@@ -87,7 +87,7 @@ export async function open(
     connection = new Connection(socket, {
       ...options,
       dialedAt,
-      reusesBytes: dial === dialByDeno, // another socket may keep the bytes that it writes
+      reusesBytes: dial === dialByRuntime, // another socket may keep the bytes that it writes
       endpoint: `${endpoint}`,
       secret: credentials?.password,
     });

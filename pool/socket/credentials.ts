@@ -17,18 +17,3 @@ export type CredentialsSource = () =>
   | Credentials
   | undefined
   | Promise<Credentials | undefined>;
-
-/**
- * The credentials of a URL and its options.
- *
- * @param username The user; `""` is none.
- * @param password The password; `""` is none.
- * @returns The credentials, or `undefined` without either. A password alone is that of the user `default`.
- */
-export const fixedCredentials = (
-  username: string,
-  password: string,
-): Credentials | undefined =>
-  username === "" && password === ""
-    ? undefined
-    : { username: username || "default", password };

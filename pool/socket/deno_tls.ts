@@ -2,7 +2,7 @@
 import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type Peer, peerOf } from "./peer.ts";
+import { type TlsHistory, tlsHistoryOf } from "./tls_history.ts";
 import { probeTls } from "./tls_probe.ts";
 
 /** So many sockets may be held by handshakes that were given up, before the next has to wait. */
@@ -27,12 +27,12 @@ export async function dialTls(
   connectTcp: ConnectTcp,
 ): Promise<Socket> {
   const { tls } = endpoint;
-  const peer = peerOf(endpoint);
+  const history = tlsHistoryOf(endpoint);
   const certified = tls?.cert === undefined
     ? undefined
     : await import("./client_certificate.ts");
   certified?.checkCertificate(endpoint);
-  if (!peer.answersTls || certified?.canBeGivenUp === false) {
+  if (!history.answersTls || certified?.canBeGivenUp === false) {
     const tcp = await connectTcp();
     onTls?.();
     await probeTls(endpoint, tcp, signal);
@@ -44,13 +44,13 @@ export async function dialTls(
         ...(onTls === undefined ? {} : { onTls }),
       });
     } finally {
-      peer.answersTls = !signal.aborted;
+      history.answersTls = !signal.aborted;
     }
   }
-  refuseWhileStranded(endpoint, peer);
+  refuseWhileStranded(endpoint, history);
   const tcp = await connectTcp();
   onTls?.(true);
-  return await handshake(await start(endpoint, tcp), signal, peer);
+  return await handshake(await start(endpoint, tcp), signal, history);
 }
 
 /** Begins TLS on a TCP socket, which is closed if that is refused. */
@@ -86,10 +86,10 @@ async function start(
 async function handshake(
   conn: Deno.TlsConn,
   signal: AbortSignal,
-  peer: Peer,
+  history: TlsHistory,
 ): Promise<Deno.TlsConn> {
   const giveUp = () => {
-    strand(peer);
+    strand(history);
     close(conn);
   };
   signal.addEventListener("abort", giveUp, { once: true });
@@ -101,25 +101,25 @@ async function handshake(
     close(conn);
     throw new TlsFailure(error);
   } finally {
-    peer.answersTls = !signal.aborted;
+    history.answersTls = !signal.aborted;
     signal.removeEventListener("abort", giveUp);
   }
 }
 
-function strand(peer: Peer): void {
-  const more = ++peer.stranded - STRANDED_AT_MOST;
+function strand(history: TlsHistory): void {
+  const more = ++history.stranded - STRANDED_AT_MOST;
   if (more < 0) return;
-  peer.tlsNotBefore = performance.now() +
+  history.tlsNotBefore = performance.now() +
     STRANDED_PAUSE_MS * 2 ** Math.min(more, STRANDED_PAUSES_AT_MOST);
 }
 
-function refuseWhileStranded(endpoint: Endpoint, peer: Peer): void {
-  const leftMs = peer.tlsNotBefore - performance.now();
+function refuseWhileStranded(endpoint: Endpoint, history: TlsHistory): void {
+  const leftMs = history.tlsNotBefore - performance.now();
   if (leftMs <= 0) return;
   throw new DialError(
     endpoint,
     "tls",
-    `${peer.stranded} TLS handshakes did not end in time, and Deno keeps the sockets of such until the server ends them: the next one is begun in ${
+    `${history.stranded} TLS handshakes did not end in time, and Deno keeps the sockets of such until the server ends them: the next one is begun in ${
       Math.ceil(leftMs / 1000)
     } s`,
   );

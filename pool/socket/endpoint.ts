@@ -1,5 +1,5 @@
 // The address of a server, with what its URL says of the session.
-import { type Credentials, fixedCredentials } from "./credentials.ts";
+import type { Credentials } from "./credentials.ts";
 import { readUrl } from "./endpoint_url.ts";
 import { checkTls, type TlsOptions } from "./tls_options.ts";
 
@@ -85,10 +85,11 @@ export class Endpoint {
         }: expected printable ASCII characters without spaces`,
       );
     }
-    this.#credentials = fixedCredentials(
-      options.username || said.username,
-      options.password || said.password,
-    );
+    const username = options.username || said.username;
+    const password = options.password || said.password;
+    this.#credentials = username === "" && password === ""
+      ? undefined
+      : { username: username || "default", password };
     if (said.transport !== "tls" && options.tls !== undefined) {
       throw new TypeError(
         `Cannot use tls without rediss://: expected a URL that begins with it`,

@@ -19,7 +19,10 @@ import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import type { Dial, Socket } from "../../../pool/socket/socket.ts";
-import { type Peer, peerOf } from "../../../pool/socket/peer.ts";
+import {
+  type GreetingHistory,
+  greetingHistoryOf,
+} from "../../../pool/connection/greeting_history.ts";
 import { modeHint } from "../../../pool/connection/server_mode.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startRedis } from "../../support/redis_server.ts";
@@ -359,15 +362,15 @@ Deno.test("A peer that has answered HELLO once is greeted by HELLO after any clo
 Deno.test("What was a close for another reason is forgotten: HELLO is tried again after a minute, and ever later", async () => {
   await using server = closing(["PING"]);
   const endpoint = new Endpoint(server.url);
-  const peer: Peer = peerOf(endpoint);
+  const history: GreetingHistory = greetingHistoryOf(endpoint);
   for (const minutes of [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024]) {
     const now = performance.now();
     await assertRejects(() => openAt(endpoint), DialError);
-    const spared = peer.bareUntil - now;
+    const spared = history.bareUntil - now;
     assert(Math.abs(spared / 60_000 - minutes) < 0.1, `${spared} ms`);
     (await openAt(endpoint)).close();
     assertEquals(server.heard.at(-1), ["PING"]);
-    peer.bareUntil = performance.now() - 1;
+    history.bareUntil = performance.now() - 1;
   }
 });
 
@@ -662,7 +665,7 @@ Deno.test("A peer that resets the connection upon HELLO gets AUTH and PING next,
     DialError,
   );
   assertMatch(error.message, /reset/);
-  assert(peerOf(endpoint).bareUntil > performance.now());
+  assert(greetingHistoryOf(endpoint).bareUntil > performance.now());
 });
 
 Deno.test("A connection that is refused in its handshake is closed", async () => {

@@ -15,7 +15,7 @@ import { delay } from "@std/async/delay";
 import { DialError, Redis, type TlsOptions } from "../../../mod.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { peerOf } from "../../../pool/socket/peer.ts";
+import { tlsHistoryOf } from "../../../pool/socket/tls_history.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { importFlags } from "../../support/imports.ts";
@@ -109,11 +109,11 @@ Deno.test({
         () => new Error("open"),
         (error: Error) => error,
       );
-    const peer = peerOf(endpoint);
+    const history = tlsHistoryOf(endpoint);
     for (const stranded of [1, 2, 3]) {
       assertEquals((await attempt()).name, "TimeoutError");
-      assertEquals(peer.stranded, stranded);
-      assertFalse(peer.answersTls);
+      assertEquals(history.stranded, stranded);
+      assertFalse(history.answersTls);
     }
     const held = () => socketsTo(server.port).length;
     await until(() => held() === 3, "three held");
@@ -132,8 +132,8 @@ Deno.test({
 
     // Each further one doubles the pause, up to an hour.
     for (const seconds of [60, 120, 240, 480, 960, 1920, 3840, 3840]) {
-      peer.tlsNotBefore = 0;
-      peer.answersTls = true;
+      history.tlsNotBefore = 0;
+      history.answersTls = true;
       await attempt();
       assertMatch((await attempt()).message, new RegExp(` ${seconds} s$`));
     }
@@ -350,7 +350,7 @@ Deno.test("A dial asks for no-delay and keep-alive, with TLS and without", async
         url,
         url === server.url ? {} : { tls: { caCerts: [server.caCert] } },
       );
-      peerOf(endpoint).answersTls = true;
+      tlsHistoryOf(endpoint).answersTls = true;
       asked.length = 0;
       const socket = await dial(endpoint, {
         signal: AbortSignal.timeout(5000),
@@ -541,13 +541,13 @@ Deno.test({
         key: certificate("client.key"),
       },
     });
-    peerOf(endpoint).answersTls = true;
+    tlsHistoryOf(endpoint).answersTls = true;
     const before = socketsTo(port).length;
     await assertRejects(
       () => dial(endpoint, { signal: AbortSignal.timeout(200) }),
       DOMException,
     );
-    if (nodeWaitsForTls) assertFalse(peerOf(endpoint).answersTls);
+    if (nodeWaitsForTls) assertFalse(tlsHistoryOf(endpoint).answersTls);
     await until(() => socketsTo(port).length === before, "given back");
     filling.abort();
     for (const connection of await Promise.all(filled)) connection?.close();
@@ -599,7 +599,7 @@ Deno.test("A connection refused with a client's certificate reads like any other
   };
   for (const answersTls of [false, true]) {
     const endpoint = new Endpoint(`rediss://127.0.0.1:${port}`, { tls });
-    peerOf(endpoint).answersTls = answersTls;
+    tlsHistoryOf(endpoint).answersTls = answersTls;
     const error = await assertRejects(
       () => dial(endpoint, { signal: AbortSignal.timeout(3000) }),
       DialError,
@@ -655,7 +655,7 @@ Deno.test("A peer that ends the connection upon TLS may be on its way down: anot
     for (const tls of nodeWaitsForTls ? [{}, own] : [{}]) {
       for (const answersTls of [false, true]) {
         const endpoint = new Endpoint(`rediss://${address}`, { tls });
-        peerOf(endpoint).answersTls = answersTls;
+        tlsHistoryOf(endpoint).answersTls = answersTls;
         const error = await assertRejects(
           () => dial(endpoint, { signal: AbortSignal.timeout(5000) }),
           DialError,
@@ -688,7 +688,7 @@ Deno.test("A dial leaves nothing on its signal, and a later abort does not touch
     const socket = await dial(endpoint, { signal });
     assertEquals(listeners, 0);
     abort.abort();
-    assertEquals(peerOf(endpoint).stranded, 0);
+    assertEquals(tlsHistoryOf(endpoint).stranded, 0);
     await socket.write(new TextEncoder().encode("PING\r\n"));
     assertEquals(await socket.read(new Uint8Array(64)), 7);
     socket.close();
@@ -700,7 +700,7 @@ Deno.test("A signal that ends the dial while TLS is begun ends it", async () => 
   const endpoint = new Endpoint(server.tlsUrl, {
     tls: { caCerts: [server.caCert] },
   });
-  peerOf(endpoint).answersTls = true;
+  tlsHistoryOf(endpoint).answersTls = true;
   const abort = new AbortController();
   const { startTls } = Deno;
   Deno.startTls = async (tcp, options) => {
@@ -717,7 +717,7 @@ Deno.test("A signal that ends the dial while TLS is begun ends it", async () => 
   } finally {
     Deno.startTls = startTls;
   }
-  assertEquals(peerOf(endpoint).stranded, 1);
+  assertEquals(tlsHistoryOf(endpoint).stranded, 1);
 });
 
 Deno.test("What asks for TLS names no server where the URL has an address", async () => {
@@ -765,7 +765,7 @@ Deno.test("A signal that has ended already dials nothing", async () => {
         `redis${tls === undefined ? "" : "s"}://${silent.address}`,
         tls === undefined ? {} : { tls },
       );
-      peerOf(endpoint).answersTls = answersTls;
+      tlsHistoryOf(endpoint).answersTls = answersTls;
       await assertRejects(
         () => dial(endpoint, { signal: AbortSignal.abort(new Error("late")) }),
         Error,
