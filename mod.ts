@@ -34,16 +34,16 @@ export {
   type RetryInfo,
   type SendOptions,
 } from "./client/mod.ts";
-export {
-  type ClosedBy,
-  type ClosedDuring,
-  type ClosedHow,
-  type CloseReport,
-  ConnectionClosedError,
-  describeClose,
-  type Fate,
-  type PoolState,
+export type {
+  ClosedBy,
+  ClosedDuring,
+  ClosedHow,
+  CloseReport,
+  PoolState,
 } from "./pool/connection/close_report.ts";
+export { ConnectionClosedError } from "./pool/connection/connection_closed_error.ts";
+export { describeClose } from "./pool/connection/describe_close.ts";
+export type { Fate } from "./pool/connection/fate.ts";
 export { CheckoutTimeoutError, ClosedError } from "./pool/errors.ts";
 export type { Cause, Verdict } from "./pool/forensics/verdict.ts";
 export type { RetirementReason } from "./pool/member.ts";

@@ -1,8 +1,6 @@
 // The attempts of a call, from its start to its outcome.
-import {
-  ConnectionClosedError,
-  type Fate,
-} from "../pool/connection/close_report.ts";
+import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { ClosedError } from "../pool/errors.ts";
 import { whenAborted } from "../pool/when_aborted.ts";

@@ -1,6 +1,6 @@
 // What calls have in common: an outcome, once, after one attempt or more.
 import { type Command, ReplyError } from "../resp/mod.ts";
-import type { Fate } from "../pool/connection/close_report.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { DeadlineError } from "./deadline_error.ts";
 import type { Expirable } from "./deadlines.ts";

@@ -1,9 +1,9 @@
 // The error reply that a caller's command was answered with.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import type { Fate } from "../pool/connection/close_report.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 import type { Identity } from "../pool/connection/identity.ts";
 import { fateOfReply, saysReadonly } from "../pool/connection/refusal.ts";
-import { modeHint } from "../pool/connection/server_mode.ts";
+import { modeHint } from "../pool/connection/identity.ts";
 import { rowOf } from "./commands/row_of.ts";
 
 /**

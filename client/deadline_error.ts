@@ -1,5 +1,5 @@
 // A call that was not over when its deadline passed.
-import type { Fate } from "../pool/connection/close_report.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 
 /**
  * The deadline of a call has passed: `deadlineMs` of its options, or of its

@@ -1,9 +1,7 @@
 // What a failed attempt means: whether another one may follow, and what that would cost.
 import type { Command, Reply } from "../resp/mod.ts";
-import {
-  ConnectionClosedError,
-  isOverLimit,
-} from "../pool/connection/close_report.ts";
+import { isOverLimit } from "../pool/connection/ending.ts";
+import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
 import type { Loss } from "../pool/connection/in_flight.ts";
 import { isPassing } from "../pool/connection/refusal.ts";
 import { CheckoutTimeoutError } from "../pool/errors.ts";

@@ -1,5 +1,5 @@
 // Whether the command behind an error may have run.
-import type { Fate } from "../pool/connection/close_report.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 import { fateOfReply } from "../pool/connection/refusal.ts";
 import { ReplyError } from "../resp/mod.ts";
 

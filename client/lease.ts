@@ -1,6 +1,6 @@
 // A connection of one's own.
 import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
-import { ConnectionClosedError } from "../pool/connection/close_report.ts";
+import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";

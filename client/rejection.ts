@@ -1,9 +1,7 @@
 // How a call is rejected, so that its error leads to the line that awaits it.
 import type { Reply } from "../resp/mod.ts";
-import {
-  ConnectionClosedError,
-  type Fate,
-} from "../pool/connection/close_report.ts";
+import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 import { RetryError } from "../retry/mod.ts";
 import { CommandError } from "./command_error.ts";
 import { DeadlineError } from "./deadline_error.ts";

@@ -1,9 +1,7 @@
 // What can be known of a command that was written and not answered: fence its connection, then look.
 import { type Command, ReplyError } from "../resp/mod.ts";
-import {
-  ConnectionClosedError,
-  type Fate,
-} from "../pool/connection/close_report.ts";
+import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 import type {
   ConnectionFacts,
   PushRight,

@@ -1,5 +1,5 @@
 // When to open a connection, and how long to wait after one could not be opened.
-import { ConnectionClosedError } from "./connection/close_report.ts";
+import { ConnectionClosedError } from "./connection/connection_closed_error.ts";
 import type {
   Connection,
   ConnectionObserver,

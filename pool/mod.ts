@@ -20,15 +20,15 @@
  *
  * @module
  */
-export {
-  type ClosedBy,
-  type ClosedDuring,
-  type ClosedHow,
-  type CloseReport,
-  ConnectionClosedError,
-  type Fate,
-  type PoolState,
+export type {
+  ClosedBy,
+  ClosedDuring,
+  ClosedHow,
+  CloseReport,
+  PoolState,
 } from "./connection/close_report.ts";
+export { ConnectionClosedError } from "./connection/connection_closed_error.ts";
+export type { Fate } from "./connection/fate.ts";
 export { CheckoutTimeoutError, ClosedError } from "./errors.ts";
 export { dial } from "./socket/dial.ts";
 export { DialError, type DialPhase } from "./socket/dial_error.ts";

@@ -6,7 +6,7 @@ import {
   type ConnectionFacts,
   PushRight,
 } from "../../pool/connection/push_right.ts";
-import { modeHint } from "../../pool/connection/server_mode.ts";
+import { modeHint } from "../../pool/connection/identity.ts";
 import type { Verdict } from "../../pool/forensics/verdict.ts";
 import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
 import { Pool, type PoolOptions } from "../../pool/pool.ts";

@@ -1,6 +1,6 @@
 // One command on one connection, without retry or replay.
 import type { Command, Reply } from "../../resp/mod.ts";
-import { ConnectionClosedError } from "./close_report.ts";
+import { ConnectionClosedError } from "./connection_closed_error.ts";
 import type { Slot } from "./in_flight.ts";
 
 /**

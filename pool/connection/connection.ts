@@ -2,7 +2,8 @@
 import { type Command, ProtocolError, ReplyError } from "../../resp/mod.ts";
 import { printException } from "./print_exception.ts";
 import type { Socket } from "../socket/socket.ts";
-import type { CloseReport, Fate, PoolState } from "./close_report.ts";
+import type { CloseReport, PoolState } from "./close_report.ts";
+import type { Fate } from "./fate.ts";
 import type { Identity } from "./identity.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
 import { Wire, type WireFacts, type WireOptions } from "./wire.ts";

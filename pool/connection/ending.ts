@@ -30,3 +30,7 @@ export function endingOf(error: unknown): Ending {
       return { by: "network", how: "rst", cause };
   }
 }
+
+/** Whether it ended because a reply was larger than this client accepts. */
+export const isOverLimit = ({ how, cause }: CloseReport): boolean =>
+  how === "protocol-error" && cause?.startsWith("Reply too large") === true;

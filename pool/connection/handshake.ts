@@ -4,7 +4,7 @@ import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { greetingHistoryOf, isBare, noteClose } from "./greeting_history.ts";
 import { ask } from "./ask.ts";
-import { ConnectionClosedError } from "./close_report.ts";
+import { ConnectionClosedError } from "./connection_closed_error.ts";
 import type { Connection } from "./connection.ts";
 import {
   bareGreeting,
@@ -25,9 +25,8 @@ import {
   wasCut,
   withRefusalOfHello,
 } from "./handshake_error.ts";
-import { type Identity, identityOf } from "./identity.ts";
+import { type Identity, identityOf, modeHint } from "./identity.ts";
 import { introductionTo } from "./introduction.ts";
-import { modeHint } from "./server_mode.ts";
 
 /**
  * Shakes hands on an open connection: HELLO, and the older greeting where that

@@ -3,7 +3,7 @@ import { ReplyError } from "../../resp/mod.ts";
 import { DialError } from "../socket/dial_error.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { mask } from "../socket/secrets.ts";
-import { ConnectionClosedError } from "./close_report.ts";
+import { ConnectionClosedError } from "./connection_closed_error.ts";
 import type { Login } from "./greetings.ts";
 import { isKnownCode, isPassingInHandshake } from "./refusal.ts";
 

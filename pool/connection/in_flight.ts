@@ -1,6 +1,7 @@
 // Which command the next reply answers.
 import type { Command, Reply } from "../../resp/mod.ts";
-import type { CloseReport, Fate } from "./close_report.ts";
+import type { CloseReport } from "./close_report.ts";
+import type { Fate } from "./fate.ts";
 
 /** How a command was lost. */
 export interface Loss {

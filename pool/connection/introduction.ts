@@ -4,7 +4,6 @@ import type { Endpoint } from "../socket/endpoint.ts";
 import { greetingHistoryOf } from "./greeting_history.ts";
 import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
-import { isAtLeast } from "./version.ts";
 
 /** Since Redis 7.2: https://redis.io/docs/latest/commands/client-setinfo/ */
 const INTRODUCTION: readonly Command[] = [
@@ -38,4 +37,20 @@ export function introductionTo(
       if (report.how === "fin" || report.how === "rst") omitFromNowOn();
     },
   }));
+}
+
+/**
+ * Whether a version is a given one or a later one.
+ *
+ * @param version Such as `"7.2.4"`; `undefined` is earlier than any.
+ * @param major The first number of the given version.
+ * @param minor Its second number.
+ */
+function isAtLeast(
+  version: string | undefined,
+  major: number,
+  minor: number,
+): boolean {
+  const [a = 0, b = 0] = version?.split(".").map(Number) ?? [];
+  return a > major || (a === major && b >= minor);
 }

@@ -1,6 +1,6 @@
 // Which error replies say that the command did not run, and which of these pass by themselves.
 import { type Reply, ReplyError } from "../../resp/mod.ts";
-import type { Fate } from "./close_report.ts";
+import type { Fate } from "./fate.ts";
 
 /** Codes by which a server says that it did not run the command. */
 const NOT_RUN_CODES: ReadonlySet<string> = new Set([

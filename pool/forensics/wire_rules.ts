@@ -1,5 +1,5 @@
 // Causes that the last bytes from the server give away: its error reply, or bytes that are no reply.
-import { isOverLimit } from "../connection/close_report.ts";
+import { isOverLimit } from "../connection/ending.ts";
 import { type Finding, LIKELY, movedByOthers, PROOF } from "./incident.ts";
 import type { Incident } from "./incident.ts";
 

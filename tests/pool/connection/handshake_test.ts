@@ -23,7 +23,7 @@ import {
   type GreetingHistory,
   greetingHistoryOf,
 } from "../../../pool/connection/greeting_history.ts";
-import { modeHint } from "../../../pool/connection/server_mode.ts";
+import { modeHint } from "../../../pool/connection/identity.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startRedis } from "../../support/redis_server.ts";
 import {
