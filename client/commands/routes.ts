@@ -1,7 +1,7 @@
 // The ways to send a command, and the reasons against sharing a connection.
 import type { Command, Reply } from "../../resp/mod.ts";
 import { streamsAt } from "./key_positions.ts";
-import type { Change, Route, RouteRule, Wait } from "./row.ts";
+import type { Change, HasTimedOut, Route, RouteRule } from "./row.ts";
 import { numberOf, optionOf, textOf } from "./words.ts";
 
 export const SHARED: Route = { kind: "shared" };
@@ -56,29 +56,29 @@ export const greets = (command: Command): Route =>
 export const failsOver = (command: Command): Route =>
   optionOf(command[1]) === "ABORT" ? URGENT : SHARED;
 
-const wait = (
+/** 0 is no limit. */
+const patienceMs = (ms: number): number => ms > 0 ? ms : Infinity;
+
+const blocking = (
   command: Command,
   timeoutAt: number,
   unitMs: number,
-  hasTimedOut?: Wait["hasTimedOut"],
-): Wait => {
-  const ms = numberOf(command[timeoutAt]) * unitMs;
-  return {
-    // 0 is no limit.
-    extraReplyTimeoutMs: ms > 0 ? ms : Infinity,
-    timeoutAt,
-    unitMs,
-    ...(hasTimedOut && { hasTimedOut }),
-  };
-};
+  hasTimedOut: HasTimedOut | undefined,
+  idsAt?: number,
+): Route => ({
+  kind: "blocking",
+  extraReplyTimeoutMs: patienceMs(numberOf(command[timeoutAt]) * unitMs),
+  timeoutAt,
+  unitMs,
+  hasTimedOut,
+  idsAt,
+});
 
 const isNull = (reply: Reply): boolean => reply === null;
 
 /** Blocks for the seconds in the argument at `at`; -1 is the last one. */
-export const blocks = (at: number): RouteRule => (command) => ({
-  kind: "blocking",
-  ...wait(command, at < 0 ? command.length + at : at, 1000, isNull),
-});
+export const blocks = (at: number): RouteRule => (command) =>
+  blocking(command, at < 0 ? command.length + at : at, 1000, isNull);
 
 /** XREAD and XREADGROUP block only with BLOCK, which is before STREAMS, in milliseconds. */
 export function blocksIfAsked(command: Command): Route {
@@ -93,10 +93,9 @@ export function blocksIfAsked(command: Command): Route {
   if (timeoutAt === 0) return SHARED;
   const idsAt = (streams + command.length) / 2;
   // Without an id for each stream the server refuses it.
-  if (streams === 0 || !Number.isInteger(idsAt)) {
-    return { kind: "blocking", ...wait(command, timeoutAt, 1) };
-  }
-  return { kind: "blocking", ...wait(command, timeoutAt, 1, isNull), idsAt };
+  return streams === 0 || !Number.isInteger(idsAt)
+    ? blocking(command, timeoutAt, 1, undefined)
+    : blocking(command, timeoutAt, 1, isNull, idsAt);
 }
 
 /** TS.READ key timestamp [BLOCK milliseconds least] [MAX_COUNT most] */
@@ -104,15 +103,19 @@ export function blocksSeries(command: Command): Route {
   const at = command.findIndex((word, i) =>
     i > 2 && optionOf(word) === "BLOCK"
   );
-  return at < 0 ? SHARED : { kind: "blocking", ...wait(command, at + 1, 1) };
+  return at < 0 ? SHARED : blocking(command, at + 1, 1, undefined);
 }
 
 /** WAIT and WAITAOF concern what was written on their own connection; the milliseconds are in the argument at `at`. */
 const waitsForWrites =
-  (at: number, hasTimedOut: Wait["hasTimedOut"]): RouteRule => (command) => ({
+  (timeoutAt: number, hasTimedOut: HasTimedOut): RouteRule => (command) => ({
     kind: "own-writes",
     why: "it waits for what was written on the same connection" + USE_A_LEASE,
-    ...wait(command, at, 1, hasTimedOut),
+    extraReplyTimeoutMs: patienceMs(numberOf(command[timeoutAt])),
+    timeoutAt,
+    unitMs: 1,
+    hasTimedOut,
+    idsAt: undefined,
   });
 
 /** WAIT replicas milliseconds: it answers how many replicas there are so far. */

@@ -1,9 +1,18 @@
 // How a command has to be sent.
 import { checkCommand } from "../../resp/command.ts";
 import type { Command } from "../../resp/mod.ts";
-import { USE_A_LEASE } from "./routes.ts";
+import { SHARED, USE_A_LEASE } from "./routes.ts";
 import type { Route } from "./row.ts";
-import { rowOf } from "./row_of.ts";
+import { rowOf, rowOfName } from "./row_of.ts";
+
+/**
+ * Names that were seen, as they were spelled, of commands that are always
+ * shared. To look into this set takes 10 ns, to look up the row and its route
+ * 13 ns; this is done for every command that is sent.
+ */
+const alwaysShared = new Set<string>();
+/** Names may be made up without end: the memory for them is bounded. */
+const MOST_NAMES = 1000;
 
 /**
  * How a command has to be sent. Unknown commands are shared.
@@ -13,7 +22,12 @@ import { rowOf } from "./row_of.ts";
  */
 export function routeOf(command: Command): Route {
   if (!Array.isArray(command)) checkCommand(command);
+  const name = command[0];
+  if (alwaysShared.has(name)) return SHARED;
   const { route } = rowOf(command);
+  if (route === SHARED && rowOfName(name).subcommands === undefined) {
+    if (alwaysShared.size < MOST_NAMES) alwaysShared.add(name);
+  }
   return typeof route === "function" ? route(command) : route;
 }
 

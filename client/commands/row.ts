@@ -102,10 +102,13 @@ export interface Wait {
    * Whether a reply only says that the time was up, so that the command may be
    * sent again. Without it, a reply does not show this.
    */
-  readonly hasTimedOut?: (reply: Reply, command: Command) => boolean;
-  /** Where the ids of the streams begin that it reads: as many as there are keys, which stand before them. */
-  readonly idsAt?: number;
+  readonly hasTimedOut: HasTimedOut | undefined;
+  /** Where the ids of the streams begin that it reads: as many as there are keys, which are before them. */
+  readonly idsAt: number | undefined;
 }
+
+/** Whether the reply to a command only says that the time was up. */
+export type HasTimedOut = (reply: Reply, command: Command) => boolean;
 
 /** What a stateful command changes about its connection. */
 export type Change =

@@ -22,12 +22,20 @@ export function textOf(argument: unknown): string {
 export const numberOf = (argument: unknown): number => Number(textOf(argument));
 
 /** An argument in upper case, as a server compares it: letters beyond ASCII have one case. */
-export const upper = (argument: unknown): string =>
-  textOf(argument).replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+export function upper(argument: unknown): string {
+  const text = textOf(argument);
+  // The replacement takes 100 ns even where it replaces nothing, the test 15 ns.
+  return /[a-z]/.test(text)
+    ? text.replace(/[a-z]+/g, (letters) => letters.toUpperCase())
+    : text;
+}
 
 /** An option in upper case. A server reads it up to a NUL. */
-export const optionOf = (argument: unknown): string =>
-  upper(argument).replace(/\0.*/s, "");
+export function optionOf(argument: unknown): string {
+  const text = upper(argument);
+  const end = text.indexOf("\0");
+  return end < 0 ? text : text.slice(0, end);
+}
 
 /** The words of a command. */
 export function wordsOf(command: Command): Words {
