@@ -2,8 +2,8 @@
 import type { ParserLimits } from "../../resp/mod.ts";
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import { open } from "../../pool/connection/open.ts";
-import {
-  type ConnectionFacts,
+import type {
+  ConnectionFacts,
   PushRight,
 } from "../../pool/connection/push_right.ts";
 import { modeHint } from "../../pool/connection/identity.ts";
@@ -14,6 +14,7 @@ import type { PoolStats } from "../../pool/pool_stats.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import type { Checkout, CheckoutKind } from "../../pool/waiters.ts";
+import { ConnectionsBeside } from "./beside.ts";
 
 /** What a call needs a connection for: a kind of checkout, or `beside`, a new connection beside the pool. */
 export type ConnectionNeed = CheckoutKind | "beside";
@@ -61,14 +62,9 @@ export interface ServerEvents
 export class Server {
   /** Where it is. */
   readonly endpoint: Endpoint;
-  readonly #options: ServerOptions;
   readonly #pool: Pool;
+  readonly #beside: ConnectionsBeside;
   readonly #postMortem: PostMortemTrigger | undefined;
-  /** Without a database: a server that is busy with a script refuses SELECT. */
-  #endpointBeside: Endpoint | undefined;
-  /** Dials beside the pool, each with what ends it. */
-  readonly #dialsBeside = new Map<AbortController, Promise<void>>();
-  readonly #rightsBeside = new Set<PushRight>();
   #note: string | undefined;
   #lastVerdict: Verdict | undefined;
 
@@ -83,7 +79,16 @@ export class Server {
     events: ServerEvents,
   ) {
     this.endpoint = endpoint;
-    this.#options = options;
+    // A server that is busy with a script refuses SELECT. One endpoint for all
+    // dials: what a dial learns of its peer is kept with it.
+    let endpointBeside: Endpoint | undefined;
+    this.#beside = new ConnectionsBeside((signal) =>
+      open(endpointBeside ??= endpoint.withDatabase(0), {
+        ...options,
+        number: 0,
+        signal,
+      })
+    );
     const postMortem = options.postMortem
       ? new PostMortemTrigger((verdict) => {
         this.#lastVerdict = verdict;
@@ -155,7 +160,7 @@ export class Server {
     ends: Pick<Checkout, "take" | "fail">,
   ): ((reason: unknown) => void) | undefined {
     return need === "beside"
-      ? this.#connectBeside(ends)
+      ? this.#beside.connect(ends)
       : this.#pool.checkout({ kind: need, ...ends });
   }
 
@@ -166,9 +171,7 @@ export class Server {
    * @param clean Whether the state of the connection is as the handshake left it; if not, it is closed.
    */
   release(right: PushRight, clean: boolean): void {
-    if (this.#rightsBeside.delete(right)) {
-      right.close("its command was answered");
-    } else this.#pool.release(right, clean);
+    if (!this.#beside.release(right)) this.#pool.release(right, clean);
   }
 
   /** Lets go of a connection to a replica: the next one may lead to the primary. */
@@ -188,39 +191,6 @@ export class Server {
    * @returns When the last dial is over, too.
    */
   async close(reason: unknown): Promise<void> {
-    const poolClosed = this.#pool.close(reason);
-    const dialsOver = Promise.all(this.#dialsBeside.values());
-    for (const dial of this.#dialsBeside.keys()) dial.abort(reason);
-    for (const right of this.#rightsBeside) {
-      right.close("the client was closed");
-    }
-    this.#rightsBeside.clear();
-    await poolClosed;
-    await dialsOver;
-  }
-
-  #connectBeside(
-    { take, fail }: Pick<Checkout, "take" | "fail">,
-  ): (reason: unknown) => void {
-    const dial = new AbortController();
-    const opened = open(
-      this.#endpointBeside ??= this.endpoint.withDatabase(0),
-      {
-        ...this.#options,
-        number: 0,
-        signal: dial.signal,
-      },
-    );
-    const over = opened.then((connection) => {
-      this.#dialsBeside.delete(dial);
-      const right = new PushRight(connection);
-      this.#rightsBeside.add(right);
-      take(right);
-    }, (error) => {
-      this.#dialsBeside.delete(dial);
-      fail(error);
-    });
-    this.#dialsBeside.set(dial, over);
-    return (reason) => dial.abort(reason);
+    await Promise.all([this.#pool.close(reason), this.#beside.close(reason)]);
   }
 }
