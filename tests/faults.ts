@@ -1,25 +1,25 @@
-// Breaks connections in every known way, one after the other, and prints what became of the events.
+// Breaks connections in every known way, one after the other, and prints what was lost.
 import { incrUnder, type MeasuredIncr } from "./faults/incr.ts";
-import { type Form, LONG, QUICK } from "./faults/form.ts";
-import { recordUnder } from "./faults/load.ts";
+import { type LoadProfile, LONG, QUICK } from "./faults/load_profile.ts";
+import { recordUnder } from "./faults/record.ts";
 import type { Measured } from "./faults/measured.ts";
 import { scenarios } from "./faults/scenarios.ts";
 
 const WORDS = `fault      what was broken while the calls were made
 events     calls of record(), each with one event; calls: of INCR
-missing    what the caller was told is done, and is not in Redis
+missing    acknowledged, and not in Redis
 errors     calls that were rejected, and events that were dropped
 queued     events that record() kept and sent when Redis was back
 hung       calls that had no outcome at the end
-doubled    what is in Redis more often than the caller was told
+doubled    in Redis more often than acknowledged
 p50, p99   half of the calls, or 99 of 100, took at most so long
 p99 hit    the same of the calls under which a connection died
 longest    the longest call
 conns hit  connections that died
-dials/s    connections tried a second while Redis could not be reached
+dials/s    dials a second while Redis could not be reached
 catch up   from Redis being back until everything queued was sent
 
-What a rejected INCR was said to have become, its fate:
+The fate of a rejected INCR, by its error:
 unsent     it cannot have run: it was never written, or the server refused it
 executed   it ran, and the server answered with an error
 unknown    it may have run, the caller cannot tell
@@ -28,8 +28,8 @@ of these ran  how many of the unknown ones had run
 
 const HELP = `Breaks connections in every known way and counts what is lost.
 
-deno task faults [options]
-  --quick       a taste of each fault, with generous limits of time
+./dev faults [options]
+  --quick       a short form of each fault, with generous time limits
   --only NAMES  only these faults, by name, separated by commas
   --json        the figures as JSON
   --help        this text
@@ -38,18 +38,18 @@ What the columns mean:
 ${WORDS.replace(/^(?=.)/gm, "  ")}
 Faults: ${scenarios.map(({ name }) => name).join(", ")}
 
-Exit: 0 if every row has what it must have, 1 if not, 2 for bad usage.
+Exit: 0 if every row holds, 1 if not, 2 for bad usage.
 `;
 
 interface Options {
-  form: Form;
+  profile: LoadProfile;
   only: string[];
   json: boolean;
 }
 
 /** @throws {Error} If an argument is not known. */
 function parse(args: readonly string[]): Options | "help" {
-  const options: Options = { form: LONG, only: [], json: false };
+  const options: Options = { profile: LONG, only: [], json: false };
   const left = args.flatMap((arg) => {
     const at = arg.startsWith("--") ? arg.indexOf("=") : -1;
     return at < 0 ? [arg] : [arg.slice(0, at), arg.slice(at + 1)];
@@ -58,7 +58,7 @@ function parse(args: readonly string[]): Options | "help" {
     const name = left.shift();
     switch (name) {
       case "--quick":
-        options.form = QUICK;
+        options.profile = QUICK;
         break;
       case "--only": {
         const value = left.shift();
@@ -126,7 +126,7 @@ const COUNTED: readonly Column<MeasuredIncr>[] = [
   ["of these ran", 12, (row) => row.ranUnknown],
 ];
 
-/** A table that grows by a line for each row, so that one can watch it. */
+/** A table that is printed row by row. */
 class Table<Row extends Measured> {
   readonly #columns: readonly Column<Row>[];
 
@@ -151,7 +151,7 @@ class Table<Row extends Measured> {
   }
 }
 
-const REHEARSED = "kill";
+const WARM_UP = "kill";
 
 const rule = (width: number): string => `${"-".repeat(width - 1)}:`;
 
@@ -167,26 +167,26 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const { form, only, json } = options;
-  const played = scenarios.filter(({ name }) =>
+  const { profile, only, json } = options;
+  const chosen = scenarios.filter(({ name }) =>
     only.length === 0 || only.includes(name)
   );
   const say = (text: string) => json || console.log(text);
   const startedAt = performance.now();
 
-  // The first death of a process runs code that was never run: 5 ms of compiling.
-  for (const scenario of scenarios.filter(({ name }) => name === REHEARSED)) {
+  // The first dead connection of a process costs 5 ms of compiling.
+  for (const scenario of scenarios.filter(({ name }) => name === WARM_UP)) {
     await recordUnder(scenario, QUICK);
   }
 
   say(
-    `${form.events} events at ${form.perSecond} a second, ${form.inFlight} in flight, ` +
-      `times in milliseconds, after a rehearsal\n\n${WORDS}\nWebhookRecorder.record\n`,
+    `${profile.events} events at ${profile.perSecond} a second, ${profile.inFlight} in flight, ` +
+      `times in milliseconds, after a warm-up run\n\n${WORDS}\nWebhookRecorder.record\n`,
   );
   const recorded: Measured[] = [];
   const events = json ? undefined : new Table(RECORDED);
-  for (const scenario of played) {
-    const row = await recordUnder(scenario, form);
+  for (const scenario of chosen) {
+    const row = await recordUnder(scenario, profile);
     recorded.push(row);
     events?.add(row);
   }
@@ -194,9 +194,9 @@ async function main(): Promise<number> {
   say("\nRedis.send INCR: missing are successes that did not run\n");
   const counted: MeasuredIncr[] = [];
   const calls = json ? undefined : new Table(COUNTED);
-  for (const scenario of played) {
+  for (const scenario of chosen) {
     if (scenario.recorderOnly) continue;
-    const row = await incrUnder(scenario, form);
+    const row = await incrUnder(scenario, profile);
     counted.push(row);
     calls?.add(row);
   }
@@ -208,12 +208,14 @@ async function main(): Promise<number> {
     misses.map((miss) => `${what}, ${name}: ${miss}`)
   );
   if (json) {
-    console.log(JSON.stringify({ form, recorded, counted, misses }, null, 2));
+    console.log(
+      JSON.stringify({ profile, recorded, counted, misses }, null, 2),
+    );
   } else {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
     say(
       misses.length === 0
-        ? `\nEvery row has what it must have, in ${seconds} s.`
+        ? `\nEvery row holds, in ${seconds} s.`
         : `\nMissed, in ${seconds} s:\n  ${misses.join("\n  ")}`,
     );
   }

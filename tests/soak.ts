@@ -1,18 +1,23 @@
-// Runs a mixed load for minutes under random faults, and shows that nothing breaks and nothing is left over.
+// Runs a mixed load for minutes under random faults, and checks that nothing breaks and nothing leaks.
 import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
-import { Ledger, LIMIT_MS } from "./soak/ledger.ts";
-import { crowd, work } from "./soak/load.ts";
+import { LIMIT_MS, OutcomeLog } from "./soak/outcome_log.ts";
+import { makeCallers, work } from "./soak/load.ts";
 import {
   describe,
   growth,
-  type Holding,
-  look,
-  lookAround,
+  measure,
+  measureAtRest,
   slotsOf,
-} from "./soak/quiet.ts";
-import { MAX_CONNECTIONS, Scene } from "./soak/scene.ts";
-import { clear, type Forecast, forecast, storm } from "./soak/weather.ts";
+  type Usage,
+} from "./soak/leak_check.ts";
+import { MAX_CONNECTIONS, SoakFixture } from "./soak/fixture.ts";
+import {
+  endFaults,
+  type FaultSchedule,
+  planFaults,
+  runFaults,
+} from "./soak/fault_schedule.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 import { startRedis } from "./support/redis_server.ts";
@@ -24,30 +29,30 @@ const WORDS =
            answered with an error; unknown: it may have run, the caller cannot tell
 faults     begun so far; a connection that died did so by one of them
 longest    the longest call
-heap, memory, sockets, timers   what this process holds while all is quiet
+heap, memory, sockets, timers   what this process holds at rest
 slots      commands that still wait for a reply then
 `;
 
 const HELP =
   `Runs a mixed load under random faults, and checks that nothing breaks.
 
-deno task soak [options]
+./dev soak [options]
   --minutes N  how long (default 3)
   --seed N     the faults of an earlier run, in the same order
   --help       this text
 
 The load: events recorded, ECHO, SET, GET, INCR, pipelines, transactions on leases,
-BLPOP, texts of up to 200 KB, callers who lose patience. The faults, two at a time:
+BLPOP, texts of up to 200 KB, calls that are aborted. The faults, two at a time:
 silence, cuts, delays, pieces, resets, refusals, CLIENT KILL, restarts, crashes, freezes.
-Every few seconds all is quiet, and what is in Redis, in memory and in the pool is
-compared with what the callers were told. Ctrl-C ends it early with the summary so far.
+Every few seconds the load stops, and what is in Redis, in memory and in the pool is
+compared with the outcomes of the calls. Ctrl-C ends it early with the summary so far.
 
 ${WORDS}
 Exit: 0 if nothing broke, 1 if something did, 2 for bad usage.
 `;
 
 const ROUND_MS = 8500;
-/** Calls begin at the last moment, and one step may make two of them. */
+/** A call may begin at the last moment, and one step may make two. */
 const WORK_MS = 3 * LIMIT_MS;
 const FLUSH_MS = 10_000;
 const LOOK_MS = 250;
@@ -57,7 +62,7 @@ const ANSWERS_AFTER_INTERRUPT = 10;
  * What may be held more in the end. The heap keeps code, and at times the
  * buffers of the last connections; the system takes memory back when it likes.
  */
-const MOST_GROWTH: Holding = {
+const MOST_GROWTH: Usage = {
   heap: 12 * 2 ** 20,
   memory: 150 * 2 ** 20,
   sockets: 0,
@@ -65,7 +70,7 @@ const MOST_GROWTH: Holding = {
   slots: 0,
 };
 const MOST_SHOWN = 10;
-/** What keeps the process alive for this long after the end was forgotten there. */
+/** What keeps the process alive for this long after the end has leaked. */
 const LEFT_OVER_MS = 100;
 
 interface Options {
@@ -102,8 +107,8 @@ function onInterrupt(): { signal: AbortSignal } & Disposable {
   const controller = new AbortController();
   const { signal } = controller;
   const stop = () => {
-    if (signal.aborted) Deno.exit(130); // a second one means it
-    console.log("Interrupted: looking at what there is");
+    if (signal.aborted) Deno.exit(130); // the second one
+    console.log("Interrupted: checking what has happened so far");
     controller.abort();
   };
   Deno.addSignalListener("SIGINT", stop);
@@ -113,57 +118,57 @@ function onInterrupt(): { signal: AbortSignal } & Disposable {
   };
 }
 
-/** One storm and the quiet after it: what is held then, or nothing if callers hang. */
-async function turnOfWeather(
-  scene: Scene,
+/** Load and faults for a while, and then rest: what is held then, or `undefined` if callers hang. */
+async function runRound(
+  fixture: SoakFixture,
   prefix: string,
-  plan: Forecast,
+  plan: FaultSchedule,
   interrupt: AbortSignal,
-): Promise<Holding | undefined> {
-  const { ledger, redis, recorders, server } = scene;
-  const callers = crowd(scene, prefix);
+): Promise<Usage | undefined> {
+  const { log, redis, recorders, server } = fixture;
+  const callers = makeCallers(fixture, prefix);
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, interrupt]);
   const watch = setInterval(() => {
-    ledger.look();
+    log.checkOpenCalls();
     const { open } = redis.stats();
-    if (open > MAX_CONNECTIONS) ledger.violate(`${open} connections are open`);
+    if (open > MAX_CONNECTIONS) log.violate(`${open} connections are open`);
   }, LOOK_MS);
   try {
     const working = Promise.all(
-      callers.map((caller) => work(caller, scene, stop)),
+      callers.map((caller) => work(caller, fixture, stop)),
     );
-    const storming = storm(scene, plan, stop);
+    const faulting = runFaults(fixture, plan, stop);
     await delay(ROUND_MS, { signal: interrupt }).catch(() => {});
     over.abort();
-    await storming.catch((error) => {
+    await faulting.catch((error) => {
       if (!interrupt.aborted) throw error; // Ctrl-C reaches the server, too
     });
-    await clear(scene, interrupt.aborted ? ANSWERS_AFTER_INTERRUPT : 1);
+    await endFaults(fixture, interrupt.aborted ? ANSWERS_AFTER_INTERRUPT : 1);
     try {
       await deadline(working, WORK_MS);
     } catch (error) {
-      ledger.violate(`callers do not come to an end: ${error}`);
+      log.violate(`callers do not come to an end: ${error}`);
       return undefined;
     }
     for (const recorder of recorders) {
       await recorder.flush({ signal: AbortSignal.timeout(FLUSH_MS) }).catch(
-        () => ledger.violate(`${recorder.pending} events wait in an outbox`),
+        () => log.violate(`${recorder.pending} events wait in an outbox`),
       );
     }
     for (const caller of callers) await caller.verify();
-    const quiet = await lookAround(scene);
+    const atRest = await measureAtRest(fixture);
     await server.cli("FLUSHALL");
-    return quiet;
+    return atRest;
   } finally {
     clearInterval(watch);
   }
 }
 
-/** Round after round, then close. Returns how many slots are taken after that. */
-async function weather(
+/** Runs round after round, then closes. Returns how many slots are taken after that. */
+async function runRounds(
   random: Random,
-  ledger: Ledger,
+  log: OutcomeLog,
   minutes: number,
   interrupt: AbortSignal,
 ): Promise<number> {
@@ -171,43 +176,43 @@ async function weather(
   // All are drawn before the load, which draws as it comes to it.
   const plans = Array.from(
     { length: Math.ceil(minutes * 60_000 / ROUND_MS) },
-    () => forecast(random, ROUND_MS),
+    () => planFaults(random, ROUND_MS),
   );
   // An acknowledged write survives a crash of this server.
   const config = { appendonly: "yes", appendfsync: "always" };
   await using server = await startRedis({ config });
   await using proxy = await startProxy({ target: server });
-  const scene = new Scene(random, ledger, server, proxy);
-  const { redis, recorders } = scene;
+  const fixture = new SoakFixture(random, log, server, proxy);
+  const { redis, recorders } = fixture;
   for (const [i, plan] of plans.entries()) {
     if (interrupt.aborted || (i > 0 && performance.now() > endAt)) break;
-    const quiet = await turnOfWeather(scene, `soak${i}`, plan, interrupt);
-    if (quiet === undefined) return slotsOf(scene); // close() would wait for them, too
+    const atRest = await runRound(fixture, `soak${i}`, plan, interrupt);
+    if (atRest === undefined) return slotsOf(fixture); // close() would wait for them, too
     const seconds = (performance.now() / 1000).toFixed(0);
-    console.log(`${seconds} s: ${ledger}; ${describe(quiet)}`);
+    console.log(`${seconds} s: ${log}; ${describe(atRest)}`);
   }
   for (const recorder of recorders) await recorder[Symbol.asyncDispose]();
   await redis.close();
-  await lookAround(scene);
+  await measureAtRest(fixture);
   const { open } = redis.stats();
-  if (open > 0) ledger.violate(`${open} connections are open after close()`);
-  return slotsOf(scene);
+  if (open > 0) log.violate(`${open} connections are open after close()`);
+  return slotsOf(fixture);
 }
 
 async function soak({ minutes, seed }: Options): Promise<number> {
   const random = new Random(seed);
   using interrupt = onInterrupt();
   console.log(WORDS);
-  const ledger = new Ledger();
-  const { violations } = ledger;
-  const begin = await look(0);
-  const slots = await weather(random, ledger, minutes, interrupt.signal);
-  const end = await look(slots);
+  const log = new OutcomeLog();
+  const { violations } = log;
+  const begin = await measure(0);
+  const slots = await runRounds(random, log, minutes, interrupt.signal);
+  const end = await measure(slots);
   for (const sentence of growth(begin, end, MOST_GROWTH)) {
-    ledger.violate(sentence);
+    log.violate(sentence);
   }
   console.log(
-    `\n${ledger}\nat the start: ${describe(begin)}\nin the end:   ${
+    `\n${log}\nat the start: ${describe(begin)}\nin the end:   ${
       describe(end)
     }`,
   );
@@ -221,7 +226,7 @@ async function soak({ minutes, seed }: Options): Promise<number> {
   return violations.length === 0 ? 0 : 1;
 }
 
-/** Says how the process ends, and ends it if it does not. */
+/** Checks that the process ends by itself, and ends it if it does not. */
 function awaitTheEnd(): void {
   addEventListener(
     "beforeunload",

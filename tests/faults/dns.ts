@@ -1,24 +1,25 @@
-// A name server that falls silent: a real one where this machine allows it, else a dial that never ends.
+// A name server that falls silent: a real one where this machine allows it, or else a dial that never ends.
 import { dial } from "../../pool/socket/dial.ts";
 import type { Socket } from "../../pool/socket/socket.ts";
 import { type SilentDns, startSilentDns } from "../support/silent_dns.ts";
 import type { Scenario } from "./scenario.ts";
-import type { Stage } from "./stage.ts";
+import type { FaultFixture } from "./fixture.ts";
 
-type Row = Pick<Scenario, "fault" | "play"> & Partial<Scenario>;
+type Row = Pick<Scenario, "fault" | "run"> & Partial<Scenario>;
 
 const FAULT = "DNS answers nothing for 6 s";
 /** Longer than a call with all its retries, even where the rest is short: events must be queued. */
-const silence = (stage: Stage): Promise<void> => stage.wait(6000, 3500);
+const silence = (fixture: FaultFixture): Promise<void> =>
+  fixture.wait(6000, 3500);
 /**
- * A look-up cannot be called off: it holds one of Deno's 32 threads for up to
+ * A look-up cannot be cancelled: it holds one of Deno's 32 threads for up to
  * 10 s, and when all are held, reading a file has to wait.
  */
 const MOST_THREADS = 16;
 
 /**
- * Leads into a world with a network and files of its own, in which a name
- * server on this machine is the only one, and nobody else is asked for names.
+ * Runs a command in namespaces with a network and files of their own, where a
+ * name server on this machine is the only one.
  */
 const OWN_NAMES = `
 set -e
@@ -36,7 +37,7 @@ const COMMAND = [
   ...["--user", "--map-root-user", "--mount", "--net"],
   ...["sh", "-c", OWN_NAMES, "sh"],
 ];
-/** Set in a process that is in that world already. */
+/** Set in a process that runs in those namespaces already. */
 const INSIDE = "FAULTS_OWN_NAMES";
 
 function canHaveOwnNames(): boolean {
@@ -57,24 +58,24 @@ function real(): Row {
   let dns: SilentDns;
   return {
     fault: FAULT,
-    alone: { command: COMMAND, env: { [INSIDE]: "1" } },
+    subprocess: { command: COMMAND, env: { [INSIDE]: "1" } },
     hostname: "redis.test",
-    async prepare(stage) {
-      dns = stage.use(await startSilentDns());
+    async prepare(fixture) {
+      dns = fixture.use(await startSilentDns());
     },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
       const before = threads();
       dns.isSilent = true;
-      await stage.proxy.killAll("fin");
-      await silence(stage);
+      await fixture.proxy.killAll("fin");
+      await silence(fixture);
       const held = threads() - before;
       dns.isSilent = false;
-      stage.back();
-      if (dns.swallowed === 0) stage.complain("nobody has asked for a name");
+      fixture.back();
+      if (dns.swallowed === 0) fixture.violate("the name server was not asked");
       if (held > MOST_THREADS) {
-        stage.complain(`${held} threads wait, ${MOST_THREADS} are allowed`);
+        fixture.violate(`${held} threads wait, ${MOST_THREADS} are allowed`);
       }
     },
   };
@@ -82,19 +83,19 @@ function real(): Row {
 
 const simulated: Row = {
   fault: `${FAULT} (simulated)`,
-  async play(stage) {
-    await stage.wait(1000);
-    stage.away();
+  async run(fixture) {
+    await fixture.wait(1000);
+    fixture.away();
     const { promise, reject } = Promise.withResolvers<Socket>();
     promise.catch(() => {});
-    stage.dial = () => promise;
-    await stage.proxy.killAll("fin");
-    await silence(stage);
-    stage.dial = dial;
-    stage.back();
+    fixture.dial = () => promise;
+    await fixture.proxy.killAll("fin");
+    await silence(fixture);
+    fixture.dial = dial;
+    fixture.back();
     reject(new Error("failed to lookup address information"));
   },
 };
 
-/** The row of the table, but for what every row has. */
+/** The row of the table without the fields that every row has. */
 export const dns: Row = canHaveOwnNames() ? real() : simulated;

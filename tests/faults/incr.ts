@@ -1,13 +1,13 @@
-// INCR under a fault: what may not be sent twice, and whether errors say the truth about it.
+// INCR under a fault: a command that must not run twice, and whether the fate in each error is true.
 import { type Fate, fateOf } from "../../mod.ts";
-import { playAlone } from "./alone.ts";
-import type { Form } from "./form.ts";
+import { runInSubprocess } from "./subprocess.ts";
+import type { LoadProfile } from "./load_profile.ts";
 import { dueMsOf, eventsOf, measure, type Measured } from "./measured.ts";
-import { pace } from "./pace.ts";
+import { callAtRate } from "./rate_limiter.ts";
 import type { Scenario } from "./scenario.ts";
-import { Stage } from "./stage.ts";
+import { FaultFixture } from "./fixture.ts";
 
-/** What a call came to: it succeeded, or it failed and said this about its command. */
+/** The outcome of a call: success, or the fate that its error gave. */
 type Claim = "success" | Fate;
 
 const KEYS_AT_ONCE = 1000;
@@ -20,59 +20,61 @@ export interface MeasuredIncr extends Measured {
 }
 
 /**
- * Plays a scenario against `Redis.send`, with a counter of its own for each
- * call: how often each ran can be told, not only how many.
+ * Runs a scenario against `Redis.send`. Each call has a counter of its own,
+ * which shows how often that call ran.
  */
 export async function incrUnder(
   scenario: Scenario,
-  form: Form,
+  profile: LoadProfile,
 ): Promise<MeasuredIncr> {
-  const { alone } = scenario;
-  if (alone) return await playAlone({ ...scenario, alone }, "INCR", form);
-  await using stage = await Stage.set(scenario, form);
-  const { redis } = stage;
-  const events = eventsOf(scenario, form);
+  const { subprocess } = scenario;
+  if (subprocess) {
+    return await runInSubprocess({ ...scenario, subprocess }, "INCR", profile);
+  }
+  await using fixture = await FaultFixture.start(scenario, profile);
+  const { redis } = fixture;
+  const events = eventsOf(scenario, profile);
   const ended: (Claim | undefined)[] = [];
   const stop = new AbortController();
-  stage.drain = async () => {
+  fixture.drain = async () => {
     stop.abort();
     await redis.close();
   };
 
-  stage.loadStartedAt = performance.now();
+  fixture.loadStartedAt = performance.now();
   const [timings] = await Promise.all([
-    pace({
+    callAtRate({
       calls: events,
-      dueMs: dueMsOf(scenario, form),
-      inFlight: form.inFlight,
-      hangMs: form.hangMs,
+      dueMs: dueMsOf(scenario, profile),
+      inFlight: profile.inFlight,
+      hangMs: profile.hangMs,
       stop: stop.signal,
     }, async (number) => {
       try {
         const reply = await redis.send(["INCR", `incr:${number}`]);
         ended[number] = "success";
         if (reply !== 1) {
-          stage.complain(`INCR answered ${Deno.inspect(reply)}, not 1`);
+          fixture.violate(`INCR answered ${Deno.inspect(reply)}, not 1`);
         }
       } catch (error) {
         ended[number] = fateOf(error);
       }
     }),
-    scenario.play(stage),
+    scenario.run(fixture),
   ]);
-  await scenario.inspect?.(stage);
+  await scenario.inspect?.(fixture);
 
-  const runs = await countersOf(stage, timings.length);
+  const runs = await countersOf(fixture, timings.length);
   const those = (test: (claim: Claim | undefined, runs: number) => boolean) =>
     runs.filter((n, call) => test(ended[call], n)).length;
   const lost = those((claim, n) => claim === "success" && n === 0);
   const lies = those((claim, n) => claim === "unsent" && n > 0);
   if (lies > 0) {
-    stage.complain(`${lies} commands ran whose fate was "unsent"`);
+    fixture.violate(`${lies} commands ran whose fate was "unsent"`);
   }
   const idle = those((claim, n) => claim === "executed" && n === 0);
   if (idle > 0) {
-    stage.complain(`${idle} commands never ran whose fate was "executed"`);
+    fixture.violate(`${idle} commands never ran whose fate was "executed"`);
   }
   const claims: Record<Claim, number> = {
     success: those((claim) => claim === "success"),
@@ -82,21 +84,21 @@ export async function incrUnder(
   };
   const total = runs.reduce((sum, n) => sum + n, 0);
   if (total > claims.success + claims.unknown) {
-    stage.complain(
+    fixture.violate(
       `the counters sum up to ${total}, there were ${claims.success} successes and ${claims.unknown} unknown fates`,
     );
   }
   const { demands = {} } = scenario;
-  // Who met a dead connection may fail, but must not call it anything else.
+  // A call that met a dead connection may fail, with the fate "unknown" only.
   const needless = claims.unsent + claims.executed +
-    (stage.hits.length === 0 ? claims.unknown : 0);
-  if (demands.nobodyFails && needless > 0) {
-    stage.complain(`${needless} calls failed that could have succeeded`);
+    (fixture.hits.length === 0 ? claims.unknown : 0);
+  if (demands.noneFails && needless > 0) {
+    fixture.violate(`${needless} calls failed that could have succeeded`);
   }
   return {
     ...measure(
-      { ...scenario, demands: { ...demands, nobodyFails: false } },
-      stage,
+      { ...scenario, demands: { ...demands, noneFails: false } },
+      fixture,
       timings,
       {
         missing: lost,
@@ -112,7 +114,10 @@ export async function incrUnder(
 }
 
 /** How often each call ran. */
-async function countersOf(stage: Stage, calls: number): Promise<number[]> {
+async function countersOf(
+  fixture: FaultFixture,
+  calls: number,
+): Promise<number[]> {
   const counters: number[] = [];
   while (counters.length < calls) {
     const { length } = counters;
@@ -120,7 +125,7 @@ async function countersOf(stage: Stage, calls: number): Promise<number[]> {
       { length: Math.min(KEYS_AT_ONCE, calls - length) },
       (_, i) => `incr:${length + i}`,
     );
-    const values = await stage.truth.cli("MGET", ...keys);
+    const values = await fixture.truth.cli("MGET", ...keys);
     counters.push(...values.split("\n").map(Number));
   }
   return counters;

@@ -1,14 +1,14 @@
 // What was measured of one load under one fault.
-import type { Form } from "./form.ts";
-import { durations, percentile, type Timing } from "./pace.ts";
+import type { LoadProfile } from "./load_profile.ts";
+import { durations, percentile, type Timing } from "./rate_limiter.ts";
 import type { Scenario } from "./scenario.ts";
-import type { Stage } from "./stage.ts";
+import type { FaultFixture } from "./fixture.ts";
 
 /** A row of the table. */
 export interface Measured {
   readonly name: string;
   readonly fault: string;
-  /** Calls asked for and begun. */
+  /** Calls that were started. */
   readonly events: number;
   /** What should be in Redis and is not. */
   readonly missing: number;
@@ -29,7 +29,7 @@ export interface Measured {
   readonly hit: number;
   /** From the end of the fault until everything was delivered, in milliseconds; NaN where nothing waited. */
   readonly catchUpMs: number;
-  /** Connections tried a second while the fault lasted. */
+  /** Dials a second while the fault lasted. */
   readonly dialsPerSecond: number;
   /** What is wrong, in sentences. */
   readonly misses: readonly string[];
@@ -37,7 +37,7 @@ export interface Measured {
   readonly seconds: number;
 }
 
-/** Counts that a kind of load knows by itself. */
+/** Counts that differ by the kind of load. */
 export interface Counts {
   readonly missing: number;
   readonly errors: number;
@@ -46,27 +46,27 @@ export interface Counts {
   readonly catchUpMs: number;
 }
 
-/** How many events a scenario has in a form. */
-export const eventsOf = (scenario: Scenario, form: Form): number =>
-  scenario.events?.(form) ?? form.events;
+/** How many events a scenario has in a profile. */
+export const eventsOf = (scenario: Scenario, profile: LoadProfile): number =>
+  scenario.events?.(profile) ?? profile.events;
 
 /** When its events are due. */
 export const dueMsOf = (
   { dueMs }: Scenario,
-  form: Form,
+  profile: LoadProfile,
 ): (event: number) => number =>
   dueMs === undefined
-    ? (event) => event * 1000 / form.perSecond
-    : (event) => dueMs(event, form);
+    ? (event) => event * 1000 / profile.perSecond
+    : (event) => dueMs(event, profile);
 
-/** Puts together a row and holds it against what the scenario demands. */
+/** Makes a row, and checks it against the demands of the scenario. */
 export function measure(
   scenario: Scenario,
-  stage: Stage,
+  fixture: FaultFixture,
   timings: readonly Timing[],
   counts: Counts,
 ): Measured {
-  const { form, hits } = stage;
+  const { profile, hits } = fixture;
   const all = durations(timings);
   const struck = durations(
     timings.filter(({ startedAt, endedAt = Infinity }) =>
@@ -89,23 +89,23 @@ export function measure(
     longest: percentile(all, 1),
     hit: hits.length,
     catchUpMs,
-    dialsPerSecond: dialsPerSecond(stage),
-    seconds: (performance.now() - stage.loadStartedAt) / 1000,
+    dialsPerSecond: dialsPerSecond(fixture),
+    seconds: (performance.now() - fixture.loadStartedAt) / 1000,
   };
   const misses = [
-    ...stage.complaints,
+    ...fixture.violations,
     ...owed(row),
-    ...demanded(scenario, form, row),
-    ...(scenario.demands?.paysOnce ? paidTwice(stage, timings) : []),
+    ...demanded(scenario, profile, row),
+    ...(scenario.demands?.paysOnce ? paidTwice(fixture, timings) : []),
   ];
   return { ...row, misses };
 }
 
 /** NaN where there was no time without Redis. */
-function dialsPerSecond({ dialedAt, faultAt, backAt }: Stage): number {
+function dialsPerSecond({ dialedAt, faultAt, backAt }: FaultFixture): number {
   if (faultAt === undefined || backAt === undefined) return NaN;
   const dials = dialedAt.filter((at) => faultAt <= at && at <= backAt).length;
-  // What a short fault costs at once is not its rate.
+  // A short fault says nothing about the rate: its first dials come at once.
   return dials / Math.max(1, (backAt - faultAt) / 1000);
 }
 
@@ -122,17 +122,21 @@ function owed({ missing, doubled, hung }: Row): string[] {
   ].filter((miss) => miss !== "");
 }
 
-function demanded({ demands = {} }: Scenario, form: Form, row: Row): string[] {
-  const { nobodyFails, p99HitMs, longestMs, dialsPerSecond } = demands;
+function demanded(
+  { demands = {} }: Scenario,
+  profile: LoadProfile,
+  row: Row,
+): string[] {
+  const { noneFails, p99HitMs, longestMs, dialsPerSecond } = demands;
   const misses: string[] = [];
   const limit = (what: string, value: number, most: number | undefined) => {
-    if (most === undefined || !(value > most + form.leewayMs)) return;
+    if (most === undefined || !(value > most + profile.leewayMs)) return;
     misses.push(`${what} ${value.toFixed(0)} ms, ${most} ms are allowed`);
   };
   limit("delivering what was queued took", row.catchUpMs, CATCH_UP_MS);
   limit("p99 of the calls that met a dead connection is", row.p99Hit, p99HitMs);
-  limit("the longest call took", row.longest, longestMs?.(form));
-  if (nobodyFails && row.errors + row.queued > 0) {
+  limit("the longest call took", row.longest, longestMs?.(profile));
+  if (noneFails && row.errors + row.queued > 0) {
     misses.push(`${row.errors + row.queued} calls failed, none had to`);
   }
   if (dialsPerSecond !== undefined && row.dialsPerSecond > dialsPerSecond) {
@@ -145,15 +149,15 @@ function demanded({ demands = {} }: Scenario, form: Form, row: Row): string[] {
   return misses;
 }
 
-/** Who comes after a dead host was found out must not wait for it again. */
+/** A call that begins after a dead host was found out must not wait for it again. */
 function paidTwice(
-  { hits, form }: Stage,
+  { hits, profile }: FaultFixture,
   timings: readonly Timing[],
 ): string[] {
   const found = hits.find(({ report }) => report.how === "silence")?.at;
-  if (found === undefined) return []; // nobody happened to use it
+  if (found === undefined) return []; // no call used it
   const victims = timings.filter(({ startedAt, endedAt = Infinity }) =>
-    startedAt > found && endedAt - startedAt >= form.replyTimeoutMs
+    startedAt > found && endedAt - startedAt >= profile.replyTimeoutMs
   );
   return victims.length === 0 ? [] : [
     `${victims.length} calls waited out a timeout after the dead host was known`,

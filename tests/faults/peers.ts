@@ -1,4 +1,4 @@
-// Peers that are no Redis: they take connections and go no further.
+// Peers that are not Redis: they accept connections and go no further.
 import { delay } from "@std/async/delay";
 
 /** A listener on a port of its own. */
@@ -6,7 +6,7 @@ export interface Peer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Takes connections, hands on what clients say to a TLS server, and only half of its first answer. */
+/** Passes what clients send on to a TLS server, and only half of its first answer back. */
 export function halfTlsPeer(target: Deno.ConnectOptions): Peer {
   return listen(async (client, hold) => {
     const server = hold(await Deno.connect(target));

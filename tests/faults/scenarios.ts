@@ -6,56 +6,56 @@ import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { dns } from "./dns.ts";
 import { demote, promote, startReplica } from "./failover.ts";
-import type { Form } from "./form.ts";
+import type { LoadProfile } from "./load_profile.ts";
 import { halfTlsPeer } from "./peers.ts";
 import type { Scenario } from "./scenario.ts";
-import type { Stage } from "./stage.ts";
+import type { FaultFixture } from "./fixture.ts";
 
 /** The waits of the default policy are 100, 200 and 400 ms at most. */
 const WAITS_MS = 700;
-/** What a machine takes for itself. */
+/** Time for the machine itself. */
 const SLACK_MS = 150;
 
-/** Nobody listens: every attempt fails at once. */
+/** No server listens: every attempt fails at once. */
 const refusedMs = (): number => WAITS_MS + SLACK_MS;
-/** Each of the four attempts may take what a connection may take. */
-const muteMs = ({ connectTimeoutMs }: Form): number =>
+/** Each of the four attempts may take the connect timeout. */
+const muteMs = ({ connectTimeoutMs }: LoadProfile): number =>
   WAITS_MS + 4 * connectTimeoutMs + SLACK_MS;
 /** The reply timeout and one dial. */
-const silentMs = ({ replyTimeoutMs }: Form): number =>
+const silentMs = ({ replyTimeoutMs }: LoadProfile): number =>
   replyTimeoutMs + SLACK_MS;
 
-const killEach100Ms: Scenario["play"] = async (stage) => {
-  await stage.wait(500);
-  await stage.repeat(100, 4000, () => stage.killAll());
+const killEach100Ms: Scenario["run"] = async (fixture) => {
+  await fixture.wait(500);
+  await fixture.repeat(100, 4000, () => fixture.killAll());
 };
 
 export const scenarios: readonly Scenario[] = [
   {
     name: "calm",
     fault: "nothing goes wrong",
-    demands: { nobodyFails: true },
-    play: () => Promise.resolve(),
+    demands: { noneFails: true },
+    run: () => Promise.resolve(),
   },
   {
     name: "kill",
     fault: "CLIENT KILL of all each 100 ms",
     connections: 5,
-    demands: { nobodyFails: true, p99HitMs: 10 },
-    play: killEach100Ms,
+    demands: { noneFails: true, p99HitMs: 10 },
+    run: killEach100Ms,
   },
   {
     name: "restart",
     fault: "restart three times, 300 ms each",
     connections: 5,
     demands: { longestMs: refusedMs },
-    async play(stage) {
-      stage.away();
+    async run(fixture) {
+      fixture.away();
       for (let time = 1; time <= 3; time++) {
-        await stage.wait(700);
-        await stage.server.restart({ downMs: stage.span(300) });
+        await fixture.wait(700);
+        await fixture.server.restart({ downMs: fixture.span(300) });
       }
-      stage.back();
+      fixture.back();
     },
   },
   {
@@ -63,13 +63,13 @@ export const scenarios: readonly Scenario[] = [
     fault: "down for 5 s",
     connections: 5,
     demands: { longestMs: refusedMs, dialsPerSecond: 30 },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      await stage.server.stop();
-      await stage.wait(5000);
-      await stage.server.start();
-      stage.back();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
+      await fixture.server.stop();
+      await fixture.wait(5000);
+      await fixture.server.start();
+      fixture.back();
     },
   },
   {
@@ -77,28 +77,28 @@ export const scenarios: readonly Scenario[] = [
     fault: "open connections go silent (no FIN, no RST)",
     connections: 5,
     demands: { longestMs: silentMs, paysOnce: true },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.proxy.silence({ scope: "open" });
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.proxy.silence({ scope: "open" });
     },
   },
   {
     name: "reset",
     fault: "reset after 1 to 400 reply bytes, again and again",
     demands: { longestMs: refusedMs },
-    async play(stage) {
+    async run(fixture) {
       // A multiplicative generator: the same bytes in every run.
       let seed = 20_190_106;
       const nextBytes = () => 1 + (seed = seed * 48_271 % 0x7fff_ffff) % 400;
-      await stage.wait(500);
-      stage.proxy.cut(nextBytes(), { by: "rst" });
-      await stage.repeat(
+      await fixture.wait(500);
+      fixture.proxy.cut(nextBytes(), { by: "rst" });
+      await fixture.repeat(
         3,
         4000,
-        () => stage.proxy.cut(nextBytes(), { by: "rst", scope: "new" }),
+        () => fixture.proxy.cut(nextBytes(), { by: "rst", scope: "new" }),
       );
-      stage.proxy.pass();
-      stage.back();
+      fixture.proxy.pass();
+      fixture.back();
     },
   },
   {
@@ -106,31 +106,31 @@ export const scenarios: readonly Scenario[] = [
     fault: "the same kills over TLS",
     tls: true,
     connections: 5,
-    demands: { nobodyFails: true, p99HitMs: 60 },
-    play: killEach100Ms,
+    demands: { noneFails: true, p99HitMs: 60 },
+    run: killEach100Ms,
   },
   {
     name: "full",
     fault: "killed, and full for 1.5 s (max clients)",
     connections: 5,
     demands: { longestMs: refusedMs, dialsPerSecond: 30 },
-    async play(stage) {
-      const { hostname, port } = stage.server;
-      // Once the server is full, only who is there already can change that.
+    async run(fixture) {
+      const { hostname, port } = fixture.server;
+      // Once the server is full, only an open connection can change that.
       const admin = await Deno.connect({ hostname, port });
       const allow = (clients: number) =>
         admin.write(
           new TextEncoder().encode(`CONFIG SET maxclients ${clients}\r\n`),
         );
-      await stage.wait(1000);
-      stage.away();
+      await fixture.wait(1000);
+      fixture.away();
       await allow(1);
       await admin.read(new Uint8Array(64));
-      await stage.proxy.killAll("fin");
-      await stage.wait(1500);
+      await fixture.proxy.killAll("fin");
+      await fixture.wait(1500);
       await allow(10_000);
       await admin.read(new Uint8Array(64));
-      stage.back();
+      fixture.back();
       admin.close();
     },
   },
@@ -140,13 +140,13 @@ export const scenarios: readonly Scenario[] = [
     connections: 5,
     demands: { longestMs: refusedMs, dialsPerSecond: 200 },
     prepare: startReplica,
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      await demote(stage);
-      await stage.wait(1500);
-      await promote(stage);
-      stage.back();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
+      await demote(fixture);
+      await fixture.wait(1500);
+      await promote(fixture);
+      fixture.back();
     },
   },
   {
@@ -158,11 +158,11 @@ export const scenarios: readonly Scenario[] = [
       "loading-process-events-interval-bytes": 1024,
     },
     demands: { longestMs: refusedMs },
-    async prepare(stage) {
-      // Ten keys for each millisecond of loading, in a file that is answered
-      // from while it is read, as the commands after it are not.
-      const { server } = stage;
-      await server.cli("DEBUG", "POPULATE", 10 * stage.span(1500, 300));
+    async prepare(fixture) {
+      // Ten keys for each millisecond of loading, in the RDB part of the file:
+      // while it is read the server answers, while it reads the rest it does not.
+      const { server } = fixture;
+      await server.cli("DEBUG", "POPULATE", 10 * fixture.span(1500, 300));
       await server.cli("BGREWRITEAOF");
       while (
         /aof_rewrite_(in_progress|scheduled):1/.test(
@@ -172,11 +172,11 @@ export const scenarios: readonly Scenario[] = [
       await server.cli("CONFIG", "SET", "key-load-delay", 50);
       await server.cli("CONFIG", "REWRITE");
     },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      await stage.server.restart();
-      stage.back();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
+      await fixture.server.restart();
+      fixture.back();
     },
   },
   {
@@ -184,12 +184,12 @@ export const scenarios: readonly Scenario[] = [
     fault: "killed while idle between bursts",
     connections: 5,
     dueMs: (event) => 200 * Math.floor(event / BURST),
-    demands: { nobodyFails: true, p99HitMs: 10 },
-    async play(stage) {
-      for (let burst = 0; burst * BURST < stage.form.events; burst++) {
-        const dueAt = stage.loadStartedAt + 200 * burst + 150;
+    demands: { noneFails: true, p99HitMs: 10 },
+    async run(fixture) {
+      for (let burst = 0; burst * BURST < fixture.profile.events; burst++) {
+        const dueAt = fixture.loadStartedAt + 200 * burst + 150;
         await delay(Math.max(0, dueAt - performance.now()));
-        await stage.killAll();
+        await fixture.killAll();
       }
     },
   },
@@ -201,19 +201,19 @@ export const scenarios: readonly Scenario[] = [
     dueMs: (event, { events, perSecond }) =>
       event * 1000 / perSecond +
       2500 * Math.floor(event / (events / (events > 1000 ? 4 : 2))),
-    demands: { nobodyFails: true, p99HitMs: 10 },
-    play: () => Promise.resolve(),
+    demands: { noneFails: true, p99HitMs: 10 },
+    run: () => Promise.resolve(),
   },
   {
     name: "late",
     fault: "all replies 200 ms late",
     connections: 5,
-    demands: { nobodyFails: true },
-    async play(stage) {
-      await stage.wait(500);
-      stage.proxy.delay(200);
-      await stage.wait(4000);
-      stage.proxy.pass();
+    demands: { noneFails: true },
+    async run(fixture) {
+      await fixture.wait(500);
+      fixture.proxy.delay(200);
+      await fixture.wait(4000);
+      fixture.proxy.pass();
     },
   },
   {
@@ -222,12 +222,12 @@ export const scenarios: readonly Scenario[] = [
     connections: 5,
     demands: { longestMs: refusedMs },
     prepare: startReplica,
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      await demote(stage);
-      await promote(stage);
-      stage.back();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
+      await demote(fixture);
+      await promote(fixture);
+      fixture.back();
     },
   },
   {
@@ -235,23 +235,23 @@ export const scenarios: readonly Scenario[] = [
     fault: "one connection of many goes silent",
     connections: 5,
     demands: { longestMs: silentMs, paysOnce: true },
-    async prepare(stage) {
-      // The first connection takes a way of its own.
-      const { hostname, port } = stage.server;
-      stage.sideway = stage.use(
+    async prepare(fixture) {
+      // The first connection goes through a proxy of its own.
+      const { hostname, port } = fixture.server;
+      fixture.secondProxy = fixture.use(
         await startProxy({ target: { hostname, port } }),
       );
-      const sideway = new Endpoint(stage.sideway.url);
+      const secondProxy = new Endpoint(fixture.secondProxy.url);
       let first = true;
-      stage.dial = (endpoint, options) => {
-        const where = first ? sideway : endpoint;
+      fixture.dial = (endpoint, options) => {
+        const where = first ? secondProxy : endpoint;
         first = false;
         return dial(where, options);
       };
     },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.sideway?.silence();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.secondProxy?.silence();
     },
   },
   {
@@ -259,14 +259,14 @@ export const scenarios: readonly Scenario[] = [
     fault: "the peer accepts and never answers, for 2 s",
     connections: 5,
     demands: { longestMs: muteMs, dialsPerSecond: 30 },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      stage.proxy.silence({ scope: "new" });
-      await stage.proxy.killAll("fin");
-      await stage.wait(2000);
-      stage.proxy.pass({ scope: "new" });
-      stage.back();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
+      fixture.proxy.silence({ scope: "new" });
+      await fixture.proxy.killAll("fin");
+      await fixture.wait(2000);
+      fixture.proxy.pass({ scope: "new" });
+      fixture.back();
     },
   },
   {
@@ -274,14 +274,14 @@ export const scenarios: readonly Scenario[] = [
     fault: "the peer closes every connection at once, for 3 s",
     connections: 5,
     demands: { longestMs: refusedMs, dialsPerSecond: 30 },
-    async play(stage) {
-      await stage.wait(1000);
-      stage.away();
-      await stage.proxy.slam("fin");
-      await stage.proxy.killAll("fin");
-      await stage.wait(3000);
-      await stage.proxy.accept();
-      stage.back();
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.away();
+      await fixture.proxy.slam("fin");
+      await fixture.proxy.killAll("fin");
+      await fixture.wait(3000);
+      await fixture.proxy.accept();
+      fixture.back();
     },
   },
   {
@@ -296,16 +296,16 @@ export const scenarios: readonly Scenario[] = [
     tls: true,
     connections: 5,
     demands: { longestMs: muteMs, dialsPerSecond: 30 },
-    async play(stage) {
-      const { hostname, tlsPort } = stage.server;
-      const peer = stage.use(halfTlsPeer({ hostname, port: tlsPort }));
-      await stage.wait(1000);
-      stage.away();
-      stage.proxy.retarget({ port: peer.port });
-      await stage.proxy.killAll("fin");
-      await stage.wait(2000);
-      stage.proxy.retarget({ port: tlsPort });
-      stage.back();
+    async run(fixture) {
+      const { hostname, tlsPort } = fixture.server;
+      const peer = fixture.use(halfTlsPeer({ hostname, port: tlsPort }));
+      await fixture.wait(1000);
+      fixture.away();
+      fixture.proxy.retarget({ port: peer.port });
+      await fixture.proxy.killAll("fin");
+      await fixture.wait(2000);
+      fixture.proxy.retarget({ port: tlsPort });
+      fixture.back();
     },
   },
   {
@@ -316,28 +316,28 @@ export const scenarios: readonly Scenario[] = [
     count: 10_000,
     events: ({ events }) => events > 1000 ? 40 : 15,
     dueMs: (event) => 20 * event,
-    async play(stage) {
+    async run(fixture) {
       for (let time = 1; time <= 2; time++) {
         await delay(100);
-        // A frozen server does not read, so what is written piles up.
-        stage.server.freeze();
+        // A frozen server does not read, so writes pile up.
+        fixture.server.freeze();
         await delay(100);
-        await stage.proxy.killAll("rst");
-        stage.server.thaw();
+        await fixture.proxy.killAll("rst");
+        fixture.server.thaw();
       }
-      stage.back();
+      fixture.back();
     },
   },
   {
     name: "transaction",
     fault: "killed while a lease holds a transaction",
     connections: 5,
-    demands: { nobodyFails: true },
-    async play(stage) {
+    demands: { noneFails: true },
+    async run(fixture) {
       const claims = { success: 0, unsent: 0, executed: 0, unknown: 0 };
       const stop = new AbortController();
-      const transfers = transferUntil(stop.signal, stage, claims);
-      await killEach100Ms(stage);
+      const transfers = transferUntil(stop.signal, fixture, claims);
+      await killEach100Ms(fixture);
       const giveUpAt = performance.now() + 5000;
       while (claims.success === 0 && performance.now() < giveUpAt) {
         await delay(10);
@@ -346,45 +346,47 @@ export const scenarios: readonly Scenario[] = [
       await transfers;
       const [from, to] = await Promise.all(
         ["from", "to"].map(async (key) =>
-          Number(await stage.truth.cli("GET", key))
+          Number(await fixture.truth.cli("GET", key))
         ),
       );
       if (from !== to) {
-        stage.complain(`a transaction was torn: ${from} and ${to}`);
+        fixture.violate(`a transaction was torn: ${from} and ${to}`);
       }
       if (to! < claims.success || to! > claims.success + claims.unknown) {
-        stage.complain(
+        fixture.violate(
           `${to} transactions ran, ${claims.success} succeeded and ${claims.unknown} may have run`,
         );
       }
-      if (claims.success === 0) stage.complain("no transaction succeeded");
+      if (claims.success === 0) fixture.violate("no transaction succeeded");
     },
   },
   {
     name: "closing",
     fault: "killed while close() drains",
     connections: 5,
-    async play(stage) {
-      await stage.wait(1000);
-      stage.proxy.delay(50);
-      await stage.wait(200, 100);
+    async run(fixture) {
+      await fixture.wait(1000);
+      fixture.proxy.delay(50);
+      await fixture.wait(200, 100);
       const startedAt = performance.now();
-      const drained = stage.drain();
-      stage.away();
+      const drained = fixture.drain();
+      fixture.away();
       for (let time = 1; time <= 5; time++) {
         await delay(30);
-        await stage.killAll();
+        await fixture.killAll();
       }
-      stage.proxy.pass();
-      stage.back();
+      fixture.proxy.pass();
+      fixture.back();
       await drained;
       const ms = performance.now() - startedAt;
       if (ms > 5000 + SLACK_MS) {
-        stage.complain(`closing took ${ms.toFixed(0)} ms, 5000 ms are allowed`);
+        fixture.violate(
+          `closing took ${ms.toFixed(0)} ms, 5000 ms are allowed`,
+        );
       }
-      const { open } = stage.redis.stats();
+      const { open } = fixture.redis.stats();
       if (open > 0) {
-        stage.complain(`${open} connections are open after close()`);
+        fixture.violate(`${open} connections are open after close()`);
       }
     },
   },
@@ -392,10 +394,10 @@ export const scenarios: readonly Scenario[] = [
 
 const BURST = 50;
 
-/** MULTI on a lease, one after the other; who fails says what became of EXEC. */
+/** Transactions on leases, one after the other, counted by the fate of their EXEC. */
 async function transferUntil(
   stop: AbortSignal,
-  { redis }: Stage,
+  { redis }: FaultFixture,
   claims: Record<"success" | "unsent" | "executed" | "unknown", number>,
 ): Promise<void> {
   while (!stop.aborted) {

@@ -1,37 +1,37 @@
-// Callers who each know what must come back to them, and nobody else.
+// Callers of every kind, each of which checks its own replies.
 import { delay } from "@std/async/delay";
 import { type Command, type Fate, type Reply, ReplyError } from "../../mod.ts";
-import { isRefusal, show } from "./ledger.ts";
-import type { Scene } from "./scene.ts";
+import { isRefusal, show } from "./outcome_log.ts";
+import type { SoakFixture } from "./fixture.ts";
 
 const PAGE = 10_000;
 const BURST = 40;
 const DAY = { windowSeconds: 86_400 };
 
-/** Somebody who calls again and again, and can tell afterwards whether all was right. */
+/** A caller that repeats its steps, and checks afterwards whether all was right. */
 export interface Caller {
   /** Each does its step again and again, one after the other. */
   readonly steps: readonly (() => Promise<unknown>)[];
-  /** Looks at what is in Redis, in the quiet. */
+  /** Checks what is in Redis, at rest. */
   readonly verify: () => Promise<unknown>;
 }
 
-/** Makes a caller. Its keys begin with `key`, and nobody else's do. */
-type Kind = (scene: Scene, key: string) => Caller;
+/** Makes a caller. Only its keys begin with `key`. */
+type Kind = (fixture: SoakFixture, key: string) => Caller;
 
 /** Callers of every kind, whose keys begin with `prefix`. */
-export function crowd(scene: Scene, prefix: string): Caller[] {
+export function makeCallers(fixture: SoakFixture, prefix: string): Caller[] {
   const most = [echoer, register, counter, shop];
   const others = [pipeliner, pipeliner, pipeliner, transactor, transactor];
   return [...most, ...most, ...most, ...most, ...others, queue].map(
-    (kind, n) => kind(scene, `${prefix}:${kind.name}${n}`),
+    (kind, n) => kind(fixture, `${prefix}:${kind.name}${n}`),
   );
 }
 
 /** Lets a caller work until `stop`. */
 export async function work(
   { steps }: Caller,
-  { random }: Scene,
+  { random }: SoakFixture,
   stop: AbortSignal,
 ): Promise<void> {
   await Promise.all(steps.map(async (step) => {
@@ -42,15 +42,15 @@ export async function work(
   }));
 }
 
-/** ECHO: whose reply is it? */
-const echoer: Kind = (scene, key) => {
-  const { random } = scene;
-  const expect = expecting(scene, key);
-  const newText = texts(scene, key);
+/** ECHO: each reply reaches its own caller. */
+const echoer: Kind = (fixture, key) => {
+  const { random } = fixture;
+  const expect = expecting(fixture, key);
+  const newText = texts(fixture, key);
   async function echo(): Promise<void> {
     const text = newText();
     const binary = random.oneIn(3);
-    const { value } = await scene.send(["ECHO", text], { binary });
+    const { value } = await fixture.send(["ECHO", text], { binary });
     if (value === undefined) return;
     const isBytes = value instanceof Uint8Array;
     expect("bytes of ECHO", `${isBytes}`, `${binary}`);
@@ -60,10 +60,10 @@ const echoer: Kind = (scene, key) => {
   return { steps: [step], verify: () => Promise.resolve() };
 };
 
-/** What a key may hold that one caller alone sets, and each time to something else. */
+/** What a key may hold that one caller sets, to another value each time. */
 class Held {
   #last: string | null = null;
-  /** What may be on its way on a connection that its caller has left, and run at any time. */
+  /** Values that may still be on their way, and be set at any time. */
   readonly #late = new Set<string>();
 
   /** A SET came to its end; `mayRunLate` if more than the answered one was sent. */
@@ -78,20 +78,20 @@ class Held {
 }
 
 /** SET and GET: what was acknowledged last is there. */
-const register: Kind = (scene, key) => {
-  const { random, redis, server } = scene;
-  const expect = expecting(scene, key);
-  const newText = texts(scene, key);
+const register: Kind = (fixture, key) => {
+  const { random, redis, server } = fixture;
+  const expect = expecting(fixture, key);
+  const newText = texts(fixture, key);
   const held = new Held();
   async function get(): Promise<void> {
-    const { value } = await scene.send(["GET", key]);
+    const { value } = await fixture.send(["GET", key]);
     if (value !== undefined) expect("GET", value, ...held.possible);
   }
   async function set(): Promise<void> {
     const text = newText();
     const resolveFate = random.oneIn(2);
     const { replays } = redis.stats();
-    const outcome = await scene.send(
+    const outcome = await fixture.send(
       ["SET", key, text],
       resolveFate ? { replay: "never", resolveFate } : {},
     );
@@ -107,13 +107,13 @@ const register: Kind = (scene, key) => {
 };
 
 /** Counts INCRs: no success that did not run, and none that ran twice. */
-function tallyOf({ server, ledger }: Scene, key: string) {
+function tallyOf({ server, log }: SoakFixture, key: string) {
   let [successes, unknown, last] = [0, 0, 0];
   return {
     answered(what: string, value: Reply | undefined): void {
       successes++;
       if (typeof value === "number" && value > last) last = value;
-      else {ledger.violate(
+      else {log.violate(
           `${key}: ${what} answered ${show(value)} after ${last}`,
         );}
     },
@@ -124,7 +124,7 @@ function tallyOf({ server, ledger }: Scene, key: string) {
     async verify(): Promise<void> {
       const value = Number(await server.cli("GET", key));
       if (value >= successes && value <= successes + unknown) return;
-      ledger.violate(
+      log.violate(
         `${key} is ${value} after ${successes} successes and ${unknown} unknown fates`,
       );
     },
@@ -132,10 +132,10 @@ function tallyOf({ server, ledger }: Scene, key: string) {
 }
 
 /** INCR on a shared connection. */
-const counter: Kind = (scene, key) => {
-  const tally = tallyOf(scene, key);
+const counter: Kind = (fixture, key) => {
+  const tally = tallyOf(fixture, key);
   async function step(): Promise<void> {
-    const { value, fate } = await scene.send(["INCR", key]);
+    const { value, fate } = await fixture.send(["INCR", key]);
     if (value === undefined) tally.lost(fate);
     else tally.answered("INCR", value);
   }
@@ -143,12 +143,12 @@ const counter: Kind = (scene, key) => {
 };
 
 /** Several commands in one flush: each has its own reply, even where the server refuses some. */
-const pipeliner: Kind = (scene, key) => {
-  const { random, redis } = scene;
-  const expect = expecting(scene, key);
-  const newText = texts(scene, key);
+const pipeliner: Kind = (fixture, key) => {
+  const { random, redis } = fixture;
+  const expect = expecting(fixture, key);
+  const newText = texts(fixture, key);
   const held = new Held();
-  const tally = tallyOf(scene, `${key}:n`);
+  const tally = tallyOf(fixture, `${key}:n`);
   async function step(): Promise<void> {
     const text = newText();
     const sound: Command[] = [["SET", key, text], ["GET", key], ["ECHO", text]];
@@ -159,7 +159,7 @@ const pipeliner: Kind = (scene, key) => {
       : sound;
     const once = random.oneIn(5) ? { retry: false as const } : {};
     const { replays } = redis.stats();
-    const { value, fate } = await scene.call(
+    const { value, fate } = await fixture.call(
       "a pipeline",
       (patience) => redis.pipeline(commands, { ...once, ...patience }),
     );
@@ -188,14 +188,14 @@ const pipeliner: Kind = (scene, key) => {
 };
 
 /** MULTI and EXEC on a lease: both counters go up, or none. */
-const transactor: Kind = (scene, key) => {
-  const { random, redis, server } = scene;
-  const expect = expecting(scene, key);
-  const tally = tallyOf(scene, `${key}:a`);
+const transactor: Kind = (fixture, key) => {
+  const { random, redis, server } = fixture;
+  const expect = expecting(fixture, key);
+  const tally = tallyOf(fixture, `${key}:a`);
   async function step(): Promise<void> {
     const leavesIt = random.oneIn(10);
     let isCommitting = false;
-    const { value, fate } = await scene.call(
+    const { value, fate } = await fixture.call(
       "a transaction",
       async (patience) => {
         await using lease = await redis.lease(patience);
@@ -204,7 +204,7 @@ const transactor: Kind = (scene, key) => {
           const reply = await lease.send(["INCR", `${key}:${name}`], patience);
           expect("INCR in a transaction", reply, "QUEUED");
         }
-        if (leavesIt) return []; // whoever gets the connection next must not be in it
+        if (leavesIt) return []; // the next lease of the connection must not be in it
         isCommitting = true;
         return await lease.send(["EXEC"], patience);
       },
@@ -224,9 +224,9 @@ const transactor: Kind = (scene, key) => {
   return { steps: [step], verify };
 };
 
-/** RPUSH here, BLPOP there: nothing comes twice, nothing goes but by a lost BLPOP. */
-const queue: Kind = (scene, key) => {
-  const { random, server, ledger } = scene;
+/** RPUSH and BLPOP: no item comes twice, and none is missing except by a lost BLPOP. */
+const queue: Kind = (fixture, key) => {
+  const { random, server, log } = fixture;
   const pushed = new Map<string, Fate>();
   const popped = new Map<string, number>();
   let lostPops = 0;
@@ -234,13 +234,13 @@ const queue: Kind = (scene, key) => {
   async function push(): Promise<void> {
     const item = `${key}#${pushed.size}`;
     pushed.set(item, "unknown"); // it may be popped before we know
-    pushed.set(item, (await scene.send(["RPUSH", key, item])).fate);
+    pushed.set(item, (await fixture.send(["RPUSH", key, item])).fate);
   }
   async function pop(): Promise<void> {
     const seconds = (1 + random.below(40)) / 100;
-    const { value, fate } = await scene.send(["BLPOP", key, seconds]);
+    const { value, fate } = await fixture.send(["BLPOP", key, seconds]);
     if (Array.isArray(value) && value[0] === key) came(`${value[1]}`);
-    else if (value) ledger.violate(`${key}: BLPOP answered ${show(value)}`);
+    else if (value) log.violate(`${key}: BLPOP answered ${show(value)}`);
     else if (value === undefined && fate !== "unsent") lostPops++;
   }
   async function verify(): Promise<void> {
@@ -249,22 +249,22 @@ const queue: Kind = (scene, key) => {
     for (const [item, times] of popped) {
       const fate = pushed.get(item) ?? "unsent";
       if (times === 1 && fate !== "unsent") continue;
-      ledger.violate(`${item} came ${times} times, its fate was ${fate}`);
+      log.violate(`${item} came ${times} times, its fate was ${fate}`);
     }
     const gone = [...pushed].filter(([item, fate]) =>
       fate === "executed" && !popped.has(item)
     );
     if (gone.length > lostPops) {
-      ledger.violate(`${gone.length} are gone by ${lostPops} lost BLPOPs`);
+      log.violate(`${gone.length} are gone by ${lostPops} lost BLPOPs`);
     }
   }
   return { steps: [push, pop, pop], verify };
 };
 
 /** Webhook events: none missing, none doubled, never an error. */
-const shop: Kind = (scene, key) => {
-  const { random, recorders, ledger, server } = scene;
-  const expect = expecting(scene, key);
+const shop: Kind = (fixture, key) => {
+  const { random, recorders, log, server } = fixture;
+  const expect = expecting(fixture, key);
   const members: string[] = [];
   const event = { mallId: key, shopNo: 1, eventType: "orders" };
   let [deliveries, recorded] = [0, 0];
@@ -275,8 +275,8 @@ const shop: Kind = (scene, key) => {
   };
   /** Records `count` events, or a delivery. */
   async function record(count: number, deliveryId?: string): Promise<void> {
-    const { value } = await ledger.call("record", () => {
-      scene.nextMember = newMember; // members are made before record() returns
+    const { value } = await log.call("record", () => {
+      fixture.nextMember = newMember; // members are made before record() returns
       const recorder = random.pick(recorders);
       return deliveryId === undefined
         ? recorder.record(event, count)
@@ -287,13 +287,13 @@ const shop: Kind = (scene, key) => {
   }
   async function frequency(): Promise<void> {
     const least = recorded;
-    const { value = least } = await ledger.call(
+    const { value = least } = await log.call(
       "frequency",
       () => recorders[0]!.frequency(event, DAY),
     );
     const most = members.length + deliveries;
     if (value >= least && value <= most) return;
-    ledger.violate(`${key}: frequency() is ${value}, not ${least} to ${most}`);
+    log.violate(`${key}: frequency() is ${value}, not ${least} to ${most}`);
   }
   async function step(): Promise<void> {
     if (random.oneIn(12)) return await frequency();
@@ -320,19 +320,19 @@ const shop: Kind = (scene, key) => {
   return { steps: [step], verify };
 };
 
-/** Complains of a reply that is none of the expected ones. */
+/** Notes a reply that is none of the expected ones as a violation. */
 const expecting =
-  ({ ledger }: Scene, key: string) =>
+  ({ log }: SoakFixture, key: string) =>
   (what: string, reply: Reply | undefined, ...expected: Reply[]): void => {
     if (reply !== undefined && expected.includes(reply)) return;
     const wanted = expected.map(show).join(" or ");
-    ledger.violate(`${key}: ${what} answered ${show(reply)}, not ${wanted}`);
+    log.violate(`${key}: ${what} answered ${show(reply)}, not ${wanted}`);
   };
 
-/** Makes texts that nobody sends a second time. */
-function texts(scene: Scene, key: string): () => string {
+/** Makes texts that are sent once. */
+function texts(fixture: SoakFixture, key: string): () => string {
   let made = 0;
-  return () => scene.text(`${key}#${made++}`);
+  return () => fixture.text(`${key}#${made++}`);
 }
 
 async function several(count: number, act: () => Promise<void>): Promise<void> {

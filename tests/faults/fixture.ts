@@ -1,4 +1,4 @@
-// Where a scenario is played: a server, a proxy, a client, and what was seen of it.
+// What a scenario runs on: a server, a proxy, a client, and a record of what happened.
 import { delay } from "@std/async/delay";
 import {
   type CloseReport,
@@ -13,12 +13,12 @@ import {
   type RedisServerOptions,
   startRedis,
 } from "../support/redis_server.ts";
-import type { Form } from "./form.ts";
+import type { LoadProfile } from "./load_profile.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** An acknowledged event survives whatever happens to the server. */
 const DURABLE = { appendonly: "yes", appendfsync: "always" };
-/** On files in memory where there are such: a disk stalls for longer than what is measured. */
+/** Files in memory, where there are such: a disk stalls for longer than what is measured. */
 const MEMORY = "/dev/shm";
 
 const startDurable = (
@@ -38,8 +38,8 @@ function existsSync(path: string): boolean {
   }
 }
 
-/** A death of a connection that we did not ask for. */
-export interface Hit {
+/** The death of a connection that the client did not close on purpose. */
+export interface Death {
   /** When, by `performance.now()`. */
   readonly at: number;
   /** How it ended. */
@@ -47,48 +47,48 @@ export interface Hit {
 }
 
 /** Everything that a scenario may touch. */
-export class Stage implements AsyncDisposable {
-  readonly form: Form;
+export class FaultFixture implements AsyncDisposable {
+  readonly profile: LoadProfile;
   readonly server: RedisServer;
   readonly proxy: FaultProxy;
   readonly redis: Redis;
-  /** The server whose data count in the end. */
+  /** The server whose data are checked in the end. */
   truth: RedisServer;
   /** A server that follows the first, where a scenario needs one. */
   replica: RedisServer | undefined;
-  /** A way that only some connections take, where a scenario needs one. */
-  sideway: FaultProxy | undefined;
+  /** A proxy for some of the connections, where a scenario needs one. */
+  secondProxy: FaultProxy | undefined;
   /** How the client opens sockets. */
   dial: Dial = dial;
-  /** Starts nothing new and closes the client, as it is meant to be; set by the load. */
+  /** Starts no more calls and closes the client gracefully; set by the load. */
   drain: () => Promise<void> = () => Promise.resolve();
-  /** When each connection was tried, by `performance.now()`. */
+  /** When each dial began, by `performance.now()`. */
   readonly dialedAt: number[] = [];
   /** Connections that died. */
-  readonly hits: Hit[] = [];
+  readonly hits: Death[] = [];
   /** What is wrong, in sentences. */
-  readonly complaints: string[] = [];
+  readonly violations: string[] = [];
   /** When the load began, by `performance.now()`. */
   loadStartedAt = 0;
-  /** From when to when the fault lasted, by `performance.now()`. */
+  /** When the fault began and ended, by `performance.now()`. */
   faultAt: number | undefined;
   backAt: number | undefined;
-  readonly #things: AsyncDisposableStack;
+  readonly #resources: AsyncDisposableStack;
 
   private constructor(
     scenario: Scenario,
-    form: Form,
+    profile: LoadProfile,
     server: RedisServer,
     proxy: FaultProxy,
-    things: AsyncDisposableStack,
+    resources: AsyncDisposableStack,
   ) {
-    this.form = form;
+    this.profile = profile;
     this.server = this.truth = server;
     this.proxy = proxy;
-    this.#things = things;
+    this.#resources = resources;
     const options: RedisOptions = {
-      replyTimeoutMs: form.replyTimeoutMs,
-      connectTimeoutMs: form.connectTimeoutMs,
+      replyTimeoutMs: profile.replyTimeoutMs,
+      connectTimeoutMs: profile.connectTimeoutMs,
       dial: (endpoint, options) => {
         this.dialedAt.push(performance.now());
         return this.dial(endpoint, options);
@@ -102,57 +102,66 @@ export class Stage implements AsyncDisposable {
     const url = new URL(proxy.url);
     if (scenario.hostname !== undefined) url.hostname = scenario.hostname;
     this.redis = new Redis(url, options);
-    things.defer(() => this.redis.close({ drainMs: 0 }));
+    resources.defer(() => this.redis.close({ drainMs: 0 }));
   }
 
   /** Sets up what a scenario needs and opens its connections. */
-  static async set(scenario: Scenario, form: Form): Promise<Stage> {
+  static async start(
+    scenario: Scenario,
+    profile: LoadProfile,
+  ): Promise<FaultFixture> {
     const tls = scenario.tls ?? false;
-    await using things = new AsyncDisposableStack();
-    const server = things.use(
+    await using resources = new AsyncDisposableStack();
+    const server = resources.use(
       await startDurable({ tls, config: scenario.config ?? {} }),
     );
     const { hostname } = server;
     const port = tls ? server.tlsPort : server.port;
-    const proxy = things.use(
+    const proxy = resources.use(
       await startProxy({ target: { hostname, port }, tls }),
     );
-    const stage = new Stage(scenario, form, server, proxy, things.move());
+    const fixture = new FaultFixture(
+      scenario,
+      profile,
+      server,
+      proxy,
+      resources.move(),
+    );
     try {
-      await scenario.prepare?.(stage);
-      await stage.#connect(scenario.connections ?? 1);
+      await scenario.prepare?.(fixture);
+      await fixture.#connect(scenario.connections ?? 1);
     } catch (error) {
-      await stage[Symbol.asyncDispose]();
+      await fixture[Symbol.asyncDispose]();
       throw error;
     }
-    return stage;
+    return fixture;
   }
 
-  /** A server besides the first; it goes when the stage goes. */
+  /** A server besides the first; disposed of with the fixture. */
   async startServer(
     config: Readonly<Record<string, string | number>>,
   ): Promise<RedisServer> {
-    return this.#things.use(
+    return this.#resources.use(
       await startDurable({ config }),
     );
   }
 
-  /** Has something taken away together with the stage. */
+  /** Disposes of something together with the fixture. */
   use<T extends AsyncDisposable>(thing: T): T {
-    return this.#things.use(thing);
+    return this.#resources.use(thing);
   }
 
-  /** A time of the long form, in that of this one; `leastMs` where less would show nothing. */
+  /** A duration of the long profile, scaled to this one, and at least `leastMs`. */
   span(ms: number, leastMs = 0): number {
-    return Math.max(leastMs, ms * this.form.scale);
+    return Math.max(leastMs, ms * this.profile.scale);
   }
 
-  /** Waits for a time of the long form. */
+  /** Waits for a duration of the long profile, scaled to this one. */
   async wait(ms: number, leastMs = 0): Promise<void> {
     await delay(this.span(ms, leastMs));
   }
 
-  /** Does something again and again for a time of the long form. */
+  /** Repeats something for a duration of the long profile, scaled to this one. */
   async repeat(
     everyMs: number,
     forMs: number,
@@ -167,27 +176,27 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  /** From now on something is wrong. */
+  /** Notes that the fault begins. */
   away(): void {
     this.faultAt ??= performance.now();
   }
 
-  /** From now on Redis can be reached as ever. */
+  /** Notes that the fault is over. */
   back(): void {
     this.backAt = performance.now();
   }
 
-  /** CLIENT KILL of every connection but the one that asks. */
+  /** CLIENT KILL of every connection except the one that asks. */
   async killAll(): Promise<void> {
     await this.truth.cli("CLIENT", "KILL", "TYPE", "normal");
   }
 
-  complain(sentence: string): void {
-    this.complaints.push(sentence);
+  violate(sentence: string): void {
+    this.violations.push(sentence);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#things.disposeAsync();
+    await this.#resources.disposeAsync();
   }
 
   async #connect(count: number): Promise<void> {

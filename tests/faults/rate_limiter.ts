@@ -1,4 +1,4 @@
-// Calls at a rate, so many at once, and how long each took.
+// Calls at a rate, with a limit in flight, and how long each took.
 import { delay } from "@std/async/delay";
 
 /** A call and when it was. */
@@ -9,27 +9,27 @@ export interface Timing {
   endedAt: number | undefined;
 }
 
-/** How to pace calls. */
-export interface PaceOptions {
+/** The rate and the limits of calls. */
+export interface RateOptions {
   /** How many calls. */
   readonly calls: number;
   /** When each is due, in milliseconds after the first. */
   readonly dueMs: (call: number) => number;
   /** How many may be without an outcome. */
   readonly inFlight: number;
-  /** Who has none this long after the last outcome hangs. */
+  /** A call without an outcome this long after the last outcome hangs. */
   readonly hangMs: number;
-  /** Starts nothing more. */
+  /** Ends the calls early. */
   readonly stop: AbortSignal;
 }
 
 /**
- * Makes calls when they are due, as far as there is room in flight.
+ * Makes calls when they are due, as far as the limit in flight allows.
  *
  * @returns One timing for each call that was started; those that hang have no end.
  */
-export async function pace(
-  options: PaceOptions,
+export async function callAtRate(
+  options: RateOptions,
   call: (number: number) => Promise<void>,
 ): Promise<Timing[]> {
   const { calls, dueMs, inFlight, hangMs, stop } = options;

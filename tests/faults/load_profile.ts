@@ -1,12 +1,12 @@
-// How much of a fault is played: at full length, or as a taste for every test run.
+// How long faults and load last: at full length, or short for every test run.
 
 /** The load and the times of a run. */
-export interface Form {
+export interface LoadProfile {
   /** Events in all. */
   readonly events: number;
   /** Events a second. */
   readonly perSecond: number;
-  /** Calls without an outcome at most; who comes then waits for his turn. */
+  /** How many calls may be in flight; further ones wait. */
   readonly inFlight: number;
   /** What the times of a scenario are multiplied by. */
   readonly scale: number;
@@ -16,12 +16,12 @@ export interface Form {
   readonly connectTimeoutMs: number;
   /** Calls that are still open this long after the last outcome hang. */
   readonly hangMs: number;
-  /** What is added to every limit of time, since a machine may be shared. */
+  /** What is added to every limit of time, for machines with other work. */
   readonly leewayMs: number;
 }
 
 /** The load that other clients were measured with. */
-export const LONG: Form = {
+export const LONG: LoadProfile = {
   events: 5000,
   perSecond: 1000,
   inFlight: 50,
@@ -33,7 +33,7 @@ export const LONG: Form = {
 };
 
 /** The same faults in less than a second each. */
-export const QUICK: Form = {
+export const QUICK: LoadProfile = {
   events: 200,
   perSecond: 400,
   inFlight: 20,

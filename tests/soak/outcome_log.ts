@@ -1,4 +1,4 @@
-// What was asked and what came of it: every call has one outcome, in time, and what is wrong is written down.
+// The outcomes of all calls, and what is wrong with them: each must have one, in time.
 import { type Fate, fateOf, type Reply, ReplyError } from "../../mod.ts";
 
 /** A call's outcome: its value, or `undefined` and what became of a command that failed. */
@@ -7,11 +7,11 @@ export interface Outcome<T> {
   readonly fate: Fate;
 }
 
-/** More than the retry policy can make of all time limits together. */
+/** More than all time limits and retries of a call together. */
 export const LIMIT_MS = 20_000;
 const MOST_SHOWN = 50;
 
-/** Errors that a fault explains; any other is one too many. */
+/** Errors that a fault explains; any other is a violation. */
 const EXPLAINED = new Set([
   "ConnectionClosedError",
   "DialError",
@@ -21,7 +21,7 @@ const EXPLAINED = new Set([
 ]);
 const REFUSALS = new Set(["LOADING", "READONLY", "MASTERDOWN", "BUSY"]);
 
-/** Whether a server says that it did not run the command, for a reason that passes. */
+/** Whether a server refused the command for a reason that passes. */
 export const isRefusal = (reply: unknown): boolean =>
   reply instanceof ReplyError && REFUSALS.has(reply.code);
 
@@ -37,8 +37,8 @@ interface OpenCall {
   readonly limitMs: number;
 }
 
-/** Counts calls, and keeps what went wrong. */
-export class Ledger {
+/** Counts calls, and keeps violations. */
+export class OutcomeLog {
   calls = 0;
   readonly failed: Record<Fate, number> = {
     unsent: 0,
@@ -48,21 +48,21 @@ export class Ledger {
   longestMs = 0;
   /** Faults that have come so far. */
   faults = 0;
-  /** Connections that died, and not by our wish. */
+  /** Connections that died and were not closed on purpose. */
   deaths = 0;
-  /** Faults that last. */
-  readonly weather = new Set<string>();
+  /** The faults that last at the moment. */
+  readonly activeFaults = new Set<string>();
   /** What is wrong, in sentences. */
   readonly violations: string[] = [];
   readonly #open = new Set<OpenCall>();
 
-  /** Writes down what is wrong, and in which weather. */
+  /** Keeps what is wrong, and under which faults. */
   violate(sentence: string): void {
-    const text = [sentence, ...this.weather].join(", under ");
+    const text = [sentence, ...this.activeFaults].join(", under ");
     if (this.violations.push(text) <= MOST_SHOWN) console.error(`!! ${text}`);
   }
 
-  /** Makes a call and watches over it. Never rejects. */
+  /** Makes a call and keeps its outcome. Never rejects. */
   async call<T>(
     what: string,
     run: () => Promise<T>,
@@ -86,8 +86,8 @@ export class Ledger {
     }
   }
 
-  /** Complains about calls that have been open for too long, each once. */
-  look(): void {
+  /** Notes calls that have been open for too long, each once. */
+  checkOpenCalls(): void {
     for (const call of this.#open) {
       if (this.#tooLong(call)) this.#open.delete(call);
     }

@@ -1,30 +1,35 @@
-// Plays a scenario in a process of its own, which must also come to an end by itself.
+// Runs a scenario in a process of its own, which must also come to an end by itself.
 import { importFlags } from "../support/imports.ts";
-import type { Form } from "./form.ts";
+import type { LoadProfile } from "./load_profile.ts";
 import type { Measured } from "./measured.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** What a process may take to end when there is nothing left to do. */
+/** How long a process may take to end once it has nothing left to do. */
 const END_MS = 1000;
-const PROGRAM = new URL("./alone_main.ts", import.meta.url);
+const PROGRAM = new URL("./subprocess_main.ts", import.meta.url);
 
-/** What is played against the scenario. */
+/** The load under the scenario. */
 export type Load = "record" | "INCR";
 
-/** Plays a scenario behind the command in `alone`, and complains if the process does not end. */
-export async function playAlone<Row extends Measured>(
-  { name, alone }: Scenario & Required<Pick<Scenario, "alone">>,
+/** Runs a scenario in a process that `subprocess` starts; that the process does not end is a violation. */
+export async function runInSubprocess<Row extends Measured>(
+  { name, subprocess }: Scenario & Required<Pick<Scenario, "subprocess">>,
   load: Load,
-  form: Form,
+  profile: LoadProfile,
 ): Promise<Row> {
   const [program, ...args] = [
-    ...alone.command,
+    ...subprocess.command,
     ...[Deno.execPath(), "run", "-A", ...importFlags],
-    ...[decodeURIComponent(PROGRAM.pathname), name, load, JSON.stringify(form)],
+    ...[
+      decodeURIComponent(PROGRAM.pathname),
+      name,
+      load,
+      JSON.stringify(profile),
+    ],
   ];
   const process = new Deno.Command(program!, {
     args,
-    env: { ...alone.env },
+    env: { ...subprocess.env },
     stdout: "piped",
   }).spawn();
   let text = "";
@@ -40,7 +45,7 @@ export async function playAlone<Row extends Measured>(
   if (code !== 0) throw new Error(`${name} ended with ${code}: ${text}`);
   // JSON knows no NaN.
   const row: Row = JSON.parse(text, (_, value) => value ?? NaN);
-  if (!(endedMs > END_MS + form.leewayMs)) return row;
+  if (!(endedMs > END_MS + profile.leewayMs)) return row;
   const miss = `the process took ${endedMs.toFixed(0)} ms to end`;
   return { ...row, misses: [...row.misses, miss] };
 }

@@ -1,31 +1,31 @@
-// Random faults of the network and of the server, planned before they come.
+// Random faults of the network and of the server, planned before the load.
 import { delay } from "@std/async/delay";
 import type { CloseWay, Scope } from "../support/fault_proxy.ts";
 import type { Random } from "../support/random.ts";
-import type { Scene } from "./scene.ts";
+import type { SoakFixture } from "./fixture.ts";
 
-/** Something that goes wrong, and is right again after a while. */
+/** A fault, and how it is ended. */
 interface Fault {
   readonly name: string;
-  readonly begin: (scene: Scene) => unknown;
+  readonly begin: (fixture: SoakFixture) => unknown;
   /** @default {nothing is to be ended: it does not last} */
-  readonly end?: (scene: Scene) => unknown;
+  readonly end?: (fixture: SoakFixture) => unknown;
 }
 
-/** A fault, milliseconds of peace before it, and milliseconds that it lasts. */
+/** A fault, the pause before it, and how long it lasts. */
 type Planned = Fault & { readonly afterMs: number; readonly forMs: number };
 
-/** What happens to the network and, at the same time, to the server. */
-export type Forecast = readonly (readonly Planned[])[];
+/** The faults of the network and, at the same time, of the server. */
+export type FaultSchedule = readonly (readonly Planned[])[];
 
-/** How long it takes until the server must be well again. */
+/** How long the server may take to recover. */
 const RECOVERY_MS = 20_000;
 const ANSWER_MS = 100;
-/** Nobody listens there. */
-const NOBODY = 1;
+/** A port without a listener. */
+const CLOSED_PORT = 1;
 
-/** Draws the faults of a time. */
-export function forecast(random: Random, ms: number): Forecast {
+/** Draws the faults of a round. */
+export function planFaults(random: Random, ms: number): FaultSchedule {
   return [networkFault, serverFault].map((draw) => {
     const faults: Planned[] = [];
     for (let at = 0; at < ms;) {
@@ -40,31 +40,31 @@ export function forecast(random: Random, ms: number): Forecast {
   });
 }
 
-/** Lets the faults come until `stop`. What has begun is ended. */
-export async function storm(
-  scene: Scene,
-  plan: Forecast,
+/** Runs the faults until `stop`. A fault that has begun is ended. */
+export async function runFaults(
+  fixture: SoakFixture,
+  plan: FaultSchedule,
   stop: AbortSignal,
 ): Promise<void> {
-  const { ledger } = scene;
+  const { log } = fixture;
   const pause = (ms: number) => delay(ms, { signal: stop }).catch(() => {});
   await Promise.all(plan.map(async (faults) => {
     for (const { name, afterMs, forMs, begin, end } of faults) {
       await pause(afterMs);
       if (stop.aborted) return;
-      ledger.faults++;
-      ledger.weather.add(name);
-      await begin(scene);
+      log.faults++;
+      log.activeFaults.add(name);
+      await begin(fixture);
       await pause(forMs);
-      await end?.(scene);
-      ledger.weather.delete(name);
+      await end?.(fixture);
+      log.activeFaults.delete(name);
     }
   }));
 }
 
-/** Makes everything well. `answers` in a row show that the server is. */
-export async function clear(
-  { proxy, server, ledger }: Scene,
+/** Ends all faults, and waits until the server has answered `answers` times in a row. */
+export async function endFaults(
+  { proxy, server, log }: SoakFixture,
   answers: number,
 ): Promise<void> {
   proxy.pass();
@@ -82,7 +82,7 @@ export async function clear(
       answered = 0;
     }
   }
-  ledger.weather.clear();
+  log.activeFaults.clear();
 }
 
 function networkFault(random: Random): Fault {
@@ -91,13 +91,13 @@ function networkFault(random: Random): Fault {
   const bytes = random.below(random.pick([1, 50, 400, 50_000]));
   const piece = 1 + random.below(random.pick([3, 2000]));
   const ms = random.below(300);
-  const pass = ({ proxy }: Scene) => proxy.pass();
-  const accept = ({ proxy }: Scene) => proxy.accept();
+  const pass = ({ proxy }: SoakFixture) => proxy.pass();
+  const accept = ({ proxy }: SoakFixture) => proxy.accept();
   return random.pick<Fault>([
     {
       name: `silence of ${scope} connections`,
       begin: ({ proxy }) => proxy.silence({ scope }),
-      // TCP loses no bytes from the middle: who lost some must not go on.
+      // TCP loses no bytes from the middle: a connection that lost some must not go on.
       end: async ({ proxy }) => {
         const gone = proxy.killAll("rst");
         proxy.pass();
@@ -122,13 +122,13 @@ function networkFault(random: Random): Fault {
     { name: `${by} for all`, begin: ({ proxy }) => proxy.killAll(by) },
     { name: "refusal", begin: ({ proxy }) => proxy.refuse(), end: accept },
     {
-      name: `${by} for who comes`,
+      name: `${by} for new connections`,
       begin: ({ proxy }) => proxy.slam(by),
       end: accept,
     },
     {
       name: "a proxy without a server",
-      begin: ({ proxy }) => proxy.retarget({ port: NOBODY }),
+      begin: ({ proxy }) => proxy.retarget({ port: CLOSED_PORT }),
       end: ({ proxy, server }) => proxy.retarget({ port: server.port }),
     },
   ]);
@@ -136,7 +136,7 @@ function networkFault(random: Random): Fault {
 
 function serverFault(random: Random): Fault {
   const which = random.word();
-  const start = ({ server }: Scene) => server.start();
+  const start = ({ server }: SoakFixture) => server.start();
   return random.pick<Fault>([
     {
       name: "CLIENT KILL of all",
@@ -162,9 +162,9 @@ function serverFault(random: Random): Fault {
   ]);
 }
 
-/** Only Ctrl-C takes a server away behind our back, and `clear` brings it again. */
+/** Only Ctrl-C ends the server unexpectedly, and `endFaults` starts it again. */
 function mayBeDown(error: unknown): undefined {
-  // The killed one may be the one that asks, and then it asks nobody.
+  // The connection that asks may be the one that is killed.
   if (
     /refused|reset|closed the connection|Broken pipe|No such client/.test(
       `${error}`,

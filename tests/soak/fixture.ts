@@ -1,4 +1,4 @@
-// Where the soak takes place: a server, a proxy, a client, two recorders, and who watches over them.
+// What the soak runs on: a server, a proxy, a client, two recorders and the log of outcomes.
 import {
   type Command,
   Redis,
@@ -9,24 +9,24 @@ import {
 import type { FaultProxy } from "../support/fault_proxy.ts";
 import type { Random } from "../support/random.ts";
 import type { RedisServer } from "../support/redis_server.ts";
-import type { Ledger, Outcome } from "./ledger.ts";
+import type { Outcome, OutcomeLog } from "./outcome_log.ts";
 
 /** The most connections that the client may hold. */
 export const MAX_CONNECTIONS = 10;
 const MOST_PATIENCE_MS = 400;
-/** A machine may be busy when patience is at its end. */
+/** For machines with other work. */
 const SLACK_MS = 3000;
 
 /** Everything that load and faults may touch. */
-export class Scene {
+export class SoakFixture {
   readonly redis: Redis;
   readonly recorders: readonly WebhookRecorder[];
-  /** What `newMember` of the recorders says. */
+  /** Makes the members of the recorders. */
   nextMember: () => string = () => crypto.randomUUID();
 
   constructor(
     readonly random: Random,
-    readonly ledger: Ledger,
+    readonly log: OutcomeLog,
     readonly server: RedisServer,
     readonly proxy: FaultProxy,
   ) {
@@ -39,7 +39,7 @@ export class Scene {
       maxAgeMs: 20_000,
       postMortem: true,
       onClose: ({ how }) => {
-        if (how !== "requested") ledger.deaths++;
+        if (how !== "requested") log.deaths++;
       },
     });
     const newMember = () => this.nextMember();
@@ -49,23 +49,23 @@ export class Scene {
     ];
   }
 
-  /** Says `tag` again and again: mostly a short text, at times one of up to 200 KB. */
+  /** A text that repeats `tag`: mostly a short one, at times one of up to 200 KB. */
   text(tag: string): string {
     const { random } = this;
     const most = random.oneIn(12) ? 200_000 : random.oneIn(4) ? 9000 : 100;
     return `${tag} `.repeat(1 + random.below(most / tag.length));
   }
 
-  /** Makes a call, whose caller loses patience at times. */
+  /** Makes a call, which its caller aborts at times. */
   call<T>(
     what: string,
     run: (patience: { signal?: AbortSignal }) => Promise<T>,
   ): Promise<Outcome<T>> {
-    const { random, ledger } = this;
-    if (!random.oneIn(10)) return ledger.call(what, () => run({}));
+    const { random, log } = this;
+    if (!random.oneIn(10)) return log.call(what, () => run({}));
     const ms = random.below(MOST_PATIENCE_MS);
     const signal = AbortSignal.timeout(ms);
-    return ledger.call(what, () => run({ signal }), ms + SLACK_MS);
+    return log.call(what, () => run({ signal }), ms + SLACK_MS);
   }
 
   /** Sends a command. */

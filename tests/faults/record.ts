@@ -1,36 +1,42 @@
 // Events through a recorder under a fault, and what is in the set afterwards.
 import { type RecordOutcome, WebhookRecorder } from "../../mod.ts";
-import { playAlone } from "./alone.ts";
-import type { Form } from "./form.ts";
+import { runInSubprocess } from "./subprocess.ts";
+import type { LoadProfile } from "./load_profile.ts";
 import { dueMsOf, eventsOf, measure, type Measured } from "./measured.ts";
-import { pace } from "./pace.ts";
+import { callAtRate } from "./rate_limiter.ts";
 import type { Scenario } from "./scenario.ts";
-import { Stage } from "./stage.ts";
+import { FaultFixture } from "./fixture.ts";
 
 const EVENT = { mallId: "faults", shopNo: 1, eventType: "orders" };
 const KEY = "webhook_frequency_faults_1_orders";
 const PAGE = 10_000;
 const LOOK_MS = 5;
-/** What is queued when the load is over may take this long. */
+/** How long delivering may take once the load is over. */
 const PATIENCE_MS = 8000;
 
-/** Plays a scenario against {@linkcode WebhookRecorder.record}. */
+/** Runs a scenario against {@linkcode WebhookRecorder.record}. */
 export async function recordUnder(
   scenario: Scenario,
-  form: Form,
+  profile: LoadProfile,
 ): Promise<Measured> {
-  const { alone } = scenario;
-  if (alone) return await playAlone({ ...scenario, alone }, "record", form);
-  await using stage = await Stage.set(scenario, form);
-  const { redis } = stage;
+  const { subprocess } = scenario;
+  if (subprocess) {
+    return await runInSubprocess(
+      { ...scenario, subprocess },
+      "record",
+      profile,
+    );
+  }
+  await using fixture = await FaultFixture.start(scenario, profile);
+  const { redis } = fixture;
   const { count = 1 } = scenario;
-  const events = eventsOf(scenario, form);
+  const events = eventsOf(scenario, profile);
   const outcomes: (RecordOutcome | undefined)[] = [];
   let reported = 0;
   let thrown = 0;
 
-  // A member says which event it belongs to and which of its members it is,
-  // so that one that is remade shows, even where another is missing.
+  // A member has the number of its event and its own number in it, so that a
+  // second member for the same event shows, even where another is missing.
   let event = 0;
   let made: number[] = [];
   const recorder = new WebhookRecorder(redis, {
@@ -38,20 +44,20 @@ export async function recordUnder(
     onError: () => reported++,
   });
   const stop = new AbortController();
-  stage.drain = async () => {
+  fixture.drain = async () => {
     stop.abort();
     await recorder[Symbol.asyncDispose]();
     await redis.close();
   };
-  const watch = new Watch(stage, recorder);
+  const watch = new Watch(fixture, recorder);
 
-  stage.loadStartedAt = performance.now();
+  fixture.loadStartedAt = performance.now();
   const [timings] = await Promise.all([
-    pace({
+    callAtRate({
       calls: events,
-      dueMs: dueMsOf(scenario, form),
-      inFlight: form.inFlight,
-      hangMs: form.hangMs,
+      dueMs: dueMsOf(scenario, profile),
+      inFlight: profile.inFlight,
+      hangMs: profile.hangMs,
       stop: stop.signal,
     }, async (number) => {
       event = number;
@@ -59,19 +65,19 @@ export async function recordUnder(
         outcomes[number] = await recorder.record(EVENT, count);
       } catch (error) {
         thrown++;
-        stage.complain(`record() has thrown: ${error}`);
+        fixture.violate(`record() has thrown: ${error}`);
       }
     }),
-    scenario.play(stage),
+    scenario.run(fixture),
   ]);
   await recorder.flush({ signal: AbortSignal.timeout(PATIENCE_MS) }).catch(
-    () => stage.complain(`${recorder.pending} events wait in the outbox`),
+    () => fixture.violate(`${recorder.pending} events wait in the outbox`),
   );
   const catchUpMs = watch.end();
-  await scenario.inspect?.(stage);
+  await scenario.inspect?.(fixture);
 
   made = [];
-  const found = await membersOf(stage);
+  const found = await membersOf(fixture);
   const expected = Array.from(
     { length: stop.signal.aborted ? timings.length : events },
     (_, event) => Array.from({ length: count }, (_, i) => `${event}:${i + 1}`),
@@ -85,15 +91,15 @@ export async function recordUnder(
     ).length;
   const queued = outcomes.filter((o) => o?.status === "queued").length;
   if (scenario.demands?.queues && queued === 0) {
-    stage.complain("no event has waited in the outbox");
+    fixture.violate("no event has waited in the outbox");
   }
   if (dishonest > 0) {
-    stage.complain(`${dishonest} events are called recorded and are not`);
+    fixture.violate(`${dishonest} events are called recorded and are not`);
   }
   if (reported < failed) {
-    stage.complain(`onError was told of ${reported} of ${failed} failures`);
+    fixture.violate(`onError got ${reported} of ${failed} failures`);
   }
-  return measure(scenario, stage, timings, {
+  return measure(scenario, fixture, timings, {
     missing: missing.length,
     errors: outcomes.filter((o) => o?.status === "dropped").length + thrown,
     queued,
@@ -102,7 +108,7 @@ export async function recordUnder(
   });
 }
 
-async function membersOf({ truth }: Stage): Promise<Set<string>> {
+async function membersOf({ truth }: FaultFixture): Promise<Set<string>> {
   const found = new Set<string>();
   for (let start = 0;; start += PAGE) {
     const page = await truth.cli("ZRANGE", KEY, start, start + PAGE - 1);
@@ -111,16 +117,16 @@ async function membersOf({ truth }: Stage): Promise<Set<string>> {
   }
 }
 
-/** Sees when the outbox is empty again. */
+/** Measures when the outbox is empty again. */
 class Watch {
-  readonly #stage: Stage;
+  readonly #fixture: FaultFixture;
   readonly #recorder: WebhookRecorder;
   readonly #timer: ReturnType<typeof setInterval>;
   #emptyAt: number | undefined;
   #held = false;
 
-  constructor(stage: Stage, recorder: WebhookRecorder) {
-    this.#stage = stage;
+  constructor(fixture: FaultFixture, recorder: WebhookRecorder) {
+    this.#fixture = fixture;
     this.#recorder = recorder;
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
@@ -129,7 +135,7 @@ class Watch {
   end(): number {
     this.#look();
     clearInterval(this.#timer);
-    const { backAt } = this.#stage;
+    const { backAt } = this.#fixture;
     if (!this.#held || backAt === undefined) return NaN;
     return Math.max(0, (this.#emptyAt ?? Infinity) - backAt);
   }

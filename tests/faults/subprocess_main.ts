@@ -1,0 +1,11 @@
+// The program of a process that runs one scenario: prints its row as JSON, and ends by itself.
+import { incrUnder } from "./incr.ts";
+import { recordUnder } from "./record.ts";
+import { scenarios } from "./scenarios.ts";
+
+const [name, load, profile] = Deno.args;
+const { subprocess: _, ...scenario } = scenarios.find((one) =>
+  one.name === name
+)!;
+const run = load === "INCR" ? incrUnder : recordUnder;
+console.log(JSON.stringify(await run(scenario, JSON.parse(profile!))));
