@@ -23,7 +23,7 @@ export const TLS_HELP =
                    needs --cert
   --server-name N  the name that the server's certificate must contain
                    (default: the host of the URL)
-                   These four are for rediss:// URLs.`;
+                   (these four options need a rediss:// URL)`;
 
 /** @throws {UsageError} If a certificate comes without its key, or a key without its certificate. */
 export function tlsArgumentsOf(

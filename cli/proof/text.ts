@@ -34,8 +34,8 @@ export function heading(
     ]),
     "",
     "A zombie is a connection that the server has closed and the client still",
-    "takes for open. The close is real. The client reads it only after it wrote",
-    "the next request, as after a freeze: the socket of this proof sees to that.",
+    "takes for open. The close is real. The socket of this proof delays it until",
+    "the client has written the next request, as a freeze of the client would.",
   ];
 }
 

@@ -1,33 +1,33 @@
-// At what idle age connections keep dying, so that idle ones go before it.
+// Learns at what idle age connections are closed, so that idle ones are evicted before it.
 
-/** So many deaths at about the same idle age show a limit. */
+/** How many closes at about the same idle age show a limit. */
 export const AGREE = 3;
-/** How far apart, in milliseconds, idle ages of one limit may lie: servers look once a second. */
+/** How far apart, in milliseconds, the idle ages of one limit may lie: servers check once a second. */
 export const apartMs = (ageMs: number): number => Math.max(1100, 0.1 * ageMs);
 
-/** Connections idle for less than this were killed: no idle limit is that short. */
+/** Closes of connections that were idle for less than this, in milliseconds, are ignored: no idle limit is that short. */
 export const LEAST_MS = 1000;
-/** Deaths this close together, in milliseconds, are one event, such as a restart. */
+/** Closes this close together, in milliseconds, are one event, such as a restart. */
 const TOGETHER_MS = 1000;
-/** How much before the age an idle connection goes. */
+/** The share of the limit after which an idle connection is evicted. */
 const MARGIN = 0.9;
-/** A limit is put to the test after so many times its age: twice as long each time that it holds. */
+/** A limit is tested again after `factor` times its age, at least `leastMs`; each time it holds the factor doubles. */
 const PROBE = { factor: 5, leastMs: 5000, mostFactor: 160 };
 
 /**
  * Learns the idle limit of a server or proxy from the ages at which idle connections were closed.
  *
- * A limit may be raised, or never have been one. Since connections that are
- * evicted before it can show neither, it is suspended now and then: a death at
- * that age confirms it, a connection that lives on makes it void.
+ * A limit may be raised, or may have been a coincidence. Connections that are
+ * evicted before it cannot show that, so it is suspended now and then: a close
+ * at that age confirms it, a connection that survives that age disproves it.
  *
- * @example Three deaths at about five minutes
+ * @example Three closes at about five minutes
  * ```ts ignore
  * const ages = new IdleAges();
  * [300_200, 300_900, 300_500].forEach((ms, i) => ages.observe(ms, i * 400_000));
  * ages.limitMs; // 270180
  * ages.evictAfterMs(1_000_000); // 270180
- * ages.evictAfterMs(3_000_000); // Infinity: it is put to the test
+ * ages.evictAfterMs(3_000_000); // Infinity: it is tested again
  * ages.survived(400_000);
  * ages.limitMs; // Infinity
  * ```
@@ -63,13 +63,13 @@ export class IdleAges {
    */
   survived(ageMs: number): void {
     if (this.limitMs === Infinity || ageMs <= Math.max(...this.#ages)) return;
-    // One more death at that age, and the limit is back.
+    // One more close at that age restores the limit.
     this.#ages.shift();
     this.#probeAt = Infinity;
     this.#probeFactor = PROBE.factor;
   }
 
-  /** Connections idle for longer may be closed, in milliseconds; `Infinity` while nothing is known. */
+  /** The idle age after which connections may be closed, in milliseconds; `Infinity` while none is known. */
   get limitMs(): number {
     if (this.#ages.length < AGREE) return Infinity;
     const least = Math.min(...this.#ages);
@@ -79,8 +79,8 @@ export class IdleAges {
   }
 
   /**
-   * At which age idle connections should go, in milliseconds; `Infinity` while
-   * nothing is known, or while the limit is put to the test.
+   * The idle age at which connections should be evicted, in milliseconds;
+   * `Infinity` while no limit is known, or while it is tested again.
    *
    * @param at The present, in milliseconds.
    */

@@ -1,39 +1,39 @@
-// The public time limits of clouds: after how long which of them ends a connection.
+// The documented time limits of cloud services, after which they end a connection.
 
 /** A time limit that a provider documents. */
 export interface Limit {
-  /** What has it, as in "the idle limit of …". */
+  /** The services that have it, to follow "the idle limit of". */
   readonly name: string;
   /** In seconds. */
   readonly seconds: number;
   /** What the time counts: since the last byte either way, or since the connection logged in. */
   readonly counts: "idle" | "age";
-  /** What is closed, and how that shows. */
+  /** What it closes, and how. */
   readonly closes: string;
-  /** Whether it belongs to something on the way, or to the server itself. */
-  readonly of: "the way" | "the server";
+  /** Whether the server itself has it, or something between client and server. */
+  readonly of: "the network" | "the server";
   /** Where it is documented. */
   readonly sources: readonly string[];
 }
 
-/** The limits, the shortest first. They are defaults: most can be changed by their owner. */
+/** The limits, the shortest first. They are defaults: most of them can be changed. */
 export const LIMITS: readonly Limit[] = [
   {
     name: "Azure Load Balancer",
     seconds: 240,
     counts: "idle",
-    closes: "idle flows, dropped without a word unless TCP reset is enabled",
-    of: "the way",
+    closes: "idle flows, dropped silently unless TCP reset is enabled",
+    of: "the network",
     sources: [
       "https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset",
     ],
   },
   {
-    name: "AWS NLB, NAT gateway and of Nitro v6 instances",
+    name: "AWS NLB, NAT gateway and Nitro v6 instances",
     seconds: 350,
     counts: "idle",
     closes: "idle flows, forgotten: the next packet is reset or dropped",
-    of: "the way",
+    of: "the network",
     sources: [
       "https://docs.aws.amazon.com/elasticloadbalancing/latest/network/network-load-balancers.html",
       "https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html",
@@ -41,7 +41,7 @@ export const LIMITS: readonly Limit[] = [
     ],
   },
   {
-    name: "Azure Cache for Redis and of App Engine",
+    name: "Azure Cache for Redis and App Engine",
     seconds: 600,
     counts: "idle",
     closes: "idle connections, by the service",
@@ -56,7 +56,7 @@ export const LIMITS: readonly Limit[] = [
     seconds: 1200,
     counts: "idle",
     closes: "idle mappings, forgotten: later packets are dropped",
-    of: "the way",
+    of: "the network",
     sources: ["https://cloud.google.com/nat/docs/tune-nat-configuration"],
   },
   {
@@ -71,7 +71,7 @@ export const LIMITS: readonly Limit[] = [
   },
 ];
 
-/** How far, in milliseconds, an end may lie from the limit that made it: closers are late rather than early. */
+/** How far, in milliseconds, an end may lie from its limit: limits are applied late rather than early. */
 const early = ({ seconds }: Limit): number => Math.max(1000, 5 * seconds);
 const late = ({ seconds }: Limit): number => Math.max(5000, 20 * seconds);
 
@@ -102,7 +102,7 @@ export const limitsBelow = (restedMs: number): readonly Limit[] =>
     counts === "idle" && restedMs >= seconds * 1000
   );
 
-/** How much of a limit is advised. */
+/** The share of a limit that is advised. */
 const MARGIN = 0.9;
 
 /**

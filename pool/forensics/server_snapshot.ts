@@ -1,7 +1,7 @@
-// What a server tells about itself that bears on the end of a connection.
+// A server at one moment, as its replies to INFO, CONFIG GET, SLOWLOG and LATENCY show it.
 import type { Command, Reply } from "../../resp/mod.ts";
 
-/** Something that kept the server busy, so that it answered nothing else. */
+/** A run of something during which the server answered nothing else. */
 export interface SlowRun {
   /** A command's name, never its arguments; or an event of the latency monitor. */
   readonly what: string;
@@ -13,24 +13,24 @@ export interface SlowRun {
 
 /** A server at one moment. */
 export interface ServerSnapshot {
-  /** When, Unix time in milliseconds. */
+  /** When it was taken, Unix time in milliseconds. */
   readonly takenAt: number;
-  /** Fields of INFO; of commands the calls that did not fail, of errors the count. */
+  /** Fields of INFO. For a command the number of calls that did not fail, for an error its count. */
   readonly info: Readonly<Record<string, string | undefined>>;
-  /** How much of these numbers this client has caused itself. */
+  /** How much of these numbers was caused by this client. */
   readonly own: Readonly<Record<string, number>>;
-  /** What CONFIG GET told. */
+  /** The reply to CONFIG GET. */
   readonly config: Readonly<Record<string, string | undefined>>;
-  /** The old connection in CLIENT LIST: `""` if it is not there. */
+  /** The ended connection in CLIENT LIST: `""` if it is not there. */
   readonly listed?: string;
-  /** What kept the server busy, by the probe that told. */
+  /** What kept the server busy, by the command that was asked. */
   readonly slow?: Readonly<Record<string, readonly SlowRun[]>>;
 }
 
 const FIELD =
   /^(redis_version|run_id|process_id|tcp_port|uptime_in_seconds|server_time_usec|latest_fork_usec|maxclients|rejected_connections|evicted_clients|client_(?:query|output)_buffer_limit_disconnections|role|master_(?:host|port|replid2?)|cmdstat_(?:hello|client|acl)(?:\|kill|\|pause|\|deluser|\|load|\|setuser)?|errorstat_ERR):(.*)$/gm;
 
-/** Asks for 3 KB, 20 µs of the server. Before Redis 7 INFO took one section only. */
+/** The sections that are read: 3 KB, 20 µs of the server. Before Redis 7 INFO took only one section. */
 export const infoCommand = (version = "0"): Command =>
   Number.parseInt(version) < 7 ? ["INFO", "all"] : [
     ...["INFO", "server", "clients", "stats"] as const,
@@ -52,7 +52,7 @@ export function readInfo(text: string): ServerSnapshot["info"] {
   return info;
 }
 
-/** Reads a reply to CONFIG GET, names and values in turn; of buffers those of normal clients. */
+/** Reads a reply to CONFIG GET, names and values in turn. Of limits on buffers it keeps those of normal clients. */
 export function readConfig(reply: Reply): ServerSnapshot["config"] {
   const config: Record<string, string> = {};
   if (!Array.isArray(reply)) return config;
@@ -65,7 +65,7 @@ export function readConfig(reply: Reply): ServerSnapshot["config"] {
   return config;
 }
 
-/** Asks for what kept the server busy of late; of the commands in SLOWLOG the newest. */
+/** The commands that ask what kept the server busy lately. */
 export const SLOW_COMMANDS: readonly Command[] = [
   ["SLOWLOG", "GET", 32],
   ["LATENCY", "LATEST"],
@@ -91,7 +91,7 @@ export function readSlow(reply: Reply, aheadMs: number): SlowRun[] {
   });
 }
 
-/** How much this client's clock is ahead of the server's, in milliseconds; 0 if the server does not tell. */
+/** How much this client's clock is ahead of the server's, in milliseconds; 0 if the server does not say its time. */
 export const aheadMs = ({ takenAt, info }: ServerSnapshot): number =>
   info.server_time_usec === undefined
     ? 0

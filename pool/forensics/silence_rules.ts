@@ -88,8 +88,8 @@ function pauseFindings(incident: Incident): Finding[] {
 /** What the other connections of this client met meanwhile. */
 function bystanderFindings(incident: Incident): Finding[] {
   const { after, silence } = incident;
-  // A connection that the server still lists never reached it with its last
-  // bytes: counter_rules.ts finds that, and it proves a loss on the way.
+  // If the server still lists the connection, bytes were lost on the network:
+  // counter_rules.ts takes that for proof.
   if (silence === undefined || after.listed) return [];
   const { silent, answered, unanswered } = silence;
   if (answered > 0) {
@@ -103,8 +103,10 @@ function bystanderFindings(incident: Incident): Finding[] {
   }
   const evidence = [
     silent > 1 ? `${silent} connections fell silent at once` : "it fell silent",
-    "no other one was answered meanwhile",
-    ...unanswered > 0 ? [`${count(unanswered, "new one")} got no answer`] : [],
+    "no other connection was answered meanwhile",
+    ...unanswered > 0
+      ? [`${count(unanswered, "new connection")} got no answer`]
+      : [],
   ];
   if (isSlow(silence)) return [slowDial(silence, evidence)];
   return unanswered > 0
@@ -130,7 +132,7 @@ function slowDial(
     weight: LIKELY,
     evidence: [
       ...evidence,
-      `a new one took ${duration(dialMs)} to open${usual}`,
+      `a new connection took ${duration(dialMs)} to open${usual}`,
     ],
   };
 }
@@ -148,7 +150,7 @@ function unansweredFindings(
   const others = to - from - opened - unanswered;
   const mayBeLost = pausesIn(incident).length === 0;
   if (others < 0 && mayBeLost) {
-    const lost = `what they sent never came to the server: ${hellos}`;
+    const lost = `what they sent never reached the server: ${hellos}`;
     return [{
       cause: "middlebox",
       weight: LIKELY,

@@ -49,7 +49,7 @@ export type Conclusion = Omit<Verdict, "text" | "outcome">;
 const CAUSES: Record<Cause, readonly [name: string, advice: string]> = {
   "idle-timeout": ["an idle timeout", ""],
   "client-kill": ["CLIENT KILL", "find out what sends it"],
-  "restart": ["a restart of the server", "look into its log"],
+  "restart": ["a restart of the server", "check its log"],
   "max-clients": ["maxclients", "lower maxConnections or raise maxclients"],
   "output-buffer-limit": [
     "the output buffer limit",
@@ -65,13 +65,13 @@ const CAUSES: Record<Cause, readonly [name: string, advice: string]> = {
   "demotion": ["the server's demotion", "connect to the primary"],
   "failover": ["a failover", "nothing if it was planned"],
   "middlebox": [
-    "something on the way",
-    "look at proxies, NAT, firewalls and freezes of this process; " +
+    "something on the network path",
+    "check proxies, NAT, firewalls and freezes of this process; " +
     "set idleTimeoutMs below their limits",
   ],
   "server-stall": [
     "a stalled server",
-    "look for slow commands, saves and swapping on the server, and at its host",
+    "look for slow commands, saves and swapping on the server, and check its host",
   ],
   "session-limit": ["a limit on its age", ""],
 };

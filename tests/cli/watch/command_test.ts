@@ -104,7 +104,7 @@ Deno.test("Watch tells of a restart in one line, and once that the server is awa
   const line = await child.says(/at once/);
   assertMatch(
     line,
-    /^[\d-]{10} [\d:]{8} {2}10 connections ended at once .*likely ended by a restart of the server: run_id .* To do: look into its log$/,
+    /^[\d-]{10} [\d:]{8} {2}10 connections ended at once .*likely ended by a restart of the server: run_id .* To do: check its log$/,
   );
   child.process.kill("SIGTERM");
   const { code, stdout, stderr } = await child.end();
@@ -112,7 +112,7 @@ Deno.test("Watch tells of a restart in one line, and once that the server is awa
   assertEquals(told(/^.{21}away: Cannot connect/gm), 1, stdout);
   assertEquals(told(/^.{21}back after \d/gm), 1, stdout);
   assertEquals(told(/ended at once/g), 1, stdout);
-  assertMatch(stdout, /^ {2}10 +restart +likely .*look into its log$/m);
+  assertMatch(stdout, /^ {2}10 +restart +likely .*check its log$/m);
   // In the order in which they came about.
   assertMatch(stdout, /: Cannot connect[^]*ended at once[^]*back after/);
   assertMatch(

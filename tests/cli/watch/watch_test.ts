@@ -207,7 +207,7 @@ Deno.test("Watch names a stall of the server, and tells of it before it tells th
   await until(() => run.events.some(({ type }) => type === "back"));
   for (const { cause, verdict } of run.deaths) {
     assertEquals(cause, "server-stall", verdict);
-    assertMatch(verdict, /new ones? got no answer/);
+    assertMatch(verdict, /new connections? got no answer/);
   }
   const { causes } = await run.end();
   assertEquals(causes.map(({ cause }) => cause), ["server-stall"]);

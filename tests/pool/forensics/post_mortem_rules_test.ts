@@ -505,7 +505,7 @@ Deno.test("Connections that fell silent at the same time are counted, new ones a
     });
   });
   assertMatch(verdict.text, /3 connections fell silent at once/);
-  assertMatch(verdict.text, /2 new ones got no answer/);
+  assertMatch(verdict.text, /2 new connections got no answer/);
 });
 
 Deno.test("Ends a second before count as the same time, however short the silence", async () => {
@@ -571,7 +571,7 @@ Deno.test("Connections opened since the evidence before are known to have said H
   stage.info = { run_id: "r1", cmdstat_hello: "calls=3" };
   stage.at = Date.now();
   const verdict = await stage.why(how, own, stage.connect({ openedAt: now }));
-  assertMatch(verdict.text, /never came to the server: cmdstat_hello calls 1/);
+  assertMatch(verdict.text, /never reached the server: cmdstat_hello calls 1/);
   stage.info = { run_id: "r1", cmdstat_hello: "calls=4" };
   const another = await stage.why(
     how,

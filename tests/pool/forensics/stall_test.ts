@@ -131,8 +131,8 @@ const HOLDS: Record<
 const EVIDENCE: Record<string, RegExp[]> = {
   SIGSTOP: [
     /3 connections fell silent at once/,
-    /no other one was answered meanwhile/,
-    /a new one took [\d.]+ m?s to open, usually \d+ ms/,
+    /no other connection was answered meanwhile/,
+    /a new connection took [\d.]+ m?s to open, usually \d+ ms/,
     /look for slow commands/,
   ],
   "DEBUG SLEEP": [/SLOWLOG GET: DEBUG took 1\.[2-5] s/],
@@ -287,7 +287,7 @@ Deno.test("A proxy that swallows everything for a while is told apart: what was 
   assertMatch(verdict.text, /2 connections fell silent at once/);
   assertMatch(
     verdict.text,
-    /1 new one got no answer, what they sent never came to the server: cmdstat_hello calls \d+ -> \d+/,
+    /1 new connection got no answer, what they sent never reached the server: cmdstat_hello calls \d+ -> \d+/,
   );
 });
 
@@ -307,7 +307,10 @@ Deno.test("A server that outlasted dials has run what they sent, when it went on
     [["server-stall"], "possible"],
     verdict.text,
   );
-  assertMatch(verdict.text, /2 new ones got no answer, the server ran their/);
+  assertMatch(
+    verdict.text,
+    /2 new connections got no answer, the server ran their/,
+  );
 });
 
 for (const what of ["SIGSTOP", "DEBUG SLEEP", "CLIENT PAUSE"]) {
