@@ -44,33 +44,42 @@ export const streams: Keys = (words) => {
   return at === 0 ? [] : words.slice(at, at + (words.length - at) / 2);
 };
 
-/** The first key, and the destination behind the last of the options `names`. Some options before it take arguments. */
-const firstAndOption = (
+/** How many arguments each option takes that takes any. */
+type Options = Readonly<Record<string, number>>;
+
+/** Where the argument of the last option that is one of `names` is; 0 if there is none. */
+function argumentAt(
+  words: readonly unknown[],
   from: number,
   names: readonly string[],
-  takes: Readonly<Record<string, number>> = {},
-): Keys =>
-(words) => {
-  let destinationAt = 0;
+  options: Options,
+): number {
+  let found = 0;
   for (let at = from; at < words.length; at++) {
     const option = optionOf(words[at]);
-    if (names.includes(option) && at + 1 < words.length) {
-      destinationAt = ++at;
-    } else at += takes[option] ?? 0;
+    const isLast = at + 1 === words.length;
+    if (names.includes(option) && !isLast) found = at + 1;
+    at += options[option] ?? 0;
   }
-  const keys = first(words);
-  return destinationAt === 0
-    ? keys
-    : [...keys, ...words.slice(destinationAt, destinationAt + 1)];
-};
+  return found;
+}
 
-/** https://redis.io/docs/latest/commands/sort/ */
-export const sorted = firstAndOption(2, ["STORE"], { BY: 1, GET: 1, LIMIT: 2 });
-/** https://redis.io/docs/latest/commands/georadius/ */
-export const around = firstAndOption(5, ["STORE", "STOREDIST"]);
+const firstAnd = <Word>(words: readonly Word[], at: number): readonly Word[] =>
+  at === 0 ? first(words) : [...first(words), ...words.slice(at, at + 1)];
 
-/** MIGRATE host port key|"" database timeout [... KEYS key ...] */
+const SORT: Options = { BY: 1, GET: 1, LIMIT: 2, STORE: 1 };
+/** SORT source [BY pattern] [LIMIT offset count] [GET pattern ...] ... [STORE destination] */
+export const sorted: Keys = (words) =>
+  firstAnd(words, argumentAt(words, 2, ["STORE"], SORT));
+
+const AROUND: Options = { STORE: 1, STOREDIST: 1 };
+/** GEORADIUS source longitude latitude radius unit ... [STORE | STOREDIST destination], and its sibling */
+export const around: Keys = (words) =>
+  firstAnd(words, argumentAt(words, 5, ["STORE", "STOREDIST"], AROUND));
+
+const MIGRATION: Options = { AUTH: 1, AUTH2: 2, KEYS: Infinity };
+/** MIGRATE host port key database timeout ..., or, where the key is empty, ... KEYS key ... */
 export const migrated: Keys = (words) => {
-  const at = words.findIndex((word, i) => i > 5 && optionOf(word) === "KEYS");
-  return at < 0 ? words.slice(3, 4) : words.slice(at + 1);
+  const at = argumentAt(words, 6, ["KEYS"], MIGRATION);
+  return at === 0 ? words.slice(3, 4) : words.slice(at);
 };

@@ -9,9 +9,12 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { deadline } from "@std/async/deadline";
+import { keysOf } from "../../../client/commands/keys.ts";
+import { rowOf } from "../../../client/commands/row_of.ts";
 import { routeOf } from "../../../client/commands/routing.ts";
+import { NO_ROW } from "../../../client/commands/table.ts";
 import { Redis } from "../../../mod.ts";
-import type { Command, Reply } from "../../../resp/mod.ts";
+import { type Command, type Reply, ReplyError } from "../../../resp/mod.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
@@ -25,7 +28,15 @@ interface Described {
   /** The least number of words, the name's included. */
   readonly words: number;
   readonly flags: readonly string[];
+  /** Whether it has keys, wherever they are. */
+  readonly hasKeys: boolean;
 }
+
+/** A specification of keys, but not of a channel or a cursor. */
+const isOfKeys = (specification: Reply): boolean => {
+  const [, flags] = specification as [name: string, flags: string[]];
+  return !flags.includes("not_key");
+};
 
 /** All commands of a server, subcommands too: https://redis.io/docs/latest/commands/command/ */
 async function commandsOf(redis: Conversation): Promise<Described[]> {
@@ -35,6 +46,7 @@ async function commandsOf(redis: Conversation): Promise<Described[]> {
         name: `${reply[0]}`.toUpperCase().replace("|", " "),
         words: Math.abs(reply[1] as number),
         flags: reply[2] as string[],
+        hasKeys: (reply[8] as Reply[]).some(isOfKeys),
       },
       ...flat(reply[9] ?? []),
     ]);
@@ -175,6 +187,108 @@ for (const mode of ["alone", "as a node of a cluster"]) {
     assertEquals(await faultsOf(server), []);
   });
 }
+
+Deno.test("Every command of the server has a row, and every subcommand one of its own", async () => {
+  await using server = await startRedis();
+  using redis = await Conversation.open(server.port);
+  const commands = await commandsOf(redis);
+  const missing = commands.map(({ name }) => name).filter((name) => {
+    const command = typed(name);
+    return rowOf(command) === NO_ROW ||
+      command.length > 1 && rowOf(command) === rowOf([command[0]]);
+  });
+  assertEquals(missing, []);
+});
+
+/** Forms of commands whose keys are not at fixed places. */
+const KEY_FORMS = [
+  "BITOP AND d a b",
+  "BLMPOP 5 2 a b LEFT COUNT 1",
+  "BLPOP a b c 0",
+  "BZMPOP 5 2 a b MIN",
+  "BZPOPMAX a b 1.5",
+  "EVAL script 2 a b c",
+  "EVALSHA abc 2 a b 1",
+  "EVALSHA_RO abc 1 a b",
+  "EVAL_RO script 2 a b 3",
+  "FCALL f 3 a b c d",
+  "FCALL_RO f 1 a b",
+  "GEORADIUS a 1 2 3 km STORE d",
+  "GEORADIUS store 1 2 3 km ASC storedist d",
+  "GEORADIUSBYMEMBER a store 3 km WITHDIST STORE d",
+  "GEORADIUSBYMEMBER a m 3 km COUNT 1",
+  "LMPOP 2 a b LEFT",
+  "MIGRATE host 1 a 0 1",
+  "MIGRATE host 1 a 0 1 COPY REPLACE",
+  "MIGRATE host 1  0 1 KEYS a b c",
+  "MIGRATE host 1  0 1 REPLACE AUTH keys KEYS a b",
+  "MIGRATE host 1  0 1 AUTH2 keys keys COPY KEYS keys KEYS",
+  "MSET a 1 b 2 c 3",
+  "MSETEX 2 a 1 b 2 EX 5",
+  "MSETNX a 1 b 2",
+  "PFMERGE d a b c",
+  "SINTERCARD 2 a b LIMIT 1",
+  "SORT a",
+  "SORT a BY w LIMIT 0 1 GET g GET h ASC ALPHA STORE d",
+  "SORT a BY store STORE d",
+  "SORT a GET STORE LIMIT store store STORE d STORE e",
+  "SORT_RO a BY w GET g",
+  "WATCH a b c",
+  "XREAD STREAMS a 0",
+  "XREAD COUNT 5 BLOCK 0 STREAMS a b c 0 1 2",
+  "XREAD STREAMS streams block 0 1",
+  "XREADGROUP GROUP g c COUNT 5 NOACK STREAMS a b > >",
+  "XREADGROUP GROUP streams streams STREAMS a >",
+  "ZDIFF 2 a b WITHSCORES",
+  "ZDIFFSTORE d 3 a b c",
+  "ZINTER 1 a WEIGHTS 1",
+  "ZINTERCARD 2 a b LIMIT 1",
+  "ZINTERSTORE d 1 a WEIGHTS 2",
+  "ZMPOP 2 a b MIN",
+  "ZUNION 3 a b c",
+  "ZUNIONSTORE d 2 a b WEIGHTS 1 2 AGGREGATE MAX",
+];
+
+/** A command with as many words as it needs and up to three more, all different. */
+const numbered = ({ name, words }: Described): string[] =>
+  [0, 1, 2, 3].map((more) => {
+    const missing = Math.max(0, words + more - name.split(" ").length);
+    return [name, ...Array.from({ length: missing }, (_, i) => `argument${i}`)]
+      .join(" ");
+  });
+
+Deno.test("The keys of every command are those that the server finds", async () => {
+  await using server = await startRedis();
+  using redis = await Conversation.open(server.port);
+  const commands = await commandsOf(redis);
+  const known = new Set(commands.map(({ name }) => name));
+  const lines = KEY_FORMS.filter((line) => known.has(line.split(" ")[0]!));
+  const found = new Set<string>();
+  for (const line of [...lines, ...commands.flatMap(numbered)]) {
+    const command = typed(line);
+    const [keys] = await redis.askAll([["COMMAND", "GETKEYS", ...command]]);
+    const isNone = keys instanceof ReplyError &&
+      /no key arguments/.test(keys.message);
+    // With wrong arguments there is nothing to compare.
+    if (keys instanceof ReplyError && !isNone) {
+      assert(!lines.includes(line), `${line}: ${keys}`);
+      continue;
+    }
+    // Not keys for the server, though their hash slot counts.
+    if (/^(?:SPUBLISH|S(?:UN)?SUBSCRIBE|CLUSTERSCAN)$/.test(command[0])) {
+      continue;
+    }
+    const expected = isNone ? [] : (keys as string[]).toSorted();
+    assertEquals(keysOf(command).toSorted(), expected, line);
+    if (expected.length === 0) continue;
+    found.add(command[0]);
+    if (command.length > 1) found.add(`${command[0]} ${command[1]}`);
+  }
+  const unseen = commands.filter(({ name, hasKeys }) =>
+    hasKeys && !found.has(name)
+  ).map(({ name }) => name);
+  assertEquals(unseen, []);
+});
 
 /** A form of each blocking command that blocks, for 2 seconds. */
 const BLOCKING: Readonly<Record<string, string>> = {

@@ -111,12 +111,14 @@ const BLOCKING: readonly [string, number][] = [
   ["BLMOVEM a b LEFT RIGHT 2", 2000],
   ["BLMOVEM a b LEFT RIGHT 2 COUNT 3 OBO", 2000],
   ["BLMOVEM a b LEFT RIGHT 0 EXACTLY 3 BULK", Infinity],
+  ["BZMOVE a b MIN 2", 2000],
   ["TS.READ series $ BLOCK 700 1", 700],
   ["TS.READ series - BLOCK 0 1 MAX_COUNT 5", Infinity],
   ["TS.READ BLOCK 5 MAX_COUNT 5 BLOCK 80 1", 80],
   ["XREAD BLOCK 700 STREAMS s $", 700],
   ["XREAD COUNT 1 BLOCK 700 STREAMS s $", 700],
   ["XREAD BLOCK 0 STREAMS s $", Infinity],
+  ["XREAD BLOCK 0 BLOCK 5 STREAMS s $", 5], // the last one counts
   // The server reads an option up to a NUL.
   ["XREAD BLOCK\0x 700 STREAMS s $", 700],
   ["XREADGROUP GROUP\0x BLOCK c BLOCK 90 STREAMS s >", 90],
