@@ -46,11 +46,18 @@ export class Writer {
     options: SendOptions,
   ): Promise<void> {
     try {
-      if (batches.length === 1) await this.#send(batches[0]!, options);
-      else await this.#pipeline(batches, options);
+      const commands = batches.map((batch) => this.#zadd(batch));
+      const replies = commands.length === 1
+        ? [await this.#sender.send(commands[0]!, options)]
+        : await this.#sender.pipeline(commands, options);
+      batches.forEach((batch, i) => batch.refusal = refusalIn(replies[i]));
     } catch (error) {
-      this.#retention?.forgetClock(); // the next server may have another one
-      throw error;
+      const isRefusal = batches.length === 1 && error instanceof ReplyError;
+      if (!isRefusal) {
+        this.#retention?.forgetClock(); // the next server may have another one
+        throw error;
+      }
+      batches[0]!.refusal = error;
     }
     if (batches.some(refusesGt)) {
       this.#hasGt = false;
@@ -62,32 +69,13 @@ export class Writer {
     }
   }
 
-  async #send(batch: Batch, options: SendOptions): Promise<void> {
-    try {
-      await this.#sender.send(this.#zadd(batch), options);
-      batch.refusal = undefined;
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error;
-      batch.refusal = error;
-    }
-  }
-
-  async #pipeline(
-    batches: readonly Batch[],
-    options: SendOptions,
-  ): Promise<void> {
-    const commands = batches.map((batch) => this.#zadd(batch));
-    const replies = await this.#sender.pipeline(commands, options);
-    batches.forEach((batch, i) => {
-      const reply = replies[i];
-      batch.refusal = reply instanceof ReplyError ? reply : undefined;
-    });
-  }
-
   #zadd({ entries, hasDeliveryId }: Batch): Command {
     return zadd(entries, hasDeliveryId && this.#hasGt);
   }
 }
+
+const refusalIn = (reply: unknown): ReplyError | undefined =>
+  reply instanceof ReplyError ? reply : undefined;
 
 /** Whether the server is older than 6.2: it has no GT. */
 const refusesGt = ({ hasDeliveryId, refusal }: Batch): boolean =>
