@@ -51,7 +51,7 @@ async function closed(
   return calls.map(({ outcome }) => outcome);
 }
 
-test("calls in flight are over when close() is, and none is tried again", {
+test("Calls in flight are over when close() is, and none is tried again", {
   retry: new Retry({ backoff: LONG }),
 }, async (redis, proxy) => {
   await redis.send(["PING"]);
@@ -69,7 +69,7 @@ test("calls in flight are over when close() is, and none is tried again", {
   assertEquals(redis.stats().retries, 0);
 });
 
-test("calls between two attempts are over when close() is", {
+test("Calls between two attempts are over when close() is", {
   retry: new Retry({ backoff: LONG }),
 }, async (redis, proxy) => {
   await proxy.refuse();
@@ -86,7 +86,7 @@ test("calls between two attempts are over when close() is", {
   }
 });
 
-test("calls whose policy sleeps on are over when close() is", {
+test("Calls whose policy sleeps on are over when close() is", {
   retry: new Retry({ sleep: () => new Promise<void>(() => {}) }),
 }, async (redis, proxy) => {
   await proxy.refuse();
@@ -103,7 +103,7 @@ test("calls whose policy sleeps on are over when close() is", {
 });
 
 test(
-  "a dial under way is over when close() is, and its socket closed",
+  "A dial under way is over when close() is, and its socket closed",
   {},
   async (redis, proxy) => {
     proxy.silence();
@@ -120,7 +120,7 @@ test(
 );
 
 test(
-  "a lease that is still held is closed after the drain",
+  "A lease that is still held is closed after the drain",
   {},
   async (redis) => {
     const lease = await redis.lease();
@@ -135,7 +135,7 @@ test(
   },
 );
 
-test("a blocking command that close() ends may have run", {}, async (redis) => {
+test("A blocking command that close() ends may have run", {}, async (redis) => {
   const call = watch(redis.send(["BLPOP", "list", 0]));
   await delay(50);
   const [outcome] = await closed(redis, 50, [call]);
@@ -143,7 +143,7 @@ test("a blocking command that close() ends may have run", {}, async (redis) => {
   assertEquals(fateOf(outcome), "unknown");
 });
 
-test("a look at what became of a command is over when close() is", {
+test("A look at what became of a command is over when close() is", {
   replyTimeoutMs: 100,
 }, async (redis, proxy) => {
   await redis.send(["PING"], { resolveFate: true });
@@ -161,7 +161,7 @@ test("a look at what became of a command is over when close() is", {
   assertEquals(fateOf(outcome), "unknown");
 });
 
-test("a suspect that must answer a PING is closed, too", {
+test("A suspect that must answer a PING is closed, too", {
   validateAfterIdleMs: 10,
 }, async (redis, proxy) => {
   await redis.send(["PING"]);
@@ -175,7 +175,7 @@ test("a suspect that must answer a PING is closed, too", {
 });
 
 test(
-  "an option that cannot be used leaves the client open",
+  "An option that cannot be used leaves the client open",
   {},
   async (redis) => {
     for (
@@ -192,7 +192,7 @@ test(
   },
 );
 
-test("a second close() can shorten the drain, and not lengthen it", {
+test("A second close() can shorten the drain, and not lengthen it", {
   replyTimeoutMs: 30_000,
 }, async (redis, proxy) => {
   await redis.send(["PING"]);

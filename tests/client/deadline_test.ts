@@ -45,7 +45,7 @@ async function overAfter(
 }
 
 test(
-  "a command that is not answered by its deadline may have run",
+  "A command that is not answered by its deadline may have run",
   {},
   async (redis, proxy) => {
     await redis.send(["PING"]);
@@ -62,7 +62,7 @@ test(
   },
 );
 
-test("a pipeline has a deadline", {}, async (redis, proxy) => {
+test("A pipeline has a deadline", {}, async (redis, proxy) => {
   await redis.send(["PING"]);
   proxy.silence();
   const error = await overAfter(
@@ -72,7 +72,7 @@ test("a pipeline has a deadline", {}, async (redis, proxy) => {
   assertEquals(error.fate, "unknown");
 });
 
-test("a command that found no connection by its deadline was not sent", {
+test("A command that found no connection by its deadline was not sent", {
   maxConnections: 1,
 }, async (redis) => {
   await using _ = await redis.lease();
@@ -88,7 +88,7 @@ test("a command that found no connection by its deadline was not sent", {
   assertEquals(redis.stats().waiting, 0);
 });
 
-test("a dial counts", {}, async (redis, proxy) => {
+test("A dial counts", {}, async (redis, proxy) => {
   proxy.silence();
   const error = await overAfter(
     150,
@@ -97,7 +97,7 @@ test("a dial counts", {}, async (redis, proxy) => {
   assertEquals(error.fate, "unsent");
 });
 
-test("attempts and the waits between them count", {
+test("Attempts and the waits between them count", {
   retry: FOREVER,
 }, async (redis, proxy) => {
   await proxy.refuse();
@@ -109,7 +109,7 @@ test("attempts and the waits between them count", {
   assertEquals(fateOf(error), "unsent");
 });
 
-test("no wait begins that would overrun the deadline", {
+test("No wait begins that would overrun the deadline", {
   retry: new Retry({ backoff: new ExponentialBackoff({ baseMs: 600 }) }),
 }, async (redis, proxy) => {
   await proxy.refuse();
@@ -123,7 +123,7 @@ test("no wait begins that would overrun the deadline", {
 });
 
 test(
-  "an attempt that may have run counts for the fate, though the call waits for the next one",
+  "An attempt that may have run counts for the fate, though the call waits for the next one",
   {
     replyTimeoutMs: 80,
     retry: new Retry({
@@ -150,7 +150,7 @@ test(
   },
 );
 
-test("the deadline of the policy bounds the reply, too", {
+test("The deadline of the policy bounds the reply, too", {
   retry: new Retry({ deadlineMs: 150 }),
 }, async (redis, proxy) => {
   await redis.send(["PING"]);
@@ -161,7 +161,7 @@ test("the deadline of the policy bounds the reply, too", {
   await overAfter(150, () => redis.send(["INCR", "c"], { deadlineMs: 5000 }));
 });
 
-test("after a deadline the slot swallows its reply, and others keep theirs", {
+test("After a deadline the slot swallows its reply, and others keep theirs", {
   maxConnections: 1,
 }, async (redis, proxy) => {
   await redis.send(["PING"]);
@@ -175,14 +175,14 @@ test("after a deadline the slot swallows its reply, and others keep theirs", {
   assertEquals(redis.stats().dialed, 1);
 });
 
-test("a lease has a deadline", { maxConnections: 1 }, async (redis) => {
+test("A lease has a deadline", { maxConnections: 1 }, async (redis) => {
   await using _ = await redis.lease();
   const error = await overAfter(150, () => redis.lease({ deadlineMs: 150 }));
   assertEquals(error.fate, "unsent");
   assertEquals(redis.stats().waiting, 0);
 });
 
-test("a lease has the deadline of the policy", {
+test("A lease has the deadline of the policy", {
   maxConnections: 1,
   retry: new Retry({ deadlineMs: 150 }),
 }, async (redis) => {
@@ -191,7 +191,7 @@ test("a lease has the deadline of the policy", {
 });
 
 test(
-  "the deadline of a blocking command ends its wait, and its connection",
+  "The deadline of a blocking command ends its wait, and its connection",
   {},
   async (redis) => {
     await redis.send(["PING"]);
@@ -206,7 +206,7 @@ test(
 );
 
 test(
-  "a blocking command that found no connection by its deadline was not sent",
+  "A blocking command that found no connection by its deadline was not sent",
   {
     maxConnections: 1,
   },
@@ -220,7 +220,7 @@ test(
   },
 );
 
-Deno.test("a blocking command that was refused, and waits for its next attempt, was not sent", async () => {
+Deno.test("A blocking command that was refused, and waits for its next attempt, was not sent", async () => {
   await using server = await startRedis();
   await using replica = await startRedis({
     config: { replicaof: `127.0.0.1 ${server.port}` },
@@ -248,7 +248,7 @@ Deno.test("a blocking command that was refused, and waits for its next attempt, 
   assertEquals([error.attempts, fateOf(error)], [1, "unsent"]);
 });
 
-test("the policy's deadline leaves a blocking command its own timeout", {
+test("The policy's deadline leaves a blocking command its own timeout", {
   retry: new Retry({ deadlineMs: 400 }),
 }, async (redis, proxy) => {
   assertEquals(await redis.send(["BLPOP", "list", 0.5]), null);
@@ -260,7 +260,7 @@ test("the policy's deadline leaves a blocking command its own timeout", {
   assertLess(tookMs, 1500);
 });
 
-test("a deadline of 0 sends nothing", {}, async (redis) => {
+test("A deadline of 0 sends nothing", {}, async (redis) => {
   await redis.send(["PING"]);
   const error = await overAfter(
     0,
@@ -270,7 +270,7 @@ test("a deadline of 0 sends nothing", {}, async (redis) => {
   assertEquals(await redis.send(["GET", "count"]), null);
 });
 
-test("a deadline that is no duration is refused", {}, async (redis) => {
+test("A deadline that is no duration is refused", {}, async (redis) => {
   for (const deadlineMs of [-1, NaN, "1" as unknown as number]) {
     await assertRejects(
       () => redis.send(["PING"], { deadlineMs }),
@@ -281,7 +281,7 @@ test("a deadline that is no duration is refused", {}, async (redis) => {
   }
 });
 
-test("a reply that drips does not hold a call beyond its deadline", {
+test("A reply that drips does not hold a call beyond its deadline", {
   maxConnections: 1,
 }, async (redis, proxy) => {
   await redis.send(["SET", "key", "x".repeat(1000)]);
@@ -289,7 +289,7 @@ test("a reply that drips does not hold a call beyond its deadline", {
   await overAfter(200, () => redis.send(["GET", "key"], { deadlineMs: 200 }));
 });
 
-test("a look at what became of a command ends with its deadline", {
+test("A look at what became of a command ends with its deadline", {
   replyTimeoutMs: 100,
 }, async (redis, proxy) => {
   await redis.send(["PING"], { resolveFate: true });
@@ -306,7 +306,7 @@ test("a look at what became of a command ends with its deadline", {
   assertEquals(error.fate, "unknown");
 });
 
-Deno.test("ten thousand deadlines cost one timer, and none when they are removed", () => {
+Deno.test("Ten thousand deadlines cost one timer, and none when they are removed", () => {
   const { timeout } = AbortSignal;
   let timers = 0;
   AbortSignal.timeout = (ms) => {
@@ -327,7 +327,7 @@ Deno.test("ten thousand deadlines cost one timer, and none when they are removed
   }
 });
 
-Deno.test("deadlines pass in their order, wherever they were added", async () => {
+Deno.test("Deadlines pass in their order, wherever they were added", async () => {
   const deadlines = new Deadlines();
   const passed: number[] = [];
   const now = performance.now();
@@ -340,7 +340,7 @@ Deno.test("deadlines pass in their order, wherever they were added", async () =>
   assertEquals(passed, [50, 100, 150, 200]);
 });
 
-Deno.test("what came while the process was busy is looked at before a deadline passes", async () => {
+Deno.test("What came while the process was busy is looked at before a deadline passes", async () => {
   const deadlines = new Deadlines();
   let hasPassed = false;
   const remove = deadlines.add(
@@ -355,7 +355,7 @@ Deno.test("what came while the process was busy is looked at before a deadline p
   assertEquals(hasPassed, false);
 });
 
-Deno.test("a process whose calls are done exits before their deadlines", async () => {
+Deno.test("A process whose calls are done exits before their deadlines", async () => {
   await using server = await startRedis();
   const startedAt = performance.now();
   const { success } = await new Deno.Command(Deno.execPath(), {

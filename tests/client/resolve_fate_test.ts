@@ -170,7 +170,7 @@ Deno.test("resolveFate says unknown for what no read can tell", async () => {
   }
 });
 
-Deno.test("resolveFate says unknown where somebody else's value is there", async () => {
+Deno.test("resolveFate says unknown where another client's value is there", async () => {
   const { fate } = await loseReply(["SETNX", "key", "mine"], [
     ["SET", "key", "theirs"],
   ]);

@@ -64,7 +64,7 @@ const BLOCKING: [Command, wake: Command, reply: Reply][] = [
   ],
 ];
 
-Deno.test("blocking commands are answered in whichever slice their element comes", async () => {
+Deno.test("Blocking commands are answered in whichever slice their element comes", async () => {
   using _ = slicesOf(400);
   await using server = await startRedis();
   await using redis = new Redis(server.url, { maxConnections: 20 });
@@ -78,7 +78,7 @@ Deno.test("blocking commands are answered in whichever slice their element comes
   assert(Number(/cmdstat_xread:calls=(\d+)/.exec(stats)?.[1]) >= 6, stats);
 });
 
-Deno.test("a blocking command with a timeout of several slices ends with it", async () => {
+Deno.test("A blocking command with a timeout of several slices ends with it", async () => {
   using _ = slicesOf(400);
   await using server = await startRedis();
   await using redis = new Redis(server.url);
@@ -136,7 +136,7 @@ Deno.test("XREAD with $ is sent once where the server does not tell the newest i
   assertEquals(/cmdstat_xread:calls=(\d+)/.exec(stats)?.[1], "1");
 });
 
-Deno.test("a peer that has vanished is noticed by a blocking command, which may have run", async () => {
+Deno.test("A peer that has vanished is noticed by a blocking command, which may have run", async () => {
   using _ = slicesOf(600);
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
@@ -176,7 +176,7 @@ Deno.test("CLIENT UNBLOCK ends a blocking command in the midst of a slice", asyn
   lease.release();
 });
 
-Deno.test("what is sent on a lease after a blocking command keeps its place", async () => {
+Deno.test("What is sent on a lease after a blocking command keeps its place", async () => {
   using _ = slicesOf(200);
   await using server = await startRedis();
   await using redis = new Redis(server.url);
@@ -208,7 +208,7 @@ Deno.test("WAIT and WAITAOF wait in slices for as many replicas as they were tol
   lease.release();
 });
 
-Deno.test("in a transaction and without replies nothing is sent twice", async () => {
+Deno.test("In a transaction and without replies nothing is sent twice", async () => {
   using _ = slicesOf(200);
   await using server = await startRedis();
   await using redis = new Redis(server.url);
@@ -225,7 +225,7 @@ Deno.test("in a transaction and without replies nothing is sent twice", async ()
   lease.release();
 });
 
-Deno.test("only what may be sent again is cut", () => {
+Deno.test("Only what may be sent again is cut", () => {
   const uncut: Command[] = [
     ["BLPOP", "list", 19],
     ["BLPOP", "list", "soon"],

@@ -4,13 +4,11 @@ import "../support/strict.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { ExponentialBackoff, Redis, Retry, RetryError } from "../../mod.ts";
-import { RetryBudget } from "../../client/budget.ts";
-import { IdleAges } from "../../pool/forensics/idle_ages.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
 
 Deno.test(
-  "ten thousand callers meet a dead server, and all are served when it is back",
+  "Ten thousand callers meet a dead server, and all are served when it is back",
   { timeout: 240_000 },
   async () => {
     await using server = await startRedis();
@@ -37,7 +35,7 @@ Deno.test(
   },
 );
 
-Deno.test("nobody dials after close", async () => {
+Deno.test("No dial begins after close()", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const redis = new Redis(proxy.url);
@@ -55,17 +53,7 @@ Deno.test("nobody dials after close", async () => {
   assertEquals(proxy.connections, before);
 });
 
-Deno.test("RetryBudget allows a reserve, then a tenth of the successes", () => {
-  const budget = new RetryBudget();
-  let spent = 0;
-  while (budget.spend({})) spent++;
-  assertEquals(spent, 100);
-  for (let i = 0; i < 1005; i++) budget.earn();
-  while (budget.spend({})) spent++;
-  assertEquals(spent, 200);
-});
-
-Deno.test("a server that keeps refusing is not flooded, and errors say when to come back", async () => {
+Deno.test("A server that keeps refusing is not flooded, and errors say when to come back", async () => {
   await using server = await startRedis();
   await using replica = await startRedis({
     config: { replicaof: `127.0.0.1 ${server.port}` },
@@ -80,20 +68,7 @@ Deno.test("a server that keeps refusing is not flooded, and errors say when to c
   assert(redis.stats().retries <= 100, `${redis.stats().retries} retries`);
 });
 
-Deno.test("IdleAges learns the limit of a server from three deaths that agree", () => {
-  const ages = new IdleAges();
-  ages.observe(300_200, 0);
-  ages.observe(300_900, 2000);
-  ages.observe(300_901, 2500); // together with the one before
-  ages.observe(5, 9000); // killed
-  assertEquals(ages.limitMs, Infinity);
-  ages.observe(300_500, 10_000);
-  assertEquals(ages.limitMs, 270_180);
-  ages.observe(20_000, 20_000); // something else happened
-  assertEquals(ages.limitMs, Infinity);
-});
-
-Deno.test("the pool retires idle connections before the age at which they keep dying", async () => {
+Deno.test("The pool retires idle connections before the age at which they keep dying", async () => {
   await using server = await startRedis({ config: { timeout: 2 } });
   await using redis = new Redis(server.url);
   while ((redis.stats().evicted.fin ?? 0) < 3) {
@@ -107,43 +82,7 @@ Deno.test("the pool retires idle connections before the age at which they keep d
   assertEquals(redis.stats().evicted["idle-timeout"], 1);
 });
 
-Deno.test("IdleAges puts a limit to the test now and then, and forgets it when a connection lives on", () => {
-  const ages = new IdleAges();
-  for (const at of [0, 3000, 6000]) ages.observe(2000, at);
-  assertEquals(ages.limitMs, 1800);
-  assertEquals(ages.evictAfterMs(15_999), 1800);
-  assertEquals(ages.evictAfterMs(16_000), Infinity); // five times the age later
-  assertEquals(ages.limitMs, 1800); // a PING goes before the next command, even so
-
-  ages.observe(2100, 18_000); // it holds: the next test is later
-  assertEquals(ages.evictAfterMs(18_000), 1800);
-  assertEquals(ages.evictAfterMs(18_000 + 10 * 2100 - 1), 1800);
-  assertEquals(ages.evictAfterMs(18_000 + 10 * 2100), Infinity);
-
-  ages.survived(2050); // not as long as the others were idle
-  assertEquals(ages.limitMs, 1800);
-  ages.survived(2500);
-  assertEquals([ages.limitMs, ages.evictAfterMs(40_000)], [Infinity, Infinity]);
-  ages.observe(2000, 50_000); // one more death, and it is back
-  assertEquals(ages.evictAfterMs(50_000), 1800);
-  assertEquals(ages.evictAfterMs(60_000), Infinity); // tested as early as at first
-});
-
-Deno.test("IdleAges tests a limit less and less often, but goes on", () => {
-  const ages = new IdleAges();
-  let at = 0;
-  for (let i = 0; i < 3; i++) ages.observe(1000, at += 2000);
-  const waits: number[] = [];
-  for (let i = 0; i < 8; i++) {
-    const since = at;
-    while (ages.evictAfterMs(at) < Infinity) at += 1000;
-    waits.push((at - since) / 1000);
-    ages.observe(1000, at);
-  }
-  assertEquals(waits, [5, 10, 20, 40, 80, 160, 160, 160]);
-});
-
-Deno.test("the pool dials no more once connections outlive the age at which they were killed", async () => {
+Deno.test("The pool dials no more once connections outlive the age at which they were killed", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url, { maxConnections: 1 });
   for (let i = 0; i < 3; i++) {

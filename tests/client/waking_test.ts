@@ -64,14 +64,14 @@ const freeze = (
     { forMs, between },
   );
 
-Deno.test("a frozen client wakes up to connections that the server has closed", async () => {
+Deno.test("A frozen client wakes up to connections that the server has closed", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
   const woken = await freeze(server.url, 3500, () => {});
   assertEquals(woken.reply, 1);
   assert(Number(woken.tookMs) < 1000, `it took ${woken.tookMs} ms`);
 });
 
-Deno.test("a frozen client wakes up to connections that have gone silent", async () => {
+Deno.test("A frozen client wakes up to connections that have gone silent", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const woken = await freeze(
@@ -83,7 +83,7 @@ Deno.test("a frozen client wakes up to connections that have gone silent", async
   assert(Number(woken.tookMs) < 2000, `it took ${woken.tookMs} ms`);
 });
 
-Deno.test("frozen time is not charged to a reply that came meanwhile", async () => {
+Deno.test("Frozen time is not charged to a reply that came meanwhile", async () => {
   await using server = await startRedis();
   const woken = await run(
     `
@@ -114,7 +114,7 @@ const slices = (sliceMs: number) => `
   })();
 `;
 
-Deno.test("a process that works in slices notices a silent connection", async () => {
+Deno.test("A process that works in slices notices a silent connection", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const { error, tookMs } = await run(
@@ -136,7 +136,7 @@ Deno.test("a process that works in slices notices a silent connection", async ()
   assert(Number(tookMs) < 6000, `it took ${tookMs} ms`);
 });
 
-Deno.test("a process that works in slices dials, shakes hands and is answered", async () => {
+Deno.test("A process that works in slices dials, shakes hands and is answered", async () => {
   await using server = await startRedis();
   const outcome = await run(`
     ${slices(400)}
@@ -152,7 +152,7 @@ Deno.test("a process that works in slices dials, shakes hands and is answered", 
   assertEquals(outcome, { replies: [1, 2, 3, 4, 5], evicted: {} });
 });
 
-Deno.test("a process that works in slices does not wait for a dial for ever", async () => {
+Deno.test("A process that works in slices does not wait for a dial for ever", async () => {
   const deaf = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { error, tookMs } = await run(`
     ${slices(600)}
@@ -170,7 +170,7 @@ Deno.test("a process that works in slices does not wait for a dial for ever", as
   assert(Number(tookMs) < 3500, `it took ${tookMs} ms`);
 });
 
-Deno.test("a process that is busy for a while condemns no healthy connection", async () => {
+Deno.test("A process that is busy for a while closes no healthy connection", async () => {
   await using server = await startRedis();
   const outcome = await run(`
     const redis = new Redis("${server.url}", {
@@ -194,7 +194,7 @@ Deno.test("a process that is busy for a while condemns no healthy connection", a
   assertEquals(outcome, { evicted: {}, count: "10" });
 });
 
-Deno.test("a suspect that does not answer is found out in a busy process, too", async () => {
+Deno.test("A suspect that does not answer is found out in a busy process, too", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const { evicted, tookMs } = await run(
@@ -218,7 +218,7 @@ Deno.test("a suspect that does not answer is found out in a busy process, too", 
   assert(Number(tookMs) < 4000, `it took ${tookMs} ms`);
 });
 
-Deno.test("frozen time is not charged to those who wait for a connection", async () => {
+Deno.test("Frozen time is not charged to calls that wait for a connection", async () => {
   await using server = await startRedis();
   const outcome = await run(
     `
@@ -243,7 +243,7 @@ Deno.test("frozen time is not charged to those who wait for a connection", async
   assertEquals(outcome, { reply: "PONG" });
 });
 
-Deno.test("a process that works in slices does not wait for a connection for ever", async () => {
+Deno.test("A process that works in slices does not wait for a connection for ever", async () => {
   await using server = await startRedis();
   const { error, tookMs } = await run(`
     const redis = new Redis("${server.url}", {
@@ -262,7 +262,7 @@ Deno.test("a process that works in slices does not wait for a connection for eve
   assert(Number(tookMs) < 4500, `it took ${tookMs} ms`);
 });
 
-Deno.test("a machine that was suspended wakes up to suspects, and no clock that is set back does harm", async () => {
+Deno.test("A machine that was suspended wakes up to suspects, and no clock that is set back does harm", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const outcome = await run(
@@ -295,7 +295,7 @@ Deno.test("a machine that was suspended wakes up to suspects, and no clock that 
   });
 });
 
-Deno.test("a frozen client that wakes up finds out what is dead without being asked for it", async () => {
+Deno.test("A frozen client that wakes up finds out what is dead without being asked for it", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const { evicted } = await run(

@@ -2,7 +2,6 @@
 
 import "../support/strict.ts";
 import {
-  assert,
   assertEquals,
   assertFalse,
   assertGreater,
@@ -11,6 +10,7 @@ import {
   assertLess,
   assertLessOrEqual,
   assertMatch,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -495,7 +495,9 @@ test("validateAfterIdleMs of 0 sends a PING before every command after a pause, 
     assertEquals(await redis.send(["ECHO", `${i}`]), `${i}`);
     await delay(5);
   }
-  assertLessOrEqual(await fixture.calls("ping"), 10);
+  const pings = await fixture.calls("ping");
+  assertGreaterOrEqual(pings, 4); // one before each command but the first
+  assertLessOrEqual(pings, 10);
 });
 
 test("Connections that die at random while idle teach nothing about an idle limit", async (fixture) => {
@@ -765,25 +767,24 @@ test("A command that cannot be encoded does not use up a CLIENT REPLY SKIP", asy
   assertEquals(await lease.send(["ECHO", "2"]), "2");
 });
 
-test("CLIENT REPLY inside a transaction gives no command another one's reply", async (fixture) => {
+test("CLIENT REPLY inside a transaction is refused, and gives no command another one's reply", async (fixture) => {
   const redis = fixture.client({ replyTimeoutMs: 500 });
-  for (const mode of ["SKIP", "OFF"]) {
+  for (const [round, mode] of ["SKIP", "OFF"].entries()) {
     await using lease = await redis.lease();
-    const replies = await Promise.all(
-      ([
-        ["MULTI"],
-        ["INCR", "a"],
-        ["CLIENT", "REPLY", mode],
-        ["INCR", "b"],
-        ["EXEC"],
-      ] as Command[]).map((command) => lease.send(command).catch((e) => e)),
+    const commands: Command[] = [
+      ["MULTI"],
+      ["INCR", "a"],
+      ["CLIENT", "REPLY", mode],
+      ["INCR", "b"],
+      ["EXEC"],
+    ];
+    const [multi, first, refused, second, exec] = await Promise.all(
+      commands.map((command) => lease.send(command).catch((error) => error)),
     );
-    // The server queues CLIENT REPLY like any other: refusing it is fine, a shifted reply is not.
-    const exec = replies[4];
-    assert(
-      exec === null || exec instanceof Error || Array.isArray(exec),
-      `EXEC was answered ${Deno.inspect(exec)}`,
-    );
+    assertEquals([multi, first, second], ["OK", "QUEUED", "QUEUED"]);
+    assertInstanceOf(refused, TypeError);
+    assertStringIncludes(refused.message, "a transaction is open");
+    assertEquals(exec, [round + 1, round + 1]);
   }
 });
 
@@ -1041,32 +1042,46 @@ test("A connection that owes 16384 replies is full: callers wait, or are refused
 
 test("A connection with 16 MB to write is full: others go elsewhere", async (fixture) => {
   const redis = fixture.client({ maxConnections: 2 });
-  await redis.send(["PING"]);
+  const firstId = await redis.send(["CLIENT", "ID"]);
   fixture.server.freeze();
   const large = new Uint8Array(24 * 1024 * 1024);
   const first = redis.send(["SET", "key", large]);
-  const second = redis.send(["ECHO", "x"]);
+  const second = redis.send(["CLIENT", "ID"]);
   assertEquals(redis.stats().waiting, 1);
   fixture.server.thaw();
-  assertEquals(await Promise.all([first, second]), ["OK", "x"]);
+  assertEquals(await first, "OK");
+  assertNotEquals(await second, firstId);
+  assertEquals(redis.stats().dialed, 2);
 });
 
-test("Twenty thousand callers who lose patience cost no more than one look each", async (fixture) => {
+test("Aborting ten times as many waiting calls takes about ten times as long", async (fixture) => {
   const redis = fixture.client({ maxConnections: 1, maxWaiting: Infinity });
   await using _lease = await redis.lease();
-  const controller = new AbortController();
-  const { signal } = controller;
-  const all = Array.from(
-    { length: 20_000 },
-    () => redis.send(["PING"], { signal: AbortSignal.any([signal]) }),
-  );
-  const outcomes = Promise.allSettled(all);
-  assertEquals(redis.stats().waiting, 20_000);
-  const startedAt = performance.now();
-  controller.abort();
-  await outcomes;
-  assertLess(performance.now() - startedAt, 1000); // took 3 s when each looked at all others
-  assertEquals(redis.stats().waiting, 0);
+  const abort = async (count: number): Promise<number> => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const calls = Array.from(
+      { length: count },
+      () => redis.send(["PING"], { signal: AbortSignal.any([signal]) }),
+    );
+    const outcomes = Promise.allSettled(calls);
+    assertEquals(redis.stats().waiting, count);
+    const startedAt = performance.now();
+    controller.abort();
+    await outcomes;
+    assertEquals(redis.stats().waiting, 0);
+    return performance.now() - startedAt;
+  };
+  // Where each abort looks through all other calls it is a hundred times as
+  // long, in every round. Other work of the machine spoils some.
+  let seen = "";
+  for (let round = 0; round < 5; round++) {
+    const few = Math.min(await abort(1000), await abort(1000));
+    const many = await abort(10_000);
+    if (many < 40 * few) return;
+    seen += `${few.toFixed(1)} ms, then ${many.toFixed(0)}; `;
+  }
+  throw new Error(seen);
 });
 
 test("Who only leases waits no longer than checkoutTimeoutMs, and idle connections go", async (fixture) => {

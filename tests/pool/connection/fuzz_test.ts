@@ -897,7 +897,7 @@ function keep(script: Script, violations: readonly string[]): string {
   return path;
 }
 
-Deno.test("a connection keeps its promises whatever its socket does", {
+Deno.test("A connection keeps its promises whatever its socket does", {
   timeout: 240_000,
 }, async () => {
   const author = new Author();
