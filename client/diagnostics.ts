@@ -11,7 +11,7 @@
  * | `@unzombie/redis:connection:evict` | `connection`, `reason` |
  * | `@unzombie/redis:connection:close` | `report`: the close report |
  * | `@unzombie/redis:checkout:wait` | `waitedMs`, `exclusive`, `connection`, or `error` |
- * | `@unzombie/redis:retry`, `@unzombie/redis:replay` | what `onRetry` is told |
+ * | `@unzombie/redis:retry`, `@unzombie/redis:replay` | what `onRetry` receives |
  * | `@unzombie/redis:outbox` | `change`, `count`, `pending`, `capacity`, `error` |
  * | `tracing:@unzombie/redis:command:start`, `:end`, `:asyncStart`, `:asyncEnd`, `:error` | a {@linkcode CommandTrace} |
  *

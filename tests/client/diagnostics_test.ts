@@ -67,7 +67,7 @@ interface Traced {
 }
 
 /** Listens to every channel until it is disposed of. */
-class Ear implements Disposable {
+class Subscriber implements Disposable {
   readonly #stack = new DisposableStack();
   readonly #heard: [channel: string, message: unknown][] = [];
   readonly traced: Traced[] = [];
@@ -158,12 +158,12 @@ async function loseReply(
   return await reply;
 }
 
-Deno.test("Diagnostics tell of a connection from its opening to its end", async () => {
+Deno.test("Diagnostics publish a connection from its opening to its end", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url);
   const clientId = Number(await redis.send(["CLIENT", "ID"]));
-  const [opened] = ear.of("connection:open");
+  const [opened] = subscriber.of("connection:open");
   assertEquals(opened, {
     attributes: poolOf(server),
     connection: 1,
@@ -173,11 +173,11 @@ Deno.test("Diagnostics tell of a connection from its opening to its end", async 
   assertGreater(opened!.tookMs, 0);
 
   await server.cli("CLIENT", "KILL", "ID", clientId);
-  await until(() => ear.of("connection:close").length === 1);
-  assertEquals(ear.of("connection:evict"), [
+  await until(() => subscriber.of("connection:close").length === 1);
+  assertEquals(subscriber.of("connection:evict"), [
     { attributes: poolOf(server), connection: 1, reason: "fin" },
   ]);
-  const [closed] = ear.of("connection:close");
+  const [closed] = subscriber.of("connection:close");
   assertEquals(closed!.attributes, poolOf(server));
   const { by, during, connection } = closed!.report;
   assertEquals({ by, during, connection }, {
@@ -189,7 +189,7 @@ Deno.test("Diagnostics tell of a connection from its opening to its end", async 
 
   await redis.send(["PING"]);
   await redis.close();
-  assertEquals(ear.order, [
+  assertEquals(subscriber.order, [
     "connection:open",
     "checkout:wait",
     "connection:evict",
@@ -200,20 +200,20 @@ Deno.test("Diagnostics tell of a connection from its opening to its end", async 
     "connection:close",
   ]);
   assertEquals(
-    ear.of("connection:evict").map((it) => [it.connection, it.reason]),
+    subscriber.of("connection:evict").map((it) => [it.connection, it.reason]),
     [[1, "fin"], [2, "requested"]],
   );
 });
 
-Deno.test("Diagnostics say why the pool gave a connection up", async () => {
+Deno.test("Diagnostics say why the pool evicted a connection", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url, { database: 3 });
   {
     await using lease = await redis.lease();
     await lease.send(["SELECT", 5]);
   }
-  const [evicted] = ear.of("connection:evict");
+  const [evicted] = subscriber.of("connection:evict");
   assertEquals(evicted, {
     attributes: {
       ...poolOf(server),
@@ -223,43 +223,45 @@ Deno.test("Diagnostics say why the pool gave a connection up", async () => {
     connection: 1,
     reason: "unclean-lease",
   });
-  assertEquals(ear.of("connection:close")[0]!.report.how, "requested");
+  assertEquals(subscriber.of("connection:close")[0]!.report.how, "requested");
 });
 
-Deno.test("Diagnostics tell of each dial that failed, and of the retries after it", async () => {
-  using ear = new Ear();
+Deno.test("Diagnostics publish each dial that failed, and the retries after it", async () => {
+  using subscriber = new Subscriber();
   await using redis = new Redis(NOBODY, { retry: quickly(2) });
   const error = await assertRejects(() => redis.send(["PING"]), RetryError);
-  const failed = ear.of("connection:fail");
+  const failed = subscriber.of("connection:fail");
   // A failed dial may answer for those who ask soon after it.
   assertGreaterOrEqual(failed.length, 1);
   assertInstanceOf(failed[0]!.error, DialError);
   assertEquals(failed[0]!.attributes["server.port"], 1);
 
   assertEquals(
-    ear.of("retry").map(({ attributes: _, error: __, ...what }) => what),
+    subscriber.of("retry").map(({ attributes: _, error: __, ...what }) => what),
     [
       { command: "PING", attempt: 1, delayMs: 1, isReplay: false },
       { command: "PING", attempt: 2, delayMs: 2, isReplay: false },
     ],
   );
-  for (const { error, attributes } of ear.of("retry")) {
+  for (const { error, attributes } of subscriber.of("retry")) {
     assertInstanceOf(error, DialError);
     assertEquals(
       attributes["db.client.connection.pool.name"],
       "127.0.0.1:1/0",
     );
   }
-  const [, end] = ear.traced.filter(({ phase }) => /start|error/.test(phase));
+  const [, end] = subscriber.traced.filter(({ phase }) =>
+    /start|error/.test(phase)
+  );
   assertStrictEquals(end!.call.error, error);
   assertEquals(end!.attributes["error.type"], "RetryError");
-  assertEquals(ear.of("connection:open"), []);
-  assertEquals(ear.of("connection:close"), []);
+  assertEquals(subscriber.of("connection:open"), []);
+  assertEquals(subscriber.of("connection:close"), []);
 });
 
-Deno.test("Diagnostics tell how long callers waited for a connection, and if in vain", async () => {
+Deno.test("Diagnostics say how long callers waited for a connection, and whether they got one", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url, {
     maxConnections: 1,
     checkoutTimeoutMs: 400,
@@ -273,7 +275,7 @@ Deno.test("Diagnostics tell how long callers waited for a connection, and if in 
   await assertRejects(() => third, CheckoutTimeoutError);
   (await second).release();
 
-  const waits = ear.of("checkout:wait");
+  const waits = subscriber.of("checkout:wait");
   assertEquals(
     waits.map(({ exclusive, connection }) => ({ exclusive, connection })),
     [
@@ -287,16 +289,16 @@ Deno.test("Diagnostics tell how long callers waited for a connection, and if in 
   assertGreaterOrEqual(waits[2]!.waitedMs, 390);
   // Who need not wait is not told of.
   await redis.send(["PING"]);
-  assertEquals(ear.of("checkout:wait").length, 3);
+  assertEquals(subscriber.of("checkout:wait").length, 3);
 });
 
-Deno.test("Diagnostics tell of commands that are replayed", async () => {
+Deno.test("Diagnostics publish commands that are replayed", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url);
   const clientId = Number(await redis.send(["CLIENT", "ID"]));
   await loseReply(server, clientId, () => redis.send(["SET", "key", "value"]));
-  const [replay, ...more] = ear.of("replay");
+  const [replay, ...more] = subscriber.of("replay");
   assertEquals(more, []);
   const { error, ...what } = replay!;
   assertEquals(what, {
@@ -307,20 +309,20 @@ Deno.test("Diagnostics tell of commands that are replayed", async () => {
     isReplay: true,
   });
   assertInstanceOf(error, ConnectionClosedError);
-  assertEquals(ear.of("retry"), []);
+  assertEquals(subscriber.of("retry"), []);
   assertEquals(
-    ear.phases.filter((phase) => phase.startsWith("SET")),
+    subscriber.phases.filter((phase) => phase.startsWith("SET")),
     ["SET start", "SET end", "SET asyncStart", "SET asyncEnd"],
   );
 });
 
-Deno.test("Diagnostics tell what an outbox takes, sends and loses", async () => {
+Deno.test("Diagnostics publish what an outbox holds, sends and loses", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url, { retry: false });
   const recorder = new WebhookRecorder(redis, { outboxCapacity: 3 });
   await recorder.record(EVENT);
-  assertEquals(ear.of("outbox"), []); // it never was in there
+  assertEquals(subscriber.of("outbox"), []); // it never was in there
 
   await server.stop();
   await recorder.record(EVENT, 2);
@@ -332,7 +334,7 @@ Deno.test("Diagnostics tell what an outbox takes, sends and loses", async () => 
   await redis.close();
   await recorder.flush();
   assertEquals(
-    ear.of("outbox").map(({ error: _, ...what }) => what),
+    subscriber.of("outbox").map(({ error: _, ...what }) => what),
     ([
       ["queued", 2, 2],
       ["dropped", 2, 2],
@@ -348,7 +350,7 @@ Deno.test("Diagnostics tell what an outbox takes, sends and loses", async () => 
     })),
   );
   assertEquals(
-    ear.of("outbox").map((message) => "error" in message),
+    subscriber.of("outbox").map((message) => "error" in message),
     [true, true, false, true, true],
   );
   await recorder[Symbol.asyncDispose]();
@@ -356,10 +358,10 @@ Deno.test("Diagnostics tell what an outbox takes, sends and loses", async () => 
 
 Deno.test("A traced command starts, ends its synchronous part, then its asynchronous one", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url);
   const promise = redis.send(["set", "key", "value"]);
-  assertEquals(ear.phases, ["SET start", "SET end"]);
+  assertEquals(subscriber.phases, ["SET start", "SET end"]);
   assertEquals(await promise, "OK");
   await redis.pipeline([["PING"], ["PING"]]);
   {
@@ -369,7 +371,7 @@ Deno.test("A traced command starts, ends its synchronous part, then its asynchro
   const all = (name: string) =>
     ["start", "end", "asyncStart", "asyncEnd"].map((p) => `${name} ${p}`);
   const fine = [...all("SET"), ...all("PIPELINE PING"), ...all("PING")];
-  assertEquals(ear.phases, fine);
+  assertEquals(subscriber.phases, fine);
 
   await assertRejects(() => redis.send(["LPUSH", "key", 1]), ReplyError);
   {
@@ -378,13 +380,13 @@ Deno.test("A traced command starts, ends its synchronous part, then its asynchro
   }
   const failed = ["start", "end", "error", "asyncStart", "asyncEnd"]
     .map((phase) => `LPUSH ${phase}`);
-  assertEquals(ear.phases, [...fine, ...failed, ...failed]);
-  assertEquals(new Set(ear.traced.map(({ call }) => call)).size, 5);
+  assertEquals(subscriber.phases, [...fine, ...failed, ...failed]);
+  assertEquals(new Set(subscriber.traced.map(({ call }) => call)).size, 5);
 });
 
 Deno.test("A traced command has OpenTelemetry's attributes", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url);
   const { "db.client.connection.pool.name": _, ...place } = poolOf(server);
 
@@ -394,7 +396,7 @@ Deno.test("A traced command has OpenTelemetry's attributes", async () => {
   await redis.pipeline([["GET", "key"], ["LPUSH", "key", 1]]);
   await redis.pipeline([]);
   const ends = () =>
-    ear.traced.filter(({ phase }) => phase === "asyncEnd")
+    subscriber.traced.filter(({ phase }) => phase === "asyncEnd")
       .map(({ attributes }) => attributes);
   assertEquals(ends(), [
     { ...place, "db.operation.name": "SET" },
@@ -422,10 +424,10 @@ Deno.test("A traced command has OpenTelemetry's attributes", async () => {
     "db.response.status_code": "WRONGTYPE",
     "error.type": "WRONGTYPE",
   });
-  const { phase, call } = ear.traced.at(-3)!;
+  const { phase, call } = subscriber.traced.at(-3)!;
   assertEquals(phase, "error");
   assertStrictEquals(call.error, error);
-  assertEquals(ear.traced.at(-5)!.attributes["error.type"], undefined);
+  assertEquals(subscriber.traced.at(-5)!.attributes["error.type"], undefined);
 
   const signal = AbortSignal.abort(new DOMException("left", "AbortError"));
   await assertRejects(() => redis.send(["GET", "key"], { signal }));
@@ -442,7 +444,7 @@ Deno.test("A traced command has OpenTelemetry's attributes", async () => {
 
 Deno.test("A command that blocks is traced once", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url);
   await server.cli("RPUSH", "list", "a", "b");
   assertEquals(await redis.send(["BLPOP", "list", 1]), ["list", "a"]);
@@ -452,10 +454,10 @@ Deno.test("A command that blocks is traced once", async () => {
   }
   const once = ["start", "end", "asyncStart", "asyncEnd"]
     .map((phase) => `BLPOP ${phase}`);
-  assertEquals(ear.phases, [...once, ...once]);
+  assertEquals(subscriber.phases, [...once, ...once]);
 });
 
-Deno.test("A value bound to the start of a trace is there in all of it, and not after it", async () => {
+Deno.test("A store bound to the start of a trace is set during all of it, and not after it", async () => {
   await using server = await startRedis();
   const bound = new AsyncLocalStorage<CommandTrace>();
   const callers = new AsyncLocalStorage<string>();
@@ -480,7 +482,7 @@ Deno.test("A value bound to the start of a trace is there in all of it, and not 
     commands[phase].subscribe(look);
     stack.defer(() => commands[phase].unsubscribe(look));
   }
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await callers.run("caller", async () => {
     await redis.send(["PING"]).catch(() => {});
     await other.send(["GET", "key"]);
@@ -494,7 +496,7 @@ Deno.test("A value bound to the start of a trace is there in all of it, and not 
       ...["start", "end", "asyncStart", "asyncEnd"],
     ],
   );
-  const [ping, get] = new Set(ear.traced.map(({ call }) => call));
+  const [ping, get] = new Set(subscriber.traced.map(({ call }) => call));
   assertNotStrictEquals(ping, get);
   seen.forEach(([phase, call, caller = "caller"], i) => {
     assertStrictEquals(call, i < 6 ? ping : get, phase);
@@ -502,7 +504,7 @@ Deno.test("A value bound to the start of a trace is there in all of it, and not 
   });
 });
 
-Deno.test("What is no command is refused alike, traced or not", async () => {
+Deno.test("What is no command is refused in the same way, traced or not", async () => {
   await using redis = new Redis(NOBODY, { retry: false });
   const wrong: unknown[] = [
     undefined,
@@ -532,9 +534,9 @@ Deno.test("What is no command is refused alike, traced or not", async () => {
     return texts;
   };
   const untraced = await refusals();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   assertEquals(await refusals(), untraced);
-  for (const { call } of ear.traced) call.statement(); // throws nothing
+  for (const { call } of subscriber.traced) call.statement(); // throws nothing
 });
 
 Deno.test("No message shows a key, a value or a password; a statement does, when asked for", async () => {
@@ -546,7 +548,7 @@ Deno.test("No message shows a key, a value or a password; a statement does, when
     string,
   ];
   await using server = await startRedis({ password });
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url, { retry: quickly(2) });
   await redis.send(["SET", key, value]);
   await redis.pipeline([["SET", key, value], [
@@ -590,8 +592,8 @@ Deno.test("No message shows a key, a value or a password; a statement does, when
   await server.start();
   await assertRejects(() => stranger.send(["GET", key]), DialError);
 
-  for (const name of CHANNELS) assert(ear.of(name).length > 0, name);
-  for (const message of ear.messages) {
+  for (const name of CHANNELS) assert(subscriber.of(name).length > 0, name);
+  for (const message of subscriber.messages) {
     for (
       const text of [
         Deno.inspect(message, { depth: 100, showHidden: true }),
@@ -605,19 +607,19 @@ Deno.test("No message shows a key, a value or a password; a statement does, when
     }
   }
 
-  const calls = new Set(ear.traced.map(({ call }) => call));
+  const calls = new Set(subscriber.traced.map(({ call }) => call));
   assertEquals([...calls].slice(0, 2).map((call) => call.statement()), [
     'SET "s3cret-key" "s3cret-value"',
     'SET "s3cret-key" "s3cret-value"; SET "s3cret-key" "s3cret-bytes"',
   ]);
 });
 
-Deno.test("A server repeats the arguments of a command that it does not know, and that alone shows them", async () => {
+Deno.test("Only the error reply to an unknown command shows its arguments", async () => {
   await using server = await startRedis();
-  using ear = new Ear();
+  using subscriber = new Subscriber();
   await using redis = new Redis(server.url);
   await assertRejects(() => redis.send(["NOSUCH", "s3cret"]), ReplyError);
-  const { call } = ear.traced.at(-1)!;
+  const { call } = subscriber.traced.at(-1)!;
   assertStringIncludes(`${call.error}`, "s3cret");
   assertEquals(call.attributes["error.type"], "ERR");
   const { error: _, ...rest } = call;
@@ -649,7 +651,7 @@ async function runProgram(url: string, program: string) {
   return { code, output, log };
 }
 
-Deno.test("A subscriber that throws costs no command; unheard, its error ends the process", async () => {
+Deno.test("A subscriber that throws makes no command fail; without a listener its error ends the process", async () => {
   await using server = await startRedis();
   const program = `
     for (const phase of ["start", "end", "error", "asyncStart", "asyncEnd"]) {
@@ -739,11 +741,11 @@ Deno.test("Without subscribers a command is run as it is: it is not looked at, a
     });
   assertStrictEquals(trace(untouchable), reply);
   {
-    using ear = new Ear();
+    using subscriber = new Subscriber();
     const traced = trace(["PING"]);
     assertNotStrictEquals(traced, reply);
     assertEquals(await traced, "OK");
-    assertEquals(ear.phases[0], "PING start");
+    assertEquals(subscriber.phases[0], "PING start");
     assertThrows(() => trace(untouchable), Error, "looked at");
   }
   assertStrictEquals(trace(untouchable), reply);
@@ -756,7 +758,7 @@ Deno.test("Without subscribers a command is run as it is: it is not looked at, a
     },
   }) as TelemetryEvents["connection:fail"];
   publisher.publish("connection:fail", origin, unread);
-  using _ear = new Ear();
+  using _subscriber = new Subscriber();
   assertThrows(
     () => publisher.publish("connection:fail", origin, unread),
     Error,

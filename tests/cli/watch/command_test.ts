@@ -95,7 +95,7 @@ Deno.test("The rests of idle connections come in turn, and the first is never us
   );
 });
 
-Deno.test("Watch tells of a restart in one line, and once that the server is away and back", async () => {
+Deno.test("Watch prints a restart in one line, and once each that the server is away and back", async () => {
   await using server = await startRedis({ password: PASSWORD });
   const child = new Child("--url", server.url, "--every", "50");
   await child.says(/busy/);
@@ -122,7 +122,7 @@ Deno.test("Watch tells of a restart in one line, and once that the server is awa
   assertEquals([code, stderr], [0, ""]);
 });
 
-Deno.test("Watch ends well however many signals come while it ends", async () => {
+Deno.test("Watch exits with 0 however many signals arrive while it ends", async () => {
   await using server = await startRedis();
   await using run = new AsyncDisposableStack();
   const child = new Child("--url", server.url);
@@ -141,7 +141,7 @@ Deno.test("Watch ends well however many signals come while it ends", async () =>
   assertEquals(code, 0);
 });
 
-Deno.test("Watch names a server that has no room for all connections, and takes each that gets free", async () => {
+Deno.test("Watch names a server that has no room for all connections, and keeps those that it got", async () => {
   await using server = await startRedis({ config: { maxclients: 5 } });
   const child = new Child("--url", server.url, "--connections=6", "--busy=2");
   const line = await child.says(/away/);
@@ -159,7 +159,7 @@ Deno.test("Watch names a server that has no room for all connections, and takes 
   assertEquals(code, 0);
 });
 
-Deno.test("Watch prints a summary when it is interrupted, and ends well", async () => {
+Deno.test("Watch prints a summary when it is interrupted, and exits with 0", async () => {
   await using server = await startRedis({ password: PASSWORD });
   const child = new Child("--url", server.url);
   await child.says(/^Watching 127\.0\.0\.1:\d+ \(version [\d.]+, plain TCP\)/);
@@ -225,7 +225,7 @@ Deno.test("Watch prints JSON lines with stable keys, and ends by itself", async 
   assertEquals([death.cause, code, stderr], ["client-kill", 0, ""]);
 });
 
-Deno.test("Watch takes no freeze of its own process for a limit of the server", async () => {
+Deno.test("Watch does not take a freeze of its process for a limit of the server", async () => {
   await using server = await startRedis({ config: { timeout: 2 } });
   const child = new Child("--url", server.url, "--json", "--every=200");
   await child.says(/"start"/);

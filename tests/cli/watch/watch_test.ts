@@ -102,7 +102,7 @@ Deno.test("Watch sends nothing on idle connections until it ends, and then a PIN
   assertGreaterOrEqual(longestIdleMs, 290);
 });
 
-Deno.test("Watch looks at the server as each connection is opened, and then only now and then", async () => {
+Deno.test("Watch takes a snapshot as each connection is opened, and then only now and then", async () => {
   await using server = await startRedis();
   await server.cli("CONFIG", "RESETSTAT");
   await using run = await watch(server.url, { idle: 1, busy: 2, everyMs: 20 });
@@ -172,7 +172,7 @@ Deno.test("Watch gives each of many deaths at once a cause", async () => {
   await until(async () => (await idsOf(server)).length === 40);
 });
 
-Deno.test("Watch finds a connection that was dropped silently when it is used", async () => {
+Deno.test("Watch finds a silently dropped connection when it is used", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   await using run = await watch(proxy.url, {
@@ -197,7 +197,7 @@ Deno.test("Watch finds a connection that was dropped silently when it is used", 
   assertEquals(open, 1);
 });
 
-Deno.test("Watch names a stall of the server, and tells of it before it tells that the server is back", async () => {
+Deno.test("Watch names a stall of the server, before it says that the server is back", async () => {
   await using server = await startRedis();
   await using run = await watch(server.url, { timeoutMs: 400 });
   await delay(300);
@@ -219,7 +219,7 @@ Deno.test("Watch names a stall of the server, and tells of it before it tells th
   assertLess(death, back);
 });
 
-Deno.test("Watch says what the server refuses, and goes on without it", async () => {
+Deno.test("Watch says which commands the server refuses, and does without them", async () => {
   await using server = await startRedis();
   await server.cli(
     ...["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-config"],

@@ -112,7 +112,7 @@ const kills = (calls: number) => ({
   "cmdstat_client|kill": `calls=${calls}`,
 });
 
-Deno.test("Evidence of a sibling counts if it is older than the end by a second, and newer than one's own", async () => {
+Deno.test("A snapshot of a sibling counts if it is older than the end by a second, and newer than that of the connection itself", async () => {
   for (
     const [ownAt, siblingAt, span] of [
       [-60_000, -1000, "0 -> 1"], // the newer one
@@ -137,7 +137,7 @@ Deno.test("Evidence of a sibling counts if it is older than the end by a second,
   }
 });
 
-Deno.test("Without evidence of its own a sibling's of up to the end counts", async () => {
+Deno.test("Where the connection has no snapshot, one of a sibling counts that was taken before the end", async () => {
   for (const [at, text] of [[0, "0 -> 1"], [1, undefined]] as const) {
     const stage = new Stage();
     stage.info = kills(0);
@@ -148,7 +148,7 @@ Deno.test("Without evidence of its own a sibling's of up to the end counts", asy
   }
 });
 
-Deno.test("Evidence of another run of the server is not compared with", async () => {
+Deno.test("A snapshot of another run of the server is not compared", async () => {
   const stage = new Stage();
   const [own, sibling] = [stage.connect(), stage.connect()];
   stage.info = kills(0);
@@ -159,7 +159,7 @@ Deno.test("Evidence of another run of the server is not compared with", async ()
   assertMatch((await stage.why(report(), own)).text, /calls 0 -> 1/);
 });
 
-Deno.test("What fell silent is compared with its own evidence: the silence may have begun long ago", async () => {
+Deno.test("A silence is compared with the snapshot of the connection itself, since it may have begun long ago", async () => {
   const stage = new Stage();
   const [own, sibling] = [stage.connect(), stage.connect()];
   stage.info = kills(0);
@@ -173,7 +173,7 @@ Deno.test("What fell silent is compared with its own evidence: the silence may h
   assertMatch(verdict.text, /calls 0 -> 1/);
 });
 
-Deno.test("Siblings outlive an end if they end more than a second after it, to the same run", async () => {
+Deno.test("A sibling outlives an end if it ends more than a second later, and was connected to the same run", async () => {
   for (
     const [closedAt, run, outlived] of [
       [undefined, "r1", "1"],
@@ -201,7 +201,7 @@ Deno.test("Siblings outlive an end if they end more than a second after it, to t
   }
 });
 
-Deno.test("Idle ages of ends more than a second apart are counted, and only of idle ends by others", async () => {
+Deno.test("Idle ages count for ends that are more than a second apart, were idle, and were not made by this client", async () => {
   const idle = { during: "idle", idleMs: 130_000 } as const;
   const cases: [Partial<CloseReport>[], times: string | undefined][] = [
     [[{ closedAt: NOW - 9000 }, { closedAt: NOW - 5000 }], "3rd"],
@@ -232,7 +232,7 @@ Deno.test("Idle ages of ends more than a second apart are counted, and only of i
   }
 });
 
-Deno.test("Of idle ends the last 32 are kept", async () => {
+Deno.test("The last 32 idle ends are kept", async () => {
   const stage = new Stage();
   const idle = { during: "idle", idleMs: 130_000 } as const;
   for (let i = 40; i > 0; i--) {
@@ -245,7 +245,7 @@ Deno.test("Of idle ends the last 32 are kept", async () => {
   assertMatch(verdict.text, /33rd time/);
 });
 
-Deno.test("Of one's own evidence the newest counts", async () => {
+Deno.test("The newest snapshot of the connection itself counts", async () => {
   const stage = new Stage();
   const own = stage.connect();
   for (const [i, at] of [-60_000, -30_000].entries()) {
@@ -287,7 +287,7 @@ Deno.test("An investigation for which nothing could be asked does not put off th
   assertEquals((await stage.why(report(), stage.connect())).causes, []);
 });
 
-Deno.test("An investigation is due after the interval, whichever way the clock went", async () => {
+Deno.test("An investigation is due after the interval, also if the clock was set back", async () => {
   const stage = new Stage(5000);
   const look = () =>
     stage.postMortem.investigate(
@@ -309,7 +309,7 @@ Deno.test("An investigation is due after the interval, whichever way the clock w
   assertEquals(typeof await look(), "object");
 });
 
-Deno.test("Settings are asked for once for baselines, and again after each end", async () => {
+Deno.test("CONFIG GET is sent once for baselines, and again after each end", async () => {
   const stage = new Stage();
   const connection = stage.connect();
   await stage.takeBaseline(connection, NOW - 9000);
@@ -338,7 +338,7 @@ Deno.test("Settings are asked for once for baselines, and again after each end",
   ]);
 });
 
-Deno.test("Settings that are refused later are remembered", async () => {
+Deno.test("The reply to CONFIG GET is kept if the server refuses it later", async () => {
   const stage = new Stage();
   stage.replies["CONFIG GET"] = ["timeout", "60"];
   const connection = stage.connect();
@@ -352,7 +352,7 @@ Deno.test("Settings that are refused later are remembered", async () => {
   assertEquals(verdict.lookedAt.includes("CONFIG GET (refused)"), true);
 });
 
-Deno.test("A refusal that passes by itself is tried again, another one is not", async () => {
+Deno.test("A command that the server refuses for a moment is sent again, another one is not", async () => {
   const stage = new Stage();
   stage.replies["CLIENT LIST"] = new ReplyError("LOADING wait");
   const first = await stage.why(report(), stage.connect());
@@ -365,7 +365,7 @@ Deno.test("A refusal that passes by itself is tried again, another one is not", 
   assertEquals(stage.asked.includes("CLIENT LIST"), false);
 });
 
-Deno.test("Our own probes and their refusals are not held against others", async () => {
+Deno.test("The commands of the post-mortem, and their refusals, are not counted as those of others", async () => {
   const stage = new Stage();
   const connection = stage.connect();
   stage.info = { run_id: "r1", errorstat_ERR: "count=0" };
@@ -387,7 +387,7 @@ Deno.test("Our own probes and their refusals are not held against others", async
   assertEquals(listed.cause, undefined, listed.text);
 });
 
-Deno.test("Our own CLIENT KILL is counted once, and its connection is not looked for", async () => {
+Deno.test("A CLIENT KILL by this client is counted once, and its connection is not looked for in CLIENT LIST", async () => {
   const stage = new Stage();
   const connection = stage.connect();
   stage.info = { ...kills(0), cmdstat_client: "calls=0" };
@@ -406,13 +406,13 @@ Deno.test("Our own CLIENT KILL is counted once, and its connection is not looked
   assertMatch(another.text, /CLIENT LIST has id=7 age=5 idle=4: the/);
 });
 
-Deno.test("Without an id the old connection is not looked for", async () => {
+Deno.test("A connection without an id is not looked for in CLIENT LIST", async () => {
   const stage = new Stage();
   await stage.why(report({ clientId: undefined }), stage.connect());
   assertEquals(stage.asked.includes("CLIENT LIST"), false);
 });
 
-Deno.test("A connection that was fenced while it was looked for is not said to be there", async () => {
+Deno.test("A connection that is fenced while CLIENT LIST is asked is not reported as listed", async () => {
   const stage = new Stage();
   const connection = stage.connect();
   stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
@@ -467,7 +467,7 @@ Deno.test("A sibling counts as answered if a byte came after the first quarter o
   }
 });
 
-Deno.test("What siblings did is taken down when the silence ends, and the fresh connection is none of them", async () => {
+Deno.test("The siblings that were answered are noted when the silence ends, without the fresh connection", async () => {
   const stage = new Stage();
   const own = stage.connect();
   const sibling = stage.connect({ heardAt: performance.now() - 10 });
@@ -483,7 +483,7 @@ Deno.test("What siblings did is taken down when the silence ends, and the fresh 
   assertMatch(text, /it fell silent, 1 other answered meanwhile/);
 });
 
-Deno.test("Connections that fell silent at the same time are counted, new ones apart", async () => {
+Deno.test("Connections that fell silent at the same time are counted, and new ones separately", async () => {
   const verdict = await silence((stage) => {
     const end = (more: Partial<CloseReport>) => {
       const connection = stage.connect();
@@ -548,7 +548,7 @@ Deno.test("A dial is slow by the median of those before it, itself and failed on
   }
 });
 
-Deno.test("Connections opened since the evidence before are known to have said HELLO", async () => {
+Deno.test("Connections that were opened since the snapshot before are known to have sent HELLO", async () => {
   const stage = new Stage();
   const own = stage.connect();
   stage.info = { run_id: "r1", cmdstat_hello: "calls=1" };
@@ -581,7 +581,7 @@ Deno.test("Connections opened since the evidence before are known to have said H
   assertEquals(another.cause, "server-stall", another.text);
 });
 
-Deno.test("The last 32 connections are known", async () => {
+Deno.test("The last 32 connections are kept", async () => {
   for (const [later, isKnown] of [[29, true], [30, false]] as const) {
     const verdict = await silence(async (stage, now) => {
       const sibling = stage.connect({ heardAt: now - 10 });

@@ -21,22 +21,22 @@ import { type Source, sourceOf } from "../../../pool/forensics/server_probe.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
-/** A connection that tells how it ended. */
-interface Patient {
+/** A connection, and the report of its end. */
+interface Subject {
   readonly connection: Connection;
   readonly ended: Promise<CloseReport>;
-  /** Writes past the connection, as something on the way might. */
+  /** Writes past the connection, as a proxy might. */
   smuggle(text: string): Promise<void>;
   /** Ends it for the client alone. */
   cutOff(): void;
 }
 
-/** A client's connections to one place, and their post-mortem. */
-class Ward implements AsyncDisposable {
+/** Connections of one client to one endpoint, and their post-mortem. */
+class Setup implements AsyncDisposable {
   readonly verdicts: Verdict[] = [];
   readonly postMortem: PostMortem;
   /** Connections that ended before they were open. */
-  readonly stillborn: { connection: Connection; report: CloseReport }[] = [];
+  readonly failedDials: { connection: Connection; report: CloseReport }[] = [];
   readonly #connections: Connection[] = [];
   readonly #url: string;
   #count = 0;
@@ -54,7 +54,7 @@ class Ward implements AsyncDisposable {
   }
 
   /** Opens a connection without a baseline. */
-  async visit(replyTimeoutMs = 5000): Promise<Patient> {
+  async open(replyTimeoutMs = 5000): Promise<Subject> {
     const { promise: ended, resolve } = Promise.withResolvers<CloseReport>();
     const cut = Promise.withResolvers<null>();
     let smuggle = (_: string): Promise<void> => Promise.resolve();
@@ -81,7 +81,7 @@ class Ward implements AsyncDisposable {
       signal: new AbortController().signal,
       observer: {
         onClose: (connection, report) => {
-          if (!isOpen) this.stillborn.push({ connection, report });
+          if (!isOpen) this.failedDials.push({ connection, report });
           resolve(report);
         },
       },
@@ -97,20 +97,20 @@ class Ward implements AsyncDisposable {
   }
 
   /** Opens a connection and takes its baseline. */
-  async admit(replyTimeoutMs?: number): Promise<Patient> {
-    const patient = await this.visit(replyTimeoutMs);
-    this.postMortem.takeBaseline(sourceOf(patient.connection));
-    await settled(patient.connection);
-    return patient;
+  async openWithBaseline(replyTimeoutMs?: number): Promise<Subject> {
+    const subject = await this.open(replyTimeoutMs);
+    this.postMortem.takeBaseline(sourceOf(subject.connection));
+    await settled(subject.connection);
+    return subject;
   }
 
   /** Waits for the end, opens the next connection and asks why. */
-  async examine(patient: Patient): Promise<Verdict> {
-    const report = await patient.ended;
-    const { connection: fresh } = await this.visit();
+  async investigate(subject: Subject): Promise<Verdict> {
+    const report = await subject.ended;
+    const { connection: fresh } = await this.open();
     await this.postMortem.investigate(
       report,
-      patient.connection,
+      subject.connection,
       sourceOf(fresh),
     );
     return this.verdicts.at(-1)!;
@@ -132,7 +132,7 @@ async function settled(connection: Connection): Promise<void> {
 const provoke = (connection: Connection, command: Command): Promise<Reply> =>
   ask(connection, command).catch(() => null);
 
-const clientKill = (server: RedisServer, { connection }: Patient) =>
+const clientKill = (server: RedisServer, { connection }: Subject) =>
   server.cli("CLIENT", "KILL", "ID", connection.identity!.clientId!);
 
 function assertVerdict(
@@ -157,25 +157,25 @@ function assertVerdict(
 
 Deno.test("It names the idle timeout of the server and what to set", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
-  await using ward = new Ward(server.url);
-  const verdict = await ward.examine(await ward.admit());
+  await using setup = new Setup(server.url);
+  const verdict = await setup.investigate(await setup.openWithBaseline());
   assertVerdict(verdict, "idle-timeout", "likely", /idle .*timeout is 1/);
   assertStringIncludes(verdict.advice!, "set idleTimeoutMs below 900");
 });
 
 Deno.test("It names an idle timeout that was set after the baseline", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   await server.cli("CONFIG", "SET", "timeout", "1");
-  assertVerdict(await ward.examine(patient), "idle-timeout", "likely");
+  assertVerdict(await setup.investigate(subject), "idle-timeout", "likely");
 });
 
 Deno.test("It counts how often connections ended at the same idle age", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
-  await using ward = new Ward(server.url);
-  await ward.examine(await ward.admit());
-  const verdict = await ward.examine(await ward.admit());
+  await using setup = new Setup(server.url);
+  await setup.investigate(await setup.openWithBaseline());
+  const verdict = await setup.investigate(await setup.openWithBaseline());
   assertVerdict(
     verdict,
     "idle-timeout",
@@ -186,12 +186,12 @@ Deno.test("It counts how often connections ended at the same idle age", async ()
 
 Deno.test("It names CLIENT KILL with the numbers of its counter", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
+  await using setup = new Setup(server.url);
   await server.cli("CLIENT", "KILL", "ID", 999);
-  const patient = await ward.admit();
-  await clientKill(server, patient);
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "client-kill",
     "likely",
     /cmdstat_client\|kill calls 1 -> 2/,
@@ -200,24 +200,24 @@ Deno.test("It names CLIENT KILL with the numbers of its counter", async () => {
 
 Deno.test("It names CLIENT KILL while a reply is awaited", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  const reply = provoke(patient.connection, ["BLPOP", "nothing", 0]);
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  const reply = provoke(subject.connection, ["BLPOP", "nothing", 0]);
   await delay(50);
-  await clientKill(server, patient);
+  await clientKill(server, subject);
   await reply;
-  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+  assertVerdict(await setup.investigate(subject), "client-kill", "likely");
 });
 
 for (const end of ["stop", "kill"] as const) {
   Deno.test(`It names a restart after the server's ${end}`, async () => {
     await using server = await startRedis();
-    await using ward = new Ward(server.url);
-    const patient = await ward.admit();
+    await using setup = new Setup(server.url);
+    const subject = await setup.openWithBaseline();
     await server[end]();
     await server.start();
     assertVerdict(
-      await ward.examine(patient),
+      await setup.investigate(subject),
       "restart",
       "likely",
       /run_id \w+ -> \w+/,
@@ -227,42 +227,42 @@ for (const end of ["stop", "kill"] as const) {
   });
 }
 
-Deno.test("It takes a restart with saved data for no failover", async () => {
+Deno.test("It does not take a restart with saved data for a failover", async () => {
   await using server = await startRedis({
     config: { save: '"1 1"', "repl-diskless-sync-delay": 0 },
   });
   await using replica = await startRedis({
     config: { replicaof: `127.0.0.1 ${server.port}` },
   });
-  await using ward = new Ward(server.url);
+  await using setup = new Setup(server.url);
   await server.cli("SET", "key", "value");
   while (!/slave0:.*online/.test(await server.cli("INFO", "replication"))) {
     await delay(50);
   }
-  const patient = await ward.admit();
+  const subject = await setup.openWithBaseline();
   await replica.stop();
   await server.restart();
-  const verdict = await ward.examine(patient);
+  const verdict = await setup.investigate(subject);
   assertVerdict(verdict, "restart", "likely");
 });
 
-Deno.test("It names the limit of clients where the server shuts the door", async () => {
+Deno.test("It names maxclients where the server refuses the connection", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const { connection } = await ward.admit();
+  await using setup = new Setup(server.url);
+  const { connection } = await setup.openWithBaseline();
   await ask(connection, ["CONFIG", "SET", "maxclients", 1]);
-  await ward.visit().catch(() => {});
+  await setup.open().catch(() => {});
   await ask(connection, ["CONFIG", "SET", "maxclients", 100]);
-  const { connection: fresh } = await ward.visit();
-  const [refused] = ward.stillborn;
+  const { connection: fresh } = await setup.open();
+  const [refused] = setup.failedDials;
   assert(refused !== undefined);
-  await ward.postMortem.investigate(
+  await setup.postMortem.investigate(
     refused.report,
     refused.connection,
     sourceOf(fresh),
   );
   assertVerdict(
-    ward.verdicts[0]!,
+    setup.verdicts[0]!,
     "max-clients",
     "likely",
     /rejected_connections 0 -> 1/,
@@ -277,20 +277,20 @@ Deno.test("It names an output buffer limit by its counter, and says that it is p
   await using server = await startRedis({
     config: { "client-output-buffer-limit": "normal 1mb 0 0" },
   });
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   // A reply of many parts: a single string may be sent without a copy of it.
   for (let i = 0; i < 40; i++) {
     const elements = Array(1000).fill("x".repeat(100));
-    await ask(patient.connection, ["RPUSH", "big", ...elements]);
+    await ask(subject.connection, ["RPUSH", "big", ...elements]);
   }
-  await provoke(patient.connection, ["LRANGE", "big", 0, -1]);
+  await provoke(subject.connection, ["LRANGE", "big", 0, -1]);
   const isCounted = await counts(
     server,
     "client_output_buffer_limit_disconnections",
   );
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "output-buffer-limit",
     isCounted ? "likely" : "possible",
     isCounted
@@ -303,15 +303,15 @@ Deno.test("It names a query buffer limit by its counter, and says that it is pos
   await using server = await startRedis({
     config: { "client-query-buffer-limit": "1mb" },
   });
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await provoke(patient.connection, ["SET", "big", new Uint8Array(8_000_000)]);
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await provoke(subject.connection, ["SET", "big", new Uint8Array(8_000_000)]);
   const isCounted = await counts(
     server,
     "client_query_buffer_limit_disconnections",
   );
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "query-buffer-limit",
     isCounted ? "likely" : "possible",
     isCounted
@@ -322,26 +322,26 @@ Deno.test("It names a query buffer limit by its counter, and says that it is pos
 
 Deno.test("It names client eviction", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await ask(patient.connection, ["MULTI"]);
-  await ask(patient.connection, ["SET", "big", new Uint8Array(4_000_000)]);
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await ask(subject.connection, ["MULTI"]);
+  await ask(subject.connection, ["SET", "big", new Uint8Array(4_000_000)]);
   await server.cli("CONFIG", "SET", "maxmemory-clients", "2mb");
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "client-eviction",
     "likely",
     /evicted_clients 0 -> 1/,
   );
 });
 
-Deno.test("It names a protocol error by the server's own words", async () => {
+Deno.test("It quotes the server's error reply on a protocol error", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await patient.smuggle("*1\r\n+PING\r\n");
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await subject.smuggle("*1\r\n+PING\r\n");
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "protocol-error",
     "likely",
     /ERR Protocol error: expected '\$'/,
@@ -353,12 +353,12 @@ Deno.test("It names a change of the ACL", async () => {
   await using server = await startRedis();
   const setUser = ["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all"];
   await server.cli(...setUser);
-  await using ward = new Ward(`redis://app:secret@127.0.0.1:${server.port}`);
-  const patient = await ward.admit();
+  await using setup = new Setup(`redis://app:secret@127.0.0.1:${server.port}`);
+  const subject = await setup.openWithBaseline();
   await server.cli("ACL", "DELUSER", "app");
   await server.cli(...setUser);
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "acl-change",
     "likely",
     /cmdstat_acl\|deluser calls 0 -> 1/,
@@ -367,14 +367,14 @@ Deno.test("It names a change of the ACL", async () => {
 
 Deno.test("It names a demotion where writes were refused", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   await server.cli("REPLICAOF", "127.0.0.1", "1");
-  const reply = await ask(patient.connection, ["SET", "key", "value"]);
+  const reply = await ask(subject.connection, ["SET", "key", "value"]);
   assertMatch(`${reply}`, /READONLY/);
-  patient.connection.close("readonly"); // as the pool does
+  subject.connection.close("readonly"); // as the pool does
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "demotion",
     "likely",
     /role master -> slave of 127\.0\.0\.1:1/,
@@ -389,33 +389,33 @@ Deno.test("It names a failover to a promoted replica", async () => {
     config: { replicaof: `127.0.0.1 ${primary.port}` },
   });
   await using proxy = await startProxy({ target: primary });
-  await using ward = new Ward(proxy.url);
+  await using setup = new Setup(proxy.url);
   while (!/link_status:up/.test(await replica.cli("INFO", "replication"))) {
     await delay(50);
   }
-  const patient = await ward.admit();
+  const subject = await setup.openWithBaseline();
   await primary.kill();
   await replica.cli("REPLICAOF", "NO", "ONE");
   proxy.retarget(replica);
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "failover",
     "likely",
     /master_replid2 is the old master_replid/,
   );
 });
 
-Deno.test("It finds that the server never closed what fell silent on the way", async () => {
+Deno.test("It finds that the server never closed a connection that fell silent on the network", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url);
-  const patient = await ward.admit(300);
+  await using setup = new Setup(proxy.url);
+  const subject = await setup.openWithBaseline(300);
   proxy.silence({ scope: "open" });
-  await provoke(patient.connection, ["PING"]);
+  await provoke(subject.connection, ["PING"]);
   // Somebody else is killed meanwhile: a coincidence.
   await server.cli("CLIENT", "KILL", "ID", 999);
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "middlebox",
     "likely",
     /CLIENT LIST has id=\d+ age=\d+ idle=\d+: the server never closed it/,
@@ -425,22 +425,22 @@ Deno.test("It finds that the server never closed what fell silent on the way", a
 Deno.test("It finds that the server never closed what a middlebox closed", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(proxy.url);
+  const subject = await setup.openWithBaseline();
   proxy.silence({ scope: "open" }); // the server shall not hear of it
-  patient.cutOff();
-  const verdict = await ward.examine(patient);
+  subject.cutOff();
+  const verdict = await setup.investigate(subject);
   assertEquals(verdict.report.by, "server"); // as it seemed
   assertVerdict(verdict, "middlebox", "likely");
 });
 
-Deno.test("It says that it does not know where both sides were cut, and where it looked", async () => {
+Deno.test("Where both sides were cut it says that it cannot tell, and where it looked", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(proxy.url);
+  const subject = await setup.openWithBaseline();
   await proxy.killAll("rst");
-  const verdict = await ward.examine(patient);
+  const verdict = await setup.investigate(subject);
   assertVerdict(verdict, undefined, "none");
   assertEquals(verdict.lookedAt.slice(0, 4), [
     "the close report",
@@ -452,23 +452,23 @@ Deno.test("It says that it does not know where both sides were cut, and where it
   assertMatch(verdict.text, /^Cannot tell why connection 1 to .* ended: no/);
 });
 
-Deno.test("It says nothing of causes where the client closed the connection itself", async () => {
+Deno.test("It names no cause where the client closed the connection itself", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   await server.cli("CLIENT", "KILL", "ID", 999);
-  patient.connection.close("idle-timeout");
-  const verdict = await ward.examine(patient);
+  subject.connection.close("idle-timeout");
+  const verdict = await setup.investigate(subject);
   assertVerdict(verdict, undefined, "none");
   assertMatch(verdict.text, /^This client closed connection 1 .*idle-timeout$/);
 });
 
-Deno.test("Two at once: an idle timeout while somebody else is killed is only possible", async () => {
+Deno.test("Two at once: an idle timeout while another connection is killed is only possible", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   await server.cli("CLIENT", "KILL", "ID", 999);
-  const verdict = await ward.examine(patient);
+  const verdict = await setup.investigate(subject);
   assertVerdict(
     verdict,
     "idle-timeout",
@@ -480,13 +480,13 @@ Deno.test("Two at once: an idle timeout while somebody else is killed is only po
 
 Deno.test("Two at once: a kill and a change of the ACL are only possible", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   await server.cli("ACL", "SETUSER", "other", "on");
   await server.cli("ACL", "DELUSER", "other");
-  await clientKill(server, patient);
+  await clientKill(server, subject);
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "client-kill",
     "possible",
     /fits client-kill and acl-change/,
@@ -496,59 +496,59 @@ Deno.test("Two at once: a kill and a change of the ACL are only possible", async
 
 Deno.test("Two at once: an idle timeout before a restart is only possible", async () => {
   await using server = await startRedis({ config: { timeout: 1 } });
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await patient.ended;
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await subject.ended;
   await server.restart();
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "idle-timeout",
     "possible",
     /fits idle-timeout and restart/,
   );
 });
 
-Deno.test("Two at once: a kill before a restart that others lived to see is not called a restart", async () => {
+Deno.test("Two at once: a kill before a restart that others survived until is not called a restart", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  await ward.admit();
-  const patient = await ward.admit();
-  await clientKill(server, patient);
-  await patient.ended;
+  await using setup = new Setup(server.url);
+  await setup.openWithBaseline();
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
+  await subject.ended;
   await delay(1100);
   await server.restart();
   assertVerdict(
-    await ward.examine(patient),
+    await setup.investigate(subject),
     "restart",
     "possible",
     /outlived by 1 of its siblings/,
   );
 });
 
-Deno.test("It compares with the newest evidence from before the end", async () => {
+Deno.test("It compares with the newest snapshot from before the end", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
   await server.cli("ACL", "SETUSER", "other", "on");
   await server.cli("ACL", "DELUSER", "other");
-  await ward.admit();
+  await setup.openWithBaseline();
   await delay(1100);
-  await clientKill(server, patient);
-  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+  await clientKill(server, subject);
+  assertVerdict(await setup.investigate(subject), "client-kill", "likely");
 });
 
 Deno.test("The client's own CLIENT KILL is not taken for the cause", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url);
-  const patient = await ward.admit();
+  await using setup = new Setup(proxy.url);
+  const subject = await setup.openWithBaseline();
   await proxy.killAll("rst");
-  await patient.ended;
-  const { connection } = await ward.visit();
-  ward.postMortem.noteFence(patient.connection);
-  const { clientId } = patient.connection.identity!;
+  await subject.ended;
+  const { connection } = await setup.open();
+  setup.postMortem.noteFence(subject.connection);
+  const { clientId } = subject.connection.identity!;
   await ask(connection, ["CLIENT", "KILL", "ID", clientId!]);
-  const verdict = await ward.examine(patient);
+  const verdict = await setup.investigate(subject);
   assertVerdict(verdict, undefined, "none");
   assert(!verdict.lookedAt.includes("CLIENT LIST"));
 });
@@ -558,7 +558,7 @@ Deno.test("Probes that the server refuses are not tried again, and the verdict s
   const rules = "on >secret ~* +@all -config -client".split(" ");
   await server.cli("ACL", "SETUSER", "app", ...rules);
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url.replace("//", "//app:secret@"));
+  await using setup = new Setup(proxy.url.replace("//", "//app:secret@"));
   const refusals = async () => {
     const statistics = await server.cli("INFO", "commandstats");
     return ["config|get", "client|list"].map((name) =>
@@ -567,9 +567,9 @@ Deno.test("Probes that the server refuses are not tried again, and the verdict s
     );
   };
   for (let i = 0; i < 3; i++) {
-    const patient = await ward.admit();
+    const subject = await setup.openWithBaseline();
     await proxy.killAll("fin");
-    const verdict = await ward.examine(patient);
+    const verdict = await setup.investigate(subject);
     assertVerdict(verdict, undefined, "none");
     assertEquals(verdict.lookedAt.slice(3), [
       "CONFIG GET (refused)",
@@ -592,10 +592,10 @@ Deno.test("Without INFO it still has the close report", async () => {
     "+@all",
     "-info",
   );
-  await using ward = new Ward(`redis://app:secret@127.0.0.1:${server.port}`);
-  const patient = await ward.admit();
-  await patient.smuggle("*1\r\n+PING\r\n");
-  const verdict = await ward.examine(patient);
+  await using setup = new Setup(`redis://app:secret@127.0.0.1:${server.port}`);
+  const subject = await setup.openWithBaseline();
+  await subject.smuggle("*1\r\n+PING\r\n");
+  const verdict = await setup.investigate(subject);
   assertVerdict(verdict, "protocol-error", "likely");
   assert(verdict.lookedAt.includes("INFO (refused)"));
 });
@@ -603,32 +603,36 @@ Deno.test("Without INFO it still has the close report", async () => {
 Deno.test("It investigates once in a while, and one at a time", async () => {
   let now = Date.now();
   await using server = await startRedis();
-  await using ward = new Ward(server.url, {
+  await using setup = new Setup(server.url, {
     minIntervalMs: 5000,
     now: () => now,
   });
-  const patients = [await ward.admit(), await ward.admit(), await ward.admit()];
-  for (const patient of patients) await clientKill(server, patient);
-  await Promise.all(patients.map((patient) => ward.examine(patient)));
-  assertEquals(ward.verdicts.length, 1);
+  const subjects = [
+    await setup.openWithBaseline(),
+    await setup.openWithBaseline(),
+    await setup.openWithBaseline(),
+  ];
+  for (const subject of subjects) await clientKill(server, subject);
+  await Promise.all(subjects.map((subject) => setup.investigate(subject)));
+  assertEquals(setup.verdicts.length, 1);
   now += 4999;
-  await ward.examine(patients[0]!);
-  assertEquals(ward.verdicts.length, 1);
+  await setup.investigate(subjects[0]!);
+  assertEquals(setup.verdicts.length, 1);
   now += 1;
-  await ward.examine(patients[0]!);
-  assertEquals(ward.verdicts.length, 2);
+  await setup.investigate(subjects[0]!);
+  assertEquals(setup.verdicts.length, 2);
 });
 
 Deno.test("It asks nothing while it is not time", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url, { minIntervalMs: 60_000 });
-  const patient = await ward.admit();
-  await clientKill(server, patient);
-  await ward.examine(patient);
-  const { connection: fresh } = await ward.visit();
-  await ward.postMortem.investigate(
-    await patient.ended,
-    patient.connection,
+  await using setup = new Setup(server.url, { minIntervalMs: 60_000 });
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
+  await setup.investigate(subject);
+  const { connection: fresh } = await setup.open();
+  await setup.postMortem.investigate(
+    await subject.ended,
+    subject.connection,
     sourceOf(fresh),
   );
   assertEquals(fresh.served, 0);
@@ -636,33 +640,33 @@ Deno.test("It asks nothing while it is not time", async () => {
 
 Deno.test("It never throws: the new connection ends in the middle", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await clientKill(server, patient);
-  const report = await patient.ended;
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
+  const report = await subject.ended;
   for (const how of ["before", "during"] as const) {
-    const { connection: fresh } = await ward.visit();
+    const { connection: fresh } = await setup.open();
     if (how === "before") fresh.close();
-    ward.postMortem.takeBaseline(sourceOf(fresh));
-    const done = ward.postMortem.investigate(
+    setup.postMortem.takeBaseline(sourceOf(fresh));
+    const done = setup.postMortem.investigate(
       report,
-      patient.connection,
+      subject.connection,
       sourceOf(fresh),
     );
     if (how === "during") fresh.close();
     await done;
-    assertVerdict(ward.verdicts.at(-1)!, undefined, "none");
+    assertVerdict(setup.verdicts.at(-1)!, undefined, "none");
   }
   // Nothing of it sticks.
-  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+  assertVerdict(await setup.investigate(subject), "client-kill", "likely");
 });
 
 Deno.test("It never throws: onVerdict does", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await clientKill(server, patient);
-  const { connection: fresh } = await ward.visit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
+  const { connection: fresh } = await setup.open();
   let calls = 0;
   const postMortem = new PostMortem({
     minIntervalMs: 0,
@@ -671,16 +675,16 @@ Deno.test("It never throws: onVerdict does", async () => {
       throw new Error("oops");
     },
   });
-  const report = await patient.ended;
-  await postMortem.investigate(report, patient.connection, sourceOf(fresh));
-  await postMortem.investigate(report, patient.connection, sourceOf(fresh));
+  const report = await subject.ended;
+  await postMortem.investigate(report, subject.connection, sourceOf(fresh));
+  await postMortem.investigate(report, subject.connection, sourceOf(fresh));
   assertEquals(calls, 2);
 });
 
 Deno.test("A command that was pushed before the baseline is answered before it", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const { connection } = await ward.visit();
+  await using setup = new Setup(server.url);
+  const { connection } = await setup.open();
   let served = 0;
   connection.push({
     command: ["PING"],
@@ -689,35 +693,35 @@ Deno.test("A command that was pushed before the baseline is answered before it",
     resolve: () => served = connection.served,
     lose: () => {},
   });
-  ward.postMortem.takeBaseline(sourceOf(connection));
+  setup.postMortem.takeBaseline(sourceOf(connection));
   await settled(connection);
   assertEquals(served, 1);
 });
 
-Deno.test("Where the connection has changed hands nothing is asked, and the next one tells", async () => {
+Deno.test("Where the connection has changed hands nothing is asked, and the next one is asked instead", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url, { minIntervalMs: 60_000 });
-  const patient = await ward.admit();
-  await clientKill(server, patient);
-  const report = await patient.ended;
-  const { connection: leased } = await ward.visit();
+  await using setup = new Setup(server.url, { minIntervalMs: 60_000 });
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
+  const report = await subject.ended;
+  const { connection: leased } = await setup.open();
   const revoked: Source = { connection: leased, ask: () => undefined };
-  ward.postMortem.takeBaseline(revoked);
+  setup.postMortem.takeBaseline(revoked);
   assertEquals(
-    await ward.postMortem.investigate(report, patient.connection, revoked),
+    await setup.postMortem.investigate(report, subject.connection, revoked),
     "not-asked",
   );
-  assertEquals([leased.served, ward.verdicts], [0, []]);
-  assertVerdict(await ward.examine(patient), "client-kill", "likely");
+  assertEquals([leased.served, setup.verdicts], [0, []]);
+  assertVerdict(await setup.investigate(subject), "client-kill", "likely");
 });
 
 Deno.test("All that is asked is pushed before baseline and investigate return", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const patient = await ward.admit();
-  await clientKill(server, patient);
-  const report = await patient.ended;
-  const { connection } = await ward.visit();
+  await using setup = new Setup(server.url);
+  const subject = await setup.openWithBaseline();
+  await clientKill(server, subject);
+  const report = await subject.ended;
+  const { connection } = await setup.open();
   const asked: string[] = [];
   const source: Source = {
     connection,
@@ -728,8 +732,8 @@ Deno.test("All that is asked is pushed before baseline and investigate return", 
   };
   new PostMortem().takeBaseline(source);
   assertEquals(asked.splice(0), ["CONFIG", "CONFIG", "INFO"]);
-  const found = ward.postMortem
-    .investigate(report, patient.connection, source);
+  const found = setup.postMortem
+    .investigate(report, subject.connection, source);
   assertEquals(asked.splice(0), ["CLIENT", "CONFIG", "CONFIG", "INFO"]);
   await found;
   assertEquals(asked, []);

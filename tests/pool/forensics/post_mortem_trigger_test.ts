@@ -14,7 +14,7 @@ import { PushRight } from "../../../pool/connection/push_right.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { startRedis } from "../../support/redis_server.ts";
 
-Deno.test("Redis names CLIENT KILL as the likely cause of a death, with its numbers", async () => {
+Deno.test("Redis names CLIENT KILL as the likely cause of an end, with its numbers", async () => {
   await using server = await startRedis();
   const { promise, resolve } = Promise.withResolvers<Verdict>();
   await using redis = new Redis(server.url, {
@@ -46,7 +46,7 @@ Deno.test("Redis without postMortem asks the server nothing on its own", async (
 });
 
 /** The trigger of connections that the test opens and ends. */
-class Bench implements AsyncDisposable {
+class Setup implements AsyncDisposable {
   readonly verdicts: Verdict[] = [];
   readonly trigger: PostMortemTrigger = new PostMortemTrigger((verdict) =>
     this.verdicts.push(verdict)
@@ -84,47 +84,47 @@ class Bench implements AsyncDisposable {
   }
 }
 
-Deno.test("A death is kept for the next connection where the first one has changed hands", async () => {
+Deno.test("An end waits for the next connection where the first one has changed hands", async () => {
   // The post-mortem's clock is put forward below.
   const { now } = Date;
   let aheadMs = 0;
   Date.now = () => now() + aheadMs;
   using _clock = { [Symbol.dispose]: () => void (Date.now = now) };
   await using server = await startRedis();
-  await using bench = new Bench(server.url);
-  await bench.trigger.ready;
-  const connection = await bench.share();
+  await using setup = new Setup(server.url);
+  await setup.trigger.ready;
+  const connection = await setup.share();
   const clientId = connection.identity!.clientId!;
   await server.cli("CLIENT", "KILL", "ID", clientId);
   while (connection.report === undefined) await delay(5);
-  bench.trigger.onClose(connection.report, connection);
+  setup.trigger.onClose(connection.report, connection);
 
-  const leased = await bench.open();
+  const leased = await setup.open();
   const right = new PushRight(leased);
   right.revoke();
-  bench.trigger.onOpen(right);
+  setup.trigger.onOpen(right);
   await delay(50);
-  assertEquals([leased.served, bench.verdicts], [0, []]);
+  assertEquals([leased.served, setup.verdicts], [0, []]);
 
-  await bench.share();
-  assertEquals(bench.verdicts.map(({ cause }) => cause), ["client-kill"]);
+  await setup.share();
+  assertEquals(setup.verdicts.map(({ cause }) => cause), ["client-kill"]);
   // And then it is done with, also when another look is due.
   aheadMs = 10_000;
-  await bench.share();
-  assertEquals(bench.verdicts.length, 1);
+  await setup.share();
+  assertEquals(setup.verdicts.length, 1);
 });
 
-Deno.test("What others did in a silence is taken down when it ends", async () => {
+Deno.test("What other connections did in a silence is noted when it ends", async () => {
   await using server = await startRedis({
     config: { "rename-command CLIENT": '""' },
   });
   await using proxy = await startProxy({ target: server });
-  await using bench = new Bench(proxy.url);
-  await bench.trigger.ready;
-  const connection = await bench.share();
+  await using setup = new Setup(proxy.url);
+  await setup.trigger.ready;
+  const connection = await setup.share();
   proxy.silence({ scope: "open" });
   proxy.pass({ scope: "new" });
-  const other = await bench.share();
+  const other = await setup.share();
   const lost = ask(connection, ["PING"]).catch(() => {});
   const use = async () => {
     for (let i = 0; i < 4; i++) {
@@ -134,14 +134,14 @@ Deno.test("What others did in a silence is taken down when it ends", async () =>
   };
   await use();
   connection.timeOut("no byte came");
-  bench.trigger.onClose(connection.report!, connection);
+  setup.trigger.onClose(connection.report!, connection);
   await lost;
   await use(); // so that its last byte is none of the silence
-  await bench.share();
-  assertStringIncludes(bench.verdicts[0]!.text, "1 other answered meanwhile");
+  await setup.share();
+  assertStringIncludes(setup.verdicts[0]!.text, "1 other answered meanwhile");
 });
 
-Deno.test("An end by our own wish is looked into only where the server made us wish it", async () => {
+Deno.test("An end that this client requested is investigated only where the server was the reason", async () => {
   await using server = await startRedis();
   const cases: [Partial<CloseReport>, verdicts: number][] = [
     [{ cause: "max-age" }, 0],
@@ -150,46 +150,46 @@ Deno.test("An end by our own wish is looked into only where the server made us w
     [{ by: "server", how: "fin" }, 1],
   ];
   for (const [more, verdicts] of cases) {
-    await using bench = new Bench(server.url);
-    await bench.trigger.ready;
-    const connection = await bench.share();
+    await using setup = new Setup(server.url);
+    await setup.trigger.ready;
+    const connection = await setup.share();
     connection.close("max-age");
-    bench.trigger.onClose({ ...connection.report!, ...more }, connection);
-    await bench.share();
-    assertEquals(bench.verdicts.length, verdicts, JSON.stringify(more));
+    setup.trigger.onClose({ ...connection.report!, ...more }, connection);
+    await setup.share();
+    assertEquals(setup.verdicts.length, verdicts, JSON.stringify(more));
   }
 });
 
-Deno.test("Of several deaths the first is looked into", async () => {
+Deno.test("Of several ends the first is investigated", async () => {
   await using server = await startRedis();
-  await using bench = new Bench(server.url);
-  await bench.trigger.ready;
-  const connections = [await bench.share(), await bench.share()];
+  await using setup = new Setup(server.url);
+  await setup.trigger.ready;
+  const connections = [await setup.share(), await setup.share()];
   for (const connection of connections) {
     connection.close();
-    bench.trigger.onClose(
+    setup.trigger.onClose(
       { ...connection.report!, by: "server", how: "fin" },
       connection,
     );
   }
-  await bench.share();
+  await setup.share();
   assertEquals(
-    bench.verdicts.map(({ report }) => report.connection),
+    setup.verdicts.map(({ report }) => report.connection),
     [connections[0]!.number],
   );
 });
 
-Deno.test("What has ended before the post-mortem is loaded harms nothing", async () => {
+Deno.test("A connection that ends before the post-mortem is loaded harms nothing", async () => {
   await using server = await startRedis();
-  await using bench = new Bench(server.url);
-  const connection = await bench.share();
-  bench.trigger.onFence(connection);
+  await using setup = new Setup(server.url);
+  const connection = await setup.share();
+  setup.trigger.onFence(connection);
   connection.close();
-  bench.trigger.onClose(
+  setup.trigger.onClose(
     { ...connection.report!, by: "server", how: "fin" },
     connection,
   );
-  await bench.trigger.ready;
-  await bench.share();
-  assertEquals(bench.verdicts.length, 1);
+  await setup.trigger.ready;
+  await setup.share();
+  assertEquals(setup.verdicts.length, 1);
 });

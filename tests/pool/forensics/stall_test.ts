@@ -16,7 +16,7 @@ import { startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
 /** Connections to one place, and their post-mortem. */
-class Ward implements AsyncDisposable {
+class Setup implements AsyncDisposable {
   readonly postMortem = new PostMortem({ minIntervalMs: 0 });
   /** How connections ended, in order. */
   readonly ended: { report: CloseReport; connection: Connection }[] = [];
@@ -47,7 +47,7 @@ class Ward implements AsyncDisposable {
   }
 
   /** Opens connections one after the other and takes their baselines. */
-  async admit(count: number): Promise<Connection[]> {
+  async openWithBaseline(count: number): Promise<Connection[]> {
     const connections = [];
     for (let i = 0; i < count; i++) {
       const connection = await this.dial();
@@ -59,7 +59,7 @@ class Ward implements AsyncDisposable {
   }
 
   /** Looks into the first end of a connection that was open. */
-  async examine(fresh: Connection): Promise<Verdict> {
+  async investigate(fresh: Connection): Promise<Verdict> {
     const { report, connection } = this.ended[0]!;
     const verdict = await this.postMortem
       .investigate(report, connection, sourceOf(fresh));
@@ -143,33 +143,33 @@ const EVIDENCE: Record<string, RegExp[]> = {
 for (const [what, hold] of Object.entries(HOLDS)) {
   Deno.test(`A stall by ${what} is named, with what the server says of it`, async () => {
     await using server = await startSleeper();
-    await using ward = new Ward(server.url);
-    const connections = await ward.admit(3);
+    await using setup = new Setup(server.url);
+    const connections = await setup.openWithBaseline(3);
     const held = hold(server, 1200);
     await delay(50); // until it has begun
     await Promise.all(connections.map((connection) => loseReply(connection)));
-    const fresh = await ward.dial();
+    const fresh = await setup.dial();
     await held;
-    assertStalled(await ward.examine(fresh), ...EVIDENCE[what]!);
+    assertStalled(await setup.investigate(fresh), ...EVIDENCE[what]!);
   });
 }
 
-Deno.test("A stall that is over before the next dial is named by what the server says", async () => {
+Deno.test("A stall that is over before the next dial is found in what the server reports", async () => {
   await using server = await startSleeper();
-  await using ward = new Ward(server.url);
-  const [connection] = await ward.admit(1);
+  await using setup = new Setup(server.url);
+  const [connection] = await setup.openWithBaseline(1);
   const held = HOLDS["DEBUG SLEEP"]!(server, 800);
   await delay(50);
   await loseReply(connection!);
   await held;
   await delay(500);
   assertStalled(
-    await ward.examine(await ward.dial()),
+    await setup.investigate(await setup.dial()),
     /SLOWLOG GET: DEBUG took 8\d\d ms/,
   );
 });
 
-Deno.test("A connection knows how long its dial took, before its socket was open, too", async () => {
+Deno.test("A connection has the time of its dial, including that before its socket was open", async () => {
   await using server = await startRedis();
   const connection = await open(new Endpoint(server.url), {
     dial: async (endpoint, options) => {
@@ -188,13 +188,13 @@ Deno.test("A connection knows how long its dial took, before its socket was open
 
 Deno.test("A stall that left no trace but the silence is possible, not likely", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const [connection] = await ward.admit(1);
+  await using setup = new Setup(server.url);
+  const [connection] = await setup.openWithBaseline(1);
   const held = HOLDS.SIGSTOP!(server, 600);
   await loseReply(connection!);
   await held;
   await delay(100);
-  const verdict = await ward.examine(await ward.dial());
+  const verdict = await setup.investigate(await setup.dial());
   assertEquals(
     [verdict.cause, verdict.confidence],
     ["server-stall", "possible"],
@@ -203,7 +203,7 @@ Deno.test("A stall that left no trace but the silence is possible, not likely", 
   assertMatch(verdict.text, /the server no longer lists it/);
 });
 
-Deno.test("The latency monitor names what held the server up, where SLOWLOG is not allowed", async () => {
+Deno.test("The latency monitor names what stalled the server, where SLOWLOG is not allowed", async () => {
   await using server = await startRedis({
     config: {
       "enable-debug-command": "yes",
@@ -211,14 +211,14 @@ Deno.test("The latency monitor names what held the server up, where SLOWLOG is n
       "rename-command SLOWLOG": '""',
     },
   });
-  await using ward = new Ward(server.url);
-  const [connection] = await ward.admit(1);
+  await using setup = new Setup(server.url);
+  const [connection] = await setup.openWithBaseline(1);
   const held = HOLDS["DEBUG SLEEP"]!(server, 900);
   await delay(50);
   await loseReply(connection!);
   await held;
   await delay(300);
-  const verdict = await ward.examine(await ward.dial());
+  const verdict = await setup.investigate(await setup.dial());
   assertStalled(verdict, /LATENCY LATEST: command took 9\d\d ms/);
   assert(verdict.lookedAt.includes("SLOWLOG GET (refused)"));
 });
@@ -226,13 +226,13 @@ Deno.test("The latency monitor names what held the server up, where SLOWLOG is n
 Deno.test("A slow command of another day is no evidence of a stall", async () => {
   await using server = await startSleeper();
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url);
+  await using setup = new Setup(proxy.url);
   await HOLDS["DEBUG SLEEP"]!(server, 500);
   await delay(2500); // times are whole seconds
-  const [connection] = await ward.admit(1);
+  const [connection] = await setup.openWithBaseline(1);
   proxy.silence({ scope: "open" });
   await loseReply(connection!);
-  const verdict = await ward.examine(await ward.dial());
+  const verdict = await setup.investigate(await setup.dial());
   assertEquals(
     [verdict.cause, verdict.confidence],
     ["middlebox", "likely"],
@@ -247,18 +247,18 @@ for (const isListed of [true, false]) {
       isListed ? {} : { config: { "rename-command CLIENT": '""' } },
     );
     await using proxy = await startProxy({ target: server });
-    await using ward = new Ward(proxy.url);
-    const [connection] = await ward.admit(1);
+    await using setup = new Setup(proxy.url);
+    const [connection] = await setup.openWithBaseline(1);
     proxy.silence({ scope: "open" });
     proxy.pass({ scope: "new" });
-    const [other] = await ward.admit(1);
+    const [other] = await setup.openWithBaseline(1);
     const lost = loseReply(connection!);
     for (let i = 0; i < 5; i++) {
       await ask(other!, ["PING"]);
       await delay(100);
     }
     await lost;
-    const verdict = await ward.examine(await ward.dial());
+    const verdict = await setup.investigate(await setup.dial());
     assertEquals(
       [verdict.cause, verdict.confidence],
       ["middlebox", isListed ? "likely" : "possible"],
@@ -268,17 +268,17 @@ for (const isListed of [true, false]) {
   });
 }
 
-Deno.test("A proxy that swallows everything for a while is told apart: what was sent never came to the server", async () => {
+Deno.test("A proxy that drops everything for a while is recognized: nothing that was sent reached the server", async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
-  await using ward = new Ward(proxy.url);
-  const connections = await ward.admit(2);
+  await using setup = new Setup(proxy.url);
+  const connections = await setup.openWithBaseline(2);
   proxy.silence();
   await Promise.all(connections.map((connection) => loseReply(connection)));
-  await ward.dial(300).catch(() => {});
+  await setup.dial(300).catch(() => {});
   proxy.pass();
   await delay(50);
-  const verdict = await ward.examine(await ward.dial());
+  const verdict = await setup.investigate(await setup.dial());
   assertEquals(
     [verdict.cause, verdict.confidence],
     ["middlebox", "likely"],
@@ -291,17 +291,17 @@ Deno.test("A proxy that swallows everything for a while is told apart: what was 
   );
 });
 
-Deno.test("A server that outlasted dials has run what they sent, when it went on", async () => {
+Deno.test("A server that was stalled for longer than dials wait has run their commands afterwards", async () => {
   await using server = await startRedis();
-  await using ward = new Ward(server.url);
-  const connections = await ward.admit(2);
+  await using setup = new Setup(server.url);
+  const connections = await setup.openWithBaseline(2);
   server.freeze();
   await Promise.all(connections.map((connection) => loseReply(connection)));
-  await ward.dial(200).catch(() => {});
-  await ward.dial(200).catch(() => {});
+  await setup.dial(200).catch(() => {});
+  await setup.dial(200).catch(() => {});
   server.thaw();
   await delay(100);
-  const verdict = await ward.examine(await ward.dial());
+  const verdict = await setup.investigate(await setup.dial());
   assertEquals(
     [verdict.causes, verdict.confidence],
     [["server-stall"], "possible"],
