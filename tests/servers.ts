@@ -25,7 +25,14 @@ const SERVERS: readonly Server[] = [
 
 /** The tests that depend most on the server. */
 const SHORT = [
-  "tests/client/client_test.ts",
+  "tests/client/abort_test.ts",
+  "tests/client/exclusive_call_test.ts",
+  "tests/client/fate_of_calls_test.ts",
+  "tests/client/lost_reply_test.ts",
+  "tests/client/pipeline_call_test.ts",
+  "tests/client/refusal_test.ts",
+  "tests/client/retry_test.ts",
+  "tests/client/zombie_test.ts",
   "tests/client/commands/command_table_test.ts",
   "tests/client/commands/replay_test.ts",
   "tests/client/commands/routing_test.ts",

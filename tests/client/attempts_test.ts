@@ -14,7 +14,6 @@ import {
 import { delay } from "@std/async/delay";
 import {
   type Command,
-  ConnectionClosedError,
   DeadlineError,
   type Dial,
   DialError,
@@ -25,8 +24,6 @@ import {
   RetryError,
   type RetryInfo,
 } from "../../mod.ts";
-import { RetryBudget } from "../../client/budget.ts";
-import { lossFailure } from "../../client/failure.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
 
@@ -300,22 +297,6 @@ Deno.test("A policy's own sleep that fails is told with the failures, whether it
   }
 });
 
-Deno.test("RetryBudget takes one token for one cause, however many calls it took along", () => {
-  const budget = new RetryBudget();
-  const cause = {};
-  for (let i = 0; i < 3; i++) assert(budget.spend(cause));
-  assertEquals(budget.tokens, 99);
-  assert(budget.spend({}));
-  assertEquals(budget.tokens, 98);
-  budget.earn();
-  assertEquals(Math.round(budget.tokens * 10), 981);
-  for (let i = 0; i < 100; i++) budget.earn();
-  assertLess(budget.tokens, 100.1);
-  while (budget.spend({}));
-  assert(budget.spend(cause), "it was paid for");
-  assertGreaterOrEqual(budget.tokens, 0);
-});
-
 Deno.test("The death of one connection costs the budget one token, and a dial that fails none", async () => {
   const { dial } = peers(([name, key], number) =>
     name === "GET" && number === 1
@@ -500,107 +481,6 @@ Deno.test("A refusal after a lost attempt does not hide the loss, an answer does
     assertEquals(error instanceof RetryError, !isAlone, answer);
     assertEquals(fateOf(error), isAlone ? "executed" : "unknown", answer);
   }
-});
-
-/** How a connection ended, as a slot is told. */
-const report = {
-  by: "server",
-  how: "fin",
-  during: "awaiting-reply",
-  cause: undefined,
-  endpoint: "redis.example:6379",
-  connection: 1,
-  clientId: undefined,
-  closedAt: 0,
-  ageMs: 10_000,
-  idleMs: 0,
-  commandsServed: 3,
-  bytesIn: 0,
-  bytesOut: 0,
-  inFlight: 1,
-  firstInFlight: undefined,
-  replyBytes: 0,
-  silentMs: 0,
-  owedMs: 0,
-} as const;
-const lossOf = (fate: "unsent" | "unknown", untouched = true) => ({
-  report,
-  fate,
-  untouched,
-  openedAt: 5,
-});
-const SET: Command = ["SET", "k", "v"];
-const INCR: Command = ["INCR", "n"];
-
-Deno.test("A pipeline of which some was answered and the rest never written is unknown, and may go on", () => {
-  const lost = [{ loss: lossOf("unsent"), command: INCR }];
-  const part = lossFailure(lost, "auto", 2);
-  assertInstanceOf(part.error, ConnectionClosedError);
-  assertEquals(part.error.fate, "unknown");
-  assertMatch(part.error.message, /2 of 3 were answered/);
-  assertEquals([part.mayRunAgain, part.isReplay], [true, false]);
-  const none = lossFailure(lost, "auto", 0);
-  assertEquals((none.error as ConnectionClosedError).fate, "unsent");
-  assert(!/were answered/.test(none.error.message));
-  assertEquals(none.charge, undefined);
-});
-
-Deno.test("The worst fate of a pipeline's commands is that of the pipeline", () => {
-  const mixed = lossFailure([
-    { loss: lossOf("unknown"), command: SET },
-    { loss: lossOf("unsent"), command: INCR },
-  ]);
-  assertEquals((mixed.error as ConnectionClosedError).fate, "unknown");
-  // INCR was never written: only SET may have run.
-  assertEquals([mixed.mayRunAgain, mixed.isReplay], [true, true]);
-  assertEquals(mixed.charge, report);
-  const hazard = lossFailure([
-    { loss: lossOf("unsent"), command: SET },
-    { loss: lossOf("unknown"), command: INCR },
-  ]);
-  assertEquals(hazard.mayRunAgain, false);
-  assertMatch(hazard.error.message, /INCR was not replayed/);
-});
-
-Deno.test("What replay says is done: always, never, and by the table", () => {
-  const lost = (command: Command) => [{ loss: lossOf("unknown"), command }];
-  assert(lossFailure(lost(SET), "auto").mayRunAgain);
-  assert(!lossFailure(lost(INCR), "auto").mayRunAgain);
-  assert(lossFailure(lost(INCR), "always").mayRunAgain);
-  assert(!lossFailure(lost(SET), "never").mayRunAgain);
-  const unsent = [{ loss: lossOf("unsent"), command: INCR }];
-  assert(lossFailure(unsent, "never").mayRunAgain);
-});
-
-Deno.test("A reply over a limit is not asked for again, whatever replay says", () => {
-  const tooLarge = {
-    ...report,
-    how: "protocol-error",
-    cause: "Reply too large: 2 MB",
-  } as const;
-  const loss = { ...lossOf("unknown"), report: tooLarge };
-  for (const replay of ["auto", "always"] as const) {
-    const failure = lossFailure([{ loss, command: SET }], replay);
-    assert(!failure.mayRunAgain);
-    assertMatch(failure.error.message, /over one of this client's limits/);
-  }
-});
-
-Deno.test("A zombie is a connection that died before a byte of the reply came, by no wish of ours", () => {
-  const zombieOf = (changes: object, untouched = true) =>
-    lossFailure([{
-      loss: {
-        ...lossOf("unknown", untouched),
-        report: { ...report, ...changes },
-      },
-      command: SET,
-    }]).zombie;
-  assertEquals(zombieOf({}), { openedAt: 5, wasUsed: true });
-  assertEquals(zombieOf({}, false), undefined);
-  assertEquals(zombieOf({ how: "requested" }), undefined);
-  assertEquals(zombieOf({ commandsServed: 0 })?.wasUsed, true); // old enough
-  assertEquals(zombieOf({ ageMs: 10 })?.wasUsed, true);
-  assertEquals(zombieOf({ commandsServed: 0, ageMs: 10 })?.wasUsed, false);
 });
 
 Deno.test("A pipeline that goes on after a part was answered names the command it goes on with", async () => {

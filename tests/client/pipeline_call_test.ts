@@ -1,0 +1,178 @@
+// That the replies of a pipeline belong to its commands, and what its loss means.
+
+import "../support/strict.ts";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  type Command,
+  ConnectionClosedError,
+  fateOf,
+  Redis,
+  ReplyError,
+} from "../../mod.ts";
+import { testWithFixture as test } from "../support/fixture.ts";
+import { NotedWaits } from "../support/policies.ts";
+import { lossOf } from "../support/loss.ts";
+
+test("A pipeline answers in order, with error replies as values", async (fixture) => {
+  const redis = fixture.client();
+  const commands: Command[] = [];
+  for (let i = 0; i < 3000; i++) commands.push(["ECHO", `${i}`]);
+  assertEquals(
+    await redis.pipeline(commands),
+    Array.from({ length: 3000 }, (_, i) => `${i}`),
+  );
+  const [set, wrong, incr, nothing] = await redis.pipeline([
+    ["SET", "text", "value"],
+    ["INCR", "text"],
+    ["INCR", "counter"],
+    ["GET", "none"],
+  ]);
+  assertEquals([set, incr, nothing], ["OK", 1, null]);
+  assertInstanceOf(wrong, ReplyError);
+  assertMatch(wrong.message, /^ERR value is not an integer/);
+  const errors = await redis.pipeline([["NOSUCH"], ["GET"]]);
+  assert(errors.every((reply) => reply instanceof ReplyError));
+  assertEquals(redis.stats().retries, 0);
+});
+
+test("Pipelines and sends of one turn do not mix up their replies", async (fixture) => {
+  const redis = fixture.client({ maxConnections: 1 });
+  const replies = await Promise.all(
+    Array.from(
+      { length: 300 },
+      (_, i) =>
+        i % 3 === 0
+          ? redis.send(["ECHO", `${i}`])
+          : redis.pipeline([["ECHO", `${i}a`], ["ECHO", `${i}b`]]),
+    ),
+  );
+  replies.forEach((reply, i) =>
+    assertEquals(reply, i % 3 === 0 ? `${i}` : [`${i}a`, `${i}b`])
+  );
+});
+
+test("An empty pipeline is answered without a connection", async (fixture) => {
+  const redis = fixture.client();
+  assertEquals(await redis.pipeline([]), []);
+  assertEquals(redis.stats().dialed, 0);
+  await redis.close();
+});
+
+test("A pipeline with a bad argument in the middle sends nothing", async (fixture) => {
+  const redis = fixture.client();
+  await redis.send(["PING"]);
+  for (const bad of [NaN, undefined, null, {}, [], true]) {
+    const broken = ["SET", "b", bad] as unknown as Command;
+    const error = await assertRejects(
+      () => redis.pipeline([["SET", "a", 1], broken, ["SET", "c", 1]]),
+      TypeError,
+    );
+    assertEquals(fateOf(error), "unsent");
+    await assertRejects(() => redis.send(broken), TypeError);
+  }
+  for (const none of [[], undefined, null, "PING", 7, [7]]) {
+    const broken = none as unknown as Command;
+    await assertRejects(() => redis.send(broken), TypeError);
+    await assertRejects(
+      () => redis.pipeline([["SET", "a", 1], broken]),
+      TypeError,
+    );
+  }
+  assertEquals(await redis.send(["EXISTS", "a", "b", "c"]), 0);
+  assertEquals(redis.stats().dialed, 1);
+  assertEquals(redis.stats().inFlight, 0);
+  await redis.close(); // and does not wait for any of them
+});
+
+test("A pipeline of which the server ran a part is answered as it is", async (fixture) => {
+  const redis = fixture.client();
+  await fixture.server.cli("SET", "key", "value");
+  await fixture.server.cli("REPLICAOF", "127.0.0.1", 1);
+  const [got, set] = await redis.pipeline([["GET", "key"], ["SET", "key", 2]]);
+  assertEquals(got, "value");
+  assertInstanceOf(set, ReplyError);
+  assertEquals(set.code, "READONLY");
+  assertEquals(fixture.retried, []);
+});
+
+Deno.test("A pipeline that was answered in part was not unsent", async () => {
+  const server = new TextEncoder();
+  const { promise: ended, resolve: end } = Promise.withResolvers<null>();
+  const answers = ["*0\r\n", ":1\r\n+OK\r\n"];
+  let written = Promise.withResolvers<void>();
+  const dial = () =>
+    Promise.resolve({
+      async read(buffer: Uint8Array): Promise<number | null> {
+        await written.promise;
+        written = Promise.withResolvers<void>();
+        const answer = answers.shift();
+        if (answer === undefined) return await ended;
+        return server.encodeInto(answer, buffer).written;
+      },
+      async write(bytes: Uint8Array): Promise<number> {
+        written.resolve();
+        // The write of the first commands is not over when their answer comes.
+        if (bytes.length > 1000) setTimeout(() => end(null), 20), await ended;
+        return bytes.length;
+      },
+      close: () => end(null),
+    });
+  await using redis = new Redis("redis://nowhere", { retry: false, dial });
+  const error = await assertRejects(
+    () =>
+      redis.pipeline([
+        ["INCR", "n"],
+        ["SET", "k", "x".repeat(100_000)],
+        ["GET", "k"],
+      ]),
+    ConnectionClosedError,
+  );
+  assertEquals(fateOf(error), "unknown");
+  assertMatch(error.message, /2 of 3 were answered/);
+});
+
+test("A pipeline that lost its connection goes on where its replies ended", async (fixture) => {
+  const noted = new NotedWaits();
+  const redis = fixture.client({ retry: noted.policy() });
+  const commands: Command[] = [["INCR", "first"]];
+  for (let i = 0; i < 50; i++) commands.push(["SET", `key${i}`, i]);
+  const expected = [1, ...Array(50).fill("OK")];
+  // ":1\r\n" and "+OK\r\n" for the handful that get through.
+  for (
+    const [bytes, answered] of [[4, 1], [6, 1], [9, 2], [4 + 5 * 30 + 2, 31], [
+      4 + 5 * 49,
+      50,
+    ]] as const
+  ) {
+    await redis.send(["DEL", "first"]);
+    await fixture.server.cli("CONFIG", "RESETSTAT");
+    fixture.retried.length = 0;
+    fixture.proxy.cut(bytes, { scope: "open" });
+    assertEquals(await redis.pipeline(commands), expected, `${bytes} bytes`);
+    assertEquals(await fixture.calls("incr"), 1);
+    assertEquals(await fixture.calls("set"), 50 + 51 - answered);
+    assertEquals(fixture.retried.map(({ command }) => command), ["SET"]);
+    assert(fixture.retried[0]?.isReplay);
+  }
+});
+
+test("A pipeline never repeats an unsafe command that may have run", async (fixture) => {
+  const redis = fixture.client();
+  for (const bytes of [0, 2, 5, 7]) {
+    await redis.send(["DEL", "counter"]);
+    fixture.proxy.cut(bytes, { scope: "open" });
+    const error = await lossOf(
+      redis.pipeline([["SET", "a", 1], ["INCR", "counter"], ["SET", "b", 1]]),
+    );
+    assertEquals(error.fate, "unknown");
+    assertStringIncludes(error.message, "INCR was not replayed");
+    assertEquals(await redis.send(["GET", "counter"]), "1", `${bytes} bytes`);
+  }
+});
