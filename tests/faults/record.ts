@@ -83,7 +83,12 @@ export async function recordUnder(
     (_, event) => Array.from({ length: count }, (_, i) => `${event}:${i + 1}`),
   );
   const present = expected.map((members) => members.every((m) => found.has(m)));
-  const missing = expected.flat().filter((member) => !found.has(member));
+  const mayBeMissing = (event: number) =>
+    scenario.demands?.mayDrop && outcomes[event]?.status === "dropped";
+  const missing = expected
+    .filter((_, event) => !mayBeMissing(event))
+    .flat().filter((member) => !found.has(member));
+  const known = expected.flat().filter((member) => found.has(member));
   const failed = outcomes.filter((o) => o!.status !== "recorded").length;
   const dishonest =
     outcomes.filter((outcome, event) =>
@@ -103,7 +108,7 @@ export async function recordUnder(
     missing: missing.length,
     errors: outcomes.filter((o) => o?.status === "dropped").length + thrown,
     queued,
-    doubled: found.size - (expected.flat().length - missing.length),
+    doubled: found.size - known.length,
     catchUpMs,
   });
 }

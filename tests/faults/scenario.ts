@@ -43,6 +43,8 @@ export interface Scenario {
 export interface Demands {
   /** Every call must succeed at once: the outbox is not needed. */
   readonly noneFails?: boolean;
+  /** Whether an event may be dropped: those of the row may be too large for the outbox. */
+  readonly mayDrop?: boolean;
   /** p99 of the calls that a connection died under, in milliseconds. */
   readonly p99HitMs?: number;
   /** No call may take longer, in milliseconds. */

@@ -314,6 +314,7 @@ export const scenarios: readonly Scenario[] = [
     recorderOnly: true,
     connections: 5,
     count: 10_000,
+    demands: { mayDrop: true },
     events: ({ events }) => events > 1000 ? 40 : 15,
     dueMs: (event) => 20 * event,
     async run(fixture) {
