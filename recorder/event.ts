@@ -1,17 +1,22 @@
 // What an event is, and which set it belongs to.
 import { show } from "../client/check.ts";
 
-/** A webhook event. */
+/**
+ * A webhook event. Its names, and the default key, are those of a service for
+ * online shops: a mall is the account of a merchant, who has one shop in it or
+ * several. Events of any other kind fit as well: say by `keyOf` which of them
+ * are counted together.
+ */
 export interface WebhookEvent {
-  /** The mall it came from. */
+  /** The id of the mall that it came from. */
   readonly mallId: string;
-  /** The shop within the mall. */
+  /** The number of the shop within the mall, from 0. */
   readonly shopNo: number;
   /** What happened, such as `"orders/create"`. */
   readonly eventType: string;
   /** The id that the sender repeats when it delivers the same webhook again. */
   readonly deliveryId?: string;
-  /** When it was received, in milliseconds since 1970. @default {the time of the call} */
+  /** When it was received, in milliseconds since 1970. @default {now()} */
   readonly receivedAt?: number;
 }
 

@@ -1,16 +1,16 @@
-// Where queued events are kept.
+// Where queued entries are kept: the interface of a store, and the one that is none.
 import type { Entry } from "./entry.ts";
 
-/** What is kept of a queued entry: enough to send it again, with the same members and the same time. */
+/** What is kept of a queued entry: enough to send it again with the same members and the same time. */
 export type Kept = Pick<
   Entry,
   "event" | "count" | "key" | "score" | "members"
 >;
 
 /**
- * A store of queued events beside the recorder's own memory. Only what could not
- * be recorded at once comes here. Calls may overlap; they take effect in the
- * order in which they are made.
+ * A store of queued entries beside the queue of the backlog. What is recorded at
+ * once never comes here. Calls may overlap; they take effect in the order in
+ * which they are made.
  */
 export interface OutboxStore {
   /** What an earlier process has left, oldest first. */
@@ -21,7 +21,7 @@ export interface OutboxStore {
   remove(entries: readonly Kept[]): Promise<void>;
 }
 
-/** No store: what is queued is in the recorder's own memory, and ends with the process. */
+/** Keeps nothing: what is queued is in the queue of the backlog alone, and lost when the process ends. */
 export class MemoryOutbox implements OutboxStore {
   load(): Promise<readonly Kept[]> {
     return Promise.resolve([]);

@@ -34,19 +34,20 @@ const MOST_COUNT = 10_000;
 const DRAIN_MS = 5000;
 
 /**
- * Records webhook events with ZADD: score is the time in whole seconds, the
- * member a fresh UUID, or the UUID v5 of the `deliveryId`.
+ * Records webhook events in sorted sets, one for each mall, shop and type: the
+ * score is the time in whole seconds, the member a fresh UUID, or the UUID v5 of
+ * the `deliveryId`.
  *
  * - `record` rejects only on invalid arguments, never because Redis is away.
- * - `"recorded"` means that Redis acknowledged it.
+ * - `"recorded"` means that Redis has acknowledged the event.
  * - Member and score are made before the first attempt and never remade, so
  *   sending an event again cannot count it twice. A redelivered one keeps the
- *   later of its times (on servers before Redis 6.2: the one written last).
+ *   later of its times, on servers before Redis 6.2 the one written last.
  * - While Redis is away, events wait in the outbox, in order, up to
  *   `outboxCapacity`; those that come later do not wait for a timeout again.
  * - An event that Redis will never take, such as for want of a permission, is
- *   dropped; one that it refuses for more than a quarter of an hour, too.
- * - The outbox is in memory: it ends with the process.
+ *   dropped; so is one that it has refused for a quarter of an hour.
+ * - The outbox is in memory: what it holds is lost when the process ends.
  *
  * @example Record an event and ask how many there were
  * ```ts
@@ -142,7 +143,7 @@ export class WebhookRecorder implements AsyncDisposable {
     return this.#backlog.pending;
   }
 
-  /** What it has done and holds, and why events are not recorded. */
+  /** What the recorder has done and holds, and why events are not recorded. */
   stats(): RecorderStats {
     const { pending, capacity } = this.#backlog;
     return { pending, capacity, ...this.#outcomes.stats };
@@ -169,9 +170,9 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   /**
-   * How many events Redis has of the last seconds; those in the outbox are not counted.
+   * How many events Redis holds of the last seconds. Events in the outbox are not counted.
    *
-   * @param event Which events; `deliveryId` and `receivedAt` play no part.
+   * @param event Which events: its `deliveryId` and `receivedAt` do not matter.
    * @param options `windowSeconds`: how far to look back, in seconds.
    * @returns The number of events.
    * @throws {TypeError} If an argument is invalid.
@@ -197,9 +198,12 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   /**
-   * Waits until every event accepted so far is recorded or dropped. Tries at once, then by backoff.
+   * Waits until every event that was accepted before is recorded or dropped, and
+   * its set is trimmed. The outbox is sent at once, then by backoff.
    *
-   * @param options The signal ends the waiting, not the trying; its reason is thrown.
+   * @param options `signal` ends the wait, not the attempts.
+   * @throws {TypeError} If an option is invalid.
+   * @throws The reason of the signal.
    */
   async flush(options: { signal?: AbortSignal } = {}): Promise<void> {
     checkOptions(options, { signal: SIGNAL });
@@ -218,7 +222,8 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /**
    * Refuses new events and flushes. What is left in the end is dropped, its
-   * attempts are ended, and `onError` is told of each event that is lost.
+   * attempts are ended, and `onError` is called for each event that is lost.
+   * Called again, it returns the same promise.
    *
    * @param options `drainMs`: how long to flush, in milliseconds. @default {5000}
    * @throws {TypeError} If an option is invalid.
@@ -249,7 +254,7 @@ export class WebhookRecorder implements AsyncDisposable {
     await this.close();
   }
 
-  /** What it holds and has lost, and why. */
+  /** What the recorder holds and has lost, and why. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     const { pending, capacity, dropped, reason } = this.stats();
     return `WebhookRecorder ${this.#state}, ` +
