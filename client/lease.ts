@@ -91,7 +91,7 @@ export class Lease implements AsyncDisposable {
    * @throws {RangeError} If it is too large.
    */
   send<const C extends AnyCommand, const Binary extends boolean = false>(
-    command: C,
+    command: C | AnyCommand,
     options?: LeaseSendOptions & { binary?: Binary | undefined },
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {

@@ -107,7 +107,7 @@ export class Redis implements AsyncDisposable {
    * @throws {RangeError} If an argument has more than 512 MiB, or the command more than 2 GiB.
    */
   send<const C extends AnyCommand, const Binary extends boolean = false>(
-    command: C,
+    command: C | AnyCommand,
     options?: SendOptions & { binary?: Binary },
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
@@ -183,7 +183,7 @@ export class Redis implements AsyncDisposable {
     const Cs extends readonly AnyCommand[],
     const Binary extends boolean = false,
   >(
-    commands: Cs,
+    commands: Cs | readonly AnyCommand[],
     options?: SendOptions & { binary?: Binary },
   ): Promise<RepliesOf<Cs, BulkOf<Binary>>>;
   pipeline(

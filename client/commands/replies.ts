@@ -464,10 +464,14 @@ export type CommandName =
   | Lowercase<KnownName>
   | (string & Record<never, never>);
 
-/** What may be sent: a command whose reply its own type tells, or any array of strings. */
+/**
+ * What may be sent: a command, or any array of strings. Parameters are declared
+ * as `C | AnyCommand` where `C` is inferred: from `C` alone editors would
+ * complete no names.
+ */
 export type AnyCommand =
   | readonly [name: CommandName, ...args: CommandArgument[]]
-  | readonly string[];
+  | readonly CommandName[];
 
 /** The name of a command in {@linkcode Replies}: its first word, or its first two. */
 export type NameOf<C extends readonly unknown[]> = C extends readonly [
