@@ -1,116 +1,30 @@
-// Which evidence a post-mortem compares, keeps and counts, on a server of literal replies: real ones cannot be made to hold still.
+// Which snapshots and connections a post-mortem compares, keeps and counts.
 
 import "../../support/strict.ts";
 import { assertEquals, assertMatch } from "@std/assert";
-import { delay } from "@std/async/delay";
-import type { CloseReport, Reply } from "../../../mod.ts";
-import { ReplyError } from "../../../mod.ts";
+import type { CloseReport } from "../../../mod.ts";
 import type { Verdict } from "../../../pool/forensics/verdict.ts";
-import { PostMortem } from "../../../pool/forensics/post_mortem.ts";
-import type { Source } from "../../../pool/forensics/server_probe.ts";
-import type { ConnectionFacts } from "../../../pool/connection/push_right.ts";
+import { kills, NOW, report, Stage } from "./scripted_server.ts";
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-const NOW = Date.now();
-
-const report = (more: Partial<CloseReport> = {}): CloseReport => ({
-  by: "server",
-  how: "fin",
-  during: "awaiting-reply",
-  cause: undefined,
-  endpoint: "redis.example:6379",
-  connection: 1,
-  clientId: 7,
-  closedAt: NOW,
-  ageMs: 60_000,
-  idleMs: 10,
-  silentMs: 10,
-  owedMs: 0,
-  commandsServed: 1,
-  bytesIn: 1,
-  bytesOut: 1,
-  inFlight: 1,
-  firstInFlight: { name: "GET", args: 1 },
-  replyBytes: 0,
-  ...more,
-});
-
-/** A server whose replies are set by hand, and a post-mortem on it with a clock of its own. */
-class Stage {
-  at = NOW - 60_000;
-  info: Record<string, string | number> = { run_id: "r1" };
-  /** What else it answers; `undefined` refuses. */
-  readonly replies: Record<string, Reply | undefined> = {
-    "CONFIG GET": [],
-    "CLIENT LIST": "",
-    "SLOWLOG GET": [],
-    "LATENCY LATEST": [],
-  };
-  readonly asked: string[] = [];
-  readonly postMortem: PostMortem;
-  #opened = 0;
-
-  constructor(minIntervalMs = 0) {
-    this.postMortem = new PostMortem({ minIntervalMs, now: () => this.at });
-  }
-
-  connect(more: Partial<ConnectionFacts> = {}): Mutable<ConnectionFacts> {
-    return {
-      number: ++this.#opened,
-      openedAt: performance.now() - 60_000,
-      identity: { version: "7.0.15" },
-      report: undefined,
-      heardAt: performance.now() - 60_000,
-      dialMs: 2,
-      ...more,
-    };
-  }
-
-  source(connection: ConnectionFacts): Source {
-    return {
-      connection,
-      ask: (command) => {
-        const [name, part] = command;
-        const probe = name === "INFO" ? "INFO" : `${name} ${part}`;
-        this.asked.push(probe);
-        if (probe === "INFO") {
-          return Promise.resolve(
-            Object.entries(this.info).map((pair) => pair.join(":")).join(
-              "\r\n",
-            ),
-          );
-        }
-        return Promise.resolve(
-          this.replies[probe] ?? new ReplyError("ERR unknown command"),
-        );
-      },
-    };
-  }
-
-  async takeBaseline(connection: ConnectionFacts, at: number): Promise<void> {
-    this.at = at;
-    this.postMortem.takeBaseline(this.source(connection));
-    await delay(0);
-  }
-
-  async why(
-    how: CloseReport,
-    ended: ConnectionFacts,
-    fresh: ConnectionFacts = this.connect(),
-  ): Promise<Verdict> {
-    this.at = Math.max(this.at, NOW + 1000);
-    const verdict = await this.postMortem
-      .investigate(how, ended, this.source(fresh));
-    if (typeof verdict === "string") throw new Error(verdict);
-    return verdict;
-  }
+/** A silence of 4 s that has just ended, and what its siblings did meanwhile. */
+async function silence(
+  arrange: (stage: Stage, now: number) => void | Promise<void>,
+  more: Partial<CloseReport> = {},
+): Promise<Verdict> {
+  const stage = new Stage();
+  const own = stage.connect();
+  own.report = report({
+    how: "silence",
+    by: "network",
+    owedMs: 4000,
+    silentMs: 4010,
+    closedAt: Date.now(),
+    ...more,
+  });
+  await stage.takeBaseline(own, NOW - 60_000);
+  await arrange(stage, performance.now());
+  return await stage.why(own.report, own);
 }
-
-const kills = (calls: number) => ({
-  run_id: "r1",
-  "cmdstat_client|kill": `calls=${calls}`,
-});
 
 Deno.test("A snapshot of a sibling counts if it is older than the end by a second, and newer than that of the connection itself", async () => {
   for (
@@ -258,189 +172,6 @@ Deno.test("The newest snapshot of the connection itself counts", async () => {
     assertMatch(text, /calls 1 -> 2/);
   }
 });
-
-Deno.test("By default an investigation is due after five seconds", async () => {
-  const stage = new Stage();
-  let at = NOW;
-  const postMortem = new PostMortem({ now: () => at });
-  const look = () =>
-    postMortem.investigate(
-      report(),
-      stage.connect(),
-      stage.source(stage.connect()),
-    );
-  await look();
-  at = NOW + 4999;
-  assertEquals(await look(), "not-due");
-  at = NOW + 5000;
-  assertEquals(typeof await look(), "object");
-});
-
-Deno.test("An investigation for which nothing could be asked does not put off the next", async () => {
-  const stage = new Stage(60_000);
-  const revoked = { connection: stage.connect(), ask: () => undefined };
-  stage.at = NOW;
-  assertEquals(
-    await stage.postMortem.investigate(report(), stage.connect(), revoked),
-    "not-asked",
-  );
-  assertEquals((await stage.why(report(), stage.connect())).causes, []);
-});
-
-Deno.test("An investigation is due after the interval, also if the clock was set back", async () => {
-  const stage = new Stage(5000);
-  const look = () =>
-    stage.postMortem.investigate(
-      report(),
-      stage.connect(),
-      stage.source(stage.connect()),
-    );
-  stage.at = NOW;
-  assertEquals(typeof await look(), "object");
-  for (const at of [0, 4999, -4999]) {
-    stage.at = NOW + at;
-    assertEquals(await look(), "not-due", `${at}`);
-  }
-  stage.at = NOW - 5000;
-  const first = look();
-  stage.at = NOW + 50_000;
-  assertEquals(await look(), "not-due"); // one is under way
-  assertEquals(typeof await first, "object");
-  assertEquals(typeof await look(), "object");
-});
-
-Deno.test("CONFIG GET is sent once for baselines, and again after each end", async () => {
-  const stage = new Stage();
-  const connection = stage.connect();
-  await stage.takeBaseline(connection, NOW - 9000);
-  await stage.takeBaseline(connection, NOW - 8000);
-  assertEquals(stage.asked.splice(0), [
-    "CONFIG GET",
-    "CONFIG GET",
-    "INFO",
-    "INFO",
-  ]);
-  await stage.why(report(), connection);
-  assertEquals(stage.asked.splice(0), [
-    "CLIENT LIST",
-    "CONFIG GET",
-    "CONFIG GET",
-    "INFO",
-  ]);
-  await stage.why(report({ how: "silence", silentMs: 9e4 }), connection);
-  assertEquals(stage.asked.splice(0), [
-    "CLIENT LIST",
-    "CONFIG GET",
-    "CONFIG GET",
-    "SLOWLOG GET",
-    "LATENCY LATEST",
-    "INFO",
-  ]);
-});
-
-Deno.test("The reply to CONFIG GET is kept if the server refuses it later", async () => {
-  const stage = new Stage();
-  stage.replies["CONFIG GET"] = ["timeout", "60"];
-  const connection = stage.connect();
-  await stage.takeBaseline(connection, NOW - 9000);
-  stage.replies["CONFIG GET"] = undefined;
-  const verdict = await stage.why(
-    report({ during: "idle", idleMs: 60_500 }),
-    connection,
-  );
-  assertMatch(verdict.text, /the server's timeout is 60/);
-  assertEquals(verdict.lookedAt.includes("CONFIG GET (refused)"), true);
-});
-
-Deno.test("A command that the server refuses for a moment is sent again, another one is not", async () => {
-  const stage = new Stage();
-  stage.replies["CLIENT LIST"] = new ReplyError("LOADING wait");
-  const first = await stage.why(report(), stage.connect());
-  assertEquals(first.lookedAt.join(), "the close report,INFO after");
-  stage.replies["CLIENT LIST"] = undefined;
-  const second = await stage.why(report(), stage.connect());
-  assertEquals(second.lookedAt.includes("CLIENT LIST (refused)"), true);
-  stage.asked.splice(0);
-  await stage.why(report(), stage.connect());
-  assertEquals(stage.asked.includes("CLIENT LIST"), false);
-});
-
-Deno.test("The commands of the post-mortem, and their refusals, are not counted as those of others", async () => {
-  const stage = new Stage();
-  const connection = stage.connect();
-  stage.info = { run_id: "r1", errorstat_ERR: "count=0" };
-  await stage.takeBaseline(connection, NOW - 9000);
-  stage.replies["CLIENT LIST"] = undefined; // an ERR of our own
-  stage.info = { run_id: "r1", errorstat_ERR: "count=1" };
-  const bad = { how: "protocol-error", cause: "Bad type" } as const;
-  const first = await stage.why(report(bad), connection);
-  assertEquals(/errorstat/.test(first.text), false, first.text);
-  stage.info = { run_id: "r1", errorstat_ERR: "count=2" };
-  const second = await stage.why(report(bad), connection);
-  assertMatch(second.text, /errorstat_ERR 0 -> 2, 1 of them by this client/);
-
-  const older = new Stage();
-  older.info = { run_id: "r1", cmdstat_client: "calls=3" };
-  await older.takeBaseline(connection, NOW - 9000);
-  older.info = { run_id: "r1", cmdstat_client: "calls=4" };
-  const listed = await older.why(report(), connection);
-  assertEquals(listed.cause, undefined, listed.text);
-});
-
-Deno.test("A CLIENT KILL by this client is counted once, and its connection is not looked for in CLIENT LIST", async () => {
-  const stage = new Stage();
-  const connection = stage.connect();
-  stage.info = { ...kills(0), cmdstat_client: "calls=0" };
-  await stage.takeBaseline(connection, NOW - 9000);
-  stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
-  stage.postMortem.noteFence(connection);
-  stage.info = { ...kills(1), cmdstat_client: "calls=1" };
-  const verdict = await stage.why(report(), connection);
-  assertEquals(
-    [verdict.cause, verdict.lookedAt.includes("CLIENT LIST")],
-    [undefined, false],
-    verdict.text,
-  );
-  stage.info = { ...kills(2), cmdstat_client: "calls=2" };
-  const another = await stage.why(report(), stage.connect());
-  assertMatch(another.text, /CLIENT LIST has id=7 age=5 idle=4: the/);
-});
-
-Deno.test("A connection without an id is not looked for in CLIENT LIST", async () => {
-  const stage = new Stage();
-  await stage.why(report({ clientId: undefined }), stage.connect());
-  assertEquals(stage.asked.includes("CLIENT LIST"), false);
-});
-
-Deno.test("A connection that is fenced while CLIENT LIST is asked is not reported as listed", async () => {
-  const stage = new Stage();
-  const connection = stage.connect();
-  stage.replies["CLIENT LIST"] = "id=7 addr=1 age=5 idle=4 flags=N\n";
-  const found = stage.why(report(), connection);
-  stage.postMortem.noteFence(connection);
-  const { cause, lookedAt } = await found;
-  assertEquals([cause, lookedAt.includes("CLIENT LIST")], [undefined, false]);
-});
-
-/** A silence of 4 s that has just ended, and what its siblings did meanwhile. */
-async function silence(
-  arrange: (stage: Stage, now: number) => void | Promise<void>,
-  more: Partial<CloseReport> = {},
-): Promise<Verdict> {
-  const stage = new Stage();
-  const own = stage.connect();
-  own.report = report({
-    how: "silence",
-    by: "network",
-    owedMs: 4000,
-    silentMs: 4010,
-    closedAt: Date.now(),
-    ...more,
-  });
-  await stage.takeBaseline(own, NOW - 60_000);
-  await arrange(stage, performance.now());
-  return await stage.why(own.report, own);
-}
 
 Deno.test("A sibling counts as answered if a byte came after the first quarter of a silence, or just after it", async () => {
   for (
