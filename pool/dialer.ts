@@ -20,7 +20,7 @@ export interface DialerOptions {
     signal: AbortSignal,
     progress: DialProgress,
   ) => Promise<Connection>;
-  /** Told what happens to the connections. */
+  /** Called with what happens to the connections. */
   readonly observer: ConnectionObserver;
   /** Called with each connection, and what its dial took in milliseconds. It may have ended already. */
   readonly onOpen: (connection: Connection, tookMs: number) => void;

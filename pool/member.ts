@@ -45,7 +45,7 @@ export class Member {
   readonly handshakeMs: number;
   /** When it should be replaced, by `performance.now()`. */
   readonly retireAt: number;
-  /** Why it is to leave as soon as it is free, if it is. */
+  /** Why it leaves the pool as soon as it is free, if it does. */
   retirement: RetirementReason | undefined;
   /** Whether a suspect was idle when it was sent its PING: the answer is due at once. */
   isAnsweringNow = false;
@@ -84,7 +84,7 @@ export class Member {
       throw new Error(`no transition from ${this.#state} to ${state}`);
     }
     this.#state = state;
-    // One that is gone is closed: its holder is told so by each push.
+    // It is closed: each push on the right that is held loses its command.
     if (state === "gone") return this.#right;
     this.#right.revoke();
     return this.#right = new PushRight(this.connection);

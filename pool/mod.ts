@@ -1,6 +1,7 @@
 /**
- * What a socket of your own needs: the shape of a {@linkcode Socket} and of the
- * {@linkcode Dial} that opens it, where it leads to, and the errors of connecting.
+ * What you need to bring a socket of your own: the shape of a {@linkcode Socket}
+ * and of the {@linkcode Dial} that opens it, the {@linkcode Endpoint} it leads to,
+ * and the errors of connecting.
  *
  * @example A dial that counts
  * ```ts

@@ -1,4 +1,4 @@
-// The queue of callers that wait for a connection, each until its time is up.
+// The queue of callers that wait for a connection.
 import { whenAborted } from "./when_aborted.ts";
 import type { PushRight } from "./connection/push_right.ts";
 import { FairTimeout } from "./socket/fair_timeout.ts";
@@ -9,18 +9,18 @@ import { FairTimeout } from "./socket/fair_timeout.ts";
  */
 export type CheckoutKind = "shared" | "lease" | "blocking";
 
-/** A caller's wish for a connection. Exactly one of `take` and `fail` is called, once. */
+/** A caller's request for a connection. Exactly one of `take` and `fail` is called, once. */
 export interface Checkout {
-  /** What it is needed for. */
+  /** What the connection is needed for. */
   readonly kind: CheckoutKind;
   /** Ends the wait; its reason is the failure. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Gets the right to push on a connection. What is to be sent on a shared one
+   * Called with the right to push on a connection. What is to be sent on a shared one
    * must be pushed before this returns: afterwards the right may be revoked.
    */
   take(right: PushRight): void;
-  /** There is none: a `CheckoutTimeoutError`, a `DialError` or the signal's reason. */
+  /** Called with why there is none: a `CheckoutTimeoutError`, a `DialError` or the signal's reason. */
   fail(reason: unknown): void;
 }
 
@@ -163,7 +163,7 @@ export class Waiters {
     waiter.detachSignal?.();
     const waitedMs = performance.now() - queuedAt;
     const exclusive = kind !== "shared";
-    // The listener may ask for a connection: not before all waiters were served.
+    // Later: the listener may ask for a connection, and comes after all waiters.
     queueMicrotask(() => this.#onLeave?.({ waitedMs, exclusive, ...outcome }));
     return true;
   }

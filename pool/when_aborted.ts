@@ -1,6 +1,6 @@
 // One listener on a signal, however many calls it may end.
 
-/** What is to be done when a signal aborts. */
+/** The one listener on a signal. */
 class Watch {
   readonly acts = new Set<() => void>();
   readonly #signal: AbortSignal;
@@ -25,13 +25,13 @@ class Watch {
 const watches = new WeakMap<AbortSignal, Watch>();
 
 /**
- * Does something when a signal aborts. The first thing to do puts a listener on
- * the signal, and the last one that is called off takes it away again. Thousands
- * of listeners on one signal would cost the square of their number.
+ * Calls a function when a signal aborts. All functions of a signal share one
+ * listener, which is removed with the last of them: thousands of listeners on one
+ * signal would cost the square of their number.
  *
  * @param signal A signal that has not aborted.
- * @param act What to do. It must not throw.
- * @returns Calls it off.
+ * @param act The function. It must not throw.
+ * @returns Cancels the call.
  */
 export function whenAborted(signal: AbortSignal, act: () => void): () => void {
   const watch = watches.get(signal) ?? new Watch(signal);

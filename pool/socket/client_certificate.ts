@@ -15,7 +15,7 @@ import { flawOfPem, isAddress } from "./tls_options.ts";
 const KEEP_ALIVE_MS = 30_000;
 const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
 
-/** Whether a dial that is given up ends: before Deno 2.7 one that waits for TCP goes on, and keeps the process. */
+/** Whether a dial that is given up ends. Before Deno 2.7 one that waits for TCP goes on, and keeps the process alive. */
 export const canBeGivenUp: boolean = major > 2 || minor >= 7;
 
 /** Each certificate of a PEM file; the last may be cut. */
@@ -26,8 +26,8 @@ const ENCRYPTED = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type: 4,ENCRYPTED/m;
 const NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?$/i;
 
 /**
- * Looks at certificate and key before anything is dialed, and at what
- * `node:tls` would leave out, or pass over, without an error.
+ * Checks certificate and key before anything is dialed, and what `node:tls`
+ * would ignore without an error.
  *
  * @throws {DialError} If one cannot be used, or they do not belong together. Final.
  */
@@ -51,7 +51,10 @@ export function checkCertificate(endpoint: Endpoint): void {
     }
   }
   if (serverName && !NAME.test(serverName) && !isAddress(serverName)) {
-    refuse("tls.serverName", `${JSON.stringify(serverName)} is no host name`);
+    refuse(
+      "tls.serverName",
+      `${JSON.stringify(serverName)} is not a host name`,
+    );
   }
   const spki = { type: "spki", format: "der" } as const;
   if (!publicKey.export(spki).equals(certificate.publicKey.export(spki))) {

@@ -1,13 +1,13 @@
-// An endpoint to an open TLS socket.
+// TLS sockets of Deno.
 import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type TlsHistory, tlsHistoryOf } from "./tls_history.ts";
 import { probeTls } from "./tls_probe.ts";
 
-/** So many sockets may be held by handshakes that were given up, before the next has to wait. */
+/** So many sockets may be held by handshakes that were given up before the next one has to wait. */
 const STRANDED_AT_MOST = 3;
-/** For so long, and for twice as long after each further one. */
+/** How long it waits, in milliseconds; twice as long after each further one. */
 const STRANDED_PAUSE_MS = 30_000;
 const STRANDED_PAUSES_AT_MOST = 7;
 
@@ -68,8 +68,8 @@ async function start(
     });
   } catch (error) {
     close(tcp);
-    if (error instanceof TypeError) throw error; // a name that is none
-    // Deno's text speaks of the peer's certificate, which has not come yet.
+    if (error instanceof TypeError) throw error; // not a valid host name
+    // Deno's text blames the peer's certificate, which has not come yet.
     const { message } = error as Error;
     throw new DialError(
       endpoint,

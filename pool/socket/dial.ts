@@ -10,6 +10,18 @@ import type { DialOptions, Socket } from "./socket.ts";
  * @param options See {@linkcode DialOptions}; the signal's reason is thrown.
  * @returns The open socket.
  * @throws {DialError} If there is no such host, no server listens, or TLS fails.
+ *
+ * @example Where no server listens
+ * ```ts
+ * import { dial, DialError, Endpoint, SocketError } from "@unzombie/redis/pool";
+ * import { assert, assertEquals, assertRejects } from "@std/assert";
+ *
+ * const endpoint = new Endpoint("redis://127.0.0.1:1");
+ * const { signal } = new AbortController();
+ * const error = await assertRejects(() => dial(endpoint, { signal }), DialError);
+ * assert(error.cause instanceof SocketError);
+ * assertEquals(error.cause.how, "refused");
+ * ```
  */
 export async function dial(
   endpoint: Endpoint,

@@ -1,4 +1,4 @@
-// That no connection could be opened.
+// The error of a dial: no connection could be opened.
 import type { Endpoint } from "./endpoint.ts";
 
 /** How far opening a connection came: name and TCP, TLS, or the Redis handshake. */
@@ -10,11 +10,12 @@ export type DialPhase = "connect" | "tls" | "handshake";
  * @example A port on which no server listens
  * ```ts
  * import { DialError, Redis } from "@unzombie/redis";
- * import { assertRejects } from "@std/assert";
+ * import { assert, assertEquals, assertRejects } from "@std/assert";
  *
  * await using redis = new Redis("redis://127.0.0.1:1", { retry: false });
  * const error = await assertRejects(() => redis.send(["PING"]), DialError);
- * console.log(error.message); // Cannot connect to 127.0.0.1:1: connection refused …
+ * assert(error.message.startsWith("Cannot connect to 127.0.0.1:1: connection refused"));
+ * assertEquals([error.phase, error.fate], ["connect", "unsent"]);
  * ```
  */
 export class DialError extends Error {
@@ -22,9 +23,9 @@ export class DialError extends Error {
   override readonly name = "DialError";
   /** `host:port`. */
   readonly endpoint: string;
-  /** How far it came. */
+  /** How far opening it came. */
   readonly phase: DialPhase;
-  /** What went wrong, without the endpoint. */
+  /** Why it failed, without the endpoint. */
   readonly reason: string;
   /** Whether the same attempt may succeed later: not with a wrong password or an unknown CA. */
   readonly isRetriable: boolean;
@@ -35,9 +36,10 @@ export class DialError extends Error {
    * Makes the error.
    *
    * @param endpoint Where to.
-   * @param phase How far it came.
-   * @param reason What went wrong.
-   * @param options The cause, and whether it may pass by itself (default true).
+   * @param phase How far opening it came.
+   * @param reason Why it failed.
+   * @param options `cause`: what it was made from; of the module's own dials a
+   * `SocketError`. `isRetriable`: see there (default true).
    */
   constructor(
     endpoint: Endpoint | string,
@@ -57,7 +59,7 @@ export class DialError extends Error {
   }
 }
 
-/** Marks what failed after TCP was open. */
+/** Marks a failure that came after TCP was open. */
 export class TlsFailure extends Error {
   constructor(cause: unknown) {
     super("TLS failed", { cause });

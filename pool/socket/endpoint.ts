@@ -1,9 +1,9 @@
-// The address of a server, with what its URL says of the session.
+// The address of a server, with the session options of its URL.
 import type { Credentials } from "./credentials.ts";
 import { readUrl } from "./endpoint_url.ts";
 import { checkTls, type TlsOptions } from "./tls_options.ts";
 
-/** What may be said besides the URL; it wins over the URL. */
+/** Options besides the URL, which they override. */
 export interface EndpointOptions {
   /** The ACL user; `""` is none. @default {"default", if there is a password} */
   username?: string | undefined;
@@ -18,8 +18,8 @@ export interface EndpointOptions {
 }
 
 /**
- * A server's address and the user to log in as. Prints as `host:port`; the
- * password can be read by {@linkcode Endpoint.credentials} and nothing else.
+ * The address of a server, and the session options of its URL. It prints as
+ * `host:port`; the password can be read by {@linkcode Endpoint.credentials} alone.
  *
  * @example From a URL
  * ```ts
@@ -41,7 +41,7 @@ export class Endpoint {
   readonly path: string | undefined;
   /** The database to SELECT. */
   readonly database: number;
-  /** The name to take, if any. */
+  /** The name for CLIENT SETNAME, if any. */
   readonly clientName: string | undefined;
   /** TLS options for `rediss://`, `undefined` without TLS. */
   readonly tls: Readonly<TlsOptions> | undefined;
@@ -72,12 +72,12 @@ export class Endpoint {
     }
     this.#url = url;
     this.#options = options;
-    const said = readUrl(url);
-    this.hostname = said.hostname;
-    this.port = said.port;
-    this.path = said.transport === "unix" ? said.hostname : undefined;
-    this.database = databaseOf(options.database ?? said.database ?? 0);
-    this.clientName = options.clientName ?? said.clientName;
+    const parts = readUrl(url);
+    this.hostname = parts.hostname;
+    this.port = parts.port;
+    this.path = parts.transport === "unix" ? parts.hostname : undefined;
+    this.database = databaseOf(options.database ?? parts.database ?? 0);
+    this.clientName = options.clientName ?? parts.clientName;
     if (this.clientName !== undefined && !/^[!-~]+$/.test(this.clientName)) {
       throw new TypeError(
         `Cannot use clientName ${
@@ -85,18 +85,18 @@ export class Endpoint {
         }: expected printable ASCII characters without spaces`,
       );
     }
-    const username = options.username || said.username;
-    const password = options.password || said.password;
+    const username = options.username || parts.username;
+    const password = options.password || parts.password;
     this.#credentials = username === "" && password === ""
       ? undefined
       : { username: username || "default", password };
-    if (said.transport !== "tls" && options.tls !== undefined) {
+    if (parts.transport !== "tls" && options.tls !== undefined) {
       throw new TypeError(
         `Cannot use tls without rediss://: expected a URL that begins with it`,
       );
     }
     if (options.tls !== undefined) checkTls(options.tls);
-    this.tls = said.transport === "tls" ? { ...options.tls } : undefined;
+    this.tls = parts.transport === "tls" ? { ...options.tls } : undefined;
   }
 
   /** User and password of the URL or its options, or `undefined` without either. A user without a password has an empty one. */
@@ -137,7 +137,7 @@ function databaseOf(value: string | number): number {
     typeof database === "number" && Number.isSafeInteger(database) &&
     database >= 0
   ) return database;
-  // A text is not repeated: a password with a / in it ends up there.
+  // A text is not repeated: what follows a / in a password is read as the database.
   throw new TypeError(
     typeof value === "string"
       ? "Cannot use url: its database is not a whole number of 0 or more; a / in a password is written %2F"

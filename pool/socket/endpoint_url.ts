@@ -1,4 +1,4 @@
-// What a URL says of a server: address, user, database and name.
+// The parts of a URL: address, user, database and name.
 
 /** The parts of a URL, decoded. */
 export interface UrlParts {
@@ -33,8 +33,8 @@ const PARAMETERS = ["database", "clientName"] as const;
 const DEFAULT_PORT = 6379;
 
 /**
- * Reads a URL. A text of it is never repeated in an error: it may hold a
- * password in the wrong place.
+ * Reads a URL. No part of it is repeated in an error: any may hold a misplaced
+ * password.
  *
  * @param url The URL.
  * @returns Its parts.
@@ -52,14 +52,14 @@ export function readUrl(url: string | URL): UrlParts {
     );
   }
   const query = parameters(parsed);
-  const said = {
+  const common = {
     username: decode(parsed.username, "user or password"),
     password: decode(parsed.password, "user or password"),
     clientName: query.clientName,
   };
   if (transport === "unix") {
     return {
-      ...said,
+      ...common,
       transport,
       hostname: pathOf(parsed),
       port: 0,
@@ -70,7 +70,7 @@ export function readUrl(url: string | URL): UrlParts {
   if (hostname === "") refuse(`it has no host, ${EXPECTED}`);
   if (port === "0") refuse("its port is 0, expected 1 to 65535");
   return {
-    ...said,
+    ...common,
     transport,
     hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
     port: port === "" ? DEFAULT_PORT : Number(port),
@@ -121,7 +121,7 @@ function parameters(
   if (url.search === "") return {};
   for (const name of url.searchParams.keys()) {
     if (!(PARAMETERS as readonly string[]).includes(name)) {
-      // A password with a ? in it ends up here, and is not repeated.
+      // What follows a ? in a password is read as a parameter: it is not repeated.
       const shown = url.search.includes("@") ? "" : ` ${JSON.stringify(name)}`;
       refuse(
         `unknown parameter${shown} in its query, expected ${

@@ -1,4 +1,4 @@
-// A socket of Node as a connection needs it: reads that wait, writes that say how much.
+// A socket of Node in the shape that a connection needs.
 import type { Socket } from "./socket.ts";
 
 /** The part of Node's `Duplex` that is needed. */
@@ -11,7 +11,7 @@ interface Duplex {
   unref(): unknown;
 }
 
-/** Wraps an open socket of Node, and owns it from then on. */
+/** Wraps an open socket of Node and owns it: reads wait for bytes, a write ends when its bytes were handed to the system. */
 export class NodeSocket implements Socket {
   readonly #socket: Duplex;
   #end: { readonly error?: unknown } | undefined;
@@ -43,7 +43,7 @@ export class NodeSocket implements Socket {
 
   write(bytes: Uint8Array): Promise<number> {
     return new Promise((resolve, reject) =>
-      // Node may keep them for longer than it says.
+      // Node may use them after it has called back.
       this.#socket.write(
         bytes.slice(),
         (error) => error ? reject(error) : resolve(bytes.length),

@@ -22,7 +22,7 @@ export interface Runtime {
    * What grants the permission that a dial needs.
    *
    * @param endpoint Where to.
-   * @param text What the runtime said when it denied the permission.
+   * @param text The runtime's text of the denial.
    */
   permissionHint(endpoint: Endpoint, text: string): string;
 }
@@ -30,8 +30,8 @@ export interface Runtime {
 /** A timer to start and stop for each command. While it runs it keeps the process alive. */
 export interface Timer {
   /**
-   * Starts it, anew if it is running. It may be called early: check whether the
-   * time is up, and start it again if not.
+   * Starts it, or restarts it. `onDue` may be called early: it checks whether the
+   * time is up, and starts the timer again if not.
    *
    * @param ms After how many milliseconds it is due.
    * @param now The present, by `performance.now()`.

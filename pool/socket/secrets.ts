@@ -1,4 +1,4 @@
-// How a password is kept out of a text that a server may have put it into.
+// Masks a password in a text that a server may have put it into.
 
 /** As many characters of a password in a row are never shown. */
 const SHOWN_AT_MOST = 3;
@@ -29,7 +29,7 @@ const utf8 = new TextEncoder();
  * it like JSON, like C, like a URL or by base64. A password of three characters
  * or less is masked where it stands as a word of its own.
  *
- * @param text What a server or a system has said.
+ * @param text A text of a server or a system.
  * @param secret The password. An empty one, or none, masks nothing.
  * @returns The text, with `***` for each run that was masked.
  */
@@ -73,7 +73,7 @@ function formsOf(secret: string): string[] {
   ];
   if (encoded.length <= SHOWN_AT_MOST) return [...new Set(plain)];
   const base64 = [0, 1, 2].map((offset) =>
-    // What the neighbours decide in part is left out, at both ends.
+    // The characters at both ends depend on neighbouring bytes too: they are left out.
     btoa("\0".repeat(offset) + encoded).slice(offset === 0 ? 0 : offset + 1)
       .replace(/=+$/, "").slice(0, -1).toLowerCase()
   ).filter((form) => form.length > SHOWN_AT_MOST);

@@ -1,11 +1,41 @@
-// What a connection needs of a socket, and of what opens one.
+// What a connection needs of a socket and of a dial.
 import type { Endpoint } from "./endpoint.ts";
 
-/** The part of `Deno.Conn` that a connection needs. Bring your own by the option `dial`. */
+/**
+ * What a connection needs of a socket. A `Deno.Conn` is one; bring your own by
+ * the option `dial`. Reads and writes may reject with a `SocketError` that says
+ * how the socket failed.
+ *
+ * @example A socket that counts what it reads
+ * ```ts
+ * import { Redis } from "@unzombie/redis";
+ * import { type Dial, dial, type Socket } from "@unzombie/redis/pool";
+ * import { assert } from "@std/assert";
+ *
+ * let bytes = 0;
+ * const counting: Dial = async (endpoint, options) => {
+ *   const socket = await dial(endpoint, options);
+ *   const counted: Socket = {
+ *     read: async (buffer) => {
+ *       const count = await socket.read(buffer);
+ *       bytes += count ?? 0;
+ *       return count;
+ *     },
+ *     write: (bytes) => socket.write(bytes),
+ *     close: () => socket.close(),
+ *     unref: () => socket.unref?.(),
+ *   };
+ *   return counted;
+ * };
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"), { dial: counting });
+ * await redis.send(["PING"]);
+ * assert(bytes >= "+PONG\r\n".length);
+ * ```
+ */
 export interface Socket {
-  /** Reads into `buffer`: how many bytes, or `null` at the end. */
+  /** Reads into `buffer`; resolves to the number of bytes, or `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes some of `bytes`: how many. */
+  /** Writes some of `bytes`; resolves to their number. */
   write(bytes: Uint8Array): Promise<number>;
   /** Closes both directions; pending reads reject. */
   close(): void;
@@ -19,10 +49,10 @@ export type Dial = (
   options: DialOptions,
 ) => Promise<Socket>;
 
-/** What a {@linkcode Dial} is told. */
+/** Options of a {@linkcode Dial}. */
 export interface DialOptions {
-  /** The time is up, or the pool was closed. */
+  /** Aborts when the time is up or the pool is closed; the dial rejects with its reason. */
   readonly signal: AbortSignal;
-  /** To be called when TCP is open and TLS begins, and whether the peer is known to answer that, for the sake of the error. */
+  /** To be called when TCP is open and TLS begins, with whether the peer is known to answer TLS: an error that ends the wait then says so. */
   readonly onTls?: (isAnswered?: boolean) => void;
 }

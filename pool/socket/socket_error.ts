@@ -96,7 +96,7 @@ const BY_CODE: ReadonlyMap<string, SocketFailure> = new Map(Object.entries(
   } as const,
 ));
 
-/** By the text, where neither `code` nor `name` says it. */
+/** By the text, where neither `code` nor `name` is specific. */
 const BY_TEXT: readonly (readonly [RegExp, SocketFailure])[] = [
   [/lookup address/i, "dns"],
   [/certificate|\balert\b/i, "tls"],

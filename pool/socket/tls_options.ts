@@ -1,4 +1,4 @@
-// How to verify a server, which certificate to show it, and what of that can be seen to be wrong.
+// Options of TLS, checked before anything is dialed.
 
 /** How to verify the server, and which certificate to show it, for `rediss://`. */
 export interface TlsOptions {

@@ -1,4 +1,4 @@
-// Whether a peer answers the first message of TLS, asked on a socket that can still be closed.
+// Whether a peer answers the first message of TLS, tried on a socket that can still be closed.
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { isAddress } from "./tls_options.ts";
@@ -9,12 +9,12 @@ const ALERT = 21;
 const LINE_FEED = 10;
 
 /**
- * Sends the first message of TLS on a socket of its own, and waits until the
- * peer says anything or closes. What it says is left to the handshake proper.
+ * Sends the first message of TLS on a separate socket, and waits until the
+ * peer answers or closes. The answer itself is left to the actual handshake.
  *
  * `Deno.TlsConn.close()` before the end of the handshake frees nothing: the
  * socket to a peer that never answers is held for the life of the process. So
- * the handshake proper is begun only with a peer that has answered once.
+ * the actual handshake begins only with a peer that has answered once.
  *
  * @param endpoint Where the socket leads.
  * @param tcp The socket. It is closed in the end.
@@ -45,7 +45,7 @@ export async function probeTls(
     }
     count = await tcp.read(answer);
   } catch {
-    // Closed or reset: the handshake proper meets the same, and explains it.
+    // Closed or reset: the actual handshake ends the same way, and its error is explained.
     signal.throwIfAborted();
   } finally {
     signal.removeEventListener("abort", close);
@@ -82,7 +82,7 @@ const PADDING = 21;
  * The first message of TLS: https://www.rfc-editor.org/rfc/rfc8446#section-4.1.2
  * It is padded to a length whose last byte is a line feed, which stands before
  * the first NUL: a Redis without TLS takes these five bytes for a command, and
- * answers at once that it does not know it.
+ * answers at once with an error.
  */
 function clientHello(serverName: string): Uint8Array<ArrayBuffer> {
   const extensions = [
