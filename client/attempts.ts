@@ -16,8 +16,9 @@ import { invokeSafely } from "./invoke_safely.ts";
 import { type HeldConnection, LeaseCall } from "./lease_call.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
-import { askServer, resolveFate, wasAsked } from "./resolve_fate.ts";
+import { resolveFate } from "./resolve_fate.ts";
 import { checkSendOptions, NO_OPTIONS } from "./send_options.ts";
+import { identify, knownRunOf } from "./server_run.ts";
 import type { Directory } from "./servers/directory.ts";
 import { SingleCall } from "./single_call.ts";
 import { sink } from "./telemetry.ts";
@@ -196,15 +197,19 @@ export class Attempts implements CallEngine {
   #sendOn(call: Call, right: PushRight): void {
     if (
       call.options.resolveFate && call instanceof SingleCall &&
-      !wasAsked(right.connection)
+      knownRunOf(right.connection) === undefined
     ) this.#identify(call, right);
     else call.sendOn(right);
   }
 
-  /** Asks a connection which server it leads to. It may have changed hands by then: one is picked again. */
+  /**
+   * Asks which server a connection leads to, before a command that may need to
+   * know it later. The connection may be leased by the time of the answer, so
+   * the attempt begins anew.
+   */
   #identify(call: SingleCall, right: PushRight): void {
     call.enter("identifying");
-    askServer(right).then(
+    identify(right).then(
       () => this.#attempt(call),
       ({ report }: ConnectionClosedError) => {
         if (call.isDone) return;

@@ -44,7 +44,7 @@ export async function sendInSlices(
  * XREAD with `$` reads what comes after it was sent, and a second one would
  * miss what came between them: so `$` is replaced by the id that it stands for.
  *
- * @returns `undefined` if the server does not tell the id.
+ * @returns `undefined` if the server does not say the id.
  */
 async function withFixedIds(
   command: Command,

@@ -4,7 +4,7 @@ import { runtime } from "../pool/socket/runtime.ts";
 
 /** What has a deadline. */
 export interface Expirable {
-  /** Its time is up. */
+  /** Called when the deadline has passed. */
   expire(): void;
 }
 
@@ -18,7 +18,7 @@ const GRAIN_MS = 4;
 export class Deadlines {
   readonly #slots = new Map<number, Set<Expirable>>();
   readonly #timer = runtime.newTimer((lateMs) => this.#fired(lateMs));
-  #first = Infinity; // the earliest slot that the timer knows of
+  #first = Infinity; // the earliest slot: the timer is set for it
   #isLastLook = false;
 
   /**

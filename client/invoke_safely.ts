@@ -1,4 +1,4 @@
-// Calls callbacks of the user, whose mistakes must not cost a command or an event.
+// Calls callbacks of the user so that an error in one costs no command and no event.
 import { printException } from "../pool/connection/print_exception.ts";
 
 /**

@@ -12,7 +12,7 @@ const MODES: ReadonlyMap<string, ReplyMode> = new Map([
   ["SKIP", "skip"],
 ]);
 
-/** The state of a leased connection, as far as its commands tell. */
+/** The state of a leased connection, as far as its commands show. */
 export class LeaseState {
   #isChanged = false;
   #inTransaction = false;
@@ -30,7 +30,7 @@ export class LeaseState {
     return this.#replies === "on" && !this.#inTransaction;
   }
 
-  /** What the connection's state is can no longer be told. */
+  /** The state of the connection is not known any more. */
   markChanged(): void {
     this.#isChanged = true;
   }

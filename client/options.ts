@@ -60,16 +60,16 @@ export interface RedisOptions extends EndpointOptions {
   maxWaiting?: number;
   /** The retry policy; `false` makes exactly one attempt a call. @default {base 100 ms, cap 1000 ms, 3 retries, jitter 0.5} */
   retry?: Retry | false;
-  /** The largest reply to accept. */
+  /** The largest reply to accept. @default {those of `ParserLimits`} */
   limits?: ParserLimits;
-  /** Opens sockets in place of those of the runtime. */
+  /** Opens sockets. @default {those of the runtime} */
   dial?: Dial;
   /** Called with the report of each connection that has ended, before the commands that it took along are rejected. */
   onClose?: (report: CloseReport) => void;
-  /** Look for the cause of a death with the next connection, by INFO, CONFIG GET and CLIENT LIST, after a silence also SLOWLOG GET and LATENCY LATEST. @default {false} */
+  /** Whether to look for the cause when a connection has ended: with the next one, by INFO, CONFIG GET and CLIENT LIST, after a silence also SLOWLOG GET and LATENCY LATEST. @default {false} */
   postMortem?: boolean;
-  /** Called with what a post-mortem has found: at most one in 5 seconds. */
+  /** Called with the verdict of each post-mortem: at most one in 5 seconds. */
   onVerdict?: (verdict: Verdict) => void;
-  /** Called after each failed attempt that another follows, before the wait. */
+  /** Called after each failed attempt that another one follows, before the wait. */
   onRetry?: (info: RetryInfo) => void;
 }

@@ -35,11 +35,11 @@ import { type Origin, sink } from "./telemetry.ts";
 const REJECTION_MICROTASKS = 100;
 
 /**
- * A Redis client that never hands a caller a connection it knows to be dead.
+ * A Redis client that never sends on a connection that is known to be dead.
  *
  * - It dials on first use, and never holds more than `maxConnections`. Commands
- *   that end what holds up the others, such as SCRIPT KILL, have one beside them.
- * - `send` and `pipeline` share connections; what needs one alone uses `lease`.
+ *   that end what holds up others, such as SCRIPT KILL, get a connection beside them.
+ * - `send` and `pipeline` share connections; commands that need one alone use `lease`.
  * - A command that was not written is sent again by the retry policy; one that
  *   may have run, only if a second run is harmless (or `replay` says so).
  * - A reply never reaches another caller.
@@ -108,7 +108,7 @@ export class Redis implements AsyncDisposable {
    */
   send<const C extends AnyCommand, const Binary extends boolean = false>(
     command: C | AnyCommand,
-    options?: SendOptions & { binary?: Binary },
+    options?: SendOptions & { binary?: Binary | undefined },
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
     return sink === undefined ? this.#send(command, options) : sink.trace(
@@ -184,7 +184,7 @@ export class Redis implements AsyncDisposable {
     const Binary extends boolean = false,
   >(
     commands: Cs | readonly AnyCommand[],
-    options?: SendOptions & { binary?: Binary },
+    options?: SendOptions & { binary?: Binary | undefined },
   ): Promise<RepliesOf<Cs, BulkOf<Binary>>>;
   pipeline(
     commands: readonly Command[],
@@ -229,7 +229,10 @@ export class Redis implements AsyncDisposable {
    * @throws {ClosedError} If the client is closed.
    */
   async lease(
-    options: { signal?: AbortSignal; deadlineMs?: number } = {},
+    options: {
+      signal?: AbortSignal | undefined;
+      deadlineMs?: number | undefined;
+    } = {},
   ): Promise<Lease> {
     const attempts = this.#attempts;
     const held = await promiseOf<HeldConnection>((resolve, reject) => {
@@ -269,7 +272,7 @@ export class Redis implements AsyncDisposable {
    * again, it can shorten the wait, not lengthen it. @default {5000}
    * @throws {TypeError} If an option cannot be used; the client stays open then.
    */
-  close(options: { drainMs?: number } = {}): Promise<void> {
+  close(options: { drainMs?: number | undefined } = {}): Promise<void> {
     try {
       checkOptions(options, { drainMs: DURATION });
     } catch (error) {

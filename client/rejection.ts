@@ -15,7 +15,7 @@ import { noteAbort, withFate } from "./fate.ts";
  *
  * @see {@link https://v8.dev/docs/stack-trace-api#async-stack-traces}
  */
-async function callerIsKnown(): Promise<void> {
+async function untilAwaited(): Promise<void> {
   await undefined;
   await undefined;
 }
@@ -33,14 +33,14 @@ function leadToCaller(
 
 /** What to resolve a call's promise with, to reject it with an error of this client. */
 export async function rejection(error: Error, fate: Fate): Promise<never> {
-  await callerIsKnown();
+  await untilAwaited();
   leadToCaller(error, rejection);
   throw withFate(error, fate);
 }
 
 /** What to resolve a pipeline's promise with, if there are errors among its replies. */
 export async function withErrors(replies: Reply[]): Promise<Reply[]> {
-  await callerIsKnown();
+  await untilAwaited();
   for (const reply of replies) {
     if (!(reply instanceof CommandError)) continue;
     leadToCaller(reply, withErrors);

@@ -13,7 +13,7 @@ import type { ReplayPolicy } from "./commands/replay.ts";
 /** Options of one call. */
 export interface SendOptions {
   /** Ends the call, whatever it is doing: the reason is thrown. A command already written may still run. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * When the call must be over, in milliseconds after its start: the wait for a
    * connection, every attempt, the waits between them and the reply together.
@@ -23,15 +23,15 @@ export interface SendOptions {
    * own timeout in addition. The earlier one counts.
    * @default {Infinity}
    */
-  deadlineMs?: number;
+  deadlineMs?: number | undefined;
   /** Bulk strings of the reply become `Uint8Array`. @default {false} */
-  binary?: boolean;
+  binary?: boolean | undefined;
   /**
    * Whether a command that was written and not answered may be sent again:
    * only where a second run is harmless, only where it reads and writes
    * nothing, always, or never. @default {"auto"}
    */
-  replay?: ReplayPolicy;
+  replay?: ReplayPolicy | undefined;
   /**
    * Where a command was lost and must not be replayed: make sure by CLIENT
    * KILL that it can no longer run, and find out by a read whether it has. If
@@ -44,16 +44,16 @@ export interface SendOptions {
    * value meanwhile, and it does not expire and is not evicted.
    *
    * INFO is sent once on each connection, before the first such command, to
-   * know which run of which server it leads to. Behind a proxy that sends the
+   * identify the run of the server that it leads to. Behind a proxy that sends the
    * commands of several clients over one connection, CLIENT KILL may hit other
    * clients: leave this option off there.
    *
    * @see {@link https://redis.io/docs/latest/commands/client-kill/}
    * @default {false}
    */
-  resolveFate?: boolean;
+  resolveFate?: boolean | undefined;
   /** The retry policy of this call; `false` makes exactly one attempt. @default {the client's} */
-  retry?: Retry | false;
+  retry?: Retry | false | undefined;
 }
 
 const RULES = {

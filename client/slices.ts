@@ -80,7 +80,7 @@ function isTimeout(argument: unknown): boolean {
 /**
  * Which id `$` stands for, by the answer to XREVRANGE key + - COUNT 1.
  *
- * @returns `undefined` if the server did not tell.
+ * @returns `undefined` if the server did not say it.
  */
 export function newestId(answer: Reply): string | undefined {
   if (!Array.isArray(answer)) return undefined;
