@@ -1,11 +1,24 @@
 // Which sets are trimmed, when, and by which time.
 import "../support/strict.ts";
-import { assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { type Command, ReplyError } from "../../mod.ts";
+import { type Command, Redis, ReplyError, WebhookRecorder } from "../../mod.ts";
 import { Entry } from "../../recorder/entry.ts";
 import { Epoch } from "../../recorder/epochs.ts";
 import { Retention } from "../../recorder/retention.ts";
+import { startRedis } from "../support/redis_server.ts";
+import {
+  cardinality,
+  Counting,
+  DURABLE,
+  EVENT,
+  inSeconds,
+  KEY,
+  keyOfShop,
+  ofShop,
+  Told,
+  ttl,
+} from "./doubles.ts";
 
 function writtenTo(key: string, score: number): Entry {
   const event = { mallId: "m", shopNo: 1, eventType: "e" };
@@ -109,4 +122,189 @@ Deno.test("Nothing is trimmed any more once a retention has ended", async () => 
   await delay(30);
   await retention.flush();
   assertEquals(flushes, []);
+});
+
+Deno.test("A key that could not be written is left alone: a foreign one, a forbidden one, one that memory is short for", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url, { retry: false });
+  const told = new Told();
+  await using recorder = new WebhookRecorder(redis, {
+    retentionSeconds: 1,
+    onError: told.onError,
+  });
+  await server.cli("SET", KEY, "12345");
+  assertEquals((await recorder.record(EVENT)).status, "dropped");
+  await recorder.flush();
+  assertEquals(await ttl(server), -1);
+
+  await server.cli("ZADD", keyOfShop(8), 1, "old");
+  await server.cli("CONFIG", "SET", "maxmemory", 1);
+  assertEquals((await recorder.record(ofShop(8))).status, "queued");
+  await delay(300);
+  assertEquals(await ttl(server, keyOfShop(8)), -1);
+  assertEquals(await cardinality(server, keyOfShop(8)), 1);
+  await server.cli("CONFIG", "SET", "maxmemory", 0);
+  await recorder.flush();
+  assertEquals(await ttl(server, keyOfShop(8)), 1);
+
+  await server.cli("ZADD", keyOfShop(9), 1, "old");
+  await server.cli("ACL", "SETUSER", "default", "-zadd");
+  assertEquals((await recorder.record(ofShop(9))).status, "dropped");
+  await recorder.flush();
+  assertEquals(await ttl(server, keyOfShop(9)), -1);
+  assertEquals(told.lines, ["dropped 7", "queued 8", "dropped 9"]);
+});
+
+Deno.test("What was queued is trimmed like the rest, and only once it is written", async () => {
+  await using server = await startRedis(DURABLE);
+  await using redis = new Redis(server.url, { retry: false });
+  await using recorder = new WebhookRecorder(redis, { retentionSeconds: 100 });
+  await server.cli("SET", KEY, "12345");
+  await server.cli("ZADD", keyOfShop(8), 1, "old");
+  await server.stop();
+  for (const event of [EVENT, ofShop(8)]) {
+    assertEquals((await recorder.record(event)).status, "queued");
+  }
+  await server.start();
+  await recorder.flush();
+  assertEquals(await ttl(server), -1);
+  assertGreater(await ttl(server, keyOfShop(8)), 90);
+  assertEquals(await cardinality(server, keyOfShop(8)), 1);
+});
+
+Deno.test("A clock that is ahead trims nothing that others have recorded", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  const ahead = 10 * 86_400_000;
+  await using right = new WebhookRecorder(redis, { retentionSeconds: 60 });
+  await using fast = new WebhookRecorder(redis, {
+    retentionSeconds: 60,
+    now: () => Date.now() + ahead,
+  });
+  await server.cli("ZADD", KEY, inSeconds(-50), "young", inSeconds(-70), "old");
+  await right.record(EVENT);
+  await right.flush();
+  assertEquals(await cardinality(server), 2); // the old one has gone
+  for (let i = 0; i < 3; i++) {
+    await fast.record(EVENT);
+    await fast.flush();
+  }
+  assertEquals(await cardinality(server), 5);
+  assertGreater(await ttl(server), 50);
+});
+
+Deno.test("A clock of this machine that jumps ahead trims nothing either", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  await using recorder = new WebhookRecorder(redis, { retentionSeconds: 60 });
+  await server.cli("ZADD", KEY, inSeconds(-50), "young");
+  const { now } = Date;
+  await recorder.record(EVENT);
+  try {
+    Date.now = () => now() + 86_400_000;
+    await recorder.record(EVENT);
+    await recorder.flush();
+  } finally {
+    Date.now = now;
+  }
+  assertEquals(await cardinality(server), 3);
+});
+
+Deno.test("A clock that is behind trims no more than its own events demand", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  await using recorder = new WebhookRecorder(redis, {
+    retentionSeconds: 60,
+    now: () => Date.now() - 3_600_000,
+  });
+  await recorder.record(EVENT);
+  await recorder.flush();
+  assertEquals(await cardinality(server), 1);
+});
+
+Deno.test("Where TIME is refused sets are trimmed by this machine's clock", async () => {
+  await using server = await startRedis();
+  await server.cli("ACL", "SETUSER", "default", "-time");
+  await using redis = new Redis(server.url);
+  const told = new Told();
+  await using recorder = new WebhookRecorder(redis, {
+    retentionSeconds: 60,
+    onError: told.onError,
+  });
+  await server.cli("ZADD", KEY, inSeconds(-50), "young", inSeconds(-70), "old");
+  assertEquals((await recorder.record(EVENT)).status, "recorded");
+  await recorder.flush();
+  assertEquals(await cardinality(server), 2);
+  assertEquals(told.lines, []);
+});
+
+Deno.test("The server's clock is asked once, and again after a failure", async () => {
+  await using server = await startRedis(DURABLE);
+  await using redis = new Redis(server.url, { retry: false });
+  const sender = new Counting(redis);
+  await using recorder = new WebhookRecorder(sender, { retentionSeconds: 60 });
+  for (let i = 0; i < 3; i++) {
+    await recorder.record(EVENT);
+    await recorder.flush();
+  }
+  assertEquals(sender.countOf("TIME"), 1);
+  assertEquals(sender.countOf("EXPIRE"), 3);
+  await server.stop();
+  await recorder.record(EVENT);
+  await server.start();
+  await recorder.flush();
+  assertEquals(sender.countOf("TIME"), 2);
+});
+
+Deno.test("A set whose trimming is lost is trimmed with the next event", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  const sender = new Counting(redis);
+  let isLost = true;
+  await using recorder = new WebhookRecorder({
+    origin: sender.origin,
+    isClosed: false,
+    send: (command, options) => sender.send(command, options),
+    pipeline: (commands, options) =>
+      isLost && commands.some(([name]) => name === "EXPIRE")
+        ? Promise.reject(new Error("lost"))
+        : sender.pipeline(commands, options),
+  }, { retentionSeconds: 60 });
+  assertEquals((await recorder.record(EVENT)).status, "recorded");
+  await recorder.flush();
+  assertEquals(await ttl(server), -1);
+  isLost = false;
+  assertEquals((await recorder.record(ofShop(8))).status, "recorded");
+  await recorder.flush();
+  assertGreater(await ttl(server), 50);
+  assertGreater(await ttl(server, keyOfShop(8)), 50);
+});
+
+Deno.test("record() does not wait until its set is trimmed", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  const sender = new Counting(redis);
+  let isHeld = false;
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+  await using recorder = new WebhookRecorder({
+    origin: sender.origin,
+    isClosed: false,
+    send: (command, options) => sender.send(command, options),
+    async pipeline(commands, options) {
+      if (commands[0]![0] === "ZREMRANGEBYSCORE") {
+        isHeld = true;
+        await held;
+      }
+      return await sender.pipeline(commands, options);
+    },
+  }, { retentionSeconds: 60 });
+  assertEquals((await recorder.record(EVENT)).status, "recorded");
+  while (!isHeld) await delay(1);
+  let isFlushed = false;
+  const flushed = recorder.flush().then(() => isFlushed = true);
+  await delay(10);
+  assert(!isFlushed); // it waits for that
+  letGo();
+  await flushed;
+  assertGreater(await ttl(server), 50);
 });
