@@ -4,7 +4,7 @@ import "../../support/strict.ts";
 import { assertEquals, assertMatch } from "@std/assert";
 import type { CloseReport } from "../../../mod.ts";
 import type { Verdict } from "../../../pool/forensics/verdict.ts";
-import { kills, NOW, report, Stage } from "./scripted_server.ts";
+import { kills, NOW, report, Stage } from "./literal_server.ts";
 
 /** A silence of 4 s that has just ended, and what its siblings did meanwhile. */
 async function silence(

@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
 import { PostMortem } from "../../../pool/forensics/post_mortem.ts";
-import { NOW, report, Stage } from "./scripted_server.ts";
+import { NOW, report, Stage } from "./literal_server.ts";
 
 Deno.test("By default an investigation is due after five seconds", async () => {
   const stage = new Stage();

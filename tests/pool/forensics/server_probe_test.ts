@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assertEquals, assertMatch } from "@std/assert";
 import { ReplyError } from "../../../mod.ts";
-import { kills, NOW, report, Stage } from "./scripted_server.ts";
+import { kills, NOW, report, Stage } from "./literal_server.ts";
 
 Deno.test("CONFIG GET is sent once for baselines, and again after each end", async () => {
   const stage = new Stage();
