@@ -3,7 +3,7 @@ import type { Command, Reply } from "../resp/mod.ts";
 import { keysOf } from "./commands/keys.ts";
 import type { Wait } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";
-import { textOf } from "./commands/words.ts";
+import { numberOf, textOf } from "./commands/words.ts";
 
 /**
  * How long a command blocks before it is sent again. A peer that has vanished
@@ -42,7 +42,7 @@ export function blockOf(command: Command): Block | undefined {
   // A timeout that is no number is for the server to refuse.
   if (
     hasTimedOut === undefined || newest === undefined ||
-    !isTimeout(command[timeoutAt])
+    !(numberOf(command[timeoutAt]) >= 0)
   ) return undefined;
   return {
     ms: route.extraReplyTimeoutMs,
@@ -70,11 +70,6 @@ function newestOf(
     if (id === "$") newest.push({ key, at: idsAt + i });
   }
   return newest;
-}
-
-function isTimeout(argument: unknown): boolean {
-  const text = textOf(argument);
-  return text.trim() !== "" && Number(text) >= 0;
 }
 
 /**

@@ -19,7 +19,10 @@ export function textOf(argument: unknown): string {
 }
 
 /** An argument as a number; `NaN` if it is none. */
-export const numberOf = (argument: unknown): number => Number(textOf(argument));
+export function numberOf(argument: unknown): number {
+  const text = textOf(argument);
+  return text.trim() === "" ? NaN : Number(text);
+}
 
 /** An argument in upper case, as a server compares it: letters beyond ASCII have one case. */
 export function upper(argument: unknown): string {

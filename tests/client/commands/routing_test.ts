@@ -266,6 +266,25 @@ Deno.test("A command that changes the connection is stateful, and says what to u
   }
 });
 
+Deno.test("A stateful command says what it changes", () => {
+  const changes = (line: string) => {
+    const route = routeOf(typed(line));
+    return route.kind === "stateful" && route.changes;
+  };
+  const others: Record<string, string> = {
+    MULTI: "opens a transaction",
+    EXEC: "ends the transaction",
+    DISCARD: "ends the transaction",
+    "WATCH k": "watches keys",
+    UNWATCH: "watches no key",
+    RESET: "resets",
+    "CLIENT REPLY OFF": "replies",
+  };
+  for (const line of STATEFUL) {
+    assertEquals(changes(line), others[line] ?? "settings", line);
+  }
+});
+
 Deno.test("A command whose replies are not one for each is refused everywhere, and says why", () => {
   for (const [line, why] of REFUSED) {
     for (const [spelling, command] of spellings(line)) {
