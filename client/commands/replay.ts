@@ -9,11 +9,13 @@ import { upper, wordsOf } from "./words.ts";
 export type ReplayPolicy = "auto" | "reads" | "always" | "never";
 
 /**
- * Why commands that may have run, in this order, are not sent again. "Harmless"
- * holds as long as no other client writes the key before the first copy has run
- * or died: a network may hold it back, behind a connection that went silent,
- * until after a later `SET`. It leaves aside that a count in the reply
- * (`ZADD`, `DEL` …) may be another one the second time.
+ * Why commands that may have run, in this order, are not sent again.
+ *
+ * A second run counts as harmless if it ends in the same state. This holds as
+ * long as no other client writes the key before the first copy has run or is
+ * lost: a network may hold that copy back, on a connection that went silent,
+ * until after a later `SET`. A count in the reply (`ZADD`, `DEL` …) may differ
+ * the second time.
  *
  * @param commands The commands; none, if none of them can have run.
  * @param policy What the caller allows.
@@ -30,18 +32,18 @@ export function reasonAgainstReplay(
   return other &&
     `${
       other[0]
-    } was not replayed: replay is "reads", and it is not known to write nothing`;
+    } was not replayed: replay is "reads", and the command may write`;
 }
 
-/** Whether a command writes nothing, so that a second run is no risk at all. */
+/** Whether a command is known to write nothing. */
 export function isRead(command: Command): boolean {
   const effect = effectOf(command);
   return typeof effect !== "string" && effect.every(isReading);
 }
 
 /**
- * What a second run of a command does. It leaves aside that a count in the
- * reply (`ZADD`, `DEL` …) may be another one the second time.
+ * What a second run of a command does, apart from a count in the reply
+ * (`ZADD`, `DEL` …), which may differ the second time.
  *
  * @param command The command.
  * @returns The harm in words, or the keys that it touches if it does no harm.
@@ -61,18 +63,18 @@ interface Past {
   readBy?: string;
   /** The last command that wrote it, if any. */
   writtenBy?: string;
-  /** It was replaced: what follows does not depend on what was there before. */
+  /** It was replaced, so that what follows does not depend on its earlier value. */
   isReplaced?: boolean;
-  /** It was altered, and what of it. */
+  /** The part of it that was altered, if any. */
   altered?: string;
-  /** It was given a time to live, or lost it. */
+  /** Its time to live was set or removed. */
   isExpired?: boolean;
-  /** Of which type it must be for what added to it or removed from it. */
+  /** The type of value that additions and removals so far expect. */
   type?: string;
-  /** What was last done to its elements. */
+  /** The last change to its elements. */
   part?: "adds" | "removes";
-  /** Elements were added after removals, or the other way round. */
-  hasTurned?: boolean;
+  /** Elements were added after removals, or removed after additions. */
+  alternates?: boolean;
 }
 
 /**
@@ -82,10 +84,10 @@ interface Past {
  * The first copy may have run up to any of them. The second run ends in the
  * same state, with the same replies, if for each key
  *
- * - no command reads what a later one writes, and
- * - all that write it could have run up to any point before: they replace it
- *   first, or else they are of one type, so that either all of them fail or
- *   none, and treat each element by itself, and it expires last.
+ * - no command reads it before another one writes it, and
+ * - no write depends on how far the first copy came: either the first write
+ *   replaces the value, or all of them expect the same type, so that all fail
+ *   or none does, treat each element by itself, and set the expiry last.
  *
  * @param commands The commands.
  * @returns The reason, or `undefined` if a second run is harmless.
@@ -99,7 +101,7 @@ export function sequenceHazard(
   for (const command of commands) {
     const name = upper(command[0]);
     const effect = effectOf(command);
-    // The reason against it alone says more than one against all of them.
+    // The reason against one command says more than one against the sequence.
     if (typeof effect === "string") {
       return `${name} was not replayed: ${effect}`;
     }
@@ -124,15 +126,15 @@ function pastOf(pasts: Map<string, Past>, key: string): Past {
 }
 
 const readBefore = (reader: string, writer: string): string =>
-  `${reader} reads what ${writer} writes after it, and a second run would read that`;
+  `${reader} reads what ${writer} writes after it, so a second run would read the new value`;
 
-/** Adds a write to what was done to its key before; the reason, if the two must not run twice together. */
+/** Adds a write to the past of its key. Returns the reason if it must not run twice after that. */
 function write(past: Past, name: string, touch: Touch): string | undefined {
-  // What moves depends on the other key, too.
+  // A move depends on the other key as well.
   if (past.isReplaced && touch.how !== "moves") return undefined;
   if (past.readBy !== undefined) return readBefore(past.readBy, name);
   if (past.writtenBy !== undefined && !mayFollow(past, touch)) {
-    return `what ${past.writtenBy} and ${name} do to the same key depends on what was there before`;
+    return `what ${past.writtenBy} and ${name} do to the same key depends on its earlier value`;
   }
   past.writtenBy = name;
   const { how, type } = touch;
@@ -150,25 +152,25 @@ function write(past: Past, name: string, touch: Touch): string | undefined {
     case "adds":
     case "removes":
       past.type = type;
-      past.hasTurned ||= past.part !== undefined && past.part !== how;
+      past.alternates ||= past.part !== undefined && past.part !== how;
       past.part = how;
   }
   return undefined;
 }
 
-/** Whether a write may follow others of the same key, each of which may have run before. */
+/** Whether a write may follow earlier ones to the same key, each of which may have run already. */
 function mayFollow(past: Past, { how, type }: Touch): boolean {
   switch (how) {
     case "expires":
-      // A time that is over deletes: what expires it on a condition depends on this.
+      // A time in the past deletes the key, so an expiry on a condition depends on it.
       return past.altered !== "expiry";
     case "adds":
     case "removes":
       return past.altered === undefined && !past.isExpired &&
         (past.type ?? type) === type &&
-        // Where adding and removing alternate more than once, the second run may
-        // remove the last element in between: the key would lose its expiry.
-        !(past.hasTurned && past.part !== how);
+        // If additions and removals alternate more than once, the second run may
+        // remove the last element in between, and the key would lose its expiry.
+        !(past.alternates && past.part !== how);
     default:
       return false;
   }

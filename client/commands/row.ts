@@ -2,7 +2,7 @@
 import type { Command, Reply } from "../../resp/mod.ts";
 import type { Words } from "./words.ts";
 
-/** All that this client has to know about one command. */
+/** Everything about one command that the client depends on. */
 export interface Row {
   /** Where its keys are. */
   readonly keys: Keys;

@@ -232,6 +232,7 @@ const KEY_FORMS = [
   "SORT a BY w LIMIT 0 1 GET g GET h ASC ALPHA STORE d",
   "SORT a BY store STORE d",
   "SORT a GET STORE LIMIT store store STORE d STORE e",
+  "SORT a LIMIT 0 STORE d",
   "SORT_RO a BY w GET g",
   "WATCH a b c",
   "XREAD STREAMS a 0",

@@ -13,6 +13,7 @@ import {
   reasonAgainstPipeline,
   routeOf,
 } from "../../../client/commands/routing.ts";
+import type { Change } from "../../../client/commands/row.ts";
 import { textOf, upper } from "../../../client/commands/words.ts";
 import type { Command } from "../../../resp/mod.ts";
 
@@ -271,7 +272,7 @@ Deno.test("A stateful command says what it changes", () => {
     const route = routeOf(typed(line));
     return route.kind === "stateful" && route.changes;
   };
-  const others: Record<string, string> = {
+  const others: Readonly<Record<string, Change>> = {
     MULTI: "opens a transaction",
     EXEC: "ends the transaction",
     DISCARD: "ends the transaction",
