@@ -35,6 +35,20 @@ export {
   type SendOptions,
 } from "./client/mod.ts";
 export type {
+  AnyCommand,
+  AnyReply,
+  BuiltInReplies,
+  BulkOf,
+  CommandName,
+  GeoMember,
+  KnownName,
+  NameOf,
+  Replies,
+  RepliesOf,
+  ReplyOf,
+  StreamEntry,
+} from "./client/commands/replies.ts";
+export type {
   ClosedBy,
   ClosedDuring,
   ClosedHow,
@@ -82,5 +96,3 @@ export {
   type RetryOptions,
   type RunOptions,
 } from "./retry/mod.ts";
-// All of it: an interface that is exported by its name cannot be merged with.
-export type * from "./client/commands/replies.ts";

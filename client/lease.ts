@@ -80,11 +80,12 @@ export class Lease implements AsyncDisposable {
    * Sends a command on this connection. One that blocks for longer than 20 s is
    * sent again every 20 s, so that a peer that has vanished is noticed; what is
    * sent after it waits meanwhile. Where CLIENT REPLY has turned replies
-   * off, it resolves to `null` at once.
+   * off, it resolves to `null` at once, and between MULTI and EXEC to `"QUEUED"`,
+   * whatever the type of the command says.
    *
    * @param command The command. SUBSCRIBE, MONITOR and SYNC are refused.
    * @param options See {@linkcode LeaseSendOptions}.
-   * @returns The reply.
+   * @returns The reply, with the type of its command: see {@linkcode Replies}.
    * @throws {CommandError} If the server answers an error.
    * @throws {ConnectionClosedError} If the connection ends first.
    * @throws {TypeError} If the command cannot be sent.

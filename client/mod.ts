@@ -9,4 +9,3 @@ export type { SendOptions } from "./send_options.ts";
 export type { ReplayPolicy } from "./commands/replay.ts";
 export type { RedisStats } from "./stats.ts";
 export type { Origin } from "./telemetry.ts";
-export type * from "./commands/replies.ts";

@@ -95,7 +95,8 @@ export class Redis implements AsyncDisposable {
    *
    * @param command The command, such as `["ZADD", key, score, member]`.
    * @param options See {@linkcode SendOptions}.
-   * @returns The reply.
+   * @returns The reply. Its type is that of the command, see {@linkcode Replies};
+   * any but an error where the command is not known or its name is not a literal.
    * @throws {CommandError} If the server answers an error.
    * @throws {ConnectionClosedError} If the connection ended and the command must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
@@ -105,6 +106,21 @@ export class Redis implements AsyncDisposable {
    * @throws {ClosedError} If the client is closed.
    * @throws {TypeError} If the command cannot be sent, or not on a shared connection.
    * @throws {RangeError} If an argument has more than 512 MiB, or the command more than 2 GiB.
+   *
+   * @example The type of a reply
+   * ```ts
+   * import { Redis } from "@unzombie/redis";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+   * const hits: number | bigint = await redis.send(["INCR", "hits"]);
+   * const text: string | null = await redis.send(["GET", "hits"]);
+   * const bytes: Uint8Array | null = await redis.send(["GET", "hits"], {
+   *   binary: true,
+   * });
+   * assertEquals([hits, text, bytes?.length], [1, "1", 1]);
+   * await redis.send(["DEL", "hits"]);
+   * ```
    */
   send<const C extends AnyCommand, const Binary extends boolean = false>(
     command: C | AnyCommand,
@@ -159,7 +175,8 @@ export class Redis implements AsyncDisposable {
    *
    * @param commands The commands.
    * @param options See {@linkcode SendOptions}.
-   * @returns Their replies, in order. Error replies are values, each a `CommandError`.
+   * @returns Their replies, in order, each with the type of its command. Error
+   * replies are values, each a `CommandError`.
    * @throws {ConnectionClosedError} If the connection ended and one of the commands must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.

@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   await recorder.record(event);
 
   await using lease = await redis.lease();
-  const id = Number(await lease.send(["CLIENT", "ID"]));
+  const id = await lease.send(["CLIENT", "ID"]);
   await lease.send(["CLIENT", "KILL", "ID", id, "SKIPME", "no"]);
   await lease.send(["PING"]).catch(() => {}); // has been logged
   await recorder.record(event); // on another connection

@@ -127,7 +127,7 @@ async function main(): Promise<void> {
     console.log(await recorder.frequency(event, { windowSeconds: 60 }));
 
     await using lease = await redis.lease();
-    const id = Number(await lease.send(["CLIENT", "ID"]));
+    const id = await lease.send(["CLIENT", "ID"]);
     await lease.send(["CLIENT", "KILL", "ID", id, "SKIPME", "no"]);
     await lease.send(["PING"]).catch((error) => console.log(`${error}`));
     span.end();

@@ -1,5 +1,5 @@
 // The server that the proof runs on: one that the user names, or one that is started.
-import { Redis, type RedisOptions } from "../../mod.ts";
+import { Redis, type RedisOptions, ReplyError } from "../../mod.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
 import { open } from "../../pool/connection/open.ts";
 import { dial } from "../../pool/socket/dial.ts";
@@ -112,7 +112,9 @@ async function identify(connect: Server["connect"]): Promise<string> {
   await using redis = connect({ maxConnections: 1, retry: false });
   try {
     const [, info] = await redis.pipeline([["PING"], ["INFO", "server"]]);
-    return nameIn(`${info}`);
+    return info instanceof ReplyError
+      ? "of unknown version: it refuses INFO"
+      : nameIn(info);
   } catch (error) {
     throw new UsageError(adviceOf(error));
   }
@@ -124,7 +126,5 @@ function nameIn(info: string): string {
   // Valkey has a redis_version as well.
   const [valkey, redis] = [version("valkey"), version("redis")];
   if (valkey !== undefined) return `Valkey ${valkey}`;
-  return redis === undefined
-    ? "of unknown version: it refuses INFO"
-    : `Redis ${redis}`;
+  return redis === undefined ? "of unknown version" : `Redis ${redis}`;
 }

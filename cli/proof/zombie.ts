@@ -1,4 +1,5 @@
 // Turns connections of the proof into zombies.
+import { asNumber } from "../../client/commands/conversions.ts";
 import { type Redis, ReplyError } from "../../mod.ts";
 import type { Arguments, Method } from "./arguments.ts";
 import { UsageError } from "../command_line.ts";
@@ -49,12 +50,12 @@ const byKill = (admin: Redis): Zombies => ({
   method: "kill",
   reason: undefined,
   async make(redis, sockets) {
-    await kill(admin, Number(await redis.send(["CLIENT", "ID"])));
+    await kill(admin, await redis.send(["CLIENT", "ID"]));
     await allEnded(sockets);
   },
   async makeAll(clientName, _sockets) {
     // The server may have other users: only connections with the name of this run.
-    const ids = idsOf(`${await admin.send(["CLIENT", "LIST"])}`, clientName);
+    const ids = idsOf(await admin.send(["CLIENT", "LIST"]), clientName);
     const killed = await Promise.all(ids.map((id) => kill(admin, id)));
     return killed.reduce((sum, n) => sum + n, 0);
   },
@@ -75,7 +76,9 @@ const byShutdown = (reason: string | undefined): Zombies => ({
 });
 
 const kill = async (admin: Redis, id: number): Promise<number> =>
-  Number(await admin.send(["CLIENT", "KILL", "ID", id], { replay: "always" }));
+  asNumber(
+    await admin.send(["CLIENT", "KILL", "ID", id], { replay: "always" }),
+  );
 
 /** https://redis.io/docs/latest/commands/client-list/ */
 function idsOf(list: string, clientName: string): number[] {

@@ -433,20 +433,23 @@ export type BuiltInReplies<Bulk = string> = {
  * `string`, or `Uint8Array` with the option `binary`. Where an option changes
  * the reply, such as `SET … GET`, the type is the union of what may come.
  *
- * The interface is open: a module of yours may declare the commands of a server
- * module, and `send` knows them from then on.
+ * The interface is open: a service may declare the commands of a server module,
+ * or of its own functions, and `send` gives their replies these types. A package
+ * on JSR cannot: JSR publishes no `declare module`.
  *
- * @example The command of a server module
+ * @example The commands of a server module
  * ```ts ignore
- * import type { ReplyOf } from "@unzombie/redis";
+ * import { Redis } from "@unzombie/redis";
  *
  * declare module "@unzombie/redis" {
  *   interface Replies<Bulk> {
  *     "JSON.GET": Bulk | null;
+ *     "FT.DROPINDEX": "OK";
  *   }
  * }
  *
- * const reply: ReplyOf<["JSON.GET", "key"]> = '{"a":1}';
+ * await using redis = new Redis();
+ * const json: string | null = await redis.send(["JSON.GET", "key"]);
  * ```
  */
 export interface Replies<Bulk = string> extends BuiltInReplies<Bulk> {}
@@ -487,13 +490,25 @@ export type NameOf<C extends readonly unknown[]> = C extends readonly [
   : string;
 
 /**
- * The reply of a command: that of {@linkcode Replies}, or any reply where the
- * command is not known or not written as a literal.
+ * The reply of a command: that of {@linkcode Replies}, or any reply but an error
+ * where the command is not known, or its name is not a literal.
+ *
+ * @example Replies as types
+ * ```ts
+ * import type { AnyReply, Command, ReplyOf } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text: ReplyOf<["GET", string]> = null; // string | null
+ * const bytes: ReplyOf<["get", string], Uint8Array> = new Uint8Array(1);
+ * const config: ReplyOf<["CONFIG", "GET", string]> = ["timeout", "0"];
+ * const any: AnyReply = 1 satisfies ReplyOf<Command>;
+ * assertEquals([text, bytes?.length, config.length, any], [null, 1, 2, 1]);
+ * ```
  */
 export type ReplyOf<C extends readonly unknown[], Bulk = string> =
   NameOf<C> extends keyof Replies<Bulk> ? Replies<Bulk>[NameOf<C>] : AnyReply;
 
-/** The replies of a pipeline, in order; each may be an error. */
+/** The replies of a pipeline, in order, as a tuple where the commands are one; each may be an error. */
 export type RepliesOf<
   Cs extends readonly (readonly unknown[])[],
   Bulk = string,
