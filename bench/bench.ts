@@ -21,7 +21,7 @@ const COLD: Heading[] = [
 ];
 
 /** What all measurements share. */
-interface Ground {
+interface Setting {
   options: Options;
   server: RedisServer;
   /** Put before a client's command in the rows that need it. */
@@ -64,7 +64,7 @@ async function main(): Promise<number> {
 
   try {
     const apart = options.pin ? await pin(server) : [];
-    const ground: Ground = {
+    const setting: Setting = {
       options,
       server,
       apart,
@@ -81,16 +81,16 @@ async function main(): Promise<number> {
     for (let round = 0; round < options.rounds; round++) {
       for (const row of work) {
         const turn = turnOf(clients, round, row.name);
-        for (const client of turn) await measure(ground, client, row, round);
+        for (const client of turn) await measure(setting, client, row, round);
       }
       if (colds.length > 0) {
         const turn = turnOf(clients, round, "cold-time");
-        await measureColds(ground, turn, round);
+        await measureColds(setting, turn, round);
       }
     }
     progress("");
     const names = clients.map(({ name }) => name);
-    const { samples, failures } = ground;
+    const { samples, failures } = setting;
     const peers = clients.filter(({ peer }) => peer).map(({ name }) => name);
     const found = targets(samples, peers);
     report(machine, table([...work, ...colds], names, samples), [
@@ -106,7 +106,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Who takes part in a row, beginning with another one each round. */
+/** The clients that take part in a row, beginning with another one each round. */
 function turnOf(
   clients: readonly Contestant[],
   round: number,
@@ -118,16 +118,16 @@ function turnOf(
 }
 
 async function measure(
-  ground: Ground,
+  setting: Setting,
   client: Contestant,
   row: Row,
   round: number,
 ): Promise<void> {
-  const { options, server, samples } = ground;
+  const { options, server, samples } = setting;
   progress(
     `round ${round + 1} of ${options.rounds}, ${row.title}: ${client.name}`,
   );
-  const prefix = row.apart ? ground.apart : [];
+  const prefix = row.apart ? setting.apart : [];
   try {
     await seed(server.port, row.seed);
     let value: number;
@@ -151,17 +151,17 @@ async function measure(
     }
     samples.push({ round, row: row.name, client: client.name, value });
   } catch (error) {
-    fail(ground, client, row.title, error);
+    fail(setting, client, row.title, error);
   }
 }
 
 /** Cold starts in turn, and the median of each client's in this round. */
 async function measureColds(
-  ground: Ground,
+  setting: Setting,
   clients: readonly Contestant[],
   round: number,
 ): Promise<void> {
-  const { options, server, samples } = ground;
+  const { options, server, samples } = setting;
   await seed(server.port, []);
   const times = new Map<string, number[]>();
   const peaks = new Map<string, number[]>();
@@ -178,7 +178,7 @@ async function measureColds(
         push(times, client.name, wallMs);
         push(peaks, client.name, Number(stdout) / 1024);
       } catch (error) {
-        fail(ground, client, "cold start", error);
+        fail(setting, client, "cold start", error);
       }
     }
   }
@@ -199,14 +199,14 @@ function push(map: Map<string, number[]>, key: string, value: number): void {
 }
 
 function fail(
-  ground: Ground,
+  setting: Setting,
   client: Contestant,
   what: string,
   error: unknown,
 ): void {
   const why = error instanceof Error ? error.message : String(error);
   const key = `${client.name}, ${what}`;
-  if (!ground.failures.has(key)) ground.failures.set(key, `${key}: ${why}`);
+  if (!setting.failures.has(key)) setting.failures.set(key, `${key}: ${why}`);
 }
 
 function report(machine: Machine, drawn: string, notes: string[]): void {

@@ -1,4 +1,4 @@
-// Contestants: who takes part, in which rows, and how each is started.
+// Contestants: the clients that are compared, in which rows, and how each is started.
 
 import { run } from "./process.ts";
 
@@ -38,7 +38,7 @@ export async function pinned(): Promise<Record<string, string>> {
   return JSON.parse(text).dependencies;
 }
 
-/** Everyone who can take part here, with a line about each who cannot. */
+/** The contestants that can run on this machine, with a line about each that cannot. */
 export async function findContestants(): Promise<{
   contestants: Contestant[];
   absent: string[];

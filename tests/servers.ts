@@ -123,7 +123,7 @@ async function fetchServer({ name, suite, program }: Server): Promise<string> {
   return `${directory}/${program}`;
 }
 
-/** Runs the tests on one server, and tells whether all have passed. */
+/** Runs the tests on one server. Returns whether all have passed. */
 async function test(
   { name }: Server,
   program: string,

@@ -1,5 +1,5 @@
 // Floor: a raw Deno socket, requests already encoded, replies only counted.
-// With the argument `own`, each reply goes into a new array that nobody reuses.
+// With the argument `own`, each reply goes into a new array, which is not reused.
 
 import { readJob, time } from "../worker.ts";
 

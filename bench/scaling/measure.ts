@@ -33,7 +33,7 @@ export async function dearer(
   };
 }
 
-/** Time a command of callers who each wait for their reply: 10,000 of them to 1,000. */
+/** Time a command of callers that each wait for their reply: 10,000 of them to 1,000. */
 export function growthOfCallers(
   send: (command: [string, ...string[]]) => Promise<unknown>,
 ): Promise<Finding> {

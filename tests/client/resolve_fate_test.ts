@@ -30,22 +30,22 @@ import { type RedisServer, startRedis } from "../support/redis_server.ts";
 const RESOLVE: SendOptions = { resolveFate: true, replay: "never" };
 
 /** A server, a proxy, and a client whose connection has been asked which server it leads to. */
-class Stage implements AsyncDisposable {
+class ResolveFixture implements AsyncDisposable {
   private constructor(
     readonly server: RedisServer,
     readonly proxy: FaultProxy,
     readonly redis: Redis,
   ) {}
 
-  static async open(
+  static async start(
     config: Record<string, string> = {},
     options: RedisOptions = {},
-  ): Promise<Stage> {
+  ): Promise<ResolveFixture> {
     const server = await startRedis({ config });
     const proxy = await startProxy({ target: server });
     const redis = new Redis(proxy.url, { replyTimeoutMs: 300, ...options });
     await redis.send(["PING"], { resolveFate: true });
-    return new Stage(server, proxy, redis);
+    return new ResolveFixture(server, proxy, redis);
   }
 
   async killAll(): Promise<void> {
@@ -76,11 +76,11 @@ async function loseReply(
   command: Command,
   before: Command[] = [],
 ): Promise<{ fate: Fate; value: unknown }> {
-  await using stage = await Stage.open();
-  for (const earlier of before) await stage.redis.send(earlier);
-  stage.proxy.cut(0, { scope: "open" });
-  const { fate } = await stage.lose(command);
-  return { fate, value: await stage.redis.send(["DBSIZE"]) };
+  await using fixture = await ResolveFixture.start();
+  for (const earlier of before) await fixture.redis.send(earlier);
+  fixture.proxy.cut(0, { scope: "open" });
+  const { fate } = await fixture.lose(command);
+  return { fate, value: await fixture.redis.send(["DBSIZE"]) };
 }
 
 /** Commands that leave something behind, and one that leaves the same behind before. */
@@ -100,22 +100,22 @@ const WRITES: readonly [command: Command, before: Command][] = [
 for (const [command, before] of WRITES) {
   const text = command.join(" ");
   Deno.test(`resolveFate does not take what is there for the work of ${text}`, async () => {
-    await using stage = await Stage.open();
-    await stage.redis.send(before);
-    stage.proxy.silence({ scope: "open" }); // swallows the command on its way
-    const error = await stage.lose(command);
+    await using fixture = await ResolveFixture.start();
+    await fixture.redis.send(before);
+    fixture.proxy.silence({ scope: "open" }); // swallows the command on its way
+    const error = await fixture.lose(command);
     assertEquals(error.fate, "unknown");
     assertStringIncludes(error.message, "the command may have run");
   });
 
   Deno.test(`resolveFate sends ${text} again if it has not run`, async () => {
-    await using stage = await Stage.open();
-    const expected = await stage.redis.send(command);
-    await stage.redis.send(["DEL", "key"]);
-    stage.proxy.silence({ scope: "open" });
-    assertEquals(await stage.redis.send(command, RESOLVE), expected);
-    assert((stage.redis.stats().evicted.silence ?? 0) >= 1);
-    assertEquals(await stage.redis.send(["DBSIZE"]), 1);
+    await using fixture = await ResolveFixture.start();
+    const expected = await fixture.redis.send(command);
+    await fixture.redis.send(["DEL", "key"]);
+    fixture.proxy.silence({ scope: "open" });
+    assertEquals(await fixture.redis.send(command, RESOLVE), expected);
+    assert((fixture.redis.stats().evicted.silence ?? 0) >= 1);
+    assertEquals(await fixture.redis.send(["DBSIZE"]), 1);
   });
 
   Deno.test(`resolveFate does not send ${text} again if it has run`, async () => {
@@ -124,9 +124,9 @@ for (const [command, before] of WRITES) {
 }
 
 Deno.test("resolveFate says unsent of what has not run and is not tried again", async () => {
-  await using stage = await Stage.open();
-  stage.proxy.silence({ scope: "open" });
-  const error = await stage.lose(["SETNX", "key", "value"], { retry: false });
+  await using fixture = await ResolveFixture.start();
+  fixture.proxy.silence({ scope: "open" });
+  const error = await fixture.lose(["SETNX", "key", "value"], { retry: false });
   assertEquals(error.fate, "unsent");
   assertStringIncludes(
     error.message,
@@ -135,15 +135,15 @@ Deno.test("resolveFate says unsent of what has not run and is not tried again", 
 });
 
 Deno.test("What resolveFate has found is a failure like others to the policy and its callers", async () => {
-  await using stage = await Stage.open();
-  stage.proxy.silence({ scope: "open" });
+  await using fixture = await ResolveFixture.start();
+  fixture.proxy.silence({ scope: "open" });
   const retry = new Retry({
     isRetriable: () => {
       throw new TypeError("a mistake");
     },
   });
   const error = await assertRejects(
-    () => stage.redis.send(["SETNX", "key", "value"], { ...RESOLVE, retry }),
+    () => fixture.redis.send(["SETNX", "key", "value"], { ...RESOLVE, retry }),
     RetryError,
     "a mistake",
   );
@@ -163,9 +163,9 @@ Deno.test("resolveFate says unknown for what no read can tell", async () => {
     ["ZADD", "key", 1, "a", 2, "b"],
   ];
   for (const command of commands) {
-    await using stage = await Stage.open();
-    stage.proxy.silence({ scope: "open" });
-    const error = await stage.lose(command);
+    await using fixture = await ResolveFixture.start();
+    fixture.proxy.silence({ scope: "open" });
+    const error = await fixture.lose(command);
     assertEquals(error.fate, "unknown", `${command}`);
   }
 });
@@ -178,10 +178,10 @@ Deno.test("resolveFate says unknown where another client's value is there", asyn
 });
 
 Deno.test("resolveFate says unknown where the server refuses CLIENT KILL: the command may still arrive", async () => {
-  await using stage = await Stage.open();
-  await stage.server.cli("ACL", "SETUSER", "default", "-client|kill");
-  stage.proxy.silence({ scope: "open" });
-  assertEquals((await stage.lose(["SETNX", "key", "value"])).fate, "unknown");
+  await using fixture = await ResolveFixture.start();
+  await fixture.server.cli("ACL", "SETUSER", "default", "-client|kill");
+  fixture.proxy.silence({ scope: "open" });
+  assertEquals((await fixture.lose(["SETNX", "key", "value"])).fate, "unknown");
 });
 
 Deno.test("resolveFate says unknown when the server was restarted in between", async () => {
@@ -200,12 +200,15 @@ Deno.test("resolveFate says unknown when the server was restarted in between", a
 });
 
 Deno.test("resolveFate says unknown where INFO is refused, and sends the command all the same", async () => {
-  await using stage = await Stage.open();
-  await stage.server.cli("ACL", "SETUSER", "default", "-info");
-  await stage.killAll();
-  assertEquals(await stage.redis.send(["SET", "key", "value"], RESOLVE), "OK");
-  stage.proxy.silence({ scope: "open" });
-  assertEquals((await stage.lose(["SETNX", "new", "value"])).fate, "unknown");
+  await using fixture = await ResolveFixture.start();
+  await fixture.server.cli("ACL", "SETUSER", "default", "-info");
+  await fixture.killAll();
+  assertEquals(
+    await fixture.redis.send(["SET", "key", "value"], RESOLVE),
+    "OK",
+  );
+  fixture.proxy.silence({ scope: "open" });
+  assertEquals((await fixture.lose(["SETNX", "new", "value"])).fate, "unknown");
 });
 
 /** Notes what is written, from the greeting on. */
@@ -260,26 +263,26 @@ Deno.test("A lease in the turn of the first resolveFate keeps its connection to 
 });
 
 Deno.test("A connection that ends before it has said where it leads costs a command nothing", async () => {
-  await using stage = await Stage.open({}, { maxConnections: 1 });
-  await stage.killAll();
-  await stage.redis.send(["PING"]);
-  stage.proxy.cut(0, { scope: "open" }); // the reply to INFO
-  assertEquals(await stage.redis.send(["INCR", "n"], RESOLVE), 1);
-  const { retries, replays } = stage.redis.stats();
+  await using fixture = await ResolveFixture.start({}, { maxConnections: 1 });
+  await fixture.killAll();
+  await fixture.redis.send(["PING"]);
+  fixture.proxy.cut(0, { scope: "open" }); // the reply to INFO
+  assertEquals(await fixture.redis.send(["INCR", "n"], RESOLVE), 1);
+  const { retries, replays } = fixture.redis.stats();
   assertEquals([retries, replays], [0, 0]);
 });
 
 Deno.test("The post-mortem is told of the CLIENT KILL of resolveFate", async () => {
   const verdicts: Verdict[] = [];
-  await using stage = await Stage.open({}, {
+  await using fixture = await ResolveFixture.start({}, {
     postMortem: true,
     onVerdict: (verdict) => verdicts.push(verdict),
   });
-  stage.proxy.silence({ scope: "open" });
-  assertEquals(await stage.redis.send(["SETNX", "key", "value"], RESOLVE), 1);
+  fixture.proxy.silence({ scope: "open" });
+  assertEquals(await fixture.redis.send(["SETNX", "key", "value"], RESOLVE), 1);
   // The first connection that is shared from its start is asked.
-  const lease = await stage.redis.lease();
-  await stage.redis.send(["PING"]);
+  const lease = await fixture.redis.lease();
+  await fixture.redis.send(["PING"]);
   lease.release();
   while (verdicts.length === 0) await delay(10);
   assertNotEquals(verdicts[0]!.cause, "client-kill");

@@ -970,6 +970,8 @@ for (const [way, put] of Object.entries(WAYS)) {
     for (const size of SIZES) {
       const ascii = body(size, "0123456789\r\n:$*");
       const text = body(size, "aé한😀\r\n");
+      const asciiText = decodeAlone(ascii);
+      const decodedText = decodeAlone(text);
       const wire = bytes(
         "*5\r\n:1\r\n",
         bulk(ascii),
@@ -1003,8 +1005,8 @@ for (const [way, put] of Object.entries(WAYS)) {
             assertSameBytes(second, text);
             assertSameBytes(third, ascii.subarray(0, 20 * KIB));
           } else {
-            assert(first === decodeAlone(ascii), `${size} in ${piece}`);
-            assert(second === decodeAlone(text), `${size} in ${piece}`);
+            assert(first === asciiText, `${size} in ${piece}`);
+            assert(second === decodedText, `${size} in ${piece}`);
             assert(third === decodeAlone(ascii.subarray(0, 20 * KIB)));
           }
         }
@@ -1086,7 +1088,7 @@ function randomBody(random: Random, length: number): Uint8Array {
 
 Deno.test("ReplyParser decodes each string as if it stood alone, whatever stands beside it", () => {
   const random = new Random();
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < searchLength(20); round++) {
     const lengths = random.pick([
       [0, 1, 2, 3],
       [5, 20, 36],
@@ -1237,7 +1239,7 @@ Deno.test("ReplyParser gives no value of before when its buffer begins anew", ()
 
 Deno.test("ReplyParser gives each reply its own value, wherever reads end", () => {
   const random = new Random();
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < searchLength(20); round++) {
     const parser = new ReplyParser();
     const long = random.pick([20, 600, 5000, 20_000, 60_000]);
     const expected: Reply[] = [];

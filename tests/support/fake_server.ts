@@ -1,6 +1,6 @@
 // A peer that does by hand what no real server can be made to do.
 
-/** A listener that does to each connection what it is told. */
+/** A listener that hands each connection to a function. */
 export class FakeServer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Deno.Conn>();

@@ -1,6 +1,6 @@
 // The sockets that the system holds for this process. Linux only.
 
-/** Whether the system can be asked, and Deno closes what it is told to: 2.8.3 does not while a read is pending. */
+/** Whether sockets can be counted here: on Linux, and not with Deno 2.8.3, which closes no socket while a read is pending. */
 export const canCountSockets: boolean = Deno.build.os === "linux" &&
   Deno.version.deno !== "2.8.3";
 

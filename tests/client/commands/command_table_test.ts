@@ -17,6 +17,7 @@ import { Redis } from "../../../mod.ts";
 import { type Command, type Reply, ReplyError } from "../../../resp/mod.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
+import { freePort } from "../../support/free_port.ts";
 
 /** A command as one types it. */
 const typed = (line: string): Command => line.split(" ") as unknown as Command;
@@ -167,11 +168,6 @@ async function faultsOf(server: RedisServer): Promise<string[]> {
   }
   redis[Symbol.dispose]();
   return faults;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 for (const mode of ["alone", "as a node of a cluster"]) {

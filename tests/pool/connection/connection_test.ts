@@ -33,10 +33,10 @@ import type { ConnectionOptions } from "../../../pool/connection/connection.ts";
 import type { Slot } from "../../../pool/connection/in_flight.ts";
 import { encodeCommand } from "../../../resp/mod.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
-import { importFlags } from "../../support/imports.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 import { type Fixture, testWithFixture } from "../../support/fixture.ts";
 import { later, SOON_MS, until } from "../../support/wait.ts";
+import { runProgram } from "../../support/run_program.ts";
 
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> =>
   new TextEncoder().encode(text);
@@ -180,32 +180,6 @@ function dice(seed: number): (below: number) => number {
   return (below) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor(state / 2 ** 32 * below);
-  };
-}
-
-async function run(
-  program: string,
-): Promise<{ code: number; stdout: string; stderr: string; ms: number }> {
-  const startedAt = performance.now();
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", ...importFlags, "-"],
-    cwd: new URL("../../..", import.meta.url),
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = process.stdin.getWriter();
-  await writer.write(bytesOf(program));
-  await writer.close();
-  const impatience = setTimeout(() => process.kill("SIGKILL"), 20_000);
-  const { code, stdout, stderr } = await process.output();
-  clearTimeout(impatience);
-  const text = new TextDecoder();
-  return {
-    code,
-    stdout: text.decode(stdout),
-    stderr: text.decode(stderr),
-    ms: performance.now() - startedAt,
   };
 }
 
@@ -664,14 +638,17 @@ for (const transport of ["TCP", "TLS"] as const) {
   Deno.test(`${transport}: A process with only idle connections exits by itself`, async () => {
     await using server = await startRedis({ tls: transport === "TLS" });
     const { url, options } = addressOf(server, transport);
-    const { code, stdout, stderr, ms } = await run(`
+    const { code, stdout, stderr, ms } = await runProgram(
+      ["-A"],
+      `
       import { Redis } from ${JSON.stringify(modUrl)};
       const redis = new Redis(${JSON.stringify(url)}, ${options});
       console.log(await redis.send(["PING"]));
       const lease = await redis.lease();
       console.log(await lease.send(["PING"]));
       console.log(await redis.send(["BLPOP", "list", 0.05]));
-    `);
+    `,
+    );
     assertEquals([code, stdout], [0, "PONG\nPONG\nnull\n"], stderr);
     assertLess(ms, SOON_MS);
   });
@@ -682,18 +659,21 @@ for (const transport of ["TCP", "TLS"] as const) {
       ? fixture.server.tlsPort
       : fixture.server.port;
     fixture.proxy.delay(250);
-    const { code, stdout, stderr } = await run(`
+    const { code, stdout, stderr } = await runProgram(
+      ["-A"],
+      `
       import { Redis } from ${JSON.stringify(modUrl)};
       const url = ${
-      JSON.stringify(url.replace(`:${port}`, `:${fixture.proxy.port}`))
-    };
+        JSON.stringify(url.replace(`:${port}`, `:${fixture.proxy.port}`))
+      };
       const redis = new Redis(url, ${options});
       redis.send(["ECHO", "first"]).then((reply) => {
         console.log(reply);
         redis.send(["ECHO", "late"]).then(console.log);
         redis.send(["BLPOP", "list", 0.1]).then(console.log);
       });
-    `);
+    `,
+    );
     assertEquals(code, 0, stderr);
     assertEquals(stdout.trim().split("\n").toSorted(), [
       "first",
@@ -992,17 +972,20 @@ Deno.test("A socket is closed exactly once, however its connection ends", async 
 
 Deno.test("A process whose caller gave up waiting for a connection exits by itself", async () => {
   await using server = await startRedis();
-  const { code, stdout, stderr, ms } = await run(`
+  const { code, stdout, stderr, ms } = await runProgram(
+    ["-A"],
+    `
     import { Redis } from ${JSON.stringify(modUrl)};
     const redis = new Redis(${
-    JSON.stringify(server.url)
-  }, { maxConnections: 1, checkoutTimeoutMs: 12_000 });
+      JSON.stringify(server.url)
+    }, { maxConnections: 1, checkoutTimeoutMs: 12_000 });
     const lease = await redis.lease();
     const giveUp = new AbortController();
     const waiting = redis.lease({ signal: giveUp.signal }).catch((error) => console.log(error.name));
     giveUp.abort();
     await waiting;
-  `);
+  `,
+  );
   assertEquals([code, stdout], [0, "AbortError\n"], stderr);
   assertLess(ms, 10_000);
 });

@@ -27,10 +27,11 @@ import {
 import { dial } from "../../../pool/socket/dial.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
-import { importFlags } from "../../support/imports.ts";
 import { startRedis } from "../../support/redis_server.ts";
 import { certificate } from "../../support/certificate.ts";
 import { SOON_MS, until } from "../../support/wait.ts";
+import { freePort } from "../../support/free_port.ts";
+import { runProgram } from "../../support/run_program.ts";
 
 const PASSWORD = "s3cr3t:p@ss/wörd";
 /** What a client that tries once is told, by a client that goes on working. */
@@ -84,34 +85,6 @@ function assertNoSecret(value: unknown, secret: string = PASSWORD): void {
   search(Deno.inspect(value, { depth: 50, showHidden: true }), "inspect");
   search(String(value), "text");
   search(JSON.stringify(value), "JSON");
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return listener.addr.port;
-}
-
-/** Runs a program in a process of its own, with the permissions it is given. */
-async function run(
-  program: string,
-  ...permissions: string[]
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...importFlags, ...permissions, "-"],
-    cwd: new URL("../../..", import.meta.url),
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = process.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(program));
-  await writer.close();
-  const impatience = setTimeout(() => process.kill("SIGKILL"), 20_000);
-  const { code, stdout, stderr } = await process.output();
-  clearTimeout(impatience);
-  const text = new TextDecoder();
-  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
 const modUrl = new URL("../../../mod.ts", import.meta.url).href;
@@ -708,19 +681,22 @@ Deno.test("The password is in no error about a URL or an option", () => {
 
 Deno.test("Without permission the error names the flag, and nothing is tried again", async () => {
   await using server = await startRedis();
-  const { code, stdout, stderr } = await run(`
+  const { code, stdout, stderr } = await runProgram(
+    [],
+    `
     import { Redis } from ${JSON.stringify(modUrl)};
     const retries = [];
     const redis = new Redis(${
-    JSON.stringify(server.url)
-  }, { onRetry: (r) => retries.push(r) });
+      JSON.stringify(server.url)
+    }, { onRetry: (r) => retries.push(r) });
     try {
       await redis.send(["PING"]);
     } catch ({ name, message, isRetriable }) {
       console.log(JSON.stringify({ name, message, isRetriable, retries: retries.length }));
     }
     await redis.close();
-  `);
+  `,
+  );
   assertEquals(code, 0, stderr);
   const { name, message, isRetriable, retries } = JSON.parse(stdout);
   assertEquals([name, isRetriable, retries], ["DialError", false, 0]);
@@ -728,17 +704,21 @@ Deno.test("Without permission the error names the flag, and nothing is tried aga
 });
 
 Deno.test("Importing the module asks for no permission", async () => {
-  const { code, stdout, stderr } = await run(`
+  const { code, stdout, stderr } = await runProgram(
+    [],
+    `
     import * as mod from ${JSON.stringify(modUrl)};
     new mod.Redis();
     console.log(Object.keys(mod).includes("Redis"));
-  `);
+  `,
+  );
   assertEquals([code, stdout], [0, "true\n"], stderr);
 });
 
 Deno.test("Recording asks for the network of its host alone, and the process ends by itself", async () => {
   await using server = await startRedis();
-  const { code, stdout, stderr } = await run(
+  const { code, stdout, stderr } = await runProgram(
+    [`--allow-net=127.0.0.1:${server.port}`],
     `
     import { Redis, WebhookRecorder } from ${JSON.stringify(modUrl)};
     const redis = new Redis(${JSON.stringify(server.url)});
@@ -747,7 +727,6 @@ Deno.test("Recording asks for the network of its host alone, and the process end
     const { status } = await recorder.record(event);
     console.log(status, await recorder.frequency(event, { windowSeconds: 60 }));
   `,
-    `--allow-net=127.0.0.1:${server.port}`,
   );
   assertEquals([code, stdout], [0, "recorded 1\n"], stderr);
   assertEquals(
