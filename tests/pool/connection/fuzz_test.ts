@@ -336,7 +336,7 @@ function isSame(a: Reply | undefined, b: Reply | undefined): boolean {
   return a === b;
 }
 
-// The fixture: a socket that plays its script, and who watches.
+// The fixture: a socket that follows a script, and checks of what the connection does.
 
 /** A command that was pushed, and what became of it. */
 interface Pushed {
