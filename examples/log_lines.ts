@@ -1,4 +1,4 @@
-// What Redis clients do as JSON lines on stdout, for a service without a collector.
+// Logs what Redis clients do, as JSON lines on stdout, for a service without a collector.
 //
 //   deno run --allow-net --allow-env=REDIS_URL examples/log_lines.ts [--commands]
 //
@@ -42,7 +42,7 @@ export function logLines(options: { commands?: boolean } = {}): void {
   subscribe(`${commands}:asyncEnd`, (message) => {
     const call = message as CommandTrace;
     const since = startedAt.get(call);
-    if (since === undefined) return; // sent before anything listened
+    if (since === undefined) return; // sent before this function was called
     const durationMs = performance.now() - since;
     const name = call.attributes["db.operation.name"];
     log("command", { name, durationMs, error: call.error });
@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   await using lease = await redis.lease();
   const id = await lease.send(["CLIENT", "ID"]);
   await lease.send(["CLIENT", "KILL", "ID", id, "SKIPME", "no"]);
-  await lease.send(["PING"]).catch(() => {}); // has been logged
+  await lease.send(["PING"]).catch(() => {}); // it is in the log
   await recorder.record(event); // on another connection
 }
 

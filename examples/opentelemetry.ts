@@ -1,11 +1,12 @@
-// Redis in OpenTelemetry's terms: spans and metrics, by what Deno has built in.
+// Spans and metrics of Redis clients, with the OpenTelemetry that is built into Deno.
 //
 //   OTEL_DENO=true deno run --allow-net --allow-env=REDIS_URL examples/opentelemetry.ts
 //
 // REDIS_URL says where Redis is, OTEL_EXPORTER_OTLP_ENDPOINT where the collector
 // is (http://localhost:4318). For a service of your own, copy all but `main`:
 // call `instrument` once, and `observePool` for each client. Names and units are
-// those of https://opentelemetry.io/docs/specs/semconv/db/, some are our own.
+// those of https://opentelemetry.io/docs/specs/semconv/db/; those that begin with
+// `unzombie.` are this module's own.
 import { subscribe } from "node:diagnostics_channel";
 import * as otel from "npm:@opentelemetry/api@1";
 import { CheckoutTimeoutError, Redis, WebhookRecorder } from "@unzombie/redis";
@@ -66,7 +67,7 @@ export function instrument(): void {
   const timeouts = count("db.client.connection.timeouts", "{timeout}");
   on("checkout:wait", ({ waitedMs, error }, attributes) => {
     waitTime.record(waitedMs / 1000, attributes);
-    // Else it was the dial that failed, or the caller that left.
+    // Otherwise the dial has failed, or the call was aborted.
     if (error instanceof CheckoutTimeoutError) timeouts.add(1, attributes);
   });
   const closed = count("unzombie.connection.closed", "{connection}");

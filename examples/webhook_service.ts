@@ -1,4 +1,4 @@
-// A webhook service: counts deliveries in Redis and answers at once, whether Redis is there or not.
+// A webhook service: counts what it receives in Redis, and answers at once, whether Redis can be reached or not.
 //
 //   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 503 not taken
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
@@ -15,6 +15,7 @@
 import {
   DialError,
   ExponentialBackoff,
+  type RecordErrorInfo,
   type RecorderStats,
   Redis,
   ReplyError,
@@ -34,7 +35,11 @@ const QUIET_MS = 60_000;
 /** A running service. */
 export interface Service {
   readonly port: number;
-  /** Takes no more requests, finishes those under way, sends what is queued, and closes: how many events are lost by that. */
+  /**
+   * Takes no more requests, finishes those under way, sends what is queued, and closes.
+   *
+   * @returns How many events are lost by that.
+   */
   stop(): Promise<number>;
 }
 
@@ -59,8 +64,7 @@ export function startService(
   const recorder = new WebhookRecorder(redis, {
     retentionSeconds: 7 * 24 * 3600,
     deadlineMs: 1000,
-    onError: (error, { status, context }) =>
-      watch.told(error, status, context.count),
+    onError: (error, info) => watch.report(error, info),
   });
   const watch = new Watch(redis, recorder);
   const server = Deno.serve(
@@ -105,20 +109,20 @@ export class Watch {
     this.#recorder = recorder;
   }
 
-  /** Told by the recorder that an event is not recorded. */
-  told(error: unknown, status: string, count: number): void {
+  /** Reports an event that is not recorded at once, or a set that cannot be trimmed. */
+  report(error: unknown, { status, context }: RecordErrorInfo): void {
     const stats = this.#recorder.stats();
     if (status === "recorded") {
       return this.seldom("Cannot trim a set", error);
     }
     if (stats.reason === undefined && this.#outage === undefined) {
-      return this.seldom("An event is lost", error); // it alone
+      return this.seldom("An event is lost", error); // this one alone
     }
-    stats[status as "queued" | "dropped"] -= count;
+    stats[status] -= context.count; // as it was before
     this.#begin(stats.reason ?? textOf(error), stats);
   }
 
-  /** Logs what may happen many times: once a minute, by what it begins with. */
+  /** Logs what may happen many times: once a minute for each kind. */
   seldom(what: string, error: unknown): void {
     const now = performance.now();
     if (now < (this.#quietUntil.get(what) ?? 0)) return;
@@ -135,12 +139,12 @@ export class Watch {
     return this.#health.isGood;
   }
 
-  /** Says nothing any more. */
+  /** Logs nothing any more. */
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  /** As an event would be written; but XX adds no member. */
+  /** Writes as an event would be written, but with XX, which adds no member. */
   async #ask(): Promise<boolean> {
     const key = "webhook_frequency_healthz_0_none";
     try {
@@ -163,12 +167,12 @@ export class Watch {
     if (this.#outage !== undefined) return;
     this.#outage = { since: Date.now(), before };
     log("error", reason);
-    this.#timer = setInterval(() => this.#look(), HEALTH_MS / 2);
+    this.#timer = setInterval(() => this.#checkForEnd(), HEALTH_MS / 2);
   }
 
-  async #look(): Promise<void> {
+  async #checkForEnd(): Promise<void> {
     if (this.#recorder.pending > 0 || !await this.canRecord()) return;
-    if (this.#outage === undefined) return; // seen by the look before
+    if (this.#outage === undefined) return; // by an earlier check
     const { since, before } = this.#outage;
     const { queued, sent, dropped } = this.#recorder.stats();
     this.#outage = undefined;
@@ -233,7 +237,7 @@ export function handler(
   };
 
   return async (request) => {
-    // What counts is that it came: the body, however large or slow, is not read.
+    // Only the request itself counts: its body, however large or slow, is not read.
     request.body?.cancel().catch(() => {});
     try {
       const { pathname, searchParams } = urlOf(request);
@@ -256,7 +260,7 @@ export function handler(
           status: error.status,
         });
       }
-      // Details are for the log, not for strangers.
+      // Details go to the log, not to the sender.
       watch.seldom("Cannot answer a request", error);
       return Response.json({ error: "Cannot answer now" }, {
         status: 503,
@@ -266,7 +270,7 @@ export function handler(
   };
 }
 
-/** For strangers: numbers and kinds of errors, no addresses. */
+/** What anybody may see: numbers and kinds of errors, no addresses. */
 function healthOf(redis: Redis, recorder: WebhookRecorder, isGood: boolean) {
   const { lastDialError, awaySince, ...stats } = redis.stats();
   const { pending, capacity, recorded, queued, sent, dropped, ...state } =
@@ -288,7 +292,7 @@ function healthOf(redis: Redis, recorder: WebhookRecorder, isGood: boolean) {
   };
 }
 
-/** What an error is, without its text: that has the address of Redis. */
+/** The kind of an error. Its text is left out: it holds the address of Redis. */
 function kindOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { cause } = error;
@@ -302,7 +306,7 @@ function kindOf(error: unknown): string | undefined {
   return error instanceof DialError ? `${error.phase}: ${kind}` : kind;
 }
 
-/** What ends the host within a URL: such a Host header would change the path. */
+/** Characters that end the host of a URL: a Host header with one of them would change the path. */
 const NO_HOST = /[/?#@\\]/;
 
 function urlOf(request: Request): URL {
@@ -326,7 +330,7 @@ class Refusal extends Error {
   }
 }
 
-/** Strangers choose these, and each makes a key: short, plain, and no `_` by which two keys could meet. */
+/** The sender chooses these, and they become a key: short and plain, and no `_`, by which two keys could be the same. */
 function eventIn(path: readonly string[]): WebhookEvent {
   if (path.length !== 3) {
     throw new Refusal(404, "no such page, expected /mallId/shopNo/eventType");
@@ -357,7 +361,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // its % is then refused
+    return text; // with its %, which is refused
   }
 }
 

@@ -360,21 +360,25 @@ Deno.test("JSON lines example tells how a connection came and went", async () =>
   };
 
   const quiet = await lines();
+  const isWait = (line: { channel: string }) =>
+    line.channel === "checkout:wait";
   assertEquals(
-    quiet.map(({ channel }) => channel),
+    quiet.filter((line) => !isWait(line)).map(({ channel }) => channel),
     [1, 2].flatMap(() => [
       "connection:open",
-      "checkout:wait",
       "connection:evict",
       "connection:close",
     ]),
   );
+  // What trims the set may wait for the second connection, too.
+  assertGreater(quiet.filter(isWait).length, 1);
   for (const { time, pool } of quiet) {
     assertGreater(Date.parse(time), Date.now() - 60_000);
     assertEquals(pool, `127.0.0.1:${server.port}/0`);
   }
-  assertArrayIncludes(ENDS, [quiet[2].reason]);
-  assertEquals(quiet[3].report.how, quiet[2].reason);
+  const [, evicted, closed] = quiet.filter((line) => !isWait(line));
+  assertArrayIncludes(ENDS, [evicted.reason]);
+  assertEquals(closed.report.how, evicted.reason);
 
   const loud = await lines("--commands");
   const commands = loud.filter(({ channel }) => channel === "command");
