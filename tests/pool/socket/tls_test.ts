@@ -433,8 +433,12 @@ Deno.test("A key or certificate that cannot be used is named at once, and nothin
         "tls.caCerts[0]",
         "cannot be read",
       ],
-      [{ cert, key, serverName: "no name" }, "tls.serverName", "no host name"],
-      [{ cert, key, serverName: ".." }, "tls.serverName", "no host name"],
+      [
+        { cert, key, serverName: "no name" },
+        "tls.serverName",
+        "not a host name",
+      ],
+      [{ cert, key, serverName: ".." }, "tls.serverName", "not a host name"],
     ] as [TlsOptions, string, string][]
   ) {
     await using redis = new Redis(`rediss://${silent.address}`, { tls });
