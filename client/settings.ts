@@ -1,5 +1,5 @@
 // The settings of a client: its options, checked and with their defaults.
-import { LIMITS } from "../resp/parser.ts";
+import { LIMITS } from "../resp/limits.ts";
 import {
   BOOLEAN,
   CHECKED_ELSEWHERE,

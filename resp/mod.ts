@@ -14,6 +14,7 @@
  * @module
  */
 export { encodeCommand } from "./encode.ts";
-export { type ParserLimits, ReplyParser } from "./parser.ts";
+export type { ParserLimits } from "./limits.ts";
+export { ReplyParser } from "./parser.ts";
 export { ProtocolError, ReplyError } from "./errors.ts";
 export type { Command, CommandArgument, Reply } from "./types.ts";

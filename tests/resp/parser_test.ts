@@ -19,7 +19,7 @@ import {
   ReplyError,
   ReplyParser,
 } from "../../resp/mod.ts";
-import { LIMITS } from "../../resp/parser.ts";
+import { LIMITS } from "../../resp/limits.ts";
 import { concat } from "../support/bytes.ts";
 import { Random, searchLength } from "../support/random.ts";
 
