@@ -1,5 +1,4 @@
 // Turns connections of the proof into zombies.
-import { asNumber } from "../../client/commands/conversions.ts";
 import { type Redis, ReplyError } from "../../mod.ts";
 import type { Arguments, Method } from "./arguments.ts";
 import { UsageError } from "../command_line.ts";
@@ -75,10 +74,11 @@ const byShutdown = (reason: string | undefined): Zombies => ({
   },
 });
 
-const kill = async (admin: Redis, id: number): Promise<number> =>
-  asNumber(
-    await admin.send(["CLIENT", "KILL", "ID", id], { replay: "always" }),
-  );
+async function kill(admin: Redis, id: number): Promise<number> {
+  const command = ["CLIENT", "KILL", "ID", id] as const;
+  const killed = await admin.send(command, { replay: "always" });
+  return killed === "OK" ? 1 : killed;
+}
 
 /** https://redis.io/docs/latest/commands/client-list/ */
 function idsOf(list: string, clientName: string): number[] {
