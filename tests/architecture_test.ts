@@ -14,10 +14,10 @@ const ROOT = new URL("../", import.meta.url);
 const WEIGHTS: Readonly<Record<string, Weight>> = {
   ".": { modules: 120, bytes: 220_000 },
   "./resp": { modules: 10, bytes: 29_000 },
-  "./retry": { modules: 4, bytes: 5_500 },
+  "./retry": { modules: 5, bytes: 5_600 },
   "./pool": { modules: 16, bytes: 17_500 },
   "./replies": { modules: 1, bytes: 2_500 },
-  "./diagnostics": { modules: 9, bytes: 31_000 },
+  "./diagnostics": { modules: 12, bytes: 32_500 },
   "./verify": { modules: 160, bytes: 330_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
