@@ -35,6 +35,7 @@ const SHORT = [
   "tests/client/zombie_test.ts",
   "tests/client/commands/command_table_test.ts",
   "tests/client/commands/replay_test.ts",
+  "tests/client/commands/replies_test.ts",
   "tests/client/commands/routing_test.ts",
   "tests/client/commands/sequence_test.ts",
   "tests/client/urgent_test.ts",
