@@ -44,6 +44,7 @@ export class Retention {
   #timer: AbortSignal | undefined;
   #trimming: Promise<void> | undefined;
   #isRefused = false;
+  #isOver = false;
 
   constructor(sender: Sender, options: RetentionOptions) {
     this.#sender = sender;
@@ -52,6 +53,7 @@ export class Retention {
 
   /** Entries of one key were acknowledged. */
   add(entries: readonly Entry[]): void {
+    if (this.#isOver) return;
     const { key } = entries[0]!;
     let latest = this.#written.get(key);
     for (const entry of entries) {
@@ -72,6 +74,7 @@ export class Retention {
 
   /** Trims nothing any more. */
   end(): void {
+    this.#isOver = true;
     this.#stopTimer();
     this.#written.clear();
   }

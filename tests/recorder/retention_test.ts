@@ -119,6 +119,7 @@ Deno.test("Nothing is trimmed any more once a retention has ended", async () => 
   const { retention, flushes } = new Trimmed();
   retention.add([writtenTo("a", 1)]);
   retention.end();
+  retention.add([writtenTo("b", 1)]); // acknowledged too late
   await delay(30);
   await retention.flush();
   assertEquals(flushes, []);
