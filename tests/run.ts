@@ -4,6 +4,7 @@ import { startRedis } from "./support/redis_server.ts";
 
 /** Files that measure time or memory to the limit of the machine. */
 const MEASURING = [
+  "tests/client/waking_test.ts",
   "tests/pool/connection/fuzz_test.ts",
   "tests/resp/encode_test.ts",
   "tests/resp/parser_test.ts",
