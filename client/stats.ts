@@ -105,4 +105,4 @@ const evictions = (evicted: RedisStats["evicted"]): string | undefined =>
   undefined;
 
 const ago = (at: number, now: number): string =>
-  `${Math.max(0, (now - at) / 1000).toFixed(1)} s ago`;
+  `${duration(Math.max(0, now - at))} ago`;
