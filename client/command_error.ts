@@ -4,7 +4,7 @@ import type { Fate } from "../pool/connection/fate.ts";
 import type { Identity } from "../pool/connection/identity.ts";
 import { fateOfReply, saysReadonly } from "../pool/connection/refusal.ts";
 import { modeHint } from "../pool/connection/identity.ts";
-import { rowOf } from "./commands/row_of.ts";
+import { rowOf } from "./commands/table.ts";
 
 /**
  * The server answered a command with an error. It says which command, and

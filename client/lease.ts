@@ -17,7 +17,7 @@ import type { HeldConnection } from "./lease_call.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import { refuseIfAborted, rejection, withErrors } from "./rejection.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
-import { rowOf } from "./commands/row_of.ts";
+import { rowOf } from "./commands/table.ts";
 import { routeOf } from "./commands/routing.ts";
 import { blockOf } from "./slices.ts";
 import { type Origin, sink } from "./telemetry.ts";

@@ -1,6 +1,6 @@
 // Which arguments of a command are keys.
 import type { Command, CommandArgument } from "../../resp/mod.ts";
-import { rowOf } from "./row_of.ts";
+import { rowOf } from "./table.ts";
 
 /**
  * The keys of a command, as they were given: what its hash slot is made from.

@@ -1,6 +1,6 @@
 // Which read shows whether a lost command has run.
 import type { Command, Reply } from "../../resp/mod.ts";
-import { rowOf } from "./row_of.ts";
+import { rowOf } from "./table.ts";
 import { upper } from "./words.ts";
 
 /** A read, and what it answers as long as a command has not run. */

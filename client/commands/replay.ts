@@ -2,7 +2,7 @@
 import type { Command } from "../../resp/mod.ts";
 import { EVERYTHING } from "./effects.ts";
 import type { Effect, Touch } from "./row.ts";
-import { rowOf } from "./row_of.ts";
+import { rowOf } from "./table.ts";
 import { upper, wordsOf } from "./words.ts";
 
 /** Whether a command that may have run may be sent again. */

@@ -3,7 +3,7 @@ import { checkCommand } from "../../resp/command.ts";
 import type { Command } from "../../resp/mod.ts";
 import { SHARED, USE_A_LEASE } from "./routes.ts";
 import type { Route } from "./row.ts";
-import { rowOf, rowOfName } from "./row_of.ts";
+import { rowOf, rowOfName } from "./table.ts";
 
 /**
  * Names that were seen, as they were spelled, of commands that are always

@@ -1,4 +1,4 @@
-// What each command means: one row a command.
+// What each command means: one row a command, found by its name.
 //
 // A row says where the keys of the command are, what a second run would do, and
 // what sets it apart from most commands: how it has to be sent, which read shows
@@ -44,7 +44,9 @@ import {
 } from "./key_positions.ts";
 import * as routes from "./routes.ts";
 import { blocks, changesSettings, SHARED, URGENT } from "./routes.ts";
+import type { Command } from "../../resp/mod.ts";
 import type { EffectRule, Keys, ProbeRule, Row, Rows } from "./row.ts";
+import { upper } from "./words.ts";
 
 /** All rows have the same shape, so that reading one is fast. */
 const row = (
@@ -611,3 +613,31 @@ export const TABLE: Rows = {
   }),
   CLUSTERSCAN: row(first, readsEverything), // its cursor has a hash slot like a key
 };
+
+/** Rows by the name as it was spelled. */
+const spelled = new Map<string, Row>();
+/** Names may be made up without end: the memory for them is bounded. */
+const MOST_NAMES = 1000;
+
+function find(name: string): Row {
+  // No name in upper case is one of Object.prototype's.
+  const row = TABLE[upper(name)] ?? NO_ROW;
+  if (spelled.size < MOST_NAMES) spelled.set(name, row);
+  return row;
+}
+
+/** The row of a name, in whatever case it is written; {@linkcode NO_ROW} if the table has none. */
+export const rowOfName = (name: string): Row => spelled.get(name) ?? find(name);
+
+/**
+ * The row of a command, or that of its subcommand.
+ *
+ * @param command The command.
+ * @returns Its row; {@linkcode NO_ROW} if the table has none.
+ */
+export function rowOf(command: Command): Row {
+  const row = rowOfName(command[0]);
+  return row.subcommands === undefined
+    ? row
+    : row.subcommands[upper(command[1])] ?? row;
+}

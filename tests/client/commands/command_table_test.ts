@@ -10,9 +10,8 @@ import {
 } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import { keysOf } from "../../../client/commands/keys.ts";
-import { rowOf } from "../../../client/commands/row_of.ts";
 import { routeOf } from "../../../client/commands/routing.ts";
-import { NO_ROW } from "../../../client/commands/table.ts";
+import { NO_ROW, rowOf } from "../../../client/commands/table.ts";
 import { Redis } from "../../../mod.ts";
 import { type Command, type Reply, ReplyError } from "../../../resp/mod.ts";
 import { Conversation } from "../../support/conversation.ts";
