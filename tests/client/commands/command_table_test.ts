@@ -112,7 +112,7 @@ function* formsOf({ name, words }: Described): Generator<string> {
   }
 }
 
-/** What CLIENT INFO tells of the moment, not of what a command has changed. */
+/** Fields of CLIENT INFO that change by themselves. */
 const OF_THE_MOMENT = new Set(
   ("age idle qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll omem tot-mem " +
     "events cmd tot-net-in tot-net-out tot-cmds io-thread").split(" "),
@@ -122,7 +122,7 @@ const stateOf = (info: Reply): string =>
   `${info}`.trim().split(" ")
     .filter((field) => !OF_THE_MOMENT.has(field.split("=")[0]!)).join(" ");
 
-/** A command that is not answered within this time is answered never. */
+/** A command that is not answered within this time counts as unanswered. */
 const REPLY_MS = 5000;
 
 /** What is wrong with a command on a connection that others share; `undefined` if nothing is. */
@@ -156,7 +156,7 @@ async function faultsOf(server: RedisServer): Promise<string[]> {
   for (const command of [...lines].map(typed)) {
     if (routeOf(command).kind !== "shared") continue;
     const fault = await faultOf(redis, command);
-    // What made a replica of it is undone, lest it waits for its primary.
+    // A server that has become a replica would wait for its primary.
     if (/^(REPLICA|SLAVE)OF$/.test(command[0])) {
       await redis.askAll([["REPLICAOF", "NO", "ONE"]]);
     }
@@ -320,7 +320,7 @@ Deno.test("Every command that the server calls blocking is never shared when it 
   }
 });
 
-Deno.test("A command whose replies are not one for each reaches no connection, shared or leased", async () => {
+Deno.test("A command that is not answered by exactly one reply reaches no connection, shared or leased", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url, { maxConnections: 1 });
   const lines = [

@@ -263,7 +263,7 @@ const CLASS_B: readonly Case[] = [
   ["HPERSIST k FIELDS 1 a", [...HASH, "HEXPIRE k 1000 FIELDS 1 a"]],
 ];
 
-/** Another state or another answer: never to be sent again on our own. */
+/** Another state or another reply: not to be sent again by this client on its own. */
 const CLASS_C: readonly Case[] = [
   ["INCR k", ["SET k 5"]],
   ["DECR k", ["SET k 5"]],
@@ -347,7 +347,7 @@ const CLASS_C: readonly Case[] = [
   ["DELIFEQ k value", STRING],
 ];
 
-/** Not to be sent again, though a second run need not show. */
+/** Not to be sent again, although a second run may leave no trace. */
 const DECLINED: readonly string[] = [
   "SET k new IFEQ old",
   "SET k new nx\0anything", // the server reads an option up to a NUL
@@ -422,7 +422,7 @@ Deno.test("A command whose second run is harmless may be sent again", () => {
   }
 });
 
-Deno.test("A command whose second run does harm may not be sent again, and the reason is told", () => {
+Deno.test("A command whose second run does harm may not be sent again, and there is a reason", () => {
   for (const line of UNSAFE_LINES) {
     const hazard = replayHazard(typed(line));
     assert(hazard !== undefined && hazard.length > 10, line);
@@ -821,7 +821,7 @@ const EXPIRY_STEP_MS = 10_000;
 const VALUE: Readonly<Record<string, (key: string) => Command>> = {
   // A set has no order, but its DUMP has.
   set: (key) => ["SORT", key, "ALPHA"],
-  // A DUMP tells the millisecond in which a field expires.
+  // A DUMP contains the millisecond in which a field expires.
   hash: (key) => ["HGETALL", key],
 };
 
@@ -851,7 +851,7 @@ async function stateOf(redis: Conversation): Promise<Map<string, Reply>> {
 }
 
 /** Whether the server has a command: some are newer than it is. */
-async function knows(redis: Conversation, line: string): Promise<boolean> {
+async function hasCommand(redis: Conversation, line: string): Promise<boolean> {
   const [reply] = await redis.askAll([[line.split(" ")[0]!]]);
   return !`${reply}`.includes("unknown command");
 }
@@ -890,7 +890,7 @@ Deno.test("A real server ends in the same state after a second run of what may b
   await using server = await startRedis();
   using redis = await Conversation.open(server.port);
   const run = async (test: Case, repliesAlike: boolean) => {
-    if (!await knows(redis, test[0])) return;
+    if (!await hasCommand(redis, test[0])) return;
     const { states, replies } = await runTwice(redis, test);
     assertEquals(states[1], states[0]);
     if (repliesAlike && !VAGUE.test(test[0])) {
@@ -911,7 +911,7 @@ Deno.test("A real server shows a second run of what may not be sent again", asyn
   using redis = await Conversation.open(server.port);
   for (const test of CLASS_C) {
     await t.step(test[0], async () => {
-      if (!await knows(redis, test[0])) return;
+      if (!await hasCommand(redis, test[0])) return;
       const { states, replies } = await runTwice(redis, test);
       const [first, second] = replies.map(comparable);
       assertNotEquals(
@@ -996,7 +996,7 @@ Deno.test("No command that the server calls a write is a read", async () => {
   assertEquals(wrong, []);
 });
 
-/** Keys that the server does not name, since it leaves it to patterns. */
+/** Commands that read keys which the server does not name: patterns and scripts make them. */
 const READS_MORE = /^(?:SORT|SORT_RO|EVAL_RO)$/;
 
 Deno.test("The keys of each command that may be sent again are those that the server finds", async () => {

@@ -1,4 +1,4 @@
-// Which commands share a connection, which get one of their own, and which only the caller can send.
+// How each command has to be sent: shared, on a connection of its own, on a lease, or not at all.
 
 import "../../support/strict.ts";
 import {
@@ -161,7 +161,7 @@ const STATEFUL: readonly string[] = [
   "HIMPORT DISCARDALL",
 ];
 
-/** Commands whose replies are not one for each, and a word of the reason. */
+/** Commands that are not answered by exactly one reply, and a word of the reason. */
 const REFUSED: readonly [string, string][] = [
   ["SUBSCRIBE channel", "more than one reply"],
   ["UNSUBSCRIBE", "more than one reply"],
@@ -205,7 +205,7 @@ function assertBlocks(
   assertEquals(timeout * route.unitMs || Infinity, extraReplyTimeoutMs);
 }
 
-Deno.test("A command that blocks nobody and changes nothing of the connection is shared", () => {
+Deno.test("A command that neither blocks nor changes the connection is shared", () => {
   for (const line of SHARED) {
     for (const [spelling, command] of spellings(line)) {
       assertEquals(routeOf(command), { kind: "shared" }, `${line} ${spelling}`);
@@ -213,7 +213,7 @@ Deno.test("A command that blocks nobody and changes nothing of the connection is
   }
 });
 
-Deno.test("A blocking command gets a connection of its own, and patience for as long as it asked", async (t) => {
+Deno.test("A blocking command has a connection of its own, and as long as its timeout to be answered", async (t) => {
   for (const [line, extraReplyTimeoutMs] of BLOCKING) {
     await t.step(line, () => {
       for (const [spelling, command] of spellings(line)) {
@@ -247,7 +247,7 @@ Deno.test("A blocking command may give its timeout as bytes", () => {
   }
 });
 
-Deno.test("A consumer group may be called like an option", async (t) => {
+Deno.test("A consumer group may be named like an option", async (t) => {
   for (const name of ["STREAMS", "BLOCK", "streams"]) {
     await t.step(name, () => {
       const group = `XREADGROUP GROUP ${name} ${name}`;
@@ -257,7 +257,7 @@ Deno.test("A consumer group may be called like an option", async (t) => {
   }
 });
 
-Deno.test("A command that changes the connection is stateful, and says what to use", () => {
+Deno.test("A command that changes the connection is stateful, and the reason says what to use", () => {
   for (const line of STATEFUL) {
     for (const [spelling, command] of spellings(line)) {
       const route = routeOf(command);
@@ -267,7 +267,7 @@ Deno.test("A command that changes the connection is stateful, and says what to u
   }
 });
 
-Deno.test("A stateful command says what it changes", () => {
+Deno.test("The route of a stateful command says what it changes", () => {
   const changes = (line: string) => {
     const route = routeOf(typed(line));
     return route.kind === "stateful" && route.changes;
@@ -286,7 +286,7 @@ Deno.test("A stateful command says what it changes", () => {
   }
 });
 
-Deno.test("A command whose replies are not one for each is refused everywhere, and says why", () => {
+Deno.test("A command that is not answered by exactly one reply is refused, with the reason", () => {
   for (const [line, why] of REFUSED) {
     for (const [spelling, command] of spellings(line)) {
       const route = routeOf(command);
@@ -307,7 +307,7 @@ Deno.test("A command that ends what holds up others goes to a fresh connection",
   }
 });
 
-Deno.test("A pipeline says why it does not take a command that cannot be shared", () => {
+Deno.test("The reason against a command in a pipeline says what to use", () => {
   const reasons = ["BLPOP a 0", "SCRIPT KILL", "MULTI", "SYNC", "WAIT 1 0"]
     .map((line) => {
       const route = routeOf(typed(line));
@@ -323,7 +323,7 @@ Deno.test("A pipeline says why it does not take a command that cannot be shared"
   ]);
 });
 
-Deno.test("WAIT asks about its own connection's writes: only on a lease, with patience", () => {
+Deno.test("WAIT concerns the writes of its own connection: it needs a lease, and as long as its timeout to be answered", () => {
   const cases = [
     ["WAIT 1 200", 200],
     ["WAIT 1 0", Infinity],
@@ -368,7 +368,7 @@ Deno.test("A value of hundreds of megabytes is cut before it is read as a word",
   assertEquals(routeOf(["CLIENT", huge]), { kind: "shared" });
 });
 
-Deno.test("The names of commands that were seen are not kept without end", async () => {
+Deno.test("The memory for the names of commands is bounded", async () => {
   const code = `
     import { routeOf } from "${
     import.meta.resolve("../../../client/commands/routing.ts")

@@ -135,7 +135,7 @@ const WRITES = [
   "XACK $k g $i",
 ];
 
-/** Only where the server knows them. */
+/** Only where the server has them. */
 const NEWER_WRITES = [
   "HEXPIRE $k $t FIELDS 1 $m",
   "HEXPIRE $k $t $f FIELDS 1 $m",
