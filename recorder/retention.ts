@@ -8,13 +8,6 @@ import { ServerClock } from "./server_clock.ts";
 /** Sets trimmed in one flush at most. */
 const MOST_SETS = 1000;
 const COMMANDS_A_SET = 2;
-/**
- * How long after a write its set is trimmed, in milliseconds. All writes of that
- * time are trimmed together. One caller at a time is served 1.1 times as fast as
- * with two commands more in each flush.
- */
-const TRIM_MS = 10;
-
 /** Options of a {@linkcode Retention}. */
 export interface RetentionOptions {
   /** How long a member stays, in seconds. */
@@ -26,7 +19,7 @@ export interface RetentionOptions {
 }
 
 /**
- * Trims sets that were written.
+ * Trims sets that were written, those of the same time together.
  *
  * - Only a set whose ZADD was acknowledged is touched: EXPIRE would be obeyed
  *   for a key of any type.
@@ -41,7 +34,6 @@ export class Retention {
   readonly #clock = new ServerClock();
   /** By key, the entry with the latest time. */
   readonly #written = new Map<string, Entry>();
-  #timer: AbortSignal | undefined;
   #trimming: Promise<void> | undefined;
   #isRefused = false;
   #isOver = false;
@@ -60,14 +52,11 @@ export class Retention {
       if (latest === undefined || entry.score > latest.score) latest = entry;
     }
     this.#written.set(key, latest!);
-    if (this.#timer === undefined && this.#trimming === undefined) {
-      this.#startTimer();
-    }
+    this.#start();
   }
 
   /** Trims now. Resolves once every set that was written is trimmed, or cannot be. */
   async flush(): Promise<void> {
-    this.#stopTimer();
     this.#start();
     await this.#trimming;
   }
@@ -75,7 +64,6 @@ export class Retention {
   /** Trims nothing any more. */
   end(): void {
     this.#isOver = true;
-    this.#stopTimer();
     this.#written.clear();
   }
 
@@ -84,28 +72,14 @@ export class Retention {
     this.#clock.forget();
   }
 
-  /** A signal, since the first `setTimeout` of a process takes 7 ms, right after its first event. */
-  #startTimer(): void {
-    this.#timer = AbortSignal.timeout(TRIM_MS);
-    this.#timer.addEventListener("abort", this.#onTimer);
-  }
-
-  #stopTimer(): void {
-    this.#timer?.removeEventListener("abort", this.#onTimer);
-    this.#timer = undefined;
-  }
-
-  readonly #onTimer = (): void => {
-    this.#timer = undefined;
-    this.#start();
-  };
-
+  /** At once: a process may be frozen as soon as its caller has an answer. */
   #start(): void {
     if (this.#written.size > 0) this.#trimming ??= this.#trimAll();
   }
 
   async #trimAll(): Promise<void> {
     try {
+      await undefined; // sets that are acknowledged together are trimmed together
       while (this.#written.size > 0) await this.#trimSome();
     } catch {
       // The next acknowledgement tries again.
