@@ -234,7 +234,7 @@ export class ReplyParser {
   /**
    * A bulk string of up to three digits that has come whole, as most elements
    * of lists have, without the steps that resume and report errors: 43 ns an
-   * element in place of 60. `undefined`: take those steps.
+   * element instead of 60. If it is not one, `undefined`.
    */
   #shortBulk(
     bytes: Uint8Array,
@@ -285,6 +285,7 @@ export class ReplyParser {
     if (bytes[at + 1] !== LF) throw this.#unexpected(bytes[at + 1]!);
     this.#scanned = 0;
 
+    // Without the decoder, which one OK at a time would cost 390 ns instead of 52.
     const text = at - from === 2 && bytes[from] === 79 && bytes[from + 1] === 75
       ? "OK"
       : this.#buffer.text(from, at);

@@ -203,10 +203,10 @@ export class Connection {
       if (reply === undefined) return this.#wire.signalRoom();
       this.#inFlight.shift();
       this.#replies++;
-      try {
+      try { // costs nothing that can be measured
         slot.resolve(reply);
       } catch (error) {
-        printException("a reply's receiver", error);
+        printException("the receiver of a reply", error);
       }
       // The timer was set for a reply that might take longer than others.
       if (slot.extraReplyTimeoutMs > 0 && this.#inFlight.length > 0) {

@@ -52,9 +52,11 @@ export function describeClose(report: CloseReport): string {
 
 function opening({ by, how, owedMs }: CloseReport): string {
   if (how === "silence") {
-    return `Connection closed by client after ${
-      preciseDuration(owedMs)
-    } without a reply`;
+    return owedMs === 0 // the system gave up an idle connection
+      ? "Connection lost to a server or network that does not answer"
+      : `Connection closed by client after ${
+        preciseDuration(owedMs)
+      } without a reply`;
   }
   if (how === "protocol-error") {
     return "Connection closed by client because of a bad reply";

@@ -10,7 +10,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { checkCommand } from "../../resp/command.ts";
-import { CommandBuffer, copyCommand } from "../../resp/encode.ts";
+import { CommandBuffer } from "../../resp/command_buffer.ts";
+import { copyCommand } from "../../resp/encode.ts";
 import { type Command, encodeCommand } from "../../resp/mod.ts";
 import { Conversation } from "../support/conversation.ts";
 import { Random } from "../support/random.ts";

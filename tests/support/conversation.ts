@@ -1,6 +1,6 @@
 // Commands and replies over a bare socket: the protocol, with no pool and no retry around it.
 
-import { CommandBuffer } from "../../resp/encode.ts";
+import { CommandBuffer } from "../../resp/command_buffer.ts";
 import {
   type Command,
   type Reply,

@@ -139,6 +139,11 @@ const WORDS: [what: string, more: Partial<CloseReport>, text: RegExp][] = [
     /^Connection closed by client after 5\.0 s without a reply: .* ended \(silence\) while writing, .*: no byte came$/,
   ],
   [
+    "a connection that the system has given up while no reply was owed",
+    { by: "network", how: "silence", cause: "Connection timed out" },
+    /^Connection lost to a server or network that does not answer: .* ended \(silence\) while idle, .*: Connection timed out$/,
+  ],
+  [
     "a bad reply",
     { how: "protocol-error", cause: "Bad type" },
     /^Connection closed by client because of a bad reply: .* ended \(protocol error\) .*: Bad type$/,
