@@ -20,20 +20,16 @@
  *
  * @module
  */
-export {
-  CommandError,
-  DeadlineError,
-  fateOf,
-  Lease,
-  type LeaseSendOptions,
-  type Origin,
-  Redis,
-  type RedisOptions,
-  type RedisStats,
-  type ReplayPolicy,
-  type RetryInfo,
-  type SendOptions,
-} from "./client/mod.ts";
+export { CommandError } from "./client/command_error.ts";
+export type { ReplayPolicy } from "./client/commands/replay.ts";
+export { DeadlineError } from "./client/deadline_error.ts";
+export { fateOf } from "./client/fate.ts";
+export { Lease, type LeaseSendOptions } from "./client/lease.ts";
+export type { RedisOptions, RetryInfo } from "./client/options.ts";
+export { Redis } from "./client/redis.ts";
+export type { SendOptions } from "./client/send_options.ts";
+export type { RedisStats } from "./client/stats.ts";
+export type { Origin } from "./client/telemetry.ts";
 export type {
   AnyCommand,
   AnyReply,
@@ -66,33 +62,27 @@ export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";
 export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
 export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";
 export type { TlsOptions } from "./pool/socket/tls_options.ts";
+export type {
+  DroppedOutcome,
+  QueuedOutcome,
+  RecordedOutcome,
+  RecordOutcome,
+} from "./recorder/entry.ts";
+export type { RecordErrorInfo } from "./recorder/error_info.ts";
+export type { WebhookEvent } from "./recorder/event.ts";
+export type { RecorderOptions } from "./recorder/options.ts";
+export type { RecorderStats } from "./recorder/outcomes.ts";
+export { WebhookRecorder } from "./recorder/recorder.ts";
+export type { Sender } from "./recorder/sender.ts";
+export { ProtocolError, ReplyError } from "./resp/errors.ts";
+export type { ParserLimits } from "./resp/limits.ts";
+export type { Command, CommandArgument, Reply } from "./resp/types.ts";
+export { type BackoffOptions, ExponentialBackoff } from "./retry/backoff.ts";
 export {
-  type DroppedOutcome,
-  type QueuedOutcome,
-  type RecordedOutcome,
-  type RecorderOptions,
-  type RecordErrorInfo,
-  type RecorderStats,
-  type RecordOutcome,
-  type Sender,
-  type WebhookEvent,
-  WebhookRecorder,
-} from "./recorder/mod.ts";
-export {
-  type Command,
-  type CommandArgument,
-  type ParserLimits,
-  ProtocolError,
-  type Reply,
-  ReplyError,
-} from "./resp/mod.ts";
-export {
-  type BackoffOptions,
-  ExponentialBackoff,
   Retry,
   type RetryAttempt,
   RetryError,
   type RetryErrorOptions,
   type RetryOptions,
   type RunOptions,
-} from "./retry/mod.ts";
+} from "./retry/retry.ts";

@@ -4,7 +4,7 @@ import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { ClosedError } from "../pool/errors.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
-import type { Retry } from "../retry/mod.ts";
+import type { Retry } from "../retry/retry.ts";
 import { RetryBudget } from "./budget.ts";
 import { type Call, type CallEngine, FailedAttempts } from "./call.ts";
 import { DeadlineError } from "./deadline_error.ts";

@@ -1,5 +1,5 @@
 // How a command that blocks for long is sent: in slices, one after the other.
-import type { Command, Reply } from "../resp/mod.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { type Block, newestId, SLICE } from "./slices.ts";
 
 /** Sends a command on the connection; an error reply is a value. */

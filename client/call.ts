@@ -1,5 +1,6 @@
 // What calls have in common: an outcome, once, after one attempt or more.
-import { type Command, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command } from "../resp/types.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { DeadlineError } from "./deadline_error.ts";

@@ -1,9 +1,9 @@
 // The error reply that a caller's command was answered with.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import type { Fate } from "../pool/connection/fate.ts";
-import type { Identity } from "../pool/connection/identity.ts";
+import { type Identity, modeHint } from "../pool/connection/identity.ts";
 import { fateOfReply, saysReadonly } from "../pool/connection/refusal.ts";
-import { modeHint } from "../pool/connection/identity.ts";
 import { rowOf } from "./commands/table.ts";
 
 /**

@@ -51,7 +51,8 @@
  * @module
  */
 import { channel, tracingChannel } from "node:diagnostics_channel";
-import { type Command, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command } from "../resp/types.ts";
 import {
   type Origin,
   setSink,

@@ -1,5 +1,6 @@
 // One command on a connection that nothing else is sent on meanwhile.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { checkCommand } from "../resp/command.ts";
 import { ask } from "../pool/connection/ask.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";

@@ -1,5 +1,5 @@
 // What a failed attempt means: whether another one may follow, and what that would cost.
-import type { Command, Reply } from "../resp/mod.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { isOverLimit } from "../pool/connection/ending.ts";
 import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
 import type { Loss } from "../pool/connection/in_flight.ts";

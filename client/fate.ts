@@ -1,7 +1,7 @@
 // Whether the command behind an error may have run.
 import type { Fate } from "../pool/connection/fate.ts";
 import { fateOfReply } from "../pool/connection/refusal.ts";
-import { ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
 
 /** From the one that says least. */
 const FATES: readonly Fate[] = ["unknown", "executed", "unsent"];

@@ -1,5 +1,5 @@
 // The error that a caller gets when a call is not tried again.
-import { RetryError } from "../retry/mod.ts";
+import { RetryError } from "../retry/retry.ts";
 import type { Call } from "./call.ts";
 import { isAnswer } from "./command_error.ts";
 

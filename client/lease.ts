@@ -1,5 +1,6 @@
 // A connection of one's own.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";

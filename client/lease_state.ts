@@ -1,5 +1,5 @@
 // What a lease has changed about its connection, and which commands the server will answer.
-import type { Command } from "../resp/mod.ts";
+import type { Command } from "../resp/types.ts";
 import { routeOf } from "./commands/routing.ts";
 import { upper } from "./commands/words.ts";
 

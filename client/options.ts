@@ -1,10 +1,10 @@
 // The options of a client.
-import type { ParserLimits } from "../resp/mod.ts";
+import type { ParserLimits } from "../resp/limits.ts";
 import type { CloseReport } from "../pool/connection/close_report.ts";
 import type { EndpointOptions } from "../pool/socket/endpoint.ts";
 import type { Dial } from "../pool/socket/socket.ts";
 import type { Verdict } from "../pool/forensics/verdict.ts";
-import type { Retry } from "../retry/mod.ts";
+import type { Retry } from "../retry/retry.ts";
 
 /** A call is about to be sent again. */
 export interface RetryInfo {

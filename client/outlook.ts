@@ -1,8 +1,8 @@
 // What a failed attempt promises: whether a later one may end otherwise.
 import { DialError } from "../pool/socket/dial_error.ts";
 import { isNotRun, isPassing } from "../pool/connection/refusal.ts";
-import { ReplyError } from "../resp/mod.ts";
-import { RetryError } from "../retry/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import { RetryError } from "../retry/retry.ts";
 
 /**
  * What to expect of a later attempt:

@@ -1,5 +1,6 @@
 // Several commands on a shared connection, at once and in order.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { checkCommand } from "../resp/command.ts";
 import type { Loss, Slot } from "../pool/connection/in_flight.ts";
 import type {

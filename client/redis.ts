@@ -1,10 +1,11 @@
 // A client, as its user sees it.
-import type { Command, Reply } from "../resp/mod.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { ClosedError } from "../pool/errors.ts";
 import { dial } from "../pool/socket/dial.ts";
 import { Endpoint } from "../pool/socket/endpoint.ts";
-import { ExponentialBackoff, Retry } from "../retry/mod.ts";
+import { ExponentialBackoff } from "../retry/backoff.ts";
+import { Retry } from "../retry/retry.ts";
 import { Attempts } from "./attempts.ts";
 import { checkOptions, DURATION, SIGNAL } from "./check.ts";
 import type {

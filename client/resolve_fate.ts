@@ -1,5 +1,6 @@
 // Whether a command that was written and not answered has run: close its connection at the server, then read what it writes.
-import { type Command, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command } from "../resp/types.ts";
 import { ask } from "../pool/connection/ask.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import type {

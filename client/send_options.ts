@@ -1,5 +1,5 @@
 // The options of one call.
-import type { Retry } from "../retry/mod.ts";
+import type { Retry } from "../retry/retry.ts";
 import {
   BOOLEAN,
   checkOptions,

@@ -1,5 +1,6 @@
 // One command on a shared connection.
-import { type Command, type Reply, ReplyError } from "../resp/mod.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import type { Loss, Slot } from "../pool/connection/in_flight.ts";
 import type {
   ConnectionFacts,

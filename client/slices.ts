@@ -1,5 +1,5 @@
 // Long blocking commands in slices, so that a peer that has vanished is noticed in time.
-import type { Command, Reply } from "../resp/mod.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import { keysOf } from "./commands/keys.ts";
 import type { Wait } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";

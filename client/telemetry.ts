@@ -2,7 +2,7 @@
 import type { CloseReport } from "../pool/connection/close_report.ts";
 import type { EvictionReason } from "../pool/pool_stats.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
-import type { Command } from "../resp/mod.ts";
+import type { Command } from "../resp/types.ts";
 import type { RetryInfo } from "./options.ts";
 
 /**

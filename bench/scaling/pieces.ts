@@ -1,6 +1,6 @@
 // Pieces: replies that reach the parser a few bytes at a time.
 
-import { ReplyParser } from "../../resp/mod.ts";
+import { ReplyParser } from "../../resp/parser.ts";
 import { dearer, type Finding } from "./measure.ts";
 
 const encoder = new TextEncoder();

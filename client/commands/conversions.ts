@@ -22,7 +22,7 @@
  *
  * @module
  */
-import type { Reply } from "../../resp/mod.ts";
+import type { Reply } from "../../resp/types.ts";
 
 /** What the arrays among replies hold. */
 export type ElementOf<R> = R extends readonly (infer Element)[] ? Element

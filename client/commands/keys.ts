@@ -1,5 +1,5 @@
 // Which arguments of a command are keys.
-import type { Command, CommandArgument } from "../../resp/mod.ts";
+import type { Command, CommandArgument } from "../../resp/types.ts";
 import { rowOf } from "./table.ts";
 
 /**

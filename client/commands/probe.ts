@@ -1,5 +1,5 @@
 // Which read shows whether a lost command has run.
-import type { Command, Reply } from "../../resp/mod.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import { rowOf } from "./table.ts";
 import { upper } from "./words.ts";
 

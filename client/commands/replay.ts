@@ -1,5 +1,5 @@
 // Which commands may be sent again although they may have run already, with reasons.
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import { EVERYTHING } from "./effects.ts";
 import type { Effect, Touch } from "./row.ts";
 import { rowOf } from "./table.ts";

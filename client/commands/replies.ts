@@ -1,5 +1,6 @@
 // What the server answers to each command, as types alone: nothing of this file exists at run time.
-import type { CommandArgument, Reply, ReplyError } from "../../resp/mod.ts";
+import type { ReplyError } from "../../resp/errors.ts";
+import type { CommandArgument, Reply } from "../../resp/types.ts";
 
 /** An entry of a stream: its id, and its fields and values in turn. */
 export type StreamEntry<Bulk = string> = [id: Bulk, fields: Bulk[]];

@@ -1,5 +1,5 @@
 // The ways to send a command, and the reasons against sharing a connection.
-import type { Command, Reply } from "../../resp/mod.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import { streamsAt } from "./key_positions.ts";
 import type { Change, HasTimedOut, Route, RouteRule } from "./row.ts";
 import { numberOf, optionOf, textOf } from "./words.ts";

@@ -1,6 +1,6 @@
 // How a command has to be sent.
 import { checkCommand } from "../../resp/command.ts";
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import { SHARED, USE_A_LEASE } from "./routes.ts";
 import type { Route } from "./row.ts";
 import { rowOf, rowOfName } from "./table.ts";

@@ -1,5 +1,5 @@
 // What a row of the table says about a command: types alone.
-import type { Command, Reply } from "../../resp/mod.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import type { Words } from "./words.ts";
 
 /** Everything about one command that the client depends on. */

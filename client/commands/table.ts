@@ -44,7 +44,7 @@ import {
 } from "./key_positions.ts";
 import * as routes from "./routes.ts";
 import { blocks, changesSettings, SHARED, URGENT } from "./routes.ts";
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import type { EffectRule, Keys, ProbeRule, Row, Rows } from "./row.ts";
 import { upper } from "./words.ts";
 

@@ -1,5 +1,5 @@
 // The words of a command as a server reads them: options, numbers and keys.
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 
 /** A command's name in upper case, and its arguments as text, cut where they are long. */
 export type Words = readonly string[];

@@ -1,5 +1,5 @@
 // Which server is in charge of a call.
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import type { Server } from "./server.ts";
 
 /** What a server is chosen by. */

@@ -1,5 +1,5 @@
 // One server: its endpoint, the connections to it, and the forensics of these.
-import type { ParserLimits } from "../../resp/mod.ts";
+import type { ParserLimits } from "../../resp/limits.ts";
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import { open } from "../../pool/connection/open.ts";
 import type {

@@ -1,5 +1,5 @@
 // One command on one connection, without retry or replay.
-import type { Command, Reply } from "../../resp/mod.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import { ConnectionClosedError } from "./connection_closed_error.ts";
 import type { Slot } from "./in_flight.ts";
 

@@ -1,5 +1,6 @@
 // The n-th reply answers the n-th command.
-import { type Command, ProtocolError, ReplyError } from "../../resp/mod.ts";
+import { ProtocolError, ReplyError } from "../../resp/errors.ts";
+import type { Command } from "../../resp/types.ts";
 import { printException } from "./print_exception.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { CloseReport, PoolState } from "./close_report.ts";

@@ -1,5 +1,5 @@
 // Which side an error of a wire points to.
-import { ProtocolError } from "../../resp/mod.ts";
+import { ProtocolError } from "../../resp/errors.ts";
 import { socketErrorOf } from "../socket/socket_error.ts";
 import type { CloseReport } from "./close_report.ts";
 

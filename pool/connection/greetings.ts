@@ -1,5 +1,6 @@
 // The commands of a Redis handshake, and which refusals of them are fatal.
-import type { Command, ReplyError } from "../../resp/mod.ts";
+import type { ReplyError } from "../../resp/errors.ts";
+import type { Command } from "../../resp/types.ts";
 import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { isPassingInHandshake } from "./refusal.ts";

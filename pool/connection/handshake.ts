@@ -1,5 +1,6 @@
 // The Redis handshake: which greeting a server gets, in which order.
-import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { greetingHistoryOf, isBare, noteClose } from "./greeting_history.ts";

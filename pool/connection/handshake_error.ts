@@ -1,5 +1,5 @@
 // Why a Redis handshake failed, as a DialError.
-import { ReplyError } from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
 import { DialError } from "../socket/dial_error.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { mask } from "../socket/secrets.ts";

@@ -1,5 +1,5 @@
 // What a server says about itself in the handshake.
-import type { Reply } from "../../resp/mod.ts";
+import type { Reply } from "../../resp/types.ts";
 
 /** What the server said about itself and this connection in the handshake. */
 export interface Identity {

@@ -1,5 +1,5 @@
 // Commands in flight, first in, first out.
-import type { Command, Reply } from "../../resp/mod.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import type { CloseReport } from "./close_report.ts";
 import type { Fate } from "./fate.ts";
 

@@ -1,5 +1,6 @@
 // Which library this is: sent before a connection's first command, in the same write.
-import { type Command, ReplyError } from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import type { Command } from "../../resp/types.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { greetingHistoryOf } from "./greeting_history.ts";
 import type { Identity } from "./identity.ts";

@@ -1,5 +1,5 @@
 // An endpoint to a connection that is ready for commands, within one deadline.
-import type { ParserLimits } from "../../resp/mod.ts";
+import type { ParserLimits } from "../../resp/limits.ts";
 import { FairTimeout } from "../socket/fair_timeout.ts";
 import { Connection, type ConnectionObserver } from "./connection.ts";
 import { dial as dialByRuntime } from "../socket/dial.ts";

@@ -1,5 +1,5 @@
 // The right to push on a connection: one holder at a time.
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import type { CloseReport } from "./close_report.ts";
 import type { Connection } from "./connection.ts";
 import type { Identity } from "./identity.ts";

@@ -1,5 +1,6 @@
 // Which error replies say that the command did not run, and which of these pass by themselves.
-import { type Reply, ReplyError } from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import type { Reply } from "../../resp/types.ts";
 import type { Fate } from "./fate.ts";
 
 /** Codes by which a server says that it did not run the command. */

@@ -1,10 +1,7 @@
 // An open socket: it is read and written until it ends, once.
-import {
-  type Command,
-  type ParserLimits,
-  type Reply,
-  ReplyParser,
-} from "../../resp/mod.ts";
+import type { ParserLimits } from "../../resp/limits.ts";
+import { ReplyParser } from "../../resp/parser.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import { mask } from "../socket/secrets.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { CloseReport } from "./close_report.ts";

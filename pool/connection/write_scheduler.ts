@@ -1,6 +1,6 @@
 // When to write what.
 import { CommandBuffer } from "../../resp/command_buffer.ts";
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import type { Socket } from "../socket/socket.ts";
 
 /**

@@ -1,5 +1,5 @@
 // When the post-mortem of a pool runs: on the first shared connection after one that ended.
-import type { Command } from "../../resp/mod.ts";
+import type { Command } from "../../resp/types.ts";
 import { ask } from "../connection/ask.ts";
 import { printException } from "../connection/print_exception.ts";
 import type { CloseReport } from "../connection/close_report.ts";

@@ -1,5 +1,6 @@
 // The questions that a post-mortem asks a server.
-import { type Command, type Reply, ReplyError } from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import { ask } from "../connection/ask.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { ConnectionFacts } from "../connection/push_right.ts";

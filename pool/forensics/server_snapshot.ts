@@ -1,5 +1,5 @@
 // A server at one moment, as its replies to INFO, CONFIG GET, SLOWLOG and LATENCY show it.
-import type { Command, Reply } from "../../resp/mod.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 
 /** A run of something during which the server answered nothing else. */
 export interface SlowRun {

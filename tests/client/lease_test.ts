@@ -9,7 +9,7 @@ import {
   fateOf,
   type Lease,
 } from "../../mod.ts";
-import type { Reply } from "../../resp/mod.ts";
+import type { Reply } from "../../resp/types.ts";
 import { testWithFixture as test } from "../support/fixture.ts";
 import { assertAtRest } from "../support/pool_state.ts";
 import { until } from "../support/wait.ts";

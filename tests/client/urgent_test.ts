@@ -10,7 +10,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { ClosedError, Redis } from "../../mod.ts";
-import { ReplyError } from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
 import { startRedis } from "../support/redis_server.ts";
 
 const LOOP = "while true do end";

@@ -11,8 +11,8 @@ import {
 } from "@std/assert";
 import { checkCommand } from "../../resp/command.ts";
 import { CommandBuffer } from "../../resp/command_buffer.ts";
-import { copyCommand } from "../../resp/encode.ts";
-import { type Command, encodeCommand } from "../../resp/mod.ts";
+import { copyCommand, encodeCommand } from "../../resp/encode.ts";
+import type { Command } from "../../resp/types.ts";
 import { Conversation } from "../support/conversation.ts";
 import { Random } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";

@@ -12,14 +12,10 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import {
-  type ParserLimits,
-  ProtocolError,
-  type Reply,
-  ReplyError,
-  ReplyParser,
-} from "../../resp/mod.ts";
-import { LIMITS } from "../../resp/limits.ts";
+import { ProtocolError, ReplyError } from "../../resp/errors.ts";
+import { LIMITS, type ParserLimits } from "../../resp/limits.ts";
+import { ReplyParser } from "../../resp/parser.ts";
+import type { Reply } from "../../resp/types.ts";
 import { concat } from "../support/bytes.ts";
 import { Random, searchLength } from "../support/random.ts";
 

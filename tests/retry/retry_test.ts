@@ -16,12 +16,14 @@ import { delay } from "@std/async/delay";
 import {
   type BackoffOptions,
   ExponentialBackoff,
+} from "../../retry/backoff.ts";
+import {
   Retry,
   type RetryAttempt,
   RetryError,
   type RetryErrorOptions,
   type RetryOptions,
-} from "../../retry/mod.ts";
+} from "../../retry/retry.ts";
 import { Random } from "../support/random.ts";
 
 const attempts = (count: number) => Array.from({ length: count }, (_, i) => i);

@@ -1,12 +1,9 @@
 // Commands and replies over a bare socket: the protocol, with no pool and no retry around it.
 
 import { CommandBuffer } from "../../resp/command_buffer.ts";
-import {
-  type Command,
-  type Reply,
-  ReplyError,
-  ReplyParser,
-} from "../../resp/mod.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import { ReplyParser } from "../../resp/parser.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 
 /** A socket to a server, on which one asks and waits for the answer. */
 export class Conversation implements Disposable {

@@ -2,7 +2,7 @@
 //
 //     deno run --v8-flags=--max-old-space-size=128 tests/support/heap.ts '{"head":"*9\\r\\n","unit":":1\\r\\n"}'
 
-import { ReplyParser } from "../../resp/mod.ts";
+import { ReplyParser } from "../../resp/parser.ts";
 
 const { head, unit, binary, maxMemory } = JSON.parse(Deno.args[0]!) as {
   readonly head: string;

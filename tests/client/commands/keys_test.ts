@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { keysOf } from "../../../client/commands/keys.ts";
-import type { Command } from "../../../resp/mod.ts";
+import type { Command } from "../../../resp/types.ts";
 
 /** A command as one types it. */
 const typed = (line: string): Command => line.split(" ") as unknown as Command;

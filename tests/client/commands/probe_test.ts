@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { probeOf } from "../../../client/commands/probe.ts";
-import type { Command } from "../../../resp/mod.ts";
+import type { Command } from "../../../resp/types.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { startRedis } from "../../support/redis_server.ts";
 

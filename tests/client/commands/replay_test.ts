@@ -15,7 +15,8 @@ import {
   type ReplayPolicy,
   sequenceHazard,
 } from "../../../client/commands/replay.ts";
-import { type Command, type Reply, ReplyError } from "../../../resp/mod.ts";
+import { ReplyError } from "../../../resp/errors.ts";
+import type { Command, Reply } from "../../../resp/types.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 

@@ -3,12 +3,8 @@
 import "../../support/strict.ts";
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  type Command,
-  type CommandArgument,
-  type Reply,
-  ReplyError,
-} from "../../../resp/mod.ts";
+import { ReplyError } from "../../../resp/errors.ts";
+import type { Command, CommandArgument, Reply } from "../../../resp/types.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 import { until } from "../../support/wait.ts";

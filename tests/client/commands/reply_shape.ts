@@ -1,5 +1,6 @@
 // The types of replies.ts as data, and whether a reply has the shape of one.
-import { type Reply, ReplyError } from "../../../resp/mod.ts";
+import { ReplyError } from "../../../resp/errors.ts";
+import type { Reply } from "../../../resp/types.ts";
 
 /** A type of a reply. */
 export type Shape =

@@ -15,7 +15,7 @@ import {
 } from "../../../client/commands/routing.ts";
 import type { Change } from "../../../client/commands/row.ts";
 import { textOf, upper } from "../../../client/commands/words.ts";
-import type { Command } from "../../../resp/mod.ts";
+import type { Command } from "../../../resp/types.ts";
 
 const utf8 = new TextEncoder();
 

@@ -4,7 +4,8 @@ import "../../support/strict.ts";
 
 import { assert, assertGreater } from "@std/assert";
 import { sequenceHazard } from "../../../client/commands/replay.ts";
-import { type Command, type Reply, ReplyError } from "../../../resp/mod.ts";
+import { ReplyError } from "../../../resp/errors.ts";
+import type { Command, Reply } from "../../../resp/types.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { Random, searchLength } from "../../support/random.ts";
 import { startRedis } from "../../support/redis_server.ts";

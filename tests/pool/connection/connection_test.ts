@@ -25,13 +25,15 @@ import {
   type Reply,
   ReplyError,
 } from "../../../mod.ts";
-import { Connection } from "../../../pool/connection/connection.ts";
+import {
+  Connection,
+  type ConnectionOptions,
+} from "../../../pool/connection/connection.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import type { Socket } from "../../../pool/socket/socket.ts";
-import type { ConnectionOptions } from "../../../pool/connection/connection.ts";
 import type { Slot } from "../../../pool/connection/in_flight.ts";
-import { encodeCommand } from "../../../resp/mod.ts";
+import { encodeCommand } from "../../../resp/encode.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 import { type Fixture, testWithFixture } from "../../support/fixture.ts";

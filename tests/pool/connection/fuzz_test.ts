@@ -15,7 +15,7 @@ import {
 import { Connection } from "../../../pool/connection/connection.ts";
 import type { Loss, Slot } from "../../../pool/connection/in_flight.ts";
 import type { Socket } from "../../../pool/socket/socket.ts";
-import { encodeCommand } from "../../../resp/mod.ts";
+import { encodeCommand } from "../../../resp/encode.ts";
 import { concat } from "../../support/bytes.ts";
 import { numberFromEnv, Random, searchLength } from "../../support/random.ts";
 

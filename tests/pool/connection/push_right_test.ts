@@ -28,7 +28,7 @@ import {
 } from "../../../pool/connection/push_right.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { dial } from "../../../pool/socket/dial.ts";
-import type { Reply } from "../../../resp/mod.ts";
+import type { Reply } from "../../../resp/types.ts";
 import { Member } from "../../../pool/member.ts";
 import { Random, searchLength } from "../../support/random.ts";
 import { startRedis } from "../../support/redis_server.ts";
