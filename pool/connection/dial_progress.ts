@@ -1,4 +1,4 @@
-// How far a dial under way has come, and since when.
+// How far a dial under way has come.
 import { DialError, type DialPhase } from "../socket/dial_error.ts";
 
 const WAITED_FOR: Record<DialPhase, string> = {

@@ -30,7 +30,7 @@ export interface OpenOptions {
   readonly number: number;
   /** Gives up; the reason is thrown. */
   readonly signal: AbortSignal;
-  /** Told how far it has come. */
+  /** Follows how far it has come. */
   readonly progress?: DialProgress;
 }
 

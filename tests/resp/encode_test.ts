@@ -355,7 +355,7 @@ Deno.test("CommandBuffer writes into the same bytes again if it may, and if they
   assertNotStrictEquals(take(10).buffer, take(10).buffer);
 });
 
-Deno.test("CommandBuffer knows how many bytes of ASCII and of bytes it holds", () => {
+Deno.test("CommandBuffer counts the bytes that it holds, exactly for ASCII and bytes", () => {
   const buffer = new CommandBuffer();
   let size = 0;
   for (

@@ -1537,7 +1537,7 @@ Deno.test("ReplyParser costs no more for a byte of a large reply than for one of
       piece: 64 * KIB,
     },
     {
-      title: "a value that nobody asks for while it comes",
+      title: "a value that is not asked for while it arrives",
       make: value,
       sizes: [MIB, 4 * MIB],
       piece: KIB,

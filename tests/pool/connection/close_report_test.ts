@@ -80,7 +80,7 @@ Deno.test("A report of an idle connection says that no reply was owed", async ()
   assertGreaterOrEqual(idleMs, 55);
 });
 
-Deno.test("A close by our own wish is not the last close that stats() tells of", async () => {
+Deno.test("A close that was requested is not the last close of stats()", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url, {
     idleTimeoutMs: 100,
@@ -165,7 +165,7 @@ const WORDS: [what: string, more: Partial<CloseReport>, text: RegExp][] = [
 ];
 
 for (const [what, more, text] of WORDS) {
-  Deno.test(`describeClose tells of ${what}`, () => {
+  Deno.test(`describeClose describes ${what}`, () => {
     const told = describeClose({ ...REPORT, ...more });
     assertEquals(text.test(told), true, told);
   });
@@ -189,7 +189,7 @@ Deno.test("The error says what became of the command, and a note", () => {
   }
 });
 
-Deno.test("isOverLimit knows a reply that was too large from other bad replies", () => {
+Deno.test("isOverLimit is true of a reply that was too large, and of no other bad reply", () => {
   const large = "Reply too large: 5 bytes";
   assertEquals(
     ([

@@ -246,7 +246,7 @@ for (const transport of ["TCP", "TLS"] as const) {
     watched.besideRead = 0;
     for (let n = 0; n < 10; n++) await ask();
     assertEquals(watched.besideRead, 0);
-    await delay(0); // whoever asks later finds the read armed
+    await delay(0); // the read is armed by then
     await ask();
     assertEquals(watched.besideRead, 1);
   });
@@ -270,7 +270,7 @@ for (const transport of ["TCP", "TLS"] as const) {
       return watched.writes.map((bytes) => bytes / length);
     };
     assertEquals(await writesFor(7), [7]);
-    assertEquals(await writesFor(200), [8, 192]); // nobody could know
+    assertEquals(await writesFor(200), [8, 192]); // the turn before was small
     assertEquals(await writesFor(200), [100, 100]);
     assertEquals(await writesFor(7), [7]);
     assertEquals(await writesFor(200), [50, 150]);
@@ -414,7 +414,7 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(redis.stats().dialed, 1);
   });
 
-  test("Silence closes the connection and tells everyone in flight", async (fixture) => {
+  test("Silence closes the connection and loses every command in flight", async (fixture) => {
     const redis = fixture.client({ replyTimeoutMs: 200 });
     await redis.send(["PING"]);
     fixture.proxy.silence({ scope: "open" });
@@ -446,7 +446,7 @@ for (const transport of ["TCP", "TLS"] as const) {
     assertEquals(await redis.send(["PING"]), "PONG");
   });
 
-  test("A late reply reaches nobody", async (fixture) => {
+  test("A late reply reaches no caller", async (fixture) => {
     const redis = fixture.client({ replyTimeoutMs: 120 });
     await redis.send(["PING"]);
     fixture.proxy.delay(250, { scope: "open" });
@@ -719,7 +719,7 @@ Deno.test("An integer cut before its line end is not that integer", async () => 
   assertEquals([report.during, report.replyBytes], ["inside-reply", 3]);
 });
 
-Deno.test("A reply that nobody asked for destroys the connection", async () => {
+Deno.test("An unasked reply destroys the connection", async () => {
   for (
     const surplus of [
       ":1\r\n",
@@ -753,7 +753,7 @@ Deno.test("A reply that nobody asked for destroys the connection", async () => {
   }
 });
 
-Deno.test("Half a reply that nobody asked for does not become the start of the next one", async () => {
+Deno.test("Half an unasked reply does not become the start of the next one", async () => {
   for (const surplus of [":4", "$2\r\n4", "+4", "*1\r\n", ":"]) {
     await using fake = new FakeRedis((name) =>
       name === "PING" ? `+PONG\r\n${surplus}` : "2\r\n"
@@ -842,7 +842,7 @@ Deno.test("A socket of the user's own may keep the bytes that it was given", asy
   assertEquals(kept, copies);
 });
 
-Deno.test("Callers who go on asking do not make a silent server look alive", async () => {
+Deno.test("Further commands do not make a silent server look alive", async () => {
   const stuck = Promise.withResolvers<undefined>();
   await using fake = new FakeRedis((name) =>
     name === "GET" ? stuck.promise : "+OK\r\n"
@@ -866,7 +866,7 @@ Deno.test("Callers who go on asking do not make a silent server look alive", asy
   stuck.resolve(undefined);
 });
 
-Deno.test("A command pushed by whoever is told of room has a timer of its own", async () => {
+Deno.test("A command pushed from within onRoom has a timer of its own", async () => {
   const ended = Promise.withResolvers<CloseReport>();
   const answer = Promise.withResolvers<void>();
   let answered = false;

@@ -615,7 +615,7 @@ class Round {
     }
     const isOver = answered.every(({ outcomes: [o] }) => o && "reply" in o);
     if (isOver && handled > end) {
-      this.complain(`${handled - end} bytes that nobody asked for are ignored`);
+      this.complain(`${handled - end} unasked bytes are ignored`);
     }
   }
 
@@ -855,7 +855,7 @@ class TimerWatch implements Disposable {
   }
 }
 
-/** Notes what nobody has caught. */
+/** Notes errors that were not caught. */
 class UncaughtWatch implements Disposable {
   readonly found: unknown[] = [];
 
@@ -934,7 +934,7 @@ Deno.test("A connection keeps its promises whatever its socket does", {
       failures.push(`rounds before ${first}: ${running} timers still run`);
     }
     for (const error of uncaught.found.splice(0)) {
-      failures.push(`rounds before ${first}: nobody caught ${error}`);
+      failures.push(`rounds before ${first}: not caught: ${error}`);
     }
   }
   console.log(`${rounds} rounds ended so: ${JSON.stringify(endings)}`);

@@ -37,7 +37,7 @@ import { until } from "../../support/wait.ts";
 
 const UNKNOWN = "-ERR unknown command\r\n";
 
-/** What a server answers that knows PING, CLIENT ID and little else. */
+/** The answers of a server that supports PING, CLIENT ID and little else. */
 const simple = ([name]: string[]): string =>
   name === "PING" ? "+PONG\r\n" : name === "CLIENT" ? ":5\r\n" : "+OK\r\n";
 
