@@ -1,24 +1,26 @@
 // The attempts of a call, from its start to its outcome.
-import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { ClosedError } from "../pool/errors.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import type { Retry } from "../retry/retry.ts";
 import { RetryBudget } from "./budget.ts";
-import { type Call, type CallEngine, FailedAttempts } from "./call.ts";
-import { DeadlineError } from "./deadline_error.ts";
-import { Deadlines } from "./deadlines.ts";
+import type { Call, CallEngine } from "./call.ts";
+import { DeadlineError, Deadlines } from "./deadlines.ts";
 import type { Drain } from "./drain.ts";
-import { connectFailure, type Failure, lossFailure } from "./failure.ts";
-import { finalError, gaveUp } from "./final_error.ts";
+import {
+  connectFailure,
+  FailedAttempts,
+  type Failure,
+  lossFailure,
+} from "./failure.ts";
 import { invokeSafely } from "./invoke_safely.ts";
-import { type HeldConnection, LeaseCall } from "./lease_call.ts";
+import { type HeldConnection, LeaseCall } from "./exclusive_call.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
-import { resolveFate } from "./resolve_fate.ts";
+import { identify, knownRunOf, resolveFate } from "./resolve_fate.ts";
 import { checkSendOptions, NO_OPTIONS } from "./send_options.ts";
-import { identify, knownRunOf } from "./server_run.ts";
 import type { Directory } from "./servers/directory.ts";
 import { SingleCall } from "./single_call.ts";
 import { sink } from "./telemetry.ts";
@@ -122,7 +124,7 @@ export class Attempts implements CallEngine {
     try {
       if (!call.isDone) this.#decide(call, failure);
     } catch (thrown) {
-      call.reject(gaveUp(call, { and: thrown }));
+      call.reject(call.failures!.gaveUp({ and: thrown }));
     }
   }
 
@@ -233,14 +235,14 @@ export class Attempts implements CallEngine {
     failures.errors.push(error);
     const isFirst = failures.errors.length === 1;
     const policy = this.#policyOf(call);
-    if (this.#isOver) return call.reject(finalError(call, error));
+    if (this.#isOver) return call.reject(failures.finalError(error));
     if (!failure.mayRunAgain) {
       return call instanceof SingleCall && call.options.resolveFate &&
           isReplay && error instanceof ConnectionClosedError
         ? void this.#resolve(call, error)
-        : call.reject(finalError(call, error));
+        : call.reject(failures.finalError(error));
     }
-    if (policy === false) return call.reject(finalError(call, error));
+    if (policy === false) return call.reject(failures.finalError(error));
     // Every connection that was open at the first failure may have died with that one.
     if (
       zombie && (isFirst ? zombie.wasUsed : zombie.openedAt < failures.firstAt)
@@ -253,12 +255,12 @@ export class Attempts implements CallEngine {
       { startedAt: failures.firstAt, deadlineMs: Infinity };
     const elapsedMs = now - startedAt;
     const next = policy.next(failures.retries, error, elapsedMs);
-    if (next === "final") return call.reject(finalError(call, error));
+    if (next === "final") return call.reject(failures.finalError(error));
     if (next === "exhausted" || elapsedMs + next > deadlineMs) {
-      return call.reject(gaveUp(call));
+      return call.reject(failures.gaveUp());
     }
     if (failure.charge !== undefined && !this.#budget.spend(failure.charge)) {
-      return call.reject(gaveUp(call, { retryAfterMs: next }));
+      return call.reject(failures.gaveUp({ retryAfterMs: next }));
     }
     failures.retries++;
     this.#retries++;
@@ -310,7 +312,7 @@ export class Attempts implements CallEngine {
     this.#backingOff.delete(call);
     if (call.isDone) return;
     call.failures!.retries--;
-    call.giveUp(gaveUp(call, { and: reason }));
+    call.giveUp(call.failures!.gaveUp({ and: reason }));
   }
 
   /** Finds out whether a command that was lost has run, and sends it again if not. */
@@ -318,7 +320,7 @@ export class Attempts implements CallEngine {
     const fate = await this.#lookAt(call);
     if (call.isDone) return;
     call.enter("deciding");
-    if (fate === "unknown") return call.reject(finalError(call, lost));
+    if (fate === "unknown") return call.reject(call.failures!.finalError(lost));
     const error = new ConnectionClosedError(
       lost.report,
       fate,

@@ -1,6 +1,9 @@
-// How a command that blocks for long is sent: in slices, one after the other.
+// How a command that blocks for long is sent: in slices, so that a peer that has vanished is noticed in time.
 import type { Command, Reply } from "../resp/types.ts";
-import { type Block, newestId, SLICE } from "./slices.ts";
+import { keysOf } from "./commands/keys.ts";
+import type { Wait } from "./commands/row.ts";
+import { routeOf } from "./commands/routing.ts";
+import { numberOf, textOf } from "./commands/words.ts";
 
 /** Sends a command on the connection; an error reply is a value. */
 type Push = (command: Command) => Promise<Reply>;
@@ -61,4 +64,85 @@ async function withFixedIds(
     args[newest[i]!.at - 1] = id;
   }
   return [name, ...args];
+}
+
+/**
+ * How long a command blocks before it is sent again. A peer that has vanished
+ * is noticed after this time and the reply timeout: no runtime lets a TCP
+ * connection ask earlier than the system does, on Linux after two hours. For as
+ * long a server may hand an element to a connection that leads nowhere. Tests shorten it.
+ */
+export const SLICE = { ms: 20_000 };
+
+/** A command that blocks for longer than a slice, and can be sent again where it has timed out. */
+export interface Block {
+  /** How long the caller lets it block, in milliseconds. */
+  readonly ms: number;
+  /** Streams of which it reads what is new (`$`): the key of each, and which argument its id is. */
+  readonly newest: readonly { readonly key: Command[number]; at: number }[];
+  /** The command with another timeout, in milliseconds. */
+  lasting(ms: number, command: Command): Command;
+  /** Whether the server has answered only because the time was up. */
+  hasTimedOut(reply: Reply): boolean;
+}
+
+/**
+ * How a command can be sent in slices.
+ *
+ * @param command The command.
+ * @returns `undefined` if it does not block, not for long, or must not be sent again.
+ */
+export function blockOf(command: Command): Block | undefined {
+  const route = routeOf(command);
+  if (
+    !("extraReplyTimeoutMs" in route) ||
+    !(route.extraReplyTimeoutMs > SLICE.ms)
+  ) return undefined;
+  const { timeoutAt, unitMs, hasTimedOut } = route;
+  const newest = newestOf(command, route);
+  // A timeout that is no number is for the server to refuse.
+  if (
+    hasTimedOut === undefined || newest === undefined ||
+    !(numberOf(command[timeoutAt]) >= 0)
+  ) return undefined;
+  return {
+    ms: route.extraReplyTimeoutMs,
+    newest,
+    // Before Redis 6 a timeout in seconds is a whole number.
+    lasting: (ms, [name, ...args]) => {
+      args[timeoutAt - 1] = Math.ceil(ms / unitMs);
+      return [name, ...args];
+    },
+    hasTimedOut: (reply) => hasTimedOut(reply, command),
+  };
+}
+
+/** The streams of which a command reads what is new; `undefined` if it cannot be sent in slices. */
+function newestOf(
+  command: Command,
+  { idsAt }: Wait,
+): Block["newest"] | undefined {
+  if (idsAt === undefined) return [];
+  const newest: Block["newest"][number][] = [];
+  for (const [i, key] of keysOf(command).entries()) {
+    const id = textOf(command[idsAt + i]);
+    // The last entry of each stream: others would be passed over between two slices.
+    if (id === "+") return undefined;
+    if (id === "$") newest.push({ key, at: idsAt + i });
+  }
+  return newest;
+}
+
+/**
+ * Which id `$` stands for, by the answer to XREVRANGE key + - COUNT 1.
+ *
+ * @returns `undefined` if the server did not say it.
+ */
+export function newestId(answer: Reply): string | undefined {
+  if (!Array.isArray(answer)) return undefined;
+  const [entry] = answer;
+  if (entry === undefined) return "0-0"; // whatever comes is new
+  return Array.isArray(entry) && typeof entry[0] === "string"
+    ? entry[0]
+    : undefined;
 }

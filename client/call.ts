@@ -3,9 +3,8 @@ import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
-import { DeadlineError } from "./deadline_error.ts";
-import type { Expirable } from "./deadlines.ts";
-import type { Failure } from "./failure.ts";
+import { DeadlineError, type Expirable } from "./deadlines.ts";
+import type { FailedAttempts, Failure } from "./failure.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
@@ -46,16 +45,6 @@ export interface CallEngine {
   ended(wasAnswered: boolean): void;
   /** An attempt failed: the call is sent again, or rejected. */
   failed(call: Call, failure: Failure): void;
-}
-
-/** The attempts of a call that have failed. */
-export class FailedAttempts {
-  /** What each failed with, in order. */
-  readonly errors: Error[] = [];
-  /** How many were followed by a wait. */
-  retries = 0;
-  /** When the first failed, by `performance.now()`. */
-  readonly firstAt: number = performance.now();
 }
 
 /** What may end a call before its outcome. */

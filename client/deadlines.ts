@@ -1,6 +1,7 @@
-// When calls must be over: one timer for all of them.
+// When calls must be over: one timer for all of them, and the error of those that are not.
 import { GRACE_MS, LATE_MS } from "../pool/socket/fair_timeout.ts";
 import { runtime } from "../pool/socket/runtime.ts";
+import type { Fate } from "../pool/connection/fate.ts";
 
 /** What has a deadline. */
 export interface Expirable {
@@ -63,5 +64,57 @@ export class Deadlines {
     }
     this.#first = Infinity;
     if (this.#slots.size > 0) this.#arm(Math.min(...this.#slots.keys()));
+  }
+}
+
+/**
+ * The deadline of a call has passed: `deadlineMs` of its options, or of its
+ * retry policy. `fate` says what became of the command; `cause` is what its
+ * last attempt failed with, if one did.
+ *
+ * @example A command that was never sent
+ * ```ts
+ * import { DeadlineError } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = new DeadlineError("GET", 250, "unsent", "no connection was free");
+ * assertEquals(
+ *   error.message,
+ *   "GET was not done within 250 ms (deadlineMs): no connection was free; the command did not run",
+ * );
+ * ```
+ */
+export class DeadlineError extends Error {
+  /** Always `"DeadlineError"`. */
+  override readonly name = "DeadlineError";
+  /** The deadline, in milliseconds after the start of the call. */
+  readonly deadlineMs: number;
+  /** What became of the command. */
+  readonly fate: Fate;
+
+  /**
+   * Makes the error.
+   *
+   * @param command The command's name, or `"lease"`.
+   * @param deadlineMs The deadline, in milliseconds after the start of the call.
+   * @param fate What became of the command.
+   * @param state What was waited for when it passed.
+   * @param options `cause`: what the last attempt failed with.
+   */
+  constructor(
+    command: string,
+    deadlineMs: number,
+    fate: Fate,
+    state: string,
+    options?: ErrorOptions,
+  ) {
+    super(
+      `${command} was not done within ${deadlineMs} ms (deadlineMs): ${state}; the command ${
+        fate === "unsent" ? "did not run" : "may have run"
+      }`,
+      options,
+    );
+    this.deadlineMs = deadlineMs;
+    this.fate = fate;
   }
 }

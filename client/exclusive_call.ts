@@ -1,17 +1,16 @@
-// One command on a connection that nothing else is sent on meanwhile.
+// Calls that need a connection of their own: for a lease, or for one command that blocks or ends what holds up the others.
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
 import { checkCommand } from "../resp/command.ts";
-import { ask } from "../pool/connection/ask.ts";
+import { ask } from "../pool/connection/in_flight.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
-import { sendInSlices } from "./blocking.ts";
+import { blockOf, sendInSlices } from "./blocking.ts";
 import { Call, type CallEngine } from "./call.ts";
 import { errorOf, showsReplica } from "./command_error.ts";
 import type { Route } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";
 import { exclusiveFailure, type Failure, replyFailure } from "./failure.ts";
 import type { SendOptions } from "./send_options.ts";
-import { blockOf } from "./slices.ts";
 
 /** The routes of commands that are sent alone. */
 export type ExclusiveRoute = Route & { kind: "blocking" | "urgent" };
@@ -107,3 +106,61 @@ export class ExclusiveCall extends Call {
 /** How much longer than the reply timeout the server may stay silent, in milliseconds. */
 const extraReplyTimeoutMs = (route: Route): number =>
   "extraReplyTimeoutMs" in route ? route.extraReplyTimeoutMs : 0;
+
+/** A connection that was taken out of its pool, for one holder. */
+export interface HeldConnection {
+  /** The right to push on it. */
+  readonly right: PushRight;
+  /** Gives it back; `clean` if its state is as the handshake left it. */
+  release(clean: boolean): void;
+  /** Its server is a replica: it is closed when it is given back. */
+  leaveReplica(): void;
+}
+
+/** It has its outcome when a connection is free. Until that is given back, it counts as under way. */
+export class LeaseCall extends Call {
+  readonly #resolve: (held: HeldConnection | Promise<never>) => void;
+
+  constructor(
+    engine: CallEngine,
+    options: SendOptions,
+    resolve: (held: HeldConnection | Promise<never>) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(engine, options, reject);
+    this.#resolve = resolve;
+  }
+
+  get name(): string {
+    return "lease";
+  }
+
+  override get purpose(): string {
+    return "lease a connection";
+  }
+
+  get command(): undefined {
+    return undefined;
+  }
+
+  get need(): "lease" {
+    return "lease";
+  }
+
+  sendOn(right: PushRight): void {
+    const server = this.server!;
+    this.finish();
+    this.#resolve({
+      right,
+      release: (clean) => {
+        server.release(right, clean);
+        this.engine.ended(false);
+      },
+      leaveReplica: () => server.leaveReplica(right.connection),
+    });
+  }
+
+  protected override resolveWith(failed: Promise<never>): void {
+    this.#resolve(failed);
+  }
+}

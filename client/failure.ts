@@ -1,13 +1,16 @@
-// What a failed attempt means: whether another one may follow, and what that would cost.
+// What a failed attempt means: whether another one may follow, what that would cost, and the error if none does.
 import type { Command, Reply } from "../resp/types.ts";
-import { isOverLimit } from "../pool/connection/ending.ts";
-import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import {
+  ConnectionClosedError,
+  isOverLimit,
+} from "../pool/connection/close_report.ts";
 import type { Loss } from "../pool/connection/in_flight.ts";
-import { isPassing } from "../pool/connection/refusal.ts";
 import { CheckoutTimeoutError } from "../pool/errors.ts";
 import { DialError } from "../pool/socket/dial_error.ts";
-import { CommandError } from "./command_error.ts";
+import { CommandError, isAnswer } from "./command_error.ts";
 import { reasonAgainstReplay, type ReplayPolicy } from "./commands/replay.ts";
+import { RetryError } from "../retry/retry.ts";
+import { isPassing } from "../pool/connection/refusal.ts";
 
 /** A failed attempt. */
 export interface Failure {
@@ -116,4 +119,38 @@ export function exclusiveFailure(
   // No zombie: it may have waited for long on a connection that was alive.
   const loss = { report, fate, untouched: false, openedAt: 0 };
   return lossFailure([{ loss, command }], replay);
+}
+
+/** The attempts of a call that have failed. */
+export class FailedAttempts {
+  /** What each failed with, in order. */
+  readonly errors: Error[] = [];
+  /** How many were followed by a wait. */
+  retries = 0;
+  /** When the first failed, by `performance.now()`. */
+  readonly firstAt: number = performance.now();
+
+  /**
+   * What the call rejects with if no other attempt follows: the error itself if
+   * it is the only one, or the server's answer after it has run the command;
+   * else all that the attempts failed with.
+   */
+  finalError(error: Error): Error {
+    return this.errors.length === 1 || isAnswer(error) ? error : this.gaveUp();
+  }
+
+  /**
+   * All that the attempts failed with.
+   *
+   * @param options `and`: what ended the call that was no attempt. `retryAfterMs`: when to come back.
+   */
+  gaveUp(options: { and?: unknown; retryAfterMs?: number } = {}): RetryError {
+    const { errors, retries } = this;
+    const { and, retryAfterMs } = options;
+    const { length: attempts } = errors;
+    return new RetryError(
+      and === undefined ? errors : [...errors, and],
+      { attempts, replays: attempts - 1 - retries, retryAfterMs },
+    );
+  }
 }

@@ -1,11 +1,11 @@
 // A connection of one's own.
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
-import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
-import { sendInSlices } from "./blocking.ts";
+import { blockOf, sendInSlices } from "./blocking.ts";
 import {
   CommandError,
   errorOf,
@@ -14,13 +14,12 @@ import {
 } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { BOOLEAN, checkOptions, type OptionRule, SIGNAL } from "./check.ts";
-import type { HeldConnection } from "./lease_call.ts";
+import type { HeldConnection } from "./exclusive_call.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import { refuseIfAborted, rejection, withErrors } from "./rejection.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
 import { rowOf } from "./commands/table.ts";
 import { routeOf } from "./commands/routing.ts";
-import { blockOf } from "./slices.ts";
 import { type Origin, sink } from "./telemetry.ts";
 
 const isError = (reply: Reply): reply is ReplyError =>

@@ -16,10 +16,13 @@ import type {
 } from "./commands/replies.ts";
 import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
 import { Drain } from "./drain.ts";
-import { ExclusiveCall } from "./exclusive_call.ts";
+import {
+  ExclusiveCall,
+  type HeldConnection,
+  LeaseCall,
+} from "./exclusive_call.ts";
 import { withFate } from "./fate.ts";
 import { Lease } from "./lease.ts";
-import { type HeldConnection, LeaseCall } from "./lease_call.ts";
 import type { RedisOptions } from "./options.ts";
 import { PipelineCall } from "./pipeline_call.ts";
 import { promiseOf } from "./rejection.ts";

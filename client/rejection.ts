@@ -1,10 +1,10 @@
 // How a call is rejected, so that its error leads to the line that awaits it.
 import type { Reply } from "../resp/types.ts";
-import { ConnectionClosedError } from "../pool/connection/connection_closed_error.ts";
+import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import { RetryError } from "../retry/retry.ts";
 import { CommandError } from "./command_error.ts";
-import { DeadlineError } from "./deadline_error.ts";
+import { DeadlineError } from "./deadlines.ts";
 import { noteAbort, withFate } from "./fate.ts";
 
 /**

@@ -1,6 +1,6 @@
 // Statistics of a client: as numbers, and as text for a person on call.
 import { duration } from "../pool/connection/quantities.ts";
-import { describeClose } from "../pool/connection/describe_close.ts";
+import { describeClose } from "../pool/connection/close_report.ts";
 import type { Verdict } from "../pool/forensics/verdict.ts";
 import type { PoolStats } from "../pool/pool_stats.ts";
 

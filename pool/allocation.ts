@@ -2,8 +2,7 @@
 import type { PushRight } from "./connection/push_right.ts";
 import type { Dialer } from "./dialer.ts";
 import type { Liveness } from "./liveness.ts";
-import type { Member } from "./member.ts";
-import type { Members } from "./members.ts";
+import type { Member, Members } from "./member.ts";
 import type { CheckoutKind, Waiters } from "./waiters.ts";
 
 /**

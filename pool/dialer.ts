@@ -1,12 +1,12 @@
 // When to open a connection, and how long to wait after one could not be opened.
-import { ConnectionClosedError } from "./connection/connection_closed_error.ts";
+import { ConnectionClosedError } from "./connection/close_report.ts";
 import type {
   Connection,
   ConnectionObserver,
 } from "./connection/connection.ts";
 import { DialError } from "./socket/dial_error.ts";
-import { wasCut } from "./connection/handshake_error.ts";
-import { DialProgress } from "./connection/dial_progress.ts";
+import { wasCut } from "./connection/handshake.ts";
+import { DialProgress } from "./connection/open.ts";
 import { runtime, type Timer } from "./socket/runtime.ts";
 
 /** Options of a {@linkcode Dialer}. */

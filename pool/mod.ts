@@ -28,7 +28,7 @@ export type {
   CloseReport,
   PoolState,
 } from "./connection/close_report.ts";
-export { ConnectionClosedError } from "./connection/connection_closed_error.ts";
+export { ConnectionClosedError } from "./connection/close_report.ts";
 export type { Fate } from "./connection/fate.ts";
 export { CheckoutTimeoutError, ClosedError } from "./errors.ts";
 export { dial } from "./socket/dial.ts";

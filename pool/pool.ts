@@ -6,12 +6,11 @@ import type {
   Connection,
   ConnectionObserver,
 } from "./connection/connection.ts";
-import type { DialProgress } from "./connection/dial_progress.ts";
+import type { DialProgress } from "./connection/open.ts";
 import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
 import { Dialer } from "./dialer.ts";
 import { Liveness } from "./liveness.ts";
-import { Member, type RetirementReason } from "./member.ts";
-import { Members } from "./members.ts";
+import { Member, Members, type RetirementReason } from "./member.ts";
 import type { EvictionReason, PoolStats } from "./pool_stats.ts";
 import { runtime } from "./socket/runtime.ts";
 import { type Checkout, type CheckoutWait, Waiters } from "./waiters.ts";

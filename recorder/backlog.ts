@@ -1,13 +1,12 @@
 // Entries that could not be written: sent again in order, by backoff while nothing goes through.
 import type { SendOptions } from "../client/send_options.ts";
-import { outlookOf } from "../client/outlook.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import { type Batch, batchesOf } from "./batch.ts";
+import { type Batch, batchesOf, type Writer } from "./writer.ts";
 import type { Entry } from "./entry.ts";
 import type { OutboxStore } from "./outbox.ts";
 import type { Outcomes, Refused } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
-import type { Writer } from "./writer.ts";
+import { outlookOf } from "../client/outlook.ts";
 
 /** So many attempts in a row must be denied a connection before the backlog is given up. */
 const MOST_DENIALS = 5;

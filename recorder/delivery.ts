@@ -2,11 +2,10 @@
 import type { SendOptions } from "../client/send_options.ts";
 import { withFate } from "../client/fate.ts";
 import type { Backlog } from "./backlog.ts";
-import { type Batch, batchesOf } from "./batch.ts";
+import { type Batch, batchesOf, type Writer } from "./writer.ts";
 import type { Entry } from "./entry.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
-import type { Writer } from "./writer.ts";
 
 /** At most this much is on its way at once: more would only wait in the client. */
 const WINDOW = { calls: 500, events: 50_000 };

@@ -12,15 +12,19 @@ import { lastingAbort } from "../client/lasting_abort.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
 import { Backlog } from "./backlog.ts";
-import { zadd } from "./batch.ts";
+import { Writer, zadd } from "./writer.ts";
 import { Delivery } from "./delivery.ts";
-import { membersOf } from "./delivery_id.ts";
+import {
+  checkEvent,
+  defaultKeyOf,
+  membersOf,
+  type WebhookEvent,
+} from "./event.ts";
 import { Entry, type RecordOutcome } from "./entry.ts";
 import { Epochs } from "./epochs.ts";
-import { errorInfoOf } from "./error_info.ts";
-import { checkEvent, defaultKeyOf, type WebhookEvent } from "./event.ts";
 import {
   checkRecorderOptions,
+  errorInfoOf,
   MOST_MS,
   type RecorderOptions,
 } from "./options.ts";
@@ -28,7 +32,6 @@ import { MemoryOutbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
-import { Writer } from "./writer.ts";
 
 const MOST_COUNT = 10_000;
 const DRAIN_MS = 5000;

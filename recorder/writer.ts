@@ -1,10 +1,10 @@
-// How batches are written: one ZADD each, all of them in one flush.
+// How entries are written: one ZADD for those of a key, all of them in one flush.
 import type { Command } from "../resp/types.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { SendOptions } from "../client/send_options.ts";
-import { type Batch, zadd } from "./batch.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
+import type { Entry } from "./entry.ts";
 
 /**
  * Writes batches. Sets that have acknowledged theirs are trimmed later.
@@ -81,3 +81,65 @@ const refusalIn = (reply: unknown): ReplyError | undefined =>
 const refusesGt = ({ hasDeliveryId, refusal }: Batch): boolean =>
   hasDeliveryId && refusal instanceof ReplyError &&
   refusal.message.startsWith("ERR syntax error");
+
+/** Entries of one key, to be written by one ZADD. */
+export class Batch {
+  readonly key: string;
+  readonly entries: Entry[];
+  /** How many members they have together. */
+  members: number;
+  /** Whether a member may have been written before, with another time. */
+  hasDeliveryId: boolean;
+  /** Why they were not written, if only they were refused: an error reply, or what the client says of their command. */
+  refusal: unknown;
+
+  constructor(first: Entry) {
+    this.key = first.key;
+    this.entries = [first];
+    this.members = first.count;
+    this.hasDeliveryId = first.event.deliveryId !== undefined;
+  }
+
+  add(entry: Entry): void {
+    this.entries.push(entry);
+    this.members += entry.count;
+    this.hasDeliveryId ||= entry.event.deliveryId !== undefined;
+  }
+}
+
+/** Groups entries by key, in the order in which the keys first appear. */
+export function batchesOf(entries: readonly Entry[]): Batch[] {
+  if (entries.length === 1) return [new Batch(entries[0]!)];
+  const batches = new Map<string, Batch>();
+  let last: Batch | undefined;
+  for (const entry of entries) {
+    // Events of one shop come in a row.
+    const batch = last?.key === entry.key ? last : batches.get(entry.key);
+    if (batch === undefined) {
+      last = new Batch(entry);
+      batches.set(entry.key, last);
+    } else {
+      batch.add(entry);
+      last = batch;
+    }
+  }
+  return [...batches.values()];
+}
+
+/**
+ * The ZADD of entries that have the same key.
+ *
+ * @param entries One or more.
+ * @param keepsLater Whether a member that is there already keeps the later of its two times.
+ * @see {@link https://redis.io/docs/latest/commands/zadd/}
+ */
+export function zadd(entries: readonly Entry[], keepsLater = false): Command {
+  const { key } = entries[0]!;
+  const command: [string, ...(string | number)[]] = keepsLater
+    ? ["ZADD", key, "GT"]
+    : ["ZADD", key];
+  for (const { score, members } of entries) {
+    for (const member of members) command.push(score, member);
+  }
+  return command;
+}

@@ -1,5 +1,5 @@
 // The number behind a type byte: an integer, or the length of a bulk string or an array.
-import { malformed, quote, unexpectedByte } from "./malformed.ts";
+import { malformed, quote, unexpectedByte } from "./errors.ts";
 import { decodeText } from "./receive_buffer.ts";
 
 const CR = 13;

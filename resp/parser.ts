@@ -1,9 +1,13 @@
 // Bytes to replies: fed, resumable at any byte, bounded.
-import { ProtocolError, ReplyError } from "./errors.ts";
+import {
+  ProtocolError,
+  ReplyError,
+  unexpectedByte,
+  unknownType,
+} from "./errors.ts";
 import { Header } from "./header.ts";
 import { type LargeBulk, LargeBytes, LargeText } from "./large_bulk.ts";
 import { type ParserLimits, ReplyBudget, WEIGHT, weightOf } from "./limits.ts";
-import { unexpectedByte, unknownType } from "./malformed.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { Reply } from "./types.ts";
 

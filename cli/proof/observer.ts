@@ -1,7 +1,7 @@
 // Finds out why a connection of the proof was closed, on a connection that stays open.
 import { delay } from "@std/async/delay";
 import type { CloseReport, Verdict } from "../../mod.ts";
-import { ask } from "../../pool/connection/ask.ts";
+import { ask } from "../../pool/connection/in_flight.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
 import { PostMortem } from "../../pool/forensics/post_mortem.ts";
 import { sourceOf } from "../../pool/forensics/server_probe.ts";

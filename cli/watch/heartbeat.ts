@@ -1,5 +1,5 @@
 // When this process did not run, because it was frozen or the machine was asleep.
-import { type Freeze, FreezeDetector } from "../../pool/freeze_detector.ts";
+import { type Freeze, FreezeDetector } from "../../pool/liveness.ts";
 
 /** How often it looks, in milliseconds. */
 const BEAT_MS = 250;

@@ -1,5 +1,5 @@
 // The events of a watch: `--json` prints these objects, one a line.
-import { describeClose } from "../../pool/connection/describe_close.ts";
+import { describeClose } from "../../pool/connection/close_report.ts";
 import type { ExaminedDeath } from "./batch_post_mortem.ts";
 import type { Role } from "./watch_slot.ts";
 

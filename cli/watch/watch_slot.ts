@@ -1,7 +1,7 @@
 // One slot of a watch: holds a connection, uses it at intervals, and measures its idle time.
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
-import { ask } from "../../pool/connection/ask.ts";
+import { ask } from "../../pool/connection/in_flight.ts";
 
 /** Whether a connection is kept idle, or used all the time. */
 export type Role = "idle" | "busy";

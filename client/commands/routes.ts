@@ -1,8 +1,7 @@
 // The ways to send a command, and the reasons against sharing a connection.
 import type { Command, Reply } from "../../resp/types.ts";
-import { streamsAt } from "./key_positions.ts";
+import { numberOf, optionOf, streamsAt, textOf } from "./words.ts";
 import type { Change, HasTimedOut, Route, RouteRule } from "./row.ts";
-import { numberOf, optionOf, textOf } from "./words.ts";
 
 export const SHARED: Route = { kind: "shared" };
 export const URGENT: Route = { kind: "urgent" };

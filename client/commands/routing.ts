@@ -5,12 +5,21 @@ import { SHARED, USE_A_LEASE } from "./routes.ts";
 import type { Route } from "./row.ts";
 import { rowOf, rowOfName } from "./table.ts";
 
+/** A process that sends no other command before one fails never makes the table. */
+export const COMMON: readonly string[] = [
+  "DEL",
+  "GET",
+  "SET",
+  "ZADD",
+  "ZCOUNT",
+];
+
 /**
  * Names that were seen, as they were spelled, of commands that are always
  * shared. To look into this set takes 10 ns, to look up the row and its route
  * 13 ns; this is done for every command that is sent.
  */
-const alwaysShared = new Set<string>();
+const alwaysShared = new Set<string>(COMMON);
 /** Names may be made up without end: the memory for them is bounded. */
 const MOST_NAMES = 1000;
 

@@ -1,6 +1,6 @@
 // What a row of the table says about a command: types alone.
 import type { Command, Reply } from "../../resp/types.ts";
-import type { Words } from "./words.ts";
+import type { Keys, Words } from "./words.ts";
 
 /** Everything about one command that the client depends on. */
 export interface Row {
@@ -22,9 +22,6 @@ export interface Row {
 
 /** Rows by the name of the command, in upper case. */
 export type Rows = Readonly<Record<string, Row>>;
-
-/** Takes the keys of a command from its words, or from its arguments as they are. */
-export type Keys = <Word>(words: readonly Word[]) => readonly Word[];
 
 /**
  * What a command that may run twice does to one key.

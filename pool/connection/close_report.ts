@@ -1,4 +1,6 @@
-// How a connection ended: what is known of it, as data.
+// How a connection ended: what is known of it as data, as a sentence and as an error.
+import { count, preciseDuration } from "./quantities.ts";
+import type { Fate } from "./fate.ts";
 
 /** Which side ended it. `"network"`: neither that is known, such as a reset or silence on the way. */
 export type ClosedBy = "server" | "network" | "client";
@@ -75,3 +77,127 @@ export interface PoolState {
   /** Callers waiting for a connection. */
   readonly waiting: number;
 }
+
+const DURING: Record<ClosedDuring, string> = {
+  "handshake": "during the handshake",
+  "idle": "while idle",
+  "awaiting-reply": "awaiting a reply",
+  "inside-reply": "inside a reply",
+  "writing": "while writing",
+};
+
+const HOW: Record<ClosedHow, string> = {
+  "fin": "FIN",
+  "rst": "RST",
+  "silence": "silence",
+  "protocol-error": "protocol error",
+  "tls-alert": "TLS alert",
+  "requested": "on request",
+};
+
+/**
+ * The report as one sentence.
+ *
+ * @param report The report.
+ * @returns `Connection closed by server: connection 3 to redis.example:6380 ended (FIN) while idle, …`
+ */
+export function describeClose(report: CloseReport): string {
+  const evidence = [
+    `connection ${report.connection} to ${report.endpoint} ended (${
+      HOW[report.how]
+    }) ${DURING[report.during]}${
+      report.replyBytes > 0 ? ` after ${count(report.replyBytes, "byte")}` : ""
+    }`,
+    `${preciseDuration(report.ageMs)} old`,
+    `${preciseDuration(report.idleMs)} since the last byte`,
+    `${count(report.commandsServed, "command")} served`,
+    `${report.inFlight} in flight${firstOf(report)}`,
+  ];
+  if (report.clientId !== undefined) {
+    evidence.push(`client id ${report.clientId}`);
+  }
+  const { pool } = report;
+  if (pool !== undefined) {
+    evidence.push(
+      `pool: ${pool.open} open, ${pool.leased} leased, ${pool.waiting} waiting`,
+    );
+  }
+  const cause = report.cause === undefined ? "" : `: ${report.cause}`;
+  return `${opening(report)}: ${evidence.join(", ")}${cause}`;
+}
+
+function opening({ by, how, owedMs }: CloseReport): string {
+  if (how === "silence") {
+    return owedMs === 0 // the system gave up an idle connection
+      ? "Connection lost to a server or network that does not answer"
+      : `Connection closed by client after ${
+        preciseDuration(owedMs)
+      } without a reply`;
+  }
+  if (how === "protocol-error") {
+    return "Connection closed by client because of a bad reply";
+  }
+  if (how === "rst") return "Connection reset by server or network";
+  return `Connection closed by ${by}`;
+}
+
+const firstOf = ({ firstInFlight: first }: CloseReport): string =>
+  first === undefined
+    ? ""
+    : ` (first: ${first.name} with ${count(first.args, "argument")})`;
+
+/**
+ * A connection ended before a command's reply had come whole. `report` says
+ * how, `fate` what that means for the command.
+ *
+ * @example A peer that is gone before it has answered
+ * ```ts
+ * import { ConnectionClosedError, Redis } from "@unzombie/redis";
+ * import { assertEquals, assertInstanceOf } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await using lease = await redis.lease();
+ * const id = Number(await lease.send(["CLIENT", "ID"]));
+ * const lost = lease.send(["BLPOP", "an empty list", 5]).catch((error) => error);
+ * await redis.send(["CLIENT", "KILL", "ID", id]);
+ * const error = await lost;
+ * assertInstanceOf(error, ConnectionClosedError);
+ * assertEquals(error.report.by, "server");
+ * assertEquals(error.fate, "unknown"); // it may have run
+ * ```
+ */
+export class ConnectionClosedError extends Error {
+  /** Always `"ConnectionClosedError"`. */
+  override readonly name = "ConnectionClosedError";
+  /** How the connection ended. */
+  readonly report: CloseReport;
+  /** What became of the command. */
+  readonly fate: Fate;
+
+  /**
+   * Makes the error.
+   *
+   * @param report How the connection ended.
+   * @param fate What became of the command.
+   * @param note What else the caller should know, such as why it was not replayed.
+   */
+  constructor(report: CloseReport, fate: Fate, note?: string) {
+    super(
+      `${describeClose(report)}; ${FATE_IN_WORDS[fate]}${
+        note === undefined ? "" : `, ${note}`
+      }`,
+    );
+    this.report = report;
+    this.fate = fate;
+  }
+}
+
+const FATE_IN_WORDS: Record<Fate, string> = {
+  unsent: "the command did not run",
+  executed: "the command was executed",
+  unknown: "the command may have run",
+};
+
+/** Whether it ended because a reply was larger than this client accepts. */
+export const isOverLimit = ({ how, cause }: CloseReport): boolean =>
+  how === "protocol-error" && cause?.startsWith("Reply too large") === true;

@@ -1,9 +1,11 @@
-// The commands of a Redis handshake, and which refusals of them are fatal.
-import type { ReplyError } from "../../resp/errors.ts";
+// The commands that open a connection, and how an endpoint has answered them so far.
+import { ReplyError } from "../../resp/errors.ts";
 import type { Command } from "../../resp/types.ts";
 import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { isPassingInHandshake } from "./refusal.ts";
+import type { Identity } from "./identity.ts";
+import type { Slot } from "./in_flight.ts";
 
 /** Where a handshake leads, and as which user. */
 export interface Login {
@@ -82,3 +84,104 @@ export const takesNoPassword = ({ message }: ReplyError): boolean =>
 /** Whether AUTH with two arguments was refused because the server has no users: before Redis 6. */
 export const takesNoUser = ({ message }: ReplyError): boolean =>
   /number of arguments|too many arguments|syntax error/i.test(message);
+
+/** What is known of greetings at an endpoint. Each handshake may add to it. */
+export interface GreetingHistory {
+  /** Whether HELLO was ever answered: then a close is not about HELLO. */
+  answersHello: boolean;
+  /** Until this, by `performance.now()`, AUTH and PING are all that is sent. */
+  bareUntil: number;
+  /** How often a greeting ended in a close that HELLO may have caused. */
+  closes: number;
+  /** Whether CLIENT SETINFO is sent: not after it was refused. */
+  takesIntroduction: boolean;
+}
+
+/**
+ * For so long HELLO and CLIENT are left out after a close that they may have
+ * caused, in milliseconds, and for twice as long after each further one: it may
+ * have had another cause.
+ */
+const BARE_MS = 60_000;
+const BARE_DOUBLINGS = 10;
+
+const histories = new WeakMap<Endpoint, GreetingHistory>();
+
+/** The history of an endpoint, for as long as that very object is in use. */
+export function greetingHistoryOf(endpoint: Endpoint): GreetingHistory {
+  let history = histories.get(endpoint);
+  if (history === undefined) {
+    history = {
+      answersHello: false,
+      bareUntil: -Infinity,
+      closes: 0,
+      takesIntroduction: true,
+    };
+    histories.set(endpoint, history);
+  }
+  return history;
+}
+
+/** Whether to send AUTH and PING alone. */
+export const isBare = ({ bareUntil }: GreetingHistory): boolean =>
+  performance.now() < bareUntil;
+
+/** Notes that the server closed during a greeting: because of a command that it does not know, or for another reason. */
+export function noteClose(history: GreetingHistory, wasBare: boolean): void {
+  if (wasBare || history.answersHello) {
+    history.bareUntil = -Infinity;
+    return;
+  }
+  history.bareUntil = performance.now() +
+    BARE_MS * 2 ** Math.min(history.closes++, BARE_DOUBLINGS);
+}
+
+/** Since Redis 7.2: https://redis.io/docs/latest/commands/client-setinfo/ */
+const INTRODUCTION: readonly Command[] = [
+  ["CLIENT", "SETINFO", "LIB-NAME", "unzombie"],
+  ["CLIENT", "SETINFO", "LIB-VER", "0.1.0"],
+];
+
+/**
+ * The slots that go before the first command. There are none for a server that
+ * is older, or whose version is not known: it would count an unknown command as
+ * an error in its statistics.
+ */
+export function introductionTo(
+  endpoint: Endpoint,
+  { version }: Identity,
+): Slot[] {
+  const history = greetingHistoryOf(endpoint);
+  if (!history.takesIntroduction || !isAtLeast(version, 7, 2)) return [];
+  const omitFromNowOn = () => {
+    history.takesIntroduction = false;
+  };
+  return INTRODUCTION.map((command) => ({
+    command,
+    binary: false,
+    extraReplyTimeoutMs: 0,
+    resolve: (reply) => {
+      if (reply instanceof ReplyError) omitFromNowOn();
+    },
+    lose: ({ report }) => {
+      // A proxy that closes on a command that it does not know.
+      if (report.how === "fin" || report.how === "rst") omitFromNowOn();
+    },
+  }));
+}
+
+/**
+ * Whether a version is a given one or a later one.
+ *
+ * @param version Such as `"7.2.4"`; `undefined` is earlier than any.
+ * @param major The first number of the given version.
+ * @param minor Its second number.
+ */
+function isAtLeast(
+  version: string | undefined,
+  major: number,
+  minor: number,
+): boolean {
+  const [a = 0, b = 0] = version?.split(".").map(Number) ?? [];
+  return a > major || (a === major && b >= minor);
+}

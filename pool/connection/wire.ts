@@ -5,9 +5,10 @@ import type { Command, Reply } from "../../resp/types.ts";
 import { mask } from "../socket/secrets.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { CloseReport } from "./close_report.ts";
-import { type Ending, endingOf } from "./ending.ts";
 import { ReplyTimer } from "./reply_timer.ts";
 import { WriteScheduler } from "./write_scheduler.ts";
+import { ProtocolError } from "../../resp/errors.ts";
+import { socketErrorOf } from "../socket/socket_error.ts";
 
 /** A reply owed for this long means that commands queue behind something slow. */
 export const STALL_MS = 20;
@@ -274,5 +275,33 @@ export class Wire {
       isWriting: this.#writes.isWriting,
       isReplyOwed: this.#writes.isReplyOwed,
     };
+  }
+}
+
+/** How a wire ended, and the text that says more. */
+export type Ending = Pick<CloseReport, "by" | "how"> & { cause?: string };
+
+/** Which side an error of the socket or the parser points to. Never throws. */
+export function endingOf(error: unknown): Ending {
+  const failure = socketErrorOf(error);
+  const cause = failure.message;
+  if (failure.cause instanceof ProtocolError) {
+    return { by: "server", how: "protocol-error", cause };
+  }
+  switch (failure.how) {
+    case "fin": // the server's process ended or was told to end
+      return {
+        by: "server",
+        how: "fin",
+        cause: failure.cause === undefined
+          ? cause // of a socket of the user's own
+          : "closed without a TLS close_notify",
+      };
+    case "tls":
+      return { by: "server", how: "tls-alert", cause };
+    case "silence":
+      return { by: "network", how: "silence", cause };
+    default:
+      return { by: "network", how: "rst", cause };
   }
 }

@@ -14,7 +14,7 @@ import {
   POSSIBLE,
 } from "./incident.ts";
 import { restartFindings } from "./restart_rules.ts";
-import type { ServerSnapshot } from "./server_snapshot.ts";
+import type { ServerSnapshot } from "./server_probe.ts";
 import { silenceFindings } from "./silence_rules.ts";
 import { adviceOn, type Verdict, verdictOf } from "./verdict.ts";
 import { wireFindings } from "./wire_rules.ts";

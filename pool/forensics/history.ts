@@ -2,7 +2,7 @@
 import type { CloseReport } from "../connection/close_report.ts";
 import type { ConnectionFacts } from "../connection/push_right.ts";
 import { isSilent, type Silence } from "./incident.ts";
-import type { ServerSnapshot } from "./server_snapshot.ts";
+import type { ServerSnapshot } from "./server_probe.ts";
 
 /** Moments closer than this, in milliseconds, are one. */
 const APART_MS = 1000;

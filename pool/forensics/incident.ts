@@ -1,6 +1,6 @@
 // The end of one connection and all that was observed around it: what the rules of a diagnosis read.
 import type { CloseReport } from "../connection/close_report.ts";
-import type { ServerSnapshot } from "./server_snapshot.ts";
+import type { ServerSnapshot } from "./server_probe.ts";
 import type { Cause } from "./verdict.ts";
 
 /** What the client observed besides. */

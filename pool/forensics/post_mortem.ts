@@ -6,10 +6,10 @@ import { History } from "./history.ts";
 import { isSilent } from "./incident.ts";
 import {
   ServerProbe,
+  type ServerSnapshot,
   type SnapshotOptions,
   type Source,
 } from "./server_probe.ts";
-import type { ServerSnapshot } from "./server_snapshot.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** Options of a {@linkcode PostMortem}. */

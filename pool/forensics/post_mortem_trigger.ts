@@ -1,6 +1,6 @@
 // When the post-mortem of a pool runs: on the first shared connection after one that ended.
 import type { Command } from "../../resp/types.ts";
-import { ask } from "../connection/ask.ts";
+import { ask } from "../connection/in_flight.ts";
 import { printException } from "../connection/print_exception.ts";
 import type { CloseReport } from "../connection/close_report.ts";
 import type { ConnectionFacts, PushRight } from "../connection/push_right.ts";

@@ -1,7 +1,12 @@
 // Causes that the last bytes from the server give away: its error reply, or bytes that are no reply.
-import { isOverLimit } from "../connection/ending.ts";
-import { type Finding, LIKELY, movedByOthers, PROOF } from "./incident.ts";
-import type { Incident } from "./incident.ts";
+import { isOverLimit } from "../connection/close_report.ts";
+import {
+  type Finding,
+  type Incident,
+  LIKELY,
+  movedByOthers,
+  PROOF,
+} from "./incident.ts";
 
 /** The server had too many clients, or sent what is no reply. */
 export function wireFindings(incident: Incident): Finding[] {

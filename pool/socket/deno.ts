@@ -1,5 +1,4 @@
 // Deno as a runtime: the one that every other module reaches by runtime.ts.
-import { SignalTimer, WaitAsyncSleep } from "./deno_timers.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
@@ -54,4 +53,74 @@ function closable<T extends Deno.Conn>(conn: T): T {
     close();
   };
   return conn;
+}
+
+/** The longest single timeout signal. A signal cannot be cancelled: one that is no longer needed stays pending for up to this long. */
+const MAX_MS = 60_000;
+
+/**
+ * A timer made of timeout signals. The first `setTimeout` of a process costs
+ * 7 ms, since Deno 2.9 loads Node's timers for it, and the first signal 0.7 ms. A
+ * signal cannot be stopped, so one that is still pending serves the next start as well.
+ */
+export class SignalTimer {
+  readonly #onDue: (lateMs: number) => void;
+  #signal: AbortSignal | undefined;
+  #dueAt = 0;
+  #isOn = false;
+
+  /**
+   * Makes a timer, which is not running.
+   *
+   * @param onDue Called with how late the call is, in milliseconds.
+   */
+  constructor(onDue: (lateMs: number) => void) {
+    this.#onDue = onDue;
+  }
+
+  /** Starts it, for `ms` milliseconds from `now` or a minute, whichever is less. */
+  start(ms: number, now: number = performance.now()): void {
+    const waitMs = Math.min(Math.max(0, Math.ceil(ms)), MAX_MS);
+    if (this.#signal?.aborted !== false || this.#dueAt > now + waitMs) {
+      this.stop();
+      this.#dueAt = now + waitMs;
+      this.#signal = AbortSignal.timeout(waitMs);
+    }
+    if (this.#isOn) return;
+    this.#isOn = true;
+    // Deno keeps the process alive for signals that have a listener.
+    this.#signal.addEventListener("abort", this.#fire);
+  }
+
+  /** Stops it. */
+  stop(): void {
+    if (!this.#isOn) return;
+    this.#isOn = false;
+    this.#signal!.removeEventListener("abort", this.#fire);
+  }
+
+  readonly #fire = (): void => {
+    this.#isOn = false;
+    this.#onDue(performance.now() - this.#dueAt);
+  };
+}
+
+/**
+ * Waits without keeping the process alive, and without the first `setTimeout` of
+ * a process, which would cost 8 ms between its first and second command.
+ *
+ * @see {@link https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/Atomics/waitAsync}
+ */
+export class WaitAsyncSleep {
+  readonly #cell = new Int32Array(new SharedArrayBuffer(4));
+
+  /** Waits for `ms` milliseconds, or until {@linkcode WaitAsyncSleep.end}. */
+  async wait(ms: number): Promise<void> {
+    await Atomics.waitAsync(this.#cell, 0, 0, ms).value;
+  }
+
+  /** Ends the waits under way. */
+  end(): void {
+    Atomics.notify(this.#cell, 0);
+  }
 }

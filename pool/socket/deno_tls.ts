@@ -2,8 +2,7 @@
 import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type TlsHistory, tlsHistoryOf } from "./tls_history.ts";
-import { probeTls } from "./tls_probe.ts";
+import { probeTls, type TlsHistory, tlsHistoryOf } from "./tls_probe.ts";
 
 /** So many sockets may be held by handshakes that were given up before the next one has to wait. */
 const STRANDED_AT_MOST = 3;

@@ -16,7 +16,7 @@ import {
   Redis,
   type Reply,
 } from "../../mod.ts";
-import { blockOf, SLICE } from "../../client/slices.ts";
+import { blockOf, SLICE } from "../../client/blocking.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
 

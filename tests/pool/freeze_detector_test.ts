@@ -2,7 +2,7 @@
 
 import "../support/strict.ts";
 import { assertEquals } from "@std/assert";
-import { FreezeDetector } from "../../pool/freeze_detector.ts";
+import { FreezeDetector } from "../../pool/liveness.ts";
 
 /** Both clocks, set by hand. */
 function clocks(): { now: number; wall: number; detector: FreezeDetector } {

@@ -2,7 +2,7 @@
 import "../support/strict.ts";
 import { assert, assertLess } from "@std/assert";
 import { ReplyError } from "../../mod.ts";
-import { ServerClock } from "../../recorder/server_clock.ts";
+import { ServerClock } from "../../recorder/retention.ts";
 
 const assertNear = (actual: number, expected: number, room: number): void =>
   assertLess(Math.abs(actual - expected), room);

@@ -10,9 +10,12 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import {
+  COMMON,
   reasonAgainstPipeline,
   routeOf,
 } from "../../../client/commands/routing.ts";
+import { SHARED as SHARED_ROUTE } from "../../../client/commands/routes.ts";
+import { rowOfName } from "../../../client/commands/table.ts";
 import type { Change } from "../../../client/commands/row.ts";
 import { textOf, upper } from "../../../client/commands/words.ts";
 import type { Command } from "../../../resp/types.ts";
@@ -204,6 +207,13 @@ function assertBlocks(
   const timeout = Number(textOf(command[route.timeoutAt]));
   assertEquals(timeout * route.unitMs || Infinity, extraReplyTimeoutMs);
 }
+
+Deno.test("Commands that are routed without the table are shared by the table, too", () => {
+  for (const name of COMMON) {
+    assertEquals(rowOfName(name).route, SHARED_ROUTE, name);
+    assertEquals(rowOfName(name).subcommands, undefined, name);
+  }
+});
 
 Deno.test("A command that neither blocks nor changes the connection is shared", () => {
   for (const line of SHARED) {

@@ -5,7 +5,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { Attempts } from "../../../client/attempts.ts";
 import type { CallEngine } from "../../../client/call.ts";
 import { Drain } from "../../../client/drain.ts";
-import { LeaseCall } from "../../../client/lease_call.ts";
+import { LeaseCall } from "../../../client/exclusive_call.ts";
 import { NO_OPTIONS } from "../../../client/send_options.ts";
 import { publishedEvents } from "../../../client/server_events.ts";
 import type { Directory } from "../../../client/servers/directory.ts";

@@ -9,7 +9,7 @@ import {
   describeClose,
   Redis,
 } from "../../../mod.ts";
-import { isOverLimit } from "../../../pool/connection/ending.ts";
+import { isOverLimit } from "../../../pool/connection/close_report.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { startRedis } from "../../support/redis_server.ts";
 

@@ -9,10 +9,9 @@ import {
 } from "@std/assert";
 import { DialError } from "../../../mod.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
-import { open } from "../../../pool/connection/open.ts";
+import { DialProgress, open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { DialProgress } from "../../../pool/connection/dial_progress.ts";
 
 Deno.test("A dial under way says what it waits for, since when, and what that may mean", async () => {
   const plain = new DialProgress("h:1");

@@ -14,7 +14,7 @@ import { delay } from "@std/async/delay";
 import { DialError, Redis, ReplyError } from "../../../mod.ts";
 import type { CloseReport } from "../../../pool/connection/close_report.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
-import { ask } from "../../../pool/connection/ask.ts";
+import { ask } from "../../../pool/connection/in_flight.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
@@ -22,7 +22,7 @@ import type { Dial, Socket } from "../../../pool/socket/socket.ts";
 import {
   type GreetingHistory,
   greetingHistoryOf,
-} from "../../../pool/connection/greeting_history.ts";
+} from "../../../pool/connection/greetings.ts";
 import { modeHint } from "../../../pool/connection/identity.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startRedis } from "../../support/redis_server.ts";

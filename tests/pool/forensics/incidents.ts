@@ -3,7 +3,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { CloseReport } from "../../../mod.ts";
 import { diagnose } from "../../../pool/forensics/diagnose.ts";
 import type { Silence } from "../../../pool/forensics/incident.ts";
-import type { ServerSnapshot } from "../../../pool/forensics/server_snapshot.ts";
+import type { ServerSnapshot } from "../../../pool/forensics/server_probe.ts";
 import type { Cause, Verdict } from "../../../pool/forensics/verdict.ts";
 
 /** A connection that was closed by the server while idle. */

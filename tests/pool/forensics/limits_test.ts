@@ -8,7 +8,7 @@ import {
   LIMITS,
   limitsBelow,
   safelyBelow,
-} from "../../../pool/forensics/limits.ts";
+} from "../../../pool/forensics/idle_rules.ts";
 
 Deno.test("Each public limit fits itself, a little before and more after it, and says where it is documented", () => {
   for (const limit of LIMITS) {

@@ -10,14 +10,17 @@ import {
 import { delay } from "@std/async/delay";
 import type { CloseReport, Command, Reply } from "../../../mod.ts";
 import type { Cause, Verdict } from "../../../pool/forensics/verdict.ts";
-import { infoCommand } from "../../../pool/forensics/server_snapshot.ts";
-import { ask } from "../../../pool/connection/ask.ts";
+import {
+  infoCommand,
+  type Source,
+  sourceOf,
+} from "../../../pool/forensics/server_probe.ts";
+import { ask } from "../../../pool/connection/in_flight.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { PostMortem } from "../../../pool/forensics/post_mortem.ts";
-import { type Source, sourceOf } from "../../../pool/forensics/server_probe.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 

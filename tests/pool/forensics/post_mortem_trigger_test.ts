@@ -9,7 +9,7 @@ import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { ask } from "../../../pool/connection/ask.ts";
+import { ask } from "../../../pool/connection/in_flight.ts";
 import { PushRight } from "../../../pool/connection/push_right.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { startRedis } from "../../support/redis_server.ts";

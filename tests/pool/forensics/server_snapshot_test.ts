@@ -9,7 +9,7 @@ import {
   readInfo,
   readSlow,
   SLOW_COMMANDS,
-} from "../../../pool/forensics/server_snapshot.ts";
+} from "../../../pool/forensics/server_probe.ts";
 import { snapshot } from "./incidents.ts";
 
 Deno.test("readInfo keeps what matters, and counts calls that did not fail", () => {

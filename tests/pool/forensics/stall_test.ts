@@ -3,9 +3,13 @@
 import "../../support/strict.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
-import type { CloseReport, Command } from "../../../mod.ts";
-import { Redis, type Verdict } from "../../../mod.ts";
-import { ask } from "../../../pool/connection/ask.ts";
+import {
+  type CloseReport,
+  type Command,
+  Redis,
+  type Verdict,
+} from "../../../mod.ts";
+import { ask } from "../../../pool/connection/in_flight.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";

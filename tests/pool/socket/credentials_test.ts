@@ -10,7 +10,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { DialError } from "../../../mod.ts";
-import { ask } from "../../../pool/connection/ask.ts";
+import { ask } from "../../../pool/connection/in_flight.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { open } from "../../../pool/connection/open.ts";
 import { PushRight } from "../../../pool/connection/push_right.ts";

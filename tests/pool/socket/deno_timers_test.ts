@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assertGreaterOrEqual, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { WaitAsyncSleep } from "../../../pool/socket/deno_timers.ts";
+import { WaitAsyncSleep } from "../../../pool/socket/deno.ts";
 
 Deno.test("A sleep ends after its time", async () => {
   const startedAt = performance.now();

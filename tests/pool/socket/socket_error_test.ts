@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { ConnectionClosedError } from "../../../mod.ts";
-import { ask } from "../../../pool/connection/ask.ts";
+import { ask } from "../../../pool/connection/in_flight.ts";
 import { Connection } from "../../../pool/connection/connection.ts";
 import { PushRight } from "../../../pool/connection/push_right.ts";
 import {

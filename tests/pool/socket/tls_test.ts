@@ -15,7 +15,7 @@ import { delay } from "@std/async/delay";
 import { DialError, Redis, type TlsOptions } from "../../../mod.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
-import { tlsHistoryOf } from "../../../pool/socket/tls_history.ts";
+import { tlsHistoryOf } from "../../../pool/socket/tls_probe.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { importFlags } from "../../support/imports.ts";
