@@ -45,8 +45,11 @@ export class Writer {
     batches: readonly Batch[],
     options: SendOptions,
   ): Promise<void> {
+    const hasGt = this.#hasGt;
     try {
-      const commands = batches.map((batch) => this.#zadd(batch));
+      const commands = batches.map(({ entries, hasDeliveryId }) =>
+        zadd(entries, hasDeliveryId && hasGt)
+      );
       const replies = commands.length === 1
         ? [await this.#sender.send(commands[0]!, options)]
         : await this.#sender.pipeline(commands, options);
@@ -59,7 +62,7 @@ export class Writer {
       }
       batches[0]!.refusal = error;
     }
-    if (batches.some(refusesGt)) {
+    if (hasGt && batches.some(refusesGt)) {
       this.#hasGt = false;
       return await this.write(batches, options);
     }
@@ -67,10 +70,6 @@ export class Writer {
     for (const { entries, refusal } of batches) {
       if (refusal === undefined) this.#retention.add(entries);
     }
-  }
-
-  #zadd({ entries, hasDeliveryId }: Batch): Command {
-    return zadd(entries, hasDeliveryId && this.#hasGt);
   }
 }
 

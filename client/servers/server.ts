@@ -225,13 +225,19 @@ export class ConnectionsBeside {
     { take, fail }: Pick<Checkout, "take" | "fail">,
   ): (reason: unknown) => void {
     const dial = new AbortController();
-    const over = this.#open(dial.signal)
-      .finally(() => this.#dials.delete(dial))
-      .then((connection) => {
-        const right = new PushRight(connection);
-        this.#rights.add(right);
-        take(right);
-      }, fail);
+    const over = this.#open(dial.signal).then((connection) => {
+      this.#dials.delete(dial);
+      const right = new PushRight(connection);
+      if (dial.signal.aborted) { // in the turn in which it was opened
+        right.close("its command has ended");
+        return fail(dial.signal.reason);
+      }
+      this.#rights.add(right);
+      take(right);
+    }, (reason) => {
+      this.#dials.delete(dial);
+      fail(reason);
+    });
     this.#dials.set(dial, over);
     return (reason) => dial.abort(reason);
   }

@@ -72,6 +72,21 @@ Deno.test("A server that does not know GT gets ZADD without it, and is asked onc
   assertEquals(told.lines, []);
 });
 
+Deno.test("A server that finds a syntax error without GT, too, has refused the event", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  const sender = new Counting(redis);
+  sender.answer = ([name]) =>
+    name === "ZADD" && sender.countOf("ZADD") <= 2
+      ? new ReplyError("ERR syntax error")
+      : undefined;
+  await using recorder = new WebhookRecorder(sender);
+  const { status } = await recorder.record({ ...EVENT, deliveryId: "d" });
+  assertEquals(status, "queued");
+  await recorder.flush();
+  assertEquals(await cardinality(server), 1);
+});
+
 Deno.test("Only events with a delivery id need GT", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url);
