@@ -1,17 +1,18 @@
 // A webhook service: counts what it receives in Redis, and answers at once, whether Redis can be reached or not.
 //
-//   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 503 not taken
+//   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 503 dropped
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
 //   GET  /healthz                                                200, or 503 while no event can be recorded
 //
-// REDIS_URL says where Redis is, PORT where to listen (8000). On Deno Deploy
-// this file is the entry point as it stands:
+// REDIS_URL says where Redis is, PORT where to listen (8000). This file is a
+// whole entry point, on Deno Deploy, too. Copy it and add the module:
 //
+//   deno add jsr:@unzombie/redis
 //   REDIS_URL=rediss://… deno run --allow-net --allow-env=REDIS_URL,PORT webhook_service.ts
 //
 // The log has a line of JSON when Redis goes away and one when it is back, none
 // for each event. SIGTERM and SIGINT end the service within 5 seconds; the exit
-// code is 1 if events were lost by that.
+// code is 1 if that loses events.
 import {
   DialError,
   ExponentialBackoff,
