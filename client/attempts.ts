@@ -124,7 +124,7 @@ export class Attempts implements CallEngine {
     try {
       if (!call.isDone) this.#decide(call, failure);
     } catch (thrown) {
-      call.reject(call.failures!.gaveUp({ and: thrown }));
+      call.reject(call.failures!.retryError({ endedBy: thrown }));
     }
   }
 
@@ -257,10 +257,10 @@ export class Attempts implements CallEngine {
     const next = policy.next(failures.retries, error, elapsedMs);
     if (next === "final") return call.reject(failures.finalError(error));
     if (next === "exhausted" || elapsedMs + next > deadlineMs) {
-      return call.reject(failures.gaveUp());
+      return call.reject(failures.retryError());
     }
     if (failure.charge !== undefined && !this.#budget.spend(failure.charge)) {
-      return call.reject(failures.gaveUp({ retryAfterMs: next }));
+      return call.reject(failures.retryError({ retryAfterMs: next }));
     }
     failures.retries++;
     this.#retries++;
@@ -312,7 +312,7 @@ export class Attempts implements CallEngine {
     this.#backingOff.delete(call);
     if (call.isDone) return;
     call.failures!.retries--;
-    call.giveUp(call.failures!.gaveUp({ and: reason }));
+    call.giveUp(call.failures!.retryError({ endedBy: reason }));
   }
 
   /** Finds out whether a command that was lost has run, and sends it again if not. */

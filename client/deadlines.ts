@@ -1,7 +1,7 @@
 // When calls must be over: one timer for all of them, and the error of those that are not.
+import type { Fate } from "../pool/connection/fate.ts";
 import { GRACE_MS, LATE_MS } from "../pool/socket/fair_timeout.ts";
 import { runtime } from "../pool/socket/runtime.ts";
-import type { Fate } from "../pool/connection/fate.ts";
 
 /** What has a deadline. */
 export interface Expirable {
@@ -20,7 +20,7 @@ export class Deadlines {
   readonly #slots = new Map<number, Set<Expirable>>();
   readonly #timer = runtime.newTimer((lateMs) => this.#fired(lateMs));
   #first = Infinity; // the earliest slot: the timer is set for it
-  #isLastLook = false;
+  #isGrace = false;
 
   /**
    * Calls `expire` at the deadline, unless it is removed before.
@@ -55,8 +55,8 @@ export class Deadlines {
     const due = [...this.#slots.keys()]
       .filter((slot) => slot * GRAIN_MS <= now);
     // The process was busy or frozen: the replies may only need to be read.
-    this.#isLastLook = due.length > 0 && lateMs > LATE_MS && !this.#isLastLook;
-    if (this.#isLastLook) return this.#timer.start(GRACE_MS);
+    this.#isGrace = due.length > 0 && lateMs > LATE_MS && !this.#isGrace;
+    if (this.#isGrace) return this.#timer.start(GRACE_MS);
     for (const slot of due) {
       const calls = this.#slots.get(slot);
       this.#slots.delete(slot);

@@ -1,7 +1,7 @@
 // Calls that need a connection of their own: for a lease, or for one command that blocks or ends what holds up the others.
+import { checkCommand } from "../resp/command.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
-import { checkCommand } from "../resp/command.ts";
 import { ask } from "../pool/connection/in_flight.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { blockOf, sendInSlices } from "./blocking.ts";
@@ -12,8 +12,12 @@ import { routeOf } from "./commands/routing.ts";
 import { exclusiveFailure, type Failure, replyFailure } from "./failure.ts";
 import type { SendOptions } from "./send_options.ts";
 
-/** The routes of commands that are sent alone. */
-export type ExclusiveRoute = Route & { kind: "blocking" | "urgent" };
+/** The routes of commands that get a connection of their own. */
+type ExclusiveRoute = Route & { kind: "blocking" | "urgent" };
+
+/** How much longer than the reply timeout the server may stay silent, in milliseconds. */
+export const extraReplyTimeoutMs = (route: Route): number =>
+  "extraReplyTimeoutMs" in route ? route.extraReplyTimeoutMs : 0;
 
 /** A command that blocks, or that ends what holds up others. An abort closes its connection. */
 export class ExclusiveCall extends Call {
@@ -103,10 +107,6 @@ export class ExclusiveCall extends Call {
   }
 }
 
-/** How much longer than the reply timeout the server may stay silent, in milliseconds. */
-const extraReplyTimeoutMs = (route: Route): number =>
-  "extraReplyTimeoutMs" in route ? route.extraReplyTimeoutMs : 0;
-
 /** A connection that was taken out of its pool, for one holder. */
 export interface HeldConnection {
   /** The right to push on it. */
@@ -117,7 +117,10 @@ export interface HeldConnection {
   leaveReplica(): void;
 }
 
-/** It has its outcome when a connection is free. Until that is given back, it counts as under way. */
+/**
+ * A lease is asked for. The call has its outcome once a connection is free, and
+ * counts as under way until that is given back.
+ */
 export class LeaseCall extends Call {
   readonly #resolve: (held: HeldConnection | Promise<never>) => void;
 

@@ -5,12 +5,12 @@ import {
   isOverLimit,
 } from "../pool/connection/close_report.ts";
 import type { Loss } from "../pool/connection/in_flight.ts";
+import { isPassing } from "../pool/connection/refusal.ts";
 import { CheckoutTimeoutError } from "../pool/errors.ts";
 import { DialError } from "../pool/socket/dial_error.ts";
+import { RetryError } from "../retry/retry.ts";
 import { CommandError, isAnswer } from "./command_error.ts";
 import { reasonAgainstReplay, type ReplayPolicy } from "./commands/replay.ts";
-import { RetryError } from "../retry/retry.ts";
-import { isPassing } from "../pool/connection/refusal.ts";
 
 /** A failed attempt. */
 export interface Failure {
@@ -30,7 +30,7 @@ export interface Failure {
 export interface Zombie {
   /** When it was opened, by `performance.now()`. */
   readonly openedAt: number;
-  /** Whether it was in use before, so that its death does not come from this very command. */
+  /** Whether it was in use before, so that this very command cannot have ended it. */
   readonly wasUsed: boolean;
 }
 
@@ -40,8 +40,8 @@ export interface LostCommand {
   readonly command: Command;
 }
 
-/** A connection this old was not opened for the command that it failed. */
-const SETTLED_IN_MS = 50;
+/** A connection older than this, in milliseconds, was not opened for the command that was lost with it. */
+const FRESH_MS = 50;
 
 /** No connection could be had. */
 export const connectFailure = (reason: unknown): Failure => ({
@@ -83,7 +83,7 @@ export function lossFailure(
   const { report, untouched, openedAt } = lost[0]!.loss;
   const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
   let note = reasonAgainstReplay(unknown.map(({ command }) => command), replay);
-  // It would be as large the next time.
+  // The reply would be as large the next time.
   if (isOverLimit(report)) {
     note ??= "the reply is over one of this client's limits";
   }
@@ -101,13 +101,13 @@ export function lossFailure(
     zombie: untouched && report.how !== "requested"
       ? {
         openedAt,
-        wasUsed: report.commandsServed > 0 || report.ageMs > SETTLED_IN_MS,
+        wasUsed: report.commandsServed > 0 || report.ageMs > FRESH_MS,
       }
       : undefined,
   };
 }
 
-/** A command that had a connection to itself failed there, with an error that says all. */
+/** A command failed on a connection of its own, with this error. */
 export function exclusiveFailure(
   error: unknown,
   command: Command,
@@ -136,20 +136,24 @@ export class FailedAttempts {
    * else all that the attempts failed with.
    */
   finalError(error: Error): Error {
-    return this.errors.length === 1 || isAnswer(error) ? error : this.gaveUp();
+    return this.errors.length === 1 || isAnswer(error)
+      ? error
+      : this.retryError();
   }
 
   /**
    * All that the attempts failed with.
    *
-   * @param options `and`: what ended the call that was no attempt. `retryAfterMs`: when to come back.
+   * @param options `endedBy`: what ended the call beside them. `retryAfterMs`: when to come back.
    */
-  gaveUp(options: { and?: unknown; retryAfterMs?: number } = {}): RetryError {
+  retryError(
+    options: { endedBy?: unknown; retryAfterMs?: number } = {},
+  ): RetryError {
     const { errors, retries } = this;
-    const { and, retryAfterMs } = options;
+    const { endedBy, retryAfterMs } = options;
     const { length: attempts } = errors;
     return new RetryError(
-      and === undefined ? errors : [...errors, and],
+      endedBy === undefined ? errors : [...errors, endedBy],
       { attempts, replays: attempts - 1 - retries, retryAfterMs },
     );
   }

@@ -1,10 +1,10 @@
 // A connection of one's own.
+import { checkCommand } from "../resp/command.ts";
+import { copyCommand } from "../resp/encode.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
 import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
-import { checkCommand } from "../resp/command.ts";
-import { copyCommand } from "../resp/encode.ts";
 import { blockOf, sendInSlices } from "./blocking.ts";
 import {
   CommandError,
@@ -14,7 +14,7 @@ import {
 } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { BOOLEAN, checkOptions, type OptionRule, SIGNAL } from "./check.ts";
-import type { HeldConnection } from "./exclusive_call.ts";
+import { extraReplyTimeoutMs, type HeldConnection } from "./exclusive_call.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import { refuseIfAborted, rejection, withErrors } from "./rejection.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
@@ -197,9 +197,7 @@ export class Lease implements AsyncDisposable {
       right.push({
         command,
         binary: binary === true,
-        extraReplyTimeoutMs: "extraReplyTimeoutMs" in route
-          ? route.extraReplyTimeoutMs
-          : 0,
+        extraReplyTimeoutMs: extraReplyTimeoutMs(route),
         resolve: (reply) => {
           over();
           // A demoted primary is left when the lease ends.

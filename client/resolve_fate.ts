@@ -1,14 +1,14 @@
 // Whether a command that was written and not answered has run: close its connection at the server, then read what it writes.
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
-import { ask } from "../pool/connection/in_flight.ts";
+import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { Fate } from "../pool/connection/fate.ts";
+import { ask } from "../pool/connection/in_flight.ts";
 import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
 import { probeOf } from "./commands/probe.ts";
-import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 
 /**
  * Finds out what became of a command whose connection has ended.
@@ -16,9 +16,9 @@ import { ConnectionClosedError } from "../pool/connection/close_report.ts";
  * First CLIENT KILL makes sure that the server reads nothing more from the old
  * connection. If what the command writes is not there then, it has not run and
  * cannot run any more. If it is there, it may have been there before, so the
- * fate stays `"unknown"`. It also does where the new connection leads to another
- * server or another run of it, where the server refuses CLIENT, and for commands
- * without such a read.
+ * fate stays `"unknown"`. It stays so as well where the new connection leads to
+ * another server or another run of it, where the server refuses CLIENT, and for
+ * commands without such a read.
  *
  * @param right The right to push on a new connection that is leased.
  * @param ended The connection that ended.
@@ -54,7 +54,7 @@ const runs = new WeakMap<ConnectionFacts, Promise<string | undefined>>();
  * @param right The right to push on the connection.
  * @returns `undefined` if the server does not say it.
  */
-export function runOf(right: PushRight): Promise<string | undefined> {
+function runOf(right: PushRight): Promise<string | undefined> {
   let run = runs.get(right.connection);
   if (run === undefined) {
     run = ask(right, ["INFO", "server"]).then(

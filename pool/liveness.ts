@@ -1,6 +1,6 @@
-// Whether a connection that looks open may be dead: after a freeze of this process, by its age, by a PING.
-import { ask } from "./connection/in_flight.ts";
+// Liveness: which connections that look open may be dead, and must answer a PING first.
 import type { CloseReport } from "./connection/close_report.ts";
+import { ask } from "./connection/in_flight.ts";
 import { IdleAges } from "./forensics/idle_ages.ts";
 import type { Member, Members } from "./member.ts";
 import { FairTimeout } from "./socket/fair_timeout.ts";
@@ -20,7 +20,7 @@ export interface LivenessOptions {
 /** How long a suspect has for its PING: this many times what its handshake took, within bounds. */
 const PROOF_FACTOR = 4;
 const PROOF_MS = { least: 100, most: 1000 };
-/** Upper bound on one PING over a slow link: twice the handshake time. */
+/** Never less than this many times the handshake: no PING takes longer, however slow the link. */
 const SLOW_PROOF_FACTOR = 2;
 
 /**
@@ -29,9 +29,9 @@ const SLOW_PROOF_FACTOR = 2;
  * - A suspect takes no command until it has answered a PING; without an answer
  *   in time it ends as silent.
  * - When one connection dies silently, all that are shared become suspects.
- * - So they do after a freeze: they may have been closed meanwhile.
- * - So does one that was idle for longer than `validateAfterIdleMs`, or than the
- *   idle limit that earlier deaths have shown.
+ * - After a freeze of this process they do, too: they may have been closed meanwhile.
+ * - A connection that was idle for longer than `validateAfterIdleMs`, or than the
+ *   idle limit that earlier deaths have shown, becomes a suspect.
  */
 export class Liveness {
   readonly #options: LivenessOptions;
@@ -70,7 +70,7 @@ export class Liveness {
     }
   }
 
-  /** Time before this counts as no freeze. */
+  /** Ignores time before this: it counts as no freeze. */
   restart(): void {
     this.#freezes.restart();
   }
@@ -109,7 +109,7 @@ export class Liveness {
     );
     const now = performance.now();
     const idleMs = member.isIdle ? now - connection.lastByteAt : 0;
-    // A busy one has its reply timeout: the PING waits behind other replies.
+    // A busy one has its reply timeout instead: the PING waits behind other replies.
     if (member.isIdle) timeout.start(now);
     ask(right, ["PING"]).then(() => {
       this.#idleAges.survived(idleMs);
@@ -120,7 +120,7 @@ export class Liveness {
   }
 }
 
-/** So long without running, in milliseconds, counts as a freeze. */
+/** A process that did not run for this long, in milliseconds, was frozen. */
 const FROZEN_MS = 500;
 
 /** A time in which the process did not run. */
@@ -176,7 +176,7 @@ export class FreezeDetector {
     return { ms, wasAsleep };
   }
 
-  /** The same, and the next beat begins in any case. */
+  /** The same as {@linkcode look}, but the next beat begins in any case. */
   beat(expectedMs: number): Freeze | undefined {
     const freeze = this.look(expectedMs);
     if (freeze === undefined) this.restart();

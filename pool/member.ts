@@ -1,4 +1,4 @@
-// The connections of a pool: the state of each one, the right to push on it, and all of them by state.
+// The members of a pool: its connections, each with one state and a right to push.
 import type { Connection } from "./connection/connection.ts";
 import { type ConnectionFacts, PushRight } from "./connection/push_right.ts";
 

@@ -1,4 +1,4 @@
-// What an event is, which set it belongs to, and which members a delivery has in it.
+// A webhook event, with the key and the members that it is counted by.
 import { show } from "../client/check.ts";
 
 /**
@@ -20,9 +20,6 @@ export interface WebhookEvent {
   readonly receivedAt?: number;
 }
 
-/** A time later than any that a `Date` can have. */
-const LATEST_MS = 8.64e15;
-
 /**
  * The key that an event is counted under. Parts are joined by `_` as they
  * are, so ids that themselves contain `_` can meet in one key: where yours
@@ -34,6 +31,9 @@ const LATEST_MS = 8.64e15;
 export const defaultKeyOf = (
   { mallId, shopNo, eventType }: WebhookEvent,
 ): string => `webhook_frequency_${mallId}_${shopNo}_${eventType}`;
+
+/** The latest time that a `Date` can have. */
+const LATEST_MS = 8.64e15;
 
 /** @throws {TypeError} If the event is not one; the message names the argument. */
 export function checkEvent(event: WebhookEvent): void {

@@ -1,4 +1,4 @@
-// The options of a recorder, and what its onError is called with.
+// The options of a recorder, with the argument of its onError.
 import {
   CHECKED_ELSEWHERE,
   checkOptions,
@@ -6,8 +6,8 @@ import {
   FUNCTION,
   type OptionRule,
 } from "../client/check.ts";
-import type { WebhookEvent } from "./event.ts";
 import type { Entry, RecordOutcome } from "./entry.ts";
+import type { WebhookEvent } from "./event.ts";
 
 /** Options of a {@linkcode WebhookRecorder}. */
 export interface RecorderOptions {
@@ -52,34 +52,6 @@ export interface RecorderOptions {
   onError?: (error: unknown, info: RecordErrorInfo) => void;
 }
 
-const RULES = {
-  keyOf: FUNCTION,
-  now: FUNCTION,
-  newMember: FUNCTION,
-  onError: FUNCTION,
-  outboxCapacity: CHECKED_ELSEWHERE,
-  retentionSeconds: CHECKED_ELSEWHERE,
-  deadlineMs: CHECKED_ELSEWHERE,
-} satisfies Record<keyof RecorderOptions, OptionRule>;
-
-/** Milliseconds that a timer can wait. */
-export const MOST_MS = 2 ** 31 - 1;
-
-/** @throws {TypeError} If an option is unknown or breaks its rule. */
-export function checkRecorderOptions(options: RecorderOptions): void {
-  checkOptions(options, RULES);
-  const check = (
-    name: "outboxCapacity" | "retentionSeconds" | "deadlineMs",
-    range: { least?: number; most: number },
-  ) => {
-    if (options[name] === undefined) return;
-    checkWhole("make a recorder", name, options[name], range);
-  };
-  check("outboxCapacity", { least: 0, most: 1e9 });
-  check("retentionSeconds", { most: 1e9 });
-  check("deadlineMs", { most: MOST_MS });
-}
-
 /** What an error was about, ready for an error tracker. */
 export interface RecordErrorInfo {
   /**
@@ -103,6 +75,34 @@ export interface RecordErrorInfo {
   };
   /** What to file it under. */
   readonly tags: { readonly category: "webhook_blacklist" };
+}
+
+const RULES = {
+  keyOf: FUNCTION,
+  now: FUNCTION,
+  newMember: FUNCTION,
+  onError: FUNCTION,
+  outboxCapacity: CHECKED_ELSEWHERE,
+  retentionSeconds: CHECKED_ELSEWHERE,
+  deadlineMs: CHECKED_ELSEWHERE,
+} satisfies Record<keyof RecorderOptions, OptionRule>;
+
+/** The longest time that a timer can wait, in milliseconds. */
+export const MOST_MS = 2 ** 31 - 1;
+
+/** @throws {TypeError} If an option is unknown or breaks its rule. */
+export function checkRecorderOptions(options: RecorderOptions): void {
+  checkOptions(options, RULES);
+  const check = (
+    name: "outboxCapacity" | "retentionSeconds" | "deadlineMs",
+    range: { least?: number; most: number },
+  ) => {
+    if (options[name] === undefined) return;
+    checkWhole("make a recorder", name, options[name], range);
+  };
+  check("outboxCapacity", { least: 0, most: 1e9 });
+  check("retentionSeconds", { most: 1e9 });
+  check("deadlineMs", { most: MOST_MS });
 }
 
 /** What onError is called with. */

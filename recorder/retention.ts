@@ -1,19 +1,21 @@
 // Keeps sets from growing for ever: old members go, by the server's clock, and sets expire.
-import type { Command } from "../resp/types.ts";
 import type { SendOptions } from "../client/send_options.ts";
+import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
 import type { Sender } from "./sender.ts";
 
 /** Sets trimmed in one flush at most. */
 const MOST_SETS = 1000;
+/** ZREMRANGEBYSCORE and EXPIRE. */
 const COMMANDS_A_SET = 2;
+
 /** Options of a {@linkcode Retention}. */
 export interface RetentionOptions {
   /** How long a member stays, in seconds. */
   readonly seconds: number;
-  /** With what everything is sent. */
+  /** The options that everything is sent with. */
   readonly sendOptions: SendOptions;
-  /** Called with the first of a row of refusals, and an entry of the set that was not trimmed. */
+  /** Called with the first of several refusals in a row, and an entry of the set that was not trimmed. */
   readonly onRefused: (error: unknown, entry: Entry) => void;
 }
 
@@ -66,7 +68,7 @@ export class Retention {
     this.#written.clear();
   }
 
-  /** The next server may have another clock. */
+  /** The next write may reach another server: its clock is asked for anew. */
   forgetClock(): void {
     this.#clock.forget();
   }

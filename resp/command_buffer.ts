@@ -17,7 +17,7 @@ const NOTHING = new Uint8Array(0);
 const LONGEST_TEXT = 1024 * 1024;
 /** The same while text is not all ASCII, so that what is not costs only its own stretch of text. */
 const SHORT_TEXT = 1024;
-/** After so many writes of ASCII alone texts may be long again. */
+/** After this many writes that were all ASCII texts may be long again. */
 const SHORT_TEXT_WRITES = 64;
 /** Commands of more arguments are encoded when they are added. */
 const MANY_ARGUMENTS = 1024;
@@ -57,7 +57,7 @@ export class CommandBuffer {
   #partsOwed = 0;
   #text = "";
   #textOwed = 0;
-  #shortTextWrites = 0; // for so many writes more texts are short
+  #shortTextWrites = 0; // for this many more writes texts are short
   #mostText = LONGEST_TEXT;
   readonly #kept: Uint8Array<ArrayBuffer>;
 
@@ -208,7 +208,7 @@ const sizeOf = (parts: readonly Part[]): number =>
 const ZERO = 48;
 
 /** Writes commands one behind the other into bytes that hold them if all are ASCII, else into others. */
-export class CommandWriter {
+class CommandWriter {
   isAscii = true;
   #bytes: Uint8Array<ArrayBuffer>;
   #end = 0;

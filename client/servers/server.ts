@@ -1,20 +1,20 @@
 // One server: its endpoint, the connections to it, and the forensics of these.
 import type { ParserLimits } from "../../resp/limits.ts";
 import type { CloseReport } from "../../pool/connection/close_report.ts";
+import type { Connection } from "../../pool/connection/connection.ts";
+import { modeHint } from "../../pool/connection/identity.ts";
 import { open } from "../../pool/connection/open.ts";
 import {
   type ConnectionFacts,
   PushRight,
 } from "../../pool/connection/push_right.ts";
-import { modeHint } from "../../pool/connection/identity.ts";
-import type { Verdict } from "../../pool/forensics/verdict.ts";
 import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
+import type { Verdict } from "../../pool/forensics/verdict.ts";
 import { Pool, type PoolOptions } from "../../pool/pool.ts";
 import type { PoolStats } from "../../pool/pool_stats.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import type { Checkout, CheckoutKind } from "../../pool/waiters.ts";
-import type { Connection } from "../../pool/connection/connection.ts";
 
 /** What a call needs a connection for: a kind of checkout, or `beside`, a new connection beside the pool. */
 export type ConnectionNeed = CheckoutKind | "beside";

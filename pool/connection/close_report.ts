@@ -1,6 +1,6 @@
 // How a connection ended: what is known of it as data, as a sentence and as an error.
-import { count, preciseDuration } from "./quantities.ts";
 import type { Fate } from "./fate.ts";
+import { count, preciseDuration } from "./quantities.ts";
 
 /** Which side ended it. `"network"`: neither that is known, such as a reset or silence on the way. */
 export type ClosedBy = "server" | "network" | "client";
@@ -93,6 +93,12 @@ const HOW: Record<ClosedHow, string> = {
   "protocol-error": "protocol error",
   "tls-alert": "TLS alert",
   "requested": "on request",
+};
+
+const FATE_IN_WORDS: Record<Fate, string> = {
+  unsent: "the command did not run",
+  executed: "the command was executed",
+  unknown: "the command may have run",
 };
 
 /**
@@ -191,12 +197,6 @@ export class ConnectionClosedError extends Error {
     this.fate = fate;
   }
 }
-
-const FATE_IN_WORDS: Record<Fate, string> = {
-  unsent: "the command did not run",
-  executed: "the command was executed",
-  unknown: "the command may have run",
-};
 
 /** Whether it ended because a reply was larger than this client accepts. */
 export const isOverLimit = ({ how, cause }: CloseReport): boolean =>

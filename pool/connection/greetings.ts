@@ -1,11 +1,11 @@
-// The commands that open a connection, and how an endpoint has answered them so far.
+// Greetings: the commands that open a connection, as far as their endpoint is known to take them.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command } from "../../resp/types.ts";
 import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
-import { isPassingInHandshake } from "./refusal.ts";
 import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
+import { isPassingInHandshake } from "./refusal.ts";
 
 /** Where a handshake leads, and as which user. */
 export interface Login {
@@ -42,11 +42,11 @@ export const isFinal = (refusal: ReplyError): boolean =>
 export const selection = ({ database }: Endpoint): Step[] =>
   database === 0 ? [] : [{ command: ["SELECT", database], onRefusal: "fatal" }];
 
-/** Asks for the id of the connection, where HELLO does not give it. */
+/** Asks for the id of the connection where HELLO has not given it. */
 export const CLIENT_ID: Command = ["CLIENT", "ID"];
 
 /**
- * Where HELLO is refused, after the login. One step must be answered, or a peer
+ * What is sent after the login where HELLO is refused. One step must be answered, or a peer
  * that is silent or does not speak Redis would be taken for a server.
  */
 export function olderGreeting(endpoint: Endpoint): Step[] {
@@ -98,9 +98,9 @@ export interface GreetingHistory {
 }
 
 /**
- * For so long HELLO and CLIENT are left out after a close that they may have
- * caused, in milliseconds, and for twice as long after each further one: it may
- * have had another cause.
+ * How long HELLO and CLIENT are left out after a close that they may have
+ * caused, in milliseconds; they are tried again then, since it may have had
+ * another cause. Each further close doubles the time, up to ten times.
  */
 const BARE_MS = 60_000;
 const BARE_DOUBLINGS = 10;

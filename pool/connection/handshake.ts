@@ -1,8 +1,12 @@
-// The Redis handshake: which greeting a server gets, in which order, and why it failed.
+// The Redis handshake: greetings in their order until one is taken, or the error that says why none was.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command, Reply } from "../../resp/types.ts";
 import type { Credentials } from "../socket/credentials.ts";
+import { DialError } from "../socket/dial_error.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
+import { mask } from "../socket/secrets.ts";
+import { ConnectionClosedError } from "./close_report.ts";
+import type { Connection } from "./connection.ts";
 import {
   bareGreeting,
   CLIENT_ID,
@@ -20,12 +24,8 @@ import {
   takesNoPassword,
   takesNoUser,
 } from "./greetings.ts";
-import { ask } from "./in_flight.ts";
-import { ConnectionClosedError } from "./close_report.ts";
-import type { Connection } from "./connection.ts";
 import { type Identity, identityOf, modeHint } from "./identity.ts";
-import { DialError } from "../socket/dial_error.ts";
-import { mask } from "../socket/secrets.ts";
+import { ask } from "./in_flight.ts";
 import { isKnownCode, isPassingInHandshake } from "./refusal.ts";
 
 /**
@@ -150,13 +150,13 @@ function throwIfRefused(
 }
 
 /** The server has refused a command that must succeed. */
-export function refusedError(
+function refusedError(
   login: Login,
   name: string,
   reply: ReplyError,
   hint?: string,
 ): DialError {
-  const text = textOf(login, reply);
+  const text = refusalText(login, reply);
   return new DialError(
     login.endpoint,
     "handshake",
@@ -171,7 +171,7 @@ export function refusedError(
 }
 
 /** The same error, with the text by which HELLO was refused before: it may say more. */
-export function withRefusalOfHello(
+function withRefusalOfHello(
   login: Login,
   error: unknown,
   hello: ReplyError,
@@ -181,13 +181,13 @@ export function withRefusalOfHello(
   return new DialError(
     login.endpoint,
     "handshake",
-    `${error.reason}; HELLO was refused before: ${textOf(login, hello)}`,
+    `${error.reason}; HELLO was refused before: ${refusalText(login, hello)}`,
     { cause, isRetriable },
   );
 }
 
 /** The connection has ended in the handshake. */
-export function closedError(
+function closedError(
   endpoint: Endpoint,
   error: ConnectionClosedError,
 ): DialError {
@@ -214,7 +214,7 @@ export const wasCut = (error: unknown): boolean =>
   ["fin", "rst"].includes(error.cause.report.how);
 
 /** The text of a refusal without arguments: a server that does not know a command repeats them. */
-function textOf(
+function refusalText(
   { credentials }: Login,
   { code, message }: ReplyError,
 ): string {

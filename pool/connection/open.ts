@@ -1,15 +1,15 @@
-// An endpoint to a connection that is ready for commands, within one deadline, and how far that has come.
+// Opening a connection: from an endpoint to one that is ready for commands, within one deadline.
 import type { ParserLimits } from "../../resp/limits.ts";
-import { FairTimeout } from "../socket/fair_timeout.ts";
-import { Connection, type ConnectionObserver } from "./connection.ts";
-import { dial as dialByRuntime } from "../socket/dial.ts";
-import type { Dial } from "../socket/socket.ts";
 import type { Credentials, CredentialsSource } from "../socket/credentials.ts";
-import type { Endpoint } from "../socket/endpoint.ts";
-import { shakeHands } from "./handshake.ts";
-import { mask } from "../socket/secrets.ts";
-import { socketErrorOf } from "../socket/socket_error.ts";
+import { dial as dialByRuntime } from "../socket/dial.ts";
 import { DialError, type DialPhase } from "../socket/dial_error.ts";
+import type { Endpoint } from "../socket/endpoint.ts";
+import { FairTimeout } from "../socket/fair_timeout.ts";
+import { mask } from "../socket/secrets.ts";
+import type { Dial } from "../socket/socket.ts";
+import { socketErrorOf } from "../socket/socket_error.ts";
+import { Connection, type ConnectionObserver } from "./connection.ts";
+import { shakeHands } from "./handshake.ts";
 
 /** Options of {@linkcode open}. */
 export interface OpenOptions {
@@ -110,7 +110,7 @@ export async function open(
 }
 
 /**
- * Waits for a promise until a signal aborts: what it depends on may ignore the signal.
+ * Waits for a promise until a signal aborts: what the promise depends on may ignore the signal.
  *
  * @param onLate Called with a value that came after the abort.
  */

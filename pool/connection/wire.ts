@@ -1,17 +1,17 @@
-// An open socket: it is read and written until it ends, once.
+// A wire: an open socket that is read and written until it ends, once.
+import { ProtocolError } from "../../resp/errors.ts";
 import type { ParserLimits } from "../../resp/limits.ts";
 import { ReplyParser } from "../../resp/parser.ts";
 import type { Command, Reply } from "../../resp/types.ts";
 import { mask } from "../socket/secrets.ts";
 import type { Socket } from "../socket/socket.ts";
+import { socketErrorOf } from "../socket/socket_error.ts";
 import type { CloseReport } from "./close_report.ts";
 import { ReplyTimer } from "./reply_timer.ts";
 import { WriteScheduler } from "./write_scheduler.ts";
-import { ProtocolError } from "../../resp/errors.ts";
-import { socketErrorOf } from "../socket/socket_error.ts";
 
 /** A reply owed for this long means that commands queue behind something slow. */
-export const STALL_MS = 20;
+const STALL_MS = 20;
 
 /**
  * Microtasks in which a caller that was answered may send its next command
@@ -28,9 +28,12 @@ export interface WireOptions {
   readonly secret?: string | undefined;
   /** The largest reply to accept. */
   readonly limits?: ParserLimits;
-  /** Whether bytes may be overwritten once their write is over: not where a socket keeps them, in a buffer of its own. @default {false} */
+  /** Whether bytes may be overwritten once their write is over: not if the socket may still hold them in a buffer of its own. @default {false} */
   readonly reusesBytes?: boolean;
 }
+
+/** How a wire ended, and the text that says more. */
+type Ending = Pick<CloseReport, "by" | "how"> & { cause?: string };
 
 /** What a wire contributes to the report of its end. */
 export interface WireFacts extends
@@ -219,7 +222,7 @@ export class Wire {
     } catch {
       // Already closed by the error that led here.
     }
-    // A wire that has ended may be kept for the sake of its report: its buffers go.
+    // A wire that has ended may be kept for its report: its buffers are dropped.
     this.#parser = new ReplyParser();
     this.#writes.stop();
     this.#user.onEnd(report, unwritten);
@@ -278,11 +281,8 @@ export class Wire {
   }
 }
 
-/** How a wire ended, and the text that says more. */
-export type Ending = Pick<CloseReport, "by" | "how"> & { cause?: string };
-
 /** Which side an error of the socket or the parser points to. Never throws. */
-export function endingOf(error: unknown): Ending {
+function endingOf(error: unknown): Ending {
   const failure = socketErrorOf(error);
   const cause = failure.message;
   if (failure.cause instanceof ProtocolError) {

@@ -1,8 +1,8 @@
-// The questions that a post-mortem asks a server.
+// What a post-mortem asks a server, and how it reads the answers.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command, Reply } from "../../resp/types.ts";
-import { ask } from "../connection/in_flight.ts";
 import type { Connection } from "../connection/connection.ts";
+import { ask } from "../connection/in_flight.ts";
 import type { ConnectionFacts } from "../connection/push_right.ts";
 import { isPassing } from "../connection/refusal.ts";
 
@@ -26,8 +26,34 @@ export const sourceOf = (connection: Connection): Source => ({
 });
 
 /** The connection that should be asked has changed hands. Nothing was sent. */
-export class SourceRevokedError extends Error {
+class SourceRevokedError extends Error {
   override readonly name = "SourceRevokedError";
+}
+
+/** A run of something during which the server answered nothing else. */
+export interface SlowRun {
+  /** A command's name, never its arguments; or an event of the latency monitor. */
+  readonly what: string;
+  /** When it ended, by this client's clock: Unix time in milliseconds, up to a second early. */
+  readonly endedAt: number;
+  /** How long it took, in milliseconds. */
+  readonly tookMs: number;
+}
+
+/** A server at one moment. */
+export interface ServerSnapshot {
+  /** When it was taken, Unix time in milliseconds. */
+  readonly takenAt: number;
+  /** Fields of INFO. For a command the number of calls that did not fail, for an error its count. */
+  readonly info: Readonly<Record<string, string | undefined>>;
+  /** How much of these numbers was caused by this client. */
+  readonly own: Readonly<Record<string, number>>;
+  /** The reply to CONFIG GET. */
+  readonly config: Readonly<Record<string, string | undefined>>;
+  /** The ended connection in CLIENT LIST: `""` if it is not there. */
+  readonly listed?: string;
+  /** What kept the server busy, by the command that was asked. */
+  readonly slow?: Readonly<Record<string, readonly SlowRun[]>>;
 }
 
 /** What a snapshot asks for beside INFO. */
@@ -38,9 +64,22 @@ export interface SnapshotOptions {
   readonly slow: boolean;
 }
 
+/** The sections that are read: 3 KB, 20 µs of the server. Before Redis 7 INFO took only one section. */
+export const infoCommand = (version = "0"): Command =>
+  Number.parseInt(version) < 7 ? ["INFO", "all"] : [
+    ...["INFO", "server", "clients", "stats"] as const,
+    ...["replication", "commandstats", "errorstats"],
+  ];
+
 const CONFIG_COMMANDS: readonly Command[] = [
   ["CONFIG", "GET", "timeout"],
   ["CONFIG", "GET", "client-*-buffer-limit"],
+];
+
+/** The commands that ask what kept the server busy lately. */
+export const SLOW_COMMANDS: readonly Command[] = [
+  ["SLOWLOG", "GET", 32],
+  ["LATENCY", "LATEST"],
 ];
 
 /**
@@ -165,41 +204,9 @@ export class ServerProbe {
 const nameOf = ([name, part]: Command): string =>
   name === "INFO" ? name : `${name} ${part}`;
 
-/** A run of something during which the server answered nothing else. */
-export interface SlowRun {
-  /** A command's name, never its arguments; or an event of the latency monitor. */
-  readonly what: string;
-  /** When it ended, by this client's clock: Unix time in milliseconds, up to a second early. */
-  readonly endedAt: number;
-  /** How long it took, in milliseconds. */
-  readonly tookMs: number;
-}
-
-/** A server at one moment. */
-export interface ServerSnapshot {
-  /** When it was taken, Unix time in milliseconds. */
-  readonly takenAt: number;
-  /** Fields of INFO. For a command the number of calls that did not fail, for an error its count. */
-  readonly info: Readonly<Record<string, string | undefined>>;
-  /** How much of these numbers was caused by this client. */
-  readonly own: Readonly<Record<string, number>>;
-  /** The reply to CONFIG GET. */
-  readonly config: Readonly<Record<string, string | undefined>>;
-  /** The ended connection in CLIENT LIST: `""` if it is not there. */
-  readonly listed?: string;
-  /** What kept the server busy, by the command that was asked. */
-  readonly slow?: Readonly<Record<string, readonly SlowRun[]>>;
-}
-
+/** The fields of INFO that a diagnosis reads. */
 const FIELD =
   /^(redis_version|run_id|process_id|tcp_port|uptime_in_seconds|server_time_usec|latest_fork_usec|maxclients|rejected_connections|evicted_clients|client_(?:query|output)_buffer_limit_disconnections|role|master_(?:host|port|replid2?)|cmdstat_(?:hello|client|acl)(?:\|kill|\|pause|\|deluser|\|load|\|setuser)?|errorstat_ERR):(.*)$/gm;
-
-/** The sections that are read: 3 KB, 20 µs of the server. Before Redis 7 INFO took only one section. */
-export const infoCommand = (version = "0"): Command =>
-  Number.parseInt(version) < 7 ? ["INFO", "all"] : [
-    ...["INFO", "server", "clients", "stats"] as const,
-    ...["replication", "commandstats", "errorstats"],
-  ];
 
 /** Reads a reply to INFO. */
 export function readInfo(text: string): ServerSnapshot["info"] {
@@ -228,12 +235,6 @@ export function readConfig(reply: Reply): ServerSnapshot["config"] {
   }
   return config;
 }
-
-/** The commands that ask what kept the server busy lately. */
-export const SLOW_COMMANDS: readonly Command[] = [
-  ["SLOWLOG", "GET", 32],
-  ["LATENCY", "LATEST"],
-];
 
 /**
  * Reads a reply to SLOWLOG GET or LATENCY LATEST. Times come in whole seconds.

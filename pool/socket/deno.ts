@@ -1,4 +1,4 @@
-// Deno as a runtime: the one that every other module reaches by runtime.ts.
+// Deno as a runtime: its sockets, timers and permissions.
 import type { Endpoint } from "./endpoint.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
@@ -59,11 +59,11 @@ function closable<T extends Deno.Conn>(conn: T): T {
 const MAX_MS = 60_000;
 
 /**
- * A timer made of timeout signals. The first `setTimeout` of a process costs
- * 7 ms, since Deno 2.9 loads Node's timers for it, and the first signal 0.7 ms. A
+ * A timer made of timeout signals. The first `setTimeout` of a process costs 7 to
+ * 8 ms, since Deno 2.9 loads Node's timers for it, and the first signal 0.7 ms. A
  * signal cannot be stopped, so one that is still pending serves the next start as well.
  */
-export class SignalTimer {
+class SignalTimer {
   readonly #onDue: (lateMs: number) => void;
   #signal: AbortSignal | undefined;
   #dueAt = 0;
@@ -106,8 +106,9 @@ export class SignalTimer {
 }
 
 /**
- * Waits without keeping the process alive, and without the first `setTimeout` of
- * a process, which would cost 8 ms between its first and second command.
+ * Waits without keeping the process alive. Like {@linkcode SignalTimer} it spares
+ * a process the first `setTimeout`, which it would pay for between its first
+ * command and its second.
  *
  * @see {@link https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/Atomics/waitAsync}
  */

@@ -136,7 +136,7 @@ function databaseOf(value: string | number): number {
     typeof database === "number" && Number.isSafeInteger(database) &&
     database >= 0
   ) return database;
-  // A text is not repeated: what follows a / in a password is read as the database.
+  // The text is not repeated: a / in a password makes the rest of it the database.
   throw new TypeError(
     typeof value === "string"
       ? "Cannot use url: its database is not a whole number of 0 or more; a / in a password is written %2F"
@@ -147,7 +147,7 @@ function databaseOf(value: string | number): number {
 }
 
 /** The parts of a URL, decoded. */
-export interface UrlParts {
+interface UrlParts {
   /** How the server is reached. */
   readonly transport: "tcp" | "tls" | "unix";
   /** Host name or address; IPv6 without brackets. For a Unix socket its path. */
@@ -186,7 +186,7 @@ const DEFAULT_PORT = 6379;
  * @returns Its parts.
  * @throws {TypeError} If it cannot be used.
  */
-export function readUrl(url: string | URL): UrlParts {
+function readUrl(url: string | URL): UrlParts {
   const parsed = parse(url);
   const transport = TRANSPORTS[parsed.protocol];
   if (transport === undefined) {
@@ -267,7 +267,7 @@ function parameters(
   if (url.search === "") return {};
   for (const name of url.searchParams.keys()) {
     if (!(PARAMETERS as readonly string[]).includes(name)) {
-      // What follows a ? in a password is read as a parameter: it is not repeated.
+      // The name is not repeated if it may be the rest of a password with a ? in it.
       const shown = url.search.includes("@") ? "" : ` ${JSON.stringify(name)}`;
       refuse(
         `unknown parameter${shown} in its query, expected ${

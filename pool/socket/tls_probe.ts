@@ -1,4 +1,4 @@
-// Whether a peer answers the first message of TLS, tried on a socket that can still be closed.
+// Whether a peer answers TLS: tried on a socket that can still be closed, and remembered.
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { isAddress } from "./tls_options.ts";
@@ -127,7 +127,7 @@ export interface TlsHistory {
   answersTls: boolean;
   /** TLS handshakes that were given up: Deno keeps their sockets open. */
   stranded: number;
-  /** TLS is begun once more not before this, by `performance.now()`. */
+  /** No TLS handshake is begun before this, by `performance.now()`. */
   tlsNotBefore: number;
 }
 
