@@ -1,4 +1,4 @@
-// Which connection a checkout gets, or is opened for it.
+// Which connection a checkout gets, and when one is opened or reserved for it.
 import type { PushRight } from "./connection/push_right.ts";
 import type { Dialer } from "./dialer.ts";
 import type { Liveness } from "./liveness.ts";
@@ -44,7 +44,7 @@ export class Allocation {
     return member.isIdle ? member.enter("leased") : undefined;
   }
 
-  /** Has connections opened for the callers that wait; where the pool is full, one is reserved for a lease instead. */
+  /** Opens connections for the callers that wait; where the pool is full, reserves one for a lease instead. */
   provide(dialer: Dialer): void {
     const { dialing } = dialer;
     const blocking = Math.min(
@@ -74,7 +74,7 @@ export class Allocation {
     this.#leastLoaded()?.enter("reserved");
   }
 
-  /** Of those that may take a command. Idle ones that may be dead become suspects. */
+  /** The least loaded member that may take a command. Idle ones that may be dead become suspects. */
   #leastLoaded(): Member | undefined {
     while (true) {
       const member = this.#members.leastLoaded();

@@ -4,9 +4,9 @@ import type {
   Connection,
   ConnectionObserver,
 } from "./connection/connection.ts";
-import { DialError } from "./socket/dial_error.ts";
 import { wasCut } from "./connection/handshake.ts";
 import { DialProgress } from "./connection/open.ts";
+import { DialError } from "./socket/dial_error.ts";
 import { runtime, type Timer } from "./socket/runtime.ts";
 
 /** Options of a {@linkcode Dialer}. */
@@ -55,7 +55,7 @@ export class Dialer {
   readonly #closing = new AbortController();
   readonly #pause: Timer;
   readonly #underWay = new Set<DialProgress>(); // the oldest first
-  readonly #dials = new Set<Promise<void>>(); // the same
+  readonly #dials = new Set<Promise<void>>(); // resolve when the dials are over
   #started = 0;
   #opened = 0;
   #failures = 0; // since the last success
@@ -84,7 +84,7 @@ export class Dialer {
     return this.#started - this.#opened - this.#underWay.size;
   }
 
-  /** What the last dial that failed has failed with. */
+  /** What the last failed dial failed with. */
   get lastError(): unknown {
     return this.#lastError;
   }

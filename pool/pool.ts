@@ -1,6 +1,5 @@
 // The connections to one server: how many, which one a caller gets, when one must go.
 import { Allocation } from "./allocation.ts";
-import { checkoutError, type CheckoutTimeoutError } from "./errors.ts";
 import type { CloseReport, PoolState } from "./connection/close_report.ts";
 import type {
   Connection,
@@ -9,6 +8,7 @@ import type {
 import type { DialProgress } from "./connection/open.ts";
 import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
 import { Dialer } from "./dialer.ts";
+import { checkoutError, type CheckoutTimeoutError } from "./errors.ts";
 import { Liveness } from "./liveness.ts";
 import { Member, Members, type RetirementReason } from "./member.ts";
 import type { EvictionReason, PoolStats } from "./pool_stats.ts";
@@ -40,12 +40,15 @@ export interface PoolOptions {
   readonly validateAfterIdleMs: number;
   /**
    * Called for each new connection, after the callers that waited for it were
-   * served, with what it took to open it. Its right is there while it is
-   * shared: what is to be sent must be pushed before this returns.
+   * served, with the time that it took to open it and, if it is shared, the right to
+   * push on it: what is to be sent must be pushed before this returns.
    */
   readonly onOpen?: (
     connection: ConnectionFacts,
-    it: { readonly tookMs: number; readonly right: PushRight | undefined },
+    details: {
+      readonly tookMs: number;
+      readonly right: PushRight | undefined;
+    },
   ) => void;
   /** Called when a connection could not be opened. */
   readonly onDialFailed?: (error: unknown) => void;
@@ -61,7 +64,7 @@ export interface PoolOptions {
     report: CloseReport,
     connection: ConnectionFacts,
   ) => void;
-  /** Called for each wait that has ended; a checkout served at once is none. */
+  /** Called for each wait that has ended; a checkout that is served at once is no wait. */
   readonly onWait?: (wait: CheckoutWait) => void;
 }
 
@@ -190,7 +193,7 @@ export class Pool {
     this.#serve();
   }
 
-  /** Lets a connection finish what is in flight, or its lease, gives it nothing more, and closes it. */
+  /** Gives a connection nothing more, and closes it once its lease or what is in flight has ended. */
   retire(connection: ConnectionFacts, reason: RetirementReason): void {
     if (reason === "readonly") {
       const now = performance.now();

@@ -1,7 +1,7 @@
 // The queue of callers that wait for a connection.
-import { whenAborted } from "./when_aborted.ts";
 import type { PushRight } from "./connection/push_right.ts";
 import { FairTimeout } from "./socket/fair_timeout.ts";
+import { whenAborted } from "./when_aborted.ts";
 
 /**
  * What a caller needs a connection for: `shared` with others; `lease`, its own
@@ -28,7 +28,7 @@ export interface Checkout {
 export interface CheckoutWait {
   /** How long it was, in milliseconds. */
   readonly waitedMs: number;
-  /** Whether for a connection that is not shared. */
+  /** Whether it was for a connection that is not shared. */
   readonly exclusive: boolean;
   /** Sequence number of the connection, if there was one. */
   readonly connection: number | undefined;
@@ -125,7 +125,7 @@ export class Waiters {
         continue;
       }
       isServed[waiter.kind] = false;
-      // Most of a long queue may wait for one kind: it is not walked in vain.
+      // The rest of a long queue is skipped once nothing is left for any kind.
       if (!isServed.shared && !isServed.lease && !isServed.blocking) break;
     }
     this.#arm();
@@ -163,7 +163,7 @@ export class Waiters {
     waiter.detachSignal?.();
     const waitedMs = performance.now() - queuedAt;
     const exclusive = kind !== "shared";
-    // Later: the listener may ask for a connection, and comes after all waiters.
+    // Not at once: the listener may ask for a connection, and must come after all waiters.
     queueMicrotask(() => this.#onLeave?.({ waitedMs, exclusive, ...outcome }));
     return true;
   }

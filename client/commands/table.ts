@@ -620,7 +620,7 @@ const makeTable = (): Rows => ({
 
 let table: Rows | undefined;
 /** The rows, made by the first look-up: it takes 1.5 ms. */
-export const tableOf = (): Rows => table ??= makeTable();
+const tableOf = (): Rows => table ??= makeTable();
 
 /** Rows by the name as it was spelled. */
 const spelled = new Map<string, Row>();

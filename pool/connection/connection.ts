@@ -1,12 +1,12 @@
-// The n-th reply answers the n-th command.
+// A connection: a wire on which the n-th reply answers the n-th command.
 import { ProtocolError, ReplyError } from "../../resp/errors.ts";
 import type { Command } from "../../resp/types.ts";
-import { printException } from "./print_exception.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { CloseReport, PoolState } from "./close_report.ts";
 import type { Fate } from "./fate.ts";
 import type { Identity } from "./identity.ts";
 import { InFlight, type Slot } from "./in_flight.ts";
+import { printException } from "./print_exception.ts";
 import { Wire, type WireFacts, type WireOptions } from "./wire.ts";
 
 /** What is called when the state of a connection changes. */
@@ -51,7 +51,7 @@ const MAX_NAME = 64;
  * - What a slot or an observer throws reaches no other slot.
  */
 export class Connection {
-  /** Which one of its pool's connections it is. */
+  /** Sequence number of the connection within its pool, starting at 1. */
   readonly number: number;
 
   readonly #wire: Wire;
@@ -216,7 +216,7 @@ export class Connection {
     }
   }
 
-  /** Every reply that was owed has come; a byte more than that is one too many. */
+  /** Every reply that was owed has come: a byte beyond them ends the connection. */
   #tookAll(): void {
     if (this.#wire.bytesLeft > 0) {
       const reply = this.#wire.next();

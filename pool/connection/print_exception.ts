@@ -1,4 +1,4 @@
-// Where an exception of a callback goes, so that it reaches no other caller.
+// Prints an exception of a callback, so that it reaches no other caller.
 
 /**
  * Prints what a callback has thrown. Never throws itself.

@@ -1,15 +1,15 @@
-// How long a reply may be owed.
+// The timer of a wire: how long a reply may be owed.
 import { FairTimeout } from "../socket/fair_timeout.ts";
 
 /**
- * A reply that has been arriving for so many reply timeouts must go on by so
- * many bytes in each further one. With fewer it would hold the connection, and
+ * A reply that has been arriving for `timeouts` reply timeouts must go on by
+ * `leastBytes` in each further one. With less it could hold the connection, and
  * its other callers, for ever.
  */
 const DRIP = { timeouts: 6, leastBytes: 1024 };
 
 /**
- * The timer of a wire: one for all commands.
+ * One timer for all commands of a wire.
  *
  * - It runs while a reply is owed, and for the rest of the turn in which the
  *   last one arrived: most callers send their next command in that turn, and a

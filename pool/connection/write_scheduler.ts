@@ -1,4 +1,4 @@
-// When to write what.
+// When commands are written: by the end of their turn, or earlier.
 import { CommandBuffer } from "../../resp/command_buffer.ts";
 import type { Command } from "../../resp/types.ts";
 import type { Socket } from "../socket/socket.ts";
@@ -12,7 +12,7 @@ import type { Socket } from "../socket/socket.ts";
  * whether the server is idle or not.
  */
 const EARLY_FLUSH = { least: 8, bytes: 256 * 1024 };
-/** Beyond so many unanswered commands or unwritten bytes the pool sends new commands elsewhere. */
+/** From this many unanswered commands or unwritten bytes on, the pool sends new commands elsewhere. */
 const HIGH_WATER = { replies: 16 * 1024, bytes: 16 * 1024 * 1024 };
 
 /** What a {@linkcode WriteScheduler} calls. */
@@ -25,7 +25,7 @@ export interface WriteEvents {
   readonly onTurnEnd: () => void;
   /** The load was above the high-water mark and is below half of it now. */
   readonly onRoom: () => void;
-  /** The socket has failed, or reports a number of bytes that cannot be. */
+  /** The socket has failed, or reports an impossible number of bytes. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -149,7 +149,7 @@ export class WriteScheduler {
     this.#events.onRoom();
   }
 
-  /** Ends it: nothing is written any more, and the buffers go. */
+  /** Ends it: nothing is written any more, and the buffers are dropped. */
   stop(): void {
     this.#isStopped = true;
     this.#gathered = new CommandBuffer();

@@ -23,7 +23,7 @@ interface Taken {
 /** Keeps snapshots of one server, and the connections to it that were open lately. */
 export class History {
   #taken: readonly Taken[] = [];
-  /** The reports of connections that ended while idle, a moment apart at least. */
+  /** The reports of connections that ended while idle, one of those that ended together. */
   #idleEnds: readonly CloseReport[] = [];
   /** The connections that were open lately, the newest last. */
   readonly #connections = new Set<ConnectionFacts>();
@@ -70,7 +70,7 @@ export class History {
     return earlier;
   }
 
-  /** The newest snapshot from before the end: in the least time others moved its numbers least. */
+  /** The newest snapshot from before the end: the less time has passed, the less others have moved its numbers. */
   snapshotBefore(
     { how, closedAt }: CloseReport,
     ended: ConnectionFacts,

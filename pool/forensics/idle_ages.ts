@@ -7,7 +7,7 @@ export const apartMs = (ageMs: number): number => Math.max(1100, 0.1 * ageMs);
 
 /** Closes of connections that were idle for less than this, in milliseconds, are ignored: no idle limit is that short. */
 export const LEAST_MS = 1000;
-/** Closes this close together, in milliseconds, are one event, such as a restart. */
+/** Closes within this many milliseconds of each other are one event, such as a restart. */
 const TOGETHER_MS = 1000;
 /** The share of the limit after which an idle connection is evicted. */
 const MARGIN = 0.9;

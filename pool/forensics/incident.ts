@@ -60,9 +60,6 @@ export interface Finding {
   readonly advice?: string;
 }
 
-/** Reads an incident for one kind of evidence. */
-export type Rule = (incident: Incident) => Finding[];
-
 /** Whether a connection ended because its peer sent nothing, before or after its handshake. */
 export const isSilent = ({ by, how, during, cause }: CloseReport): boolean =>
   how === "silence"

@@ -16,7 +16,7 @@ import type { Verdict } from "./verdict.ts";
 export interface PostMortemOptions {
   /** The clock, Unix time in milliseconds. @default {Date.now} */
   readonly now?: () => number;
-  /** From one investigation to the next, at least, in milliseconds. @default {5000} */
+  /** The least time from one investigation to the next, in milliseconds. @default {5000} */
   readonly minIntervalMs?: number;
   /** Receives each verdict. What it throws is ignored. @default {ignored} */
   readonly onVerdict?: (verdict: Verdict) => void;
@@ -42,13 +42,13 @@ export class PostMortem {
   readonly #options: Required<PostMortemOptions>;
   readonly #probe: ServerProbe;
   readonly #history = new History();
-  /** Connections that this client itself made sure to be closed. */
+  /** Connections that this client has sent CLIENT KILL for, to be sure that they are closed. */
   readonly #fenced = new WeakSet<ConnectionFacts>();
   #startedAt = -Infinity;
   #isBusy = false;
 
   /**
-   * Makes one. It asks nothing yet.
+   * Makes a post-mortem. It asks nothing yet.
    *
    * @param options See {@linkcode PostMortemOptions}.
    */
@@ -101,7 +101,7 @@ export class PostMortem {
    *
    * @param report How it ended.
    * @param ended The connection.
-   * @param fresh An open one to the same endpoint, best the next.
+   * @param fresh An open connection to the same endpoint, preferably the next one.
    * @returns The verdict, or why there is none. Never rejects.
    */
   async investigate(

@@ -13,9 +13,9 @@ import {
   type Silence,
 } from "./incident.ts";
 
-/** What rested for longer, in milliseconds, may have been dropped meanwhile. */
+/** A connection that was idle for longer than this before its last use, in milliseconds, may have been dropped by then. */
 const RESTED_MS = 60_000;
-/** A dial that takes this long, and so many times as long as usual, had to wait. */
+/** A dial that takes this long, and `factor` times as long as usual, had to wait. */
 const SLOW_DIAL = { leastMs: 100, factor: 5, leastMsIfUnknown: 1000 };
 /** What kept the server busy for at least this part of a silence is its cause. */
 const SHARE_OF_SILENCE = 0.5;

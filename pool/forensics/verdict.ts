@@ -45,7 +45,7 @@ export interface Verdict {
 /** A verdict that is not put in words yet. */
 export type Conclusion = Omit<Verdict, "text" | "outcome">;
 
-/** How each cause is called in a sentence, and what to do about it. */
+/** The name of each cause in a sentence, and what to do about it. */
 const CAUSES: Record<Cause, readonly [name: string, advice: string]> = {
   "idle-timeout": ["an idle timeout", ""],
   "client-kill": ["CLIENT KILL", "find out what sends it"],

@@ -6,10 +6,10 @@ import {
   X509Certificate,
 } from "node:crypto";
 import { connect } from "node:tls";
-import type { DialOptions, Socket } from "./socket.ts";
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { NodeSocket } from "./node_socket.ts";
+import type { DialOptions, Socket } from "./socket.ts";
 import { flawOfPem, isAddress } from "./tls_options.ts";
 
 const KEEP_ALIVE_MS = 30_000;

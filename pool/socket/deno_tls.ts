@@ -1,10 +1,10 @@
-// TLS sockets of Deno.
-import type { DialOptions, Socket } from "./socket.ts";
+// TLS sockets of Deno: a handshake begins only with a peer that answers TLS.
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { DialOptions, Socket } from "./socket.ts";
 import { probeTls, type TlsHistory, tlsHistoryOf } from "./tls_probe.ts";
 
-/** So many sockets may be held by handshakes that were given up before the next one has to wait. */
+/** How many handshakes may be given up, each of which keeps its socket, before the next one has to wait. */
 const STRANDED_AT_MOST = 3;
 /** How long it waits, in milliseconds; twice as long after each further one. */
 const STRANDED_PAUSE_MS = 30_000;
@@ -118,7 +118,7 @@ function refuseWhileStranded(endpoint: Endpoint, history: TlsHistory): void {
   throw new DialError(
     endpoint,
     "tls",
-    `${history.stranded} TLS handshakes did not end in time, and Deno keeps the sockets of such until the server ends them: the next one is begun in ${
+    `${history.stranded} TLS handshakes did not end in time, and Deno keeps their sockets until the server closes them: the next one begins in ${
       Math.ceil(leftMs / 1000)
     } s`,
   );

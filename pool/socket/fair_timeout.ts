@@ -26,7 +26,7 @@ export class FairTimeout {
   #since = 0;
   #addedMs = 0;
   #addedAt = -Infinity; // before #since: nothing was added in this wait
-  #graceAt = -Infinity; // the same
+  #graceAt = -Infinity; // before #since: no grace was given in this wait
 
   /**
    * @param limitMs How long to wait, in milliseconds; called at each check.
@@ -65,7 +65,7 @@ export class FairTimeout {
     this.#timer.start(Math.min(checkMs, this.#left(limitMs, now)), now);
   }
 
-  /** Ends the wait without a call. */
+  /** Ends the wait; `onOver` is not called. */
   stop(): void {
     this.#timer.stop();
   }

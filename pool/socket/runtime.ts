@@ -49,5 +49,5 @@ export interface UnrefSleep {
   end(): void;
 }
 
-/** The one in use. */
+/** The runtime in use. */
 export const runtime: Runtime = deno;

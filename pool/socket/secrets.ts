@@ -1,6 +1,6 @@
 // Masks a password in a text that a server may have put it into.
 
-/** As many characters of a password in a row are never shown. */
+/** No more characters of a password than this are ever shown in a row. */
 const SHOWN_AT_MOST = 3;
 const MASK = "***";
 

@@ -125,7 +125,7 @@ Deno.test({
       assert(error.isRetriable);
       assertMatch(
         error.message,
-        /3 TLS handshakes did not end .* Deno keeps the sockets .* is begun in (29|30) s/,
+        /3 TLS handshakes did not end .* Deno keeps their sockets .* begins in (29|30) s/,
       );
     }
     assertEquals(held(), 3);
