@@ -86,8 +86,9 @@ export function settingsOf(options: RedisOptions): NumericSettings {
 }
 
 function checkNumber(name: string, value: unknown): void {
-  const least = name === "maxConnections" ? 1 : 0;
   const isDuration = name.endsWith("Ms");
+  // Without a connection, or a call that may wait for one, nothing is ever sent.
+  const least = isDuration ? 0 : 1;
   const isWhole = isDuration || value === Infinity || Number.isInteger(value);
   if (typeof value === "number" && value >= least && isWhole) return;
   throw new RangeError(
