@@ -1,6 +1,8 @@
 // How many commands may be sent again, so that an outage is not answered by a flood.
 
+/** Tokens in a full bucket. */
 const RESERVE = 100;
+/** Tokens that a success earns. */
 const PER_SUCCESS = 0.1;
 
 /**

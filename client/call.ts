@@ -53,7 +53,7 @@ export interface CallLimits {
   readonly startedAt: number;
   /** When it must be over, in milliseconds after that. */
   readonly deadlineMs: number;
-  /** Takes its deadline and the listener on its signal away. */
+  /** Removes its deadline and the listener on its signal. */
   detach(): void;
 }
 
@@ -102,7 +102,7 @@ export abstract class Call implements Expirable, Routed {
   /** Makes an attempt: puts what has no reply yet in flight. */
   abstract sendOn(right: PushRight): void;
 
-  /** What cannot be done once the client is closed. */
+  /** What it does, to follow "Cannot" in an error. */
   get purpose(): string {
     return `send ${this.name}`;
   }

@@ -94,14 +94,14 @@ function explain(
   }
   // A server repeats the arguments of a command that it does not know.
   if (rowOf(command).hasSecrets) return message.replace(/, with args .*/s, "");
-  const advice = adviceOn(code, message, identity);
+  const advice = clusterAdvice(code, message, identity);
   return advice === undefined
     ? message
     : `${message} (this server is a node of a cluster, which neither the URL nor an option says${advice})`;
 }
 
-/** What follows from a refusal by the node of a cluster; `undefined` for any other. */
-function adviceOn(
+/** What to do about a refusal by the node of a cluster; `undefined` for any other. */
+function clusterAdvice(
   code: string,
   message: string,
   identity: Identity | undefined,

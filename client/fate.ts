@@ -3,10 +3,10 @@ import type { Fate } from "../pool/connection/fate.ts";
 import { fateOfReply } from "../pool/connection/refusal.ts";
 import { ReplyError } from "../resp/errors.ts";
 
-/** From the one that says least. */
+/** The fates, the worst first: that which says least. */
 const FATES: readonly Fate[] = ["unknown", "executed", "unsent"];
 
-/** Reasons of aborts, which are the caller's own: whatever they say, this is what became of the calls that they ended. */
+/** What became of the calls that an abort ended, by its reason: that is the caller's own, and is left as it is. */
 const ofAborts = new WeakMap<object, Fate>();
 
 const isObject = (value: unknown): value is object =>
@@ -54,7 +54,7 @@ export function withFate<Thrown>(error: Thrown, otherwise: Fate): Thrown {
   const plain = Object.getOwnPropertyDescriptor(error, "stack");
   return Object.defineProperty(error, "stack", {
     configurable: true,
-    // Not before it is asked for: to format a stack takes longer than all the rest.
+    // Formatted only when it is read: that takes longer than all the rest.
     get: () =>
       `${plain?.get?.call(error) ?? plain?.value}\n    (${name}fate: ${fate})`,
     set: (value) =>
@@ -106,7 +106,7 @@ function find(error: unknown, above: readonly unknown[]): Fate | undefined {
     return worstOf(errors.map((one) => find(one, inside) ?? "unknown"));
   }
   if (error instanceof ReplyError) return fateOfReply(error);
-  // Read last: to format a stack takes longer than all the rest.
+  // Read last: formatting a stack takes longer than all the rest.
   const { stack, cause } = error as Record<string, unknown>;
   const [, ofCopy] = IN_STACK.exec(`${stack}`) ?? [];
   return isFate(ofCopy) ? ofCopy : find(cause, inside);

@@ -1,10 +1,10 @@
-// An abort that many calls share, one after the other.
+// An abort that many calls share, one after another.
 import { whenAborted } from "../pool/when_aborted.ts";
 
 /**
- * An `AbortController` for many calls. Its signal is listened to from the
- * beginning: for calls that follow each other, to begin and to end that each
- * time would take 6 microseconds.
+ * An `AbortController` for many calls. Its signal has a listener from the
+ * beginning: to add the first one and remove the last one again costs 6
+ * microseconds, which calls that follow each other would pay each time.
  */
 export function lastingAbort(): AbortController {
   const controller = new AbortController();

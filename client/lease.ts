@@ -1,4 +1,4 @@
-// A connection of one's own.
+// A lease: a connection of the caller's own.
 import { checkCommand } from "../resp/command.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { ReplyError } from "../resp/errors.ts";

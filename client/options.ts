@@ -23,7 +23,7 @@ export interface RetryInfo {
 /** Options of a `Redis` client. Durations are in milliseconds; `Infinity` means no limit. */
 export interface RedisOptions extends EndpointOptions {
   /**
-   * Never more connections than this, but for commands that end what holds up
+   * Never more connections than this, except for commands that end what holds up
    * the others (SCRIPT KILL, FUNCTION KILL, CLIENT UNPAUSE, …): each opens one of
    * its own, and closes it.
    * @default {10}
@@ -47,7 +47,7 @@ export interface RedisOptions extends EndpointOptions {
   checkoutTimeoutMs?: number;
   /**
    * An idle connection is closed after this. The default is below the 240 s after
-   * which Azure Load Balancer drops it without a word, with room for a look once a
+   * which Azure Load Balancer drops it silently, with room for a check once a
    * second; AWS drops at 350 s, many servers and proxies close at 300 s.
    * @default {230000}
    */

@@ -1,4 +1,4 @@
-// What a failed attempt promises: whether a later one may end otherwise.
+// What a failed attempt leads to expect of a later one.
 import { DialError } from "../pool/socket/dial_error.ts";
 import { isNotRun, isPassing } from "../pool/connection/refusal.ts";
 import { ReplyError } from "../resp/errors.ts";

@@ -1,4 +1,4 @@
-// A client, as its user sees it.
+// The face of a client: what its user calls.
 import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import { ClosedError } from "../pool/errors.ts";
@@ -35,7 +35,7 @@ import { SingleCall } from "./single_call.ts";
 import { describeClient, type RedisStats } from "./stats.ts";
 import { type Origin, sink } from "./telemetry.ts";
 
-/** More than a rejection takes from the loss of its connection to its caller. */
+/** More microtasks than it takes from the loss of a connection until the callers of its commands are rejected. */
 const REJECTION_MICROTASKS = 100;
 
 /**

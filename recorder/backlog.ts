@@ -1,16 +1,16 @@
 // Entries that could not be written: sent again in order, by backoff while nothing goes through.
+import { outlookOf } from "../client/outlook.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import { type Batch, batchesOf, type Writer } from "./writer.ts";
 import type { Entry } from "./entry.ts";
 import type { OutboxStore } from "./outbox.ts";
 import type { Outcomes, Refused } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
-import { outlookOf } from "../client/outlook.ts";
+import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
-/** So many attempts in a row must be denied a connection before the backlog is given up. */
+/** After this many attempts in a row that were denied a connection the backlog is given up. */
 const MOST_DENIALS = 5;
-/** While the backlog is full, an event that finds it so starts the next attempt after this, in milliseconds. */
+/** While the backlog is full, an event that is dropped starts the next attempt, unless the last one is less than this ago, in milliseconds. */
 const HURRY_MS = 100;
 
 /** An entry that is queued, and why. */
@@ -65,7 +65,7 @@ export class Backlog {
     return this.#pending;
   }
 
-  /** Whether entries should join it without an attempt of their own, which would only wait in vain. */
+  /** Whether entries should join it without an attempt of their own, which could only fail. */
   get isFilling(): boolean {
     return this.#pending > 0 && this.#outcomes.outage?.isAway === true;
   }
@@ -128,7 +128,7 @@ export class Backlog {
     this.#isStoring = false;
   }
 
-  /** While it is full, the sooner it is known that Redis is back, the less is dropped. */
+  /** Makes the next attempt soon: the earlier it shows that Redis is back, the less is dropped. */
   #hurry(): void {
     if (performance.now() - this.#triedAt > HURRY_MS) this.wake();
   }
@@ -167,7 +167,7 @@ export class Backlog {
     if (this.#pending === 0) return false;
     this.#denials = 0;
     this.#chunk = [];
-    return this.#settle(batches);
+    return this.#conclude(batches);
   }
 
   /** Whether a failed call says nothing of the entries that were sent. */
@@ -185,7 +185,7 @@ export class Backlog {
   }
 
   /** What was acknowledged is recorded; what was refused goes behind the others, or is dropped. */
-  #settle(batches: readonly Batch[]): boolean {
+  #conclude(batches: readonly Batch[]): boolean {
     const acknowledged: Entry[] = [];
     const refused: Refused[] = [];
     const again: Entry[] = [];

@@ -1,18 +1,18 @@
 // The first attempt of each entry: together with the others of its turn, as soon as there is room.
-import type { SendOptions } from "../client/send_options.ts";
 import { withFate } from "../client/fate.ts";
+import type { SendOptions } from "../client/send_options.ts";
 import type { Backlog } from "./backlog.ts";
-import { type Batch, batchesOf, type Writer } from "./writer.ts";
 import type { Entry } from "./entry.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
+import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
 /** At most this much is on its way at once: more would only wait in the client. */
 const WINDOW = { calls: 500, events: 50_000 };
-/** How often those that wait for room are looked at, in milliseconds. */
-const LOOK_MS = 500;
-/** Without an answer for so many looks, Redis is away. */
-const LOOKS_IN_VAIN = 2;
+/** How often the queue of entries that wait for room is checked, in milliseconds. */
+const CHECK_MS = 500;
+/** Without an answer between this many checks Redis is away. */
+const CHECKS_WITHOUT_ANSWER = 2;
 
 /**
  * Sends entries for the first time, with the client's retries.
@@ -32,9 +32,9 @@ export class Delivery {
   readonly #chunks = new Set<readonly Entry[]>(); // on their way
   #eventsInFlight = 0;
   #isGathering = false;
-  #lookTimer: ReturnType<typeof setTimeout> | undefined;
-  #looksInVain = 0;
-  #loss: Error | undefined; // of all that was left, once it has given up
+  #checkTimer: ReturnType<typeof setTimeout> | undefined;
+  #checksWithoutAnswer = 0;
+  #loss: Error | undefined; // what the rest was dropped with, once it has given up
 
   /** @param deadlineMs How long a first attempt may take, in milliseconds. */
   constructor(
@@ -78,7 +78,7 @@ export class Delivery {
       ...this.#queue.clear(),
       ...this.#backlog.clear(),
     ];
-    this.#endLooks();
+    this.#stopChecks();
     const cause = this.#outcomes.outage?.error ?? reason;
     return this.#loss = this.#outcomes.lost(entries, cause);
   }
@@ -93,8 +93,8 @@ export class Delivery {
     while (this.#queue.events > 0 && this.#hasRoom) {
       this.#attempt(this.#queue.take());
     }
-    if (this.#queue.events > 0) this.#look();
-    else if (this.#lookTimer !== undefined) this.#endLooks();
+    if (this.#queue.events > 0) this.#scheduleCheck();
+    else if (this.#checkTimer !== undefined) this.#stopChecks();
   }
 
   get #hasRoom(): boolean {
@@ -117,20 +117,20 @@ export class Delivery {
     this.#chunks.delete(chunk);
     this.#eventsInFlight -= events;
     if (this.#loss !== undefined) return; // all of them are dropped
-    if (failure === undefined) this.#settle(batches);
+    if (failure === undefined) this.#conclude(batches);
     else this.#hold(chunk, failure.error);
     this.#send();
   }
 
-  #settle(batches: readonly Batch[]): void {
-    this.#looksInVain = 0;
+  #conclude(batches: readonly Batch[]): void {
+    this.#checksWithoutAnswer = 0;
     for (const { entries, refusal } of batches) {
       if (refusal === undefined) this.#outcomes.recorded(entries);
       else for (const entry of entries) this.#backlog.hold(entry, refusal);
     }
   }
 
-  /** If Redis is away, those that wait for room would wait in vain, too. */
+  /** If Redis is away, the entries that wait for room go to the backlog as well. */
   #hold(chunk: readonly Entry[], error: unknown): void {
     for (const entry of chunk) this.#backlog.hold(entry, error);
     if (this.#backlog.isFilling) this.#holdWaiting(error);
@@ -140,25 +140,25 @@ export class Delivery {
     for (const entry of this.#queue.clear()) this.#backlog.hold(entry, error);
   }
 
-  /** The first entry of a chunk has waited longest. */
+  /** The options of a chunk, by its first entry: that one has waited longest. */
   #optionsFor({ dueAt }: Entry): SendOptions {
     const { options } = this.#writer;
     if (dueAt === Infinity) return options;
-    // It has this turn at least.
+    // With 0 it would be ended before it is sent.
     const deadlineMs = Math.max(1, Math.ceil(dueAt - performance.now()));
     return { ...options, deadlineMs };
   }
 
-  /** Entries that wait for room do not wait, and become more, without an end. */
-  #look(): void {
-    this.#lookTimer ??= setTimeout(() => {
-      this.#lookTimer = undefined;
+  /** Bounds the wait for room: while Redis gives no answer, the queue would only grow. */
+  #scheduleCheck(): void {
+    this.#checkTimer ??= setTimeout(() => {
+      this.#checkTimer = undefined;
       this.#holdOverdue();
-      if (++this.#looksInVain >= LOOKS_IN_VAIN) {
-        this.#holdWaiting(this.#noRoomFor(LOOKS_IN_VAIN * LOOK_MS));
+      if (++this.#checksWithoutAnswer >= CHECKS_WITHOUT_ANSWER) {
+        this.#holdWaiting(this.#noRoomFor(CHECKS_WITHOUT_ANSWER * CHECK_MS));
       }
-      if (this.#queue.events > 0) this.#look();
-    }, Math.min(LOOK_MS, this.#deadlineMs ?? Infinity));
+      if (this.#queue.events > 0) this.#scheduleCheck();
+    }, Math.min(CHECK_MS, this.#deadlineMs ?? Infinity));
   }
 
   #holdOverdue(): void {
@@ -171,7 +171,7 @@ export class Delivery {
   }
 
   #noRoomFor(ms: number): Error {
-    this.#looksInVain = 0;
+    this.#checksWithoutAnswer = 0;
     return withFate(
       new Error(
         `Cannot record event: it could not be sent for ${ms} ms, ` +
@@ -181,8 +181,8 @@ export class Delivery {
     );
   }
 
-  #endLooks(): void {
-    clearTimeout(this.#lookTimer);
-    this.#lookTimer = undefined;
+  #stopChecks(): void {
+    clearTimeout(this.#checkTimer);
+    this.#checkTimer = undefined;
   }
 }

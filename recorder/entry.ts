@@ -74,7 +74,7 @@ function isTransition(before: EntryState, next: EntryState): boolean {
   }
 }
 
-/** An event is given up after so many refusals, if they have gone on for so long. */
+/** An event is given up after this many refusals, if they have gone on for this long, in milliseconds. */
 const MOST_REFUSALS = 10;
 const REFUSED_MS = 900_000;
 

@@ -19,16 +19,16 @@ export class Epoch {
   /** An entry is recorded or dropped. */
   leave(): void {
     this.#open--;
-    this.#look();
+    this.#resolveIfOver();
   }
 
   /** No more entries come. */
   end(): void {
     this.#isOver = true;
-    this.#look();
+    this.#resolveIfOver();
   }
 
-  #look(): void {
+  #resolveIfOver(): void {
     if (this.#isOver && this.#open === 0) this.#ended.resolve();
   }
 }

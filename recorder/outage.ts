@@ -2,8 +2,8 @@
 import { type Outlook, outlookOf } from "../client/outlook.ts";
 import { ReplyError } from "../resp/errors.ts";
 
-/** What each outlook says of Redis, in front of the error's message. */
-const SAYS: Record<Outlook, string> = {
+/** Each outlook in words, to stand before the error's message. */
+const IN_WORDS: Record<Outlook, string> = {
   away: "Redis is away",
   refused: "Redis refuses to record",
   denied: "Redis cannot be used by this client",
@@ -29,7 +29,7 @@ export class Outage {
     this.since = before?.since ?? Date.now();
   }
 
-  /** Whether an attempt now would only wait in vain. A server that answers with a refusal is not away. */
+  /** Whether an attempt now could only fail. A server that answers with a refusal is not away. */
   get isAway(): boolean {
     return this.outlook === "away" || this.outlook === "denied";
   }
@@ -37,13 +37,13 @@ export class Outage {
   /** What it is, since when, and the error's message. */
   toString(): string {
     // A server that answers the handshake with a refusal is not away either.
-    const says = SAYS[
+    const what = IN_WORDS[
       this.outlook === "away" && isRefusal(this.error)
         ? "refused"
         : this.outlook
     ];
     const seconds = Math.max(0, (Date.now() - this.since) / 1000).toFixed(1);
-    return `${says}, for ${seconds} s: ${messageOf(this.error)}`;
+    return `${what}, for ${seconds} s: ${messageOf(this.error)}`;
   }
 }
 

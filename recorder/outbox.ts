@@ -1,4 +1,4 @@
-// Where queued entries are kept: the interface of a store, and the one that is none.
+// Where queued entries are kept beside the queue of the backlog: nowhere, unless there is a store.
 import type { Entry } from "./entry.ts";
 
 /** What is kept of a queued entry: enough to send it again with the same members and the same time. */
@@ -8,8 +8,8 @@ export type Kept = Pick<
 >;
 
 /**
- * A store of queued entries beside the queue of the backlog. What is recorded at
- * once never comes here. Calls may overlap; they take effect in the order in
+ * A store of queued entries beside the queue of the backlog. An entry that is
+ * recorded at once never comes here. Calls may overlap; they take effect in the order in
  * which they are made.
  */
 export interface OutboxStore {
@@ -17,7 +17,7 @@ export interface OutboxStore {
   load(): Promise<readonly Kept[]>;
   /** Keeps entries. They are durable when it resolves. */
   append(entries: readonly Kept[]): Promise<void>;
-  /** Forgets entries that are recorded or dropped. What is left behind is only sent once more. */
+  /** Forgets entries that are recorded or dropped. An entry that stays is sent once more, which does no harm. */
   remove(entries: readonly Kept[]): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-// What becomes of entries: each change reaches the caller, the statistics, onError and the listeners.
+// What becomes of entries, as the caller, the statistics, onError and telemetry are told.
 import type { Entry, RecordOutcome } from "./entry.ts";
 import { messageOf, Outage } from "./outage.ts";
 import { countOf } from "./queue.ts";
@@ -21,7 +21,7 @@ export interface RecorderStats {
   awaySince: number | undefined;
   /** What the last attempt failed with; `undefined` if it succeeded. */
   lastError: unknown;
-  /** The same in words: whether Redis is away or refuses, for how long, and why. */
+  /** The outage in words: whether Redis is away or refuses, for how long, and why. */
   reason: string | undefined;
 }
 

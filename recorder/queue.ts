@@ -3,13 +3,13 @@ import type { Entry } from "./entry.ts";
 
 /**
  * A chunk has at most this many events and about this many bytes, or a single
- * entry: so many members in one ZADD block the server for a millisecond.
+ * entry: 1000 members in one ZADD block the server for a millisecond.
  */
 const CHUNK = { events: 1000, bytes: 256 * 1024 };
-/** What a member takes on its way beside its text: the score and the headers of both, in bytes. */
+/** Bytes that a member takes on the wire besides its text: the score, and the headers of both. */
 const OVERHEAD = 40;
 
-/** A first-in, first-out queue. Its size is counted in events: an entry is as many as it counts. */
+/** A first-in, first-out queue. Its size is counted in events: an entry with a count of 3 is three. */
 export class EntryQueue {
   #entries: Entry[] = [];
   #head = 0;
@@ -71,7 +71,7 @@ export class EntryQueue {
     this.#head += count;
     const removed = this.#entries.slice(from, this.#head);
     this.#events -= countOf(removed);
-    // Else a queue that is never empty would keep all that were ever in it.
+    // Otherwise a queue that is never empty would keep all that were ever in it.
     if (this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);
       this.#head = 0;

@@ -12,16 +12,15 @@ import { lastingAbort } from "../client/lasting_abort.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
 import { Backlog } from "./backlog.ts";
-import { Writer, zadd } from "./writer.ts";
 import { Delivery } from "./delivery.ts";
+import { Entry, type RecordOutcome } from "./entry.ts";
+import { Epochs } from "./epochs.ts";
 import {
   checkEvent,
   defaultKeyOf,
   membersOf,
   type WebhookEvent,
 } from "./event.ts";
-import { Entry, type RecordOutcome } from "./entry.ts";
-import { Epochs } from "./epochs.ts";
 import {
   checkRecorderOptions,
   errorInfoOf,
@@ -32,6 +31,7 @@ import { MemoryOutbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
+import { Writer, zadd } from "./writer.ts";
 
 const MOST_COUNT = 10_000;
 const DRAIN_MS = 5000;
@@ -75,7 +75,7 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #keyOf: (event: WebhookEvent) => string;
   readonly #now: () => number;
   readonly #newMember: () => string;
-  /** Whether an entry may be one that cannot be sent. */
+  /** Whether `keyOf`, `now` or `newMember` is the user's own: it may make an entry that cannot be sent. */
   readonly #mayBeFlawed: boolean;
   readonly #ending = lastingAbort();
   readonly #epochs = new Epochs();
@@ -92,7 +92,7 @@ export class WebhookRecorder implements AsyncDisposable {
    * @param client The client to record with: a `Redis`, or anything else that is
    * a {@linkcode Sender}. The recorder does not close it.
    * @param options See {@linkcode RecorderOptions}.
-   * @throws {TypeError} If the client is none, or an option is unknown or not of its type.
+   * @throws {TypeError} If `client` is not a client, or an option is unknown or not of its type.
    */
   constructor(client: Sender, options: RecorderOptions = {}) {
     if (typeof client?.send !== "function" || client.origin === undefined) {
@@ -110,7 +110,7 @@ export class WebhookRecorder implements AsyncDisposable {
     this.#now = now ?? Date.now;
     this.#newMember = newMember ?? (() => crypto.randomUUID());
     this.#mayBeFlawed = Boolean(keyOf ?? now ?? newMember);
-    // Twice does no harm: members and scores are never remade.
+    // Sending them twice does no harm: members and scores are never remade.
     const sendOptions: SendOptions = {
       replay: "always",
       signal: this.#ending.signal,
@@ -278,7 +278,7 @@ export class WebhookRecorder implements AsyncDisposable {
     this.#ending.abort(loss);
   }
 
-  /** Gives an entry its key, time and members, and sends it. */
+  /** Gives an entry its key, time and members, and hands it to the delivery. */
   #accept(entry: Entry): void {
     const { event, count } = entry;
     try {

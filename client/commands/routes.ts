@@ -55,8 +55,8 @@ export const greets = (command: Command): Route =>
 export const failsOver = (command: Command): Route =>
   optionOf(command[1]) === "ABORT" ? URGENT : SHARED;
 
-/** 0 is no limit. */
-const patienceMs = (ms: number): number => ms > 0 ? ms : Infinity;
+/** The time that a timeout stands for: 0 is no limit. */
+const waitMs = (ms: number): number => ms > 0 ? ms : Infinity;
 
 const blocking = (
   command: Command,
@@ -66,7 +66,7 @@ const blocking = (
   idsAt?: number,
 ): Route => ({
   kind: "blocking",
-  extraReplyTimeoutMs: patienceMs(numberOf(command[timeoutAt]) * unitMs),
+  extraReplyTimeoutMs: waitMs(numberOf(command[timeoutAt]) * unitMs),
   timeoutAt,
   unitMs,
   hasTimedOut,
@@ -110,7 +110,7 @@ const waitsForWrites =
   (timeoutAt: number, hasTimedOut: HasTimedOut): RouteRule => (command) => ({
     kind: "own-writes",
     why: "it waits for what was written on the same connection" + USE_A_LEASE,
-    extraReplyTimeoutMs: patienceMs(numberOf(command[timeoutAt])),
+    extraReplyTimeoutMs: waitMs(numberOf(command[timeoutAt])),
     timeoutAt,
     unitMs: 1,
     hasTimedOut,
