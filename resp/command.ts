@@ -1,8 +1,8 @@
 // What can be sent: which values are arguments of a command, and how large they may be.
 import type { Command, CommandArgument } from "./types.ts";
 
-/** An argument as it is encoded. */
-export type Word = string | Uint8Array;
+/** What is encoded of an argument. */
+export type Content = string | Uint8Array;
 
 /**
  * Bytes of one argument. It is the server's own `proto-max-bulk-len`: over it
@@ -61,7 +61,7 @@ function checkName(command: readonly unknown[]): void {
  * @throws {RangeError} If it is too large.
  */
 export function checkCommand(command: Command): void {
-  wordsOf(command);
+  contentsOf(command);
 }
 
 /**
@@ -70,23 +70,23 @@ export function checkCommand(command: Command): void {
  * @throws {TypeError} If it has no name, or one of them cannot be sent.
  * @throws {RangeError} If one, or all together, are too large.
  */
-export function wordsOf(command: Command): Word[] {
+export function contentsOf(command: Command): Content[] {
   checkArray(command);
   checkName(command);
-  const words = new Array<Word>(command.length);
+  const contents = new Array<Content>(command.length);
   let most = 0; // bytes, at most
-  for (let i = 0; i < command.length; i++) { // holes are no arguments, and refused
+  for (let i = 0; i < command.length; i++) { // a hole is undefined, and refused
     const argument = command[i]!;
     if (isBytes(argument)) {
-      words[i] = argument;
+      contents[i] = argument;
       most += lengthOf(argument);
     } else {
-      const text = words[i] = textOf(argument, command, i);
+      const text = contents[i] = argumentText(argument, command, i);
       most += MOST_BYTES_A_UNIT * text.length;
     }
   }
-  if (most > MAX_ARGUMENT) checkSizes(command, words);
-  return words;
+  if (most > MAX_ARGUMENT) checkSizes(command, contents);
+  return contents;
 }
 
 /**
@@ -94,7 +94,7 @@ export function wordsOf(command: Command): Word[] {
  *
  * @throws {TypeError} If it cannot be sent.
  */
-export function textOf(
+export function argumentText(
   argument: CommandArgument,
   command: Command,
   index: number,
@@ -134,7 +134,7 @@ export const goneBytes = (command: Command, index: number): TypeError =>
       "has been transferred or has shrunk, expected one that holds its bytes",
   );
 
-/** @throws {RangeError} If a command of so many bytes cannot be sent. */
+/** @throws {RangeError} If a command of that many bytes cannot be sent. */
 export function checkTotal(command: Command, bytes: number): void {
   if (bytes <= MAX_COMMAND) return;
   throw new RangeError(
@@ -143,10 +143,12 @@ export function checkTotal(command: Command, bytes: number): void {
   );
 }
 
-function checkSizes(command: Command, words: readonly Word[]): void {
+function checkSizes(command: Command, contents: readonly Content[]): void {
   let total = 0;
-  for (const [i, word] of words.entries()) {
-    const bytes = typeof word === "string" ? utf8Length(word) : lengthOf(word);
+  for (const [i, content] of contents.entries()) {
+    const bytes = typeof content === "string"
+      ? utf8Length(content)
+      : lengthOf(content);
     if (bytes > MAX_ARGUMENT) {
       throw new RangeError(
         `Cannot send ${nameOf(command)}: argument ${i} has ${bytes} bytes, ` +
@@ -160,7 +162,7 @@ function checkSizes(command: Command, words: readonly Word[]): void {
 
 const utf8 = new TextEncoder();
 
-/** Texts are measured by stretches of so many units. */
+/** Texts are measured by stretches of this many units. */
 const STRETCH = 64 * 1024;
 
 /** How many bytes of UTF-8 a text becomes, lone surrogates as U+FFFD. */

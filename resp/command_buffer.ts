@@ -1,5 +1,5 @@
 // Many commands to bytes, all at once.
-import { textOf } from "./command.ts";
+import { argumentText } from "./command.ts";
 import {
   arrayHeader,
   bulkHeader,
@@ -99,7 +99,7 @@ export class CommandBuffer {
         text += bulkHeader(argument.length);
         text += argument;
       } else if (typeof argument === "number" || typeof argument === "bigint") {
-        const digits = textOf(argument, command, i);
+        const digits = argumentText(argument, command, i);
         text += bulkHeader(digits.length);
         text += digits;
       } else {

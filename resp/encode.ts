@@ -2,11 +2,11 @@
 import {
   checkArray,
   checkTotal,
+  type Content,
+  contentsOf,
   goneBytes,
   isBytes,
   lengthOf,
-  type Word,
-  wordsOf,
 } from "./command.ts";
 import type { Command, CommandArgument } from "./types.ts";
 
@@ -20,14 +20,14 @@ const BULK_HEADERS: (string | undefined)[] = new Array(1024).fill(undefined);
 /** Longer arguments are encoded by themselves. */
 export const LONG_TEXT = 64 * 1024;
 /**
- * Text is written with so many bytes to spare, and was ASCII if it took as many
+ * Text is written with this many bytes to spare, and was ASCII if it took as many
  * bytes as it has units: what is cut off for want of room, at a character of at
  * most four bytes, has taken more by then. The number of units read is no sign:
  * up to version 2.7 Deno reports all of them, even where it cut some off.
  */
 export const SPARE = 4;
 
-/** The line that begins a command of so many arguments. */
+/** The line that begins a command of `count` arguments. */
 export const arrayHeader = (count: number): string =>
   ARRAY_HEADERS[count] ?? remember(ARRAY_HEADERS, count, `*${count}`);
 
@@ -70,7 +70,7 @@ function remember(
  */
 export function encodeCommand(command: Command): Uint8Array<ArrayBuffer> {
   const copy = copyCommand(command);
-  return ENCODED.get(copy) ?? encodeWords(copy, wordsOf(copy)).bytes;
+  return ENCODED.get(copy) ?? encodeContents(copy, contentsOf(copy)).bytes;
 }
 
 /** Commands that {@linkcode copyCommand} has encoded, because they hold bytes. */
@@ -102,7 +102,7 @@ export function copyCommand(command: Command): Command {
 }
 
 function withOwnBytes(command: Command): Command {
-  const { bytes, starts } = encodeWords(command, wordsOf(command));
+  const { bytes, starts } = encodeContents(command, contentsOf(command));
   const own = command.map((argument, i) =>
     isBytes(argument)
       ? bytes.subarray(starts[i], starts[i]! + lengthOf(argument))
@@ -119,8 +119,11 @@ interface Encoded {
 }
 
 /** Encodes a command whose text is taken for ASCII; if it is not, once more with all text as bytes. */
-function encodeWords(command: Command, words: readonly Word[]): Encoded {
-  const pieces = piecesOf(words);
+function encodeContents(
+  command: Command,
+  contents: readonly Content[],
+): Encoded {
+  const pieces = piecesOf(contents);
   const size = pieces.reduce((sum, { length }) => sum + length, 0);
   checkTotal(command, size);
   const bytes = new Uint8Array(size + SPARE);
@@ -131,15 +134,15 @@ function encodeWords(command: Command, words: readonly Word[]): Encoded {
       starts[index] = end;
       if (!isCopied(content, bytes, end)) throw goneBytes(command, index);
     } else if (!isWritten(content, bytes, end)) {
-      return encodeWords(command, words.map(toBytes));
+      return encodeContents(command, contents.map(toBytes));
     }
     end += length;
   }
   return { bytes: bytes.subarray(0, size), starts };
 }
 
-const toBytes = (word: Word): Uint8Array =>
-  typeof word === "string" ? utf8.encode(word) : word;
+const toBytes = (content: Content): Uint8Array =>
+  typeof content === "string" ? utf8.encode(content) : content;
 
 /** Whether text was written as ASCII; if not, what stands there means nothing. */
 const isWritten = (text: string, bytes: Uint8Array, at: number): boolean =>
@@ -157,7 +160,7 @@ function isCopied(from: Uint8Array, to: Uint8Array, at: number): boolean {
 
 /** A stretch of an encoded command. */
 interface Piece {
-  readonly content: Word;
+  readonly content: Content;
   /** In units or bytes. */
   readonly length: number;
   /** Which argument it ends with. */
@@ -165,14 +168,14 @@ interface Piece {
 }
 
 /** Headers and short texts joined; bytes and long texts by themselves. */
-function piecesOf(words: readonly Word[]): Piece[] {
+function piecesOf(contents: readonly Content[]): Piece[] {
   const pieces: Piece[] = [];
-  let text = arrayHeader(words.length);
+  let text = arrayHeader(contents.length);
   const endText = (index: number): void => {
     if (text !== "") pieces.push({ content: text, length: text.length, index });
     text = "";
   };
-  for (const [index, content] of words.entries()) {
+  for (const [index, content] of contents.entries()) {
     const length = typeof content === "string"
       ? content.length
       : lengthOf(content);
@@ -186,6 +189,6 @@ function piecesOf(words: readonly Word[]): Piece[] {
     }
   }
   text += "\r\n";
-  endText(words.length - 1);
+  endText(contents.length - 1);
   return pieces;
 }

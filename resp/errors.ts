@@ -65,7 +65,7 @@ const RESP3_TYPES: Readonly<Record<string, string>> = {
   ">": "a push",
 };
 
-/** So many bytes are shown of what begins like no reply. */
+/** How many bytes an error shows of what begins like no reply. */
 const SHOWN = 40;
 
 /** A byte is not the one that the grammar asks for. */

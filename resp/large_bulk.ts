@@ -1,4 +1,4 @@
-// Bodies of bulk strings too large for the receive buffer, received right where they will stay.
+// The body of a bulk string too large for the receive buffer, received right where it will stay.
 import { decodeText } from "./receive_buffer.ts";
 
 /** The body of a bulk string that is being received. */
@@ -19,9 +19,9 @@ export interface LargeBulk {
 
 /** What an announced length may reserve before its bytes have come. */
 const FIRST_RESERVE = 4 * 1024 * 1024;
-/** Pages that nothing was written to cost no memory, bytes that must be moved cost time. */
+/** An array that is full grows by this factor: pages that nothing is written to cost no memory, bytes that are moved cost time. */
 const GROWTH = 16;
-/** Text is decoded by pieces of this size, so that it never stands there twice. */
+/** Text is decoded in pieces of this size, so that it is never held twice. */
 const WINDOW = 1024 * 1024;
 
 /** Bytes, in an array that goes to the caller: the value, and not a byte more. */
@@ -63,7 +63,7 @@ export class LargeBytes implements LargeBulk {
 const reserve = (length: number, size: number): number =>
   length <= 2 * size ? length : size;
 
-/** Text, decoded window by window. One window serves one text after the other. */
+/** Text, decoded window by window. The window is kept for the next text. */
 export class LargeText implements LargeBulk {
   filled = 0;
   weight = 0;
@@ -78,7 +78,7 @@ export class LargeText implements LargeBulk {
     this.filled = this.weight = this.#used = 0;
     this.#length = length;
     this.#text = "";
-    this.#aim();
+    this.#fitWindow();
     return this;
   }
 
@@ -98,7 +98,7 @@ export class LargeText implements LargeBulk {
     this.#decode(end);
     this.#window.copyWithin(0, end, this.#used);
     this.#used -= end;
-    this.#aim();
+    this.#fitWindow();
   }
 
   take(): string {
@@ -115,7 +115,7 @@ export class LargeText implements LargeBulk {
     this.#text += text;
   }
 
-  #aim(): void {
+  #fitWindow(): void {
     this.#size = Math.min(this.#used + this.left, WINDOW);
     // Only the first window of a text can be too small, and it is empty then.
     if (this.#window.length < this.#size) {

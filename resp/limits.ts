@@ -49,7 +49,7 @@ export const WEIGHT = {
   bigint: 40,
 };
 
-/** What a text of so many bytes takes: V8 has a byte a unit for ASCII, and may have two for all else. */
+/** What a text of `length` bytes takes: V8 has one byte for each unit of ASCII, and may have two for any other. */
 export const weightOf = (text: string, length: number): number =>
   WEIGHT.text + (text.length === length ? length : 2 * length);
 
@@ -84,13 +84,13 @@ export class ReplyBudget {
     this.#weight = 0;
   }
 
-  /** So many more bytes were parsed. */
+  /** `count` more bytes were parsed. */
   addBytes(count: number): void {
     this.#length += count;
     if (this.#length > this.#maxReplyLength) this.#tooLong(this.#length);
   }
 
-  /** A part of so many bytes was parsed, which takes so many bytes on the heap. */
+  /** A part of `count` bytes was parsed, which takes `weight` bytes on the heap. */
   add(count: number, weight: number): void {
     const length = this.#length += count;
     const total = this.#weight += weight;
@@ -98,7 +98,7 @@ export class ReplyBudget {
     if (total > this.#maxMemory) this.#tooHeavy(total);
   }
 
-  /** An array of so many elements was announced, or something that counts as so many. */
+  /** An array of `count` elements was announced, or something that counts as that many. */
   addElements(count: number): void {
     this.#elements += count;
     if (this.#elements > this.#limits.maxElements) {
@@ -112,19 +112,19 @@ export class ReplyBudget {
     this.addWeight(WEIGHT.element * count);
   }
 
-  /** A part of the reply takes so many bytes on the heap. */
+  /** A part of the reply takes `bytes` more on the heap. */
   addWeight(bytes: number): void {
     this.#weight += bytes;
     if (this.#weight > this.#maxMemory) this.#tooHeavy(this.#weight);
   }
 
-  /** A part that is still being received takes so many bytes on the heap. */
+  /** A part that is still being received takes `bytes` on the heap so far. */
   checkWeight(bytes: number): void {
     const weight = this.#weight + bytes;
     if (weight > this.#maxMemory) this.#tooHeavy(weight);
   }
 
-  /** A bulk string of so many bytes was announced. */
+  /** A bulk string of `length` bytes was announced. */
   checkBulk(length: number, binary: boolean): void {
     if (length > this.#limits.maxBulkLength) {
       throw this.#overLimit("maxBulkLength", "bulk string of", length, "bytes");
@@ -139,21 +139,21 @@ export class ReplyBudget {
     if (!binary) this.checkWeight(length);
   }
 
-  /** A line has so many bytes so far. */
+  /** A line has `length` bytes so far. */
   checkLine(length: number): void {
     if (length > this.#limits.maxLineLength) {
       throw this.#overLimit("maxLineLength", "line of", length, "bytes");
     }
   }
 
-  /** So many arrays are open, one inside the other. */
+  /** `depth` arrays are open, one inside the other. */
   checkDepth(depth: number): void {
     if (depth > this.#limits.maxDepth) {
       throw this.#overLimit("maxDepth", "arrays nested", depth, "deep");
     }
   }
 
-  /** Whether every bulk string of up to so many bytes is within the limits. */
+  /** Whether every bulk string of up to `length` bytes is within the limits. */
   allowsBulk(length: number): boolean {
     return length <= this.#limits.maxBulkLength;
   }

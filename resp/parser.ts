@@ -29,19 +29,19 @@ const ZERO = 48;
 
 /** The longest bulk string whose length has three digits. */
 const MOST_SHORT = 999;
-/** Up to here a bulk string waits in the receive buffer; a larger one gets an array of its own. */
+/** A bulk string of up to this many bytes waits in the receive buffer; a larger one gets an array of its own. */
 const LARGE_BULK = 16 * 1024;
-/** The rest of a large one that comes by way of the receive buffer, to spare its CRLF a read of its own. */
+/** The last bytes of a large one come by way of the receive buffer, to spare its CRLF a read of its own. */
 const REST = 48 * 1024;
 /** The line end behind a body. */
 const CRLF_LENGTH = 2;
 /** The last large value of bytes is kept until the next one, if it is no larger. */
 const KEPT_BULK = 4 * 1024 * 1024;
-/** An error in an array counts as so many elements: it takes as much memory. */
+/** An error in an array counts as this many elements: it takes as much memory. */
 const ERROR_ELEMENTS = 100;
 /** The largest integer that a place in an array holds by itself. */
 const SMALL_INTEGER = 2 ** 31 - 1;
-/** An array gets so many places before its elements have come; what is only announced costs nothing. */
+/** An array gets at most this many places before its elements have come: what is only announced costs nothing. */
 const FIRST_PLACES = 1024;
 
 /** Not a reply: more bytes are needed. */
