@@ -205,9 +205,9 @@ export class Attempts implements CallEngine {
   }
 
   /**
-   * Asks which server a connection leads to, before a command that may need to
-   * know it later. The connection may be leased by the time of the answer, so
-   * the attempt begins anew.
+   * Asks which server a connection leads to, before a command whose fate may have
+   * to be resolved later. The connection may be leased by the time of the answer, so
+   * the attempt starts again.
    */
   #identify(call: SingleCall, right: PushRight): void {
     call.enter("identifying");

@@ -26,8 +26,8 @@ export class RetryBudget {
   /**
    * Takes a token if there is one.
    *
-   * @param cause What the retry is charged to. The death of one connection costs one
-   * token, however many commands it took along.
+   * @param cause What the retry is charged to. The end of one connection costs one
+   * token, however many commands were lost with it.
    */
   spend(cause: object): boolean {
     if (this.#paid.has(cause)) return true;

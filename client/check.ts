@@ -1,4 +1,4 @@
-// Whether options are what they should be, and what an error says where they are not.
+// Checks of options, with what an error says of a wrong one.
 
 /** What an option must be: a test, and the words for it in an error. */
 export type OptionRule = readonly [
@@ -15,7 +15,7 @@ export const FUNCTION: OptionRule = [
   "a function",
 ];
 
-/** A switch. */
+/** Something that is on or off. */
 export const BOOLEAN: OptionRule = [
   (value) => typeof value === "boolean",
   "true or false",
@@ -32,6 +32,9 @@ export const DURATION: OptionRule = [
   (value) => typeof value === "number" && value >= 0,
   "a number of milliseconds of 0 or more",
 ];
+
+/** The longest time that a timer can wait, in milliseconds. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A retry policy. Not `instanceof`: a service may hold two copies of this module. */
 export const RETRY: OptionRule = [

@@ -1,4 +1,4 @@
-// When calls must be over: one timer for all of them, and the error of those that are not.
+// Deadlines of calls: one timer for all of them, and the error of a call that misses its own.
 import type { Fate } from "../pool/connection/fate.ts";
 import { GRACE_MS, LATE_MS } from "../pool/socket/fair_timeout.ts";
 import { runtime } from "../pool/socket/runtime.ts";

@@ -1,7 +1,5 @@
 // What close() waits for: the calls under way, and the leases that are held.
-
-/** The most that a timer can wait, in milliseconds. */
-const MOST_MS = 2 ** 31 - 1;
+import { MAX_TIMER_MS } from "./check.ts";
 
 /** Counts what is under way, and waits until nothing is. */
 export class Drain {
@@ -39,7 +37,7 @@ export class Drain {
     else if (dueAt < this.#dueAt) {
       this.#dueAt = dueAt;
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#end(), Math.min(ms, MOST_MS));
+      this.#timer = setTimeout(() => this.#end(), Math.min(ms, MAX_TIMER_MS));
     }
     return this.#over.promise;
   }

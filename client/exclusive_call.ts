@@ -1,4 +1,4 @@
-// Calls that need a connection of their own: for a lease, or for one command that blocks or ends what holds up the others.
+// Calls that need a connection of their own: for a lease, for a command that blocks, for one that ends what holds up others.
 import { checkCommand } from "../resp/command.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";

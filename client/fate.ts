@@ -18,7 +18,7 @@ const isFate = (value: unknown): value is Fate => FATES.includes(value as Fate);
 export const worstOf = (fates: readonly Fate[]): Fate =>
   FATES.find((fate) => fates.includes(fate)) ?? "unsent";
 
-/** Marks the reason of an abort for {@linkcode fateOf}. One reason may end several calls: the worst fate counts. */
+/** Notes what became of a call under the reason of its abort, for {@linkcode fateOf}. One reason may end several calls: the worst fate counts. */
 export function noteAbort(reason: unknown, fate: Fate): void {
   if (!isObject(reason)) return;
   ofAborts.set(reason, worstOf([fate, ofAborts.get(reason) ?? "unsent"]));

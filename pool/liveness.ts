@@ -31,7 +31,7 @@ const SLOW_PROOF_FACTOR = 2;
  * - When one connection dies silently, all that are shared become suspects.
  * - After a freeze of this process they do, too: they may have been closed meanwhile.
  * - A connection that was idle for longer than `validateAfterIdleMs`, or than the
- *   idle limit that earlier deaths have shown, becomes a suspect.
+ *   idle limit that earlier closes have shown, becomes a suspect.
  */
 export class Liveness {
   readonly #options: LivenessOptions;

@@ -4,6 +4,7 @@ import {
   checkOptions,
   checkWhole,
   FUNCTION,
+  MAX_TIMER_MS,
   type OptionRule,
 } from "../client/check.ts";
 import type { Entry, RecordOutcome } from "./entry.ts";
@@ -87,9 +88,6 @@ const RULES = {
   deadlineMs: CHECKED_ELSEWHERE,
 } satisfies Record<keyof RecorderOptions, OptionRule>;
 
-/** The longest time that a timer can wait, in milliseconds. */
-export const MOST_MS = 2 ** 31 - 1;
-
 /** @throws {TypeError} If an option is unknown or breaks its rule. */
 export function checkRecorderOptions(options: RecorderOptions): void {
   checkOptions(options, RULES);
@@ -102,7 +100,7 @@ export function checkRecorderOptions(options: RecorderOptions): void {
   };
   check("outboxCapacity", { least: 0, most: 1e9 });
   check("retentionSeconds", { most: 1e9 });
-  check("deadlineMs", { most: MOST_MS });
+  check("deadlineMs", { most: MAX_TIMER_MS });
 }
 
 /** What onError is called with. */

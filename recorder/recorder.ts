@@ -4,6 +4,7 @@ import {
   CHECKED_ELSEWHERE,
   checkOptions,
   checkWhole,
+  MAX_TIMER_MS,
   show,
   SIGNAL,
 } from "../client/check.ts";
@@ -24,7 +25,6 @@ import {
 import {
   checkRecorderOptions,
   errorInfoOf,
-  MOST_MS,
   type RecorderOptions,
 } from "./options.ts";
 import { MemoryOutbox } from "./outbox.ts";
@@ -48,7 +48,7 @@ const DRAIN_MS = 5000;
  *   later of its times, on servers before Redis 6.2 the one written last.
  * - While Redis is away, events wait in the outbox, in order, up to
  *   `outboxCapacity`; those that come later do not wait for a timeout again.
- * - An event that Redis will never take, such as for want of a permission, is
+ * - An event that Redis will never take, such as for lack of a permission, is
  *   dropped; so is one that it has refused for a quarter of an hour.
  * - The outbox is in memory: what it holds is lost when the process ends.
  *
@@ -240,7 +240,7 @@ export class WebhookRecorder implements AsyncDisposable {
     const { drainMs = DRAIN_MS } = options;
     checkWhole("close the recorder", "drainMs", drainMs, {
       least: 0,
-      most: MOST_MS,
+      most: MAX_TIMER_MS,
     });
     this.#state = "closing";
     try {

@@ -68,7 +68,7 @@ export class Retention {
     this.#written.clear();
   }
 
-  /** The next write may reach another server: its clock is asked for anew. */
+  /** The next write may reach another server: its clock is asked for again. */
   forgetClock(): void {
     this.#clock.forget();
   }

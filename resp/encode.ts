@@ -21,7 +21,7 @@ const BULK_HEADERS: (string | undefined)[] = new Array(1024).fill(undefined);
 export const LONG_TEXT = 64 * 1024;
 /**
  * Text is written with this many bytes to spare, and was ASCII if it took as many
- * bytes as it has units: what is cut off for want of room, at a character of at
+ * bytes as it has units: what is cut off for lack of room, at a character of at
  * most four bytes, has taken more by then. The number of units read is no sign:
  * up to version 2.7 Deno reports all of them, even where it cut some off.
  */

@@ -38,7 +38,7 @@ export interface ServerOptions extends
   readonly dial: Dial;
   /** The largest reply to accept. */
   readonly limits: ParserLimits;
-  /** Whether to look for the cause of each death. */
+  /** Whether to look for the cause when a connection has ended. */
   readonly postMortem: boolean;
 }
 

@@ -1,4 +1,4 @@
-// Numbers of things and lengths of time, as they stand in texts.
+// Numbers of things and lengths of time, as text.
 
 /**
  * A number and its noun: `1 reply`, `2 replies`.

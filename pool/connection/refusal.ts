@@ -87,7 +87,7 @@ export const isNotRun = ({ code, message }: ReplyError): boolean =>
 
 /**
  * Whether the server did not run the command for a reason that passes by
- * itself, so that another attempt is worth while.
+ * itself, so that another attempt is worthwhile.
  */
 export const isPassing = ({ code, message }: ReplyError): boolean =>
   PASSING_CODES.has(code) || isOneOf(PASSING_TEXTS, message);

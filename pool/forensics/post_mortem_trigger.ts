@@ -20,7 +20,7 @@ export class PostMortemTrigger {
    */
   readonly ready: Promise<void>;
   #postMortem: PostMortem | undefined;
-  #death: [CloseReport, ConnectionFacts] | undefined;
+  #ended: [CloseReport, ConnectionFacts] | undefined;
 
   /** @param onVerdict Called with the verdict of each investigation. */
   constructor(onVerdict: (verdict: Verdict) => void) {
@@ -36,7 +36,7 @@ export class PostMortemTrigger {
     const wasRequested = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
     this.#postMortem?.noteEnd(report, connection);
-    if (!wasRequested) this.#death ??= [report, connection];
+    if (!wasRequested) this.#ended ??= [report, connection];
   }
 
   /** Asks the server on a connection that was just opened and is shared. */
@@ -47,11 +47,11 @@ export class PostMortemTrigger {
         right.isRevoked ? undefined : ask(right, command),
     };
     this.#postMortem?.takeBaseline(source);
-    const death = this.#death;
-    this.#death = undefined;
-    if (death === undefined) return;
-    this.#postMortem?.investigate(...death, source).then((found) => {
-      if (found === "not-asked") this.#death ??= death;
+    const ended = this.#ended;
+    this.#ended = undefined;
+    if (ended === undefined) return;
+    this.#postMortem?.investigate(...ended, source).then((found) => {
+      if (found === "not-asked") this.#ended ??= ended;
     });
   }
 

@@ -1,4 +1,4 @@
-// As which user a connection logs in, asked at each dial.
+// The user that a connection logs in as, asked for at each dial.
 
 /** A user and a password, for AUTH. */
 export interface Credentials {

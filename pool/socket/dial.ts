@@ -1,4 +1,4 @@
-// An endpoint to an open socket, by the runtime in use.
+// The default dial: an open socket from the runtime in use.
 import type { Endpoint } from "./endpoint.ts";
 import { runtime } from "./runtime.ts";
 import type { DialOptions, Socket } from "./socket.ts";

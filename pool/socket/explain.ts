@@ -71,7 +71,7 @@ function explainTls(endpoint: Endpoint, cause: SocketError): DialError {
   if (/CaUsedAsEndEntity/.test(text)) {
     return refusal(
       "the server's certificate is that of an authority (CA:TRUE), which TLS here refuses even if it is trusted: " +
-        "make it anew with basicConstraints=CA:FALSE and pass it in tls.caCerts, " +
+        "create it again with basicConstraints=CA:FALSE and pass it in tls.caCerts, " +
         "or sign the server's certificate with an authority of its own and pass that",
     );
   }
@@ -83,7 +83,7 @@ function explainTls(endpoint: Endpoint, cause: SocketError): DialError {
   ) {
     return refusal(`TLS refused: ${text}`);
   }
-  // An end of file or a reset: a plain Redis closes on the first TLS byte, but so does a dying server.
+  // An end of file or a reset: a plain Redis closes on the first TLS byte, but so does a server that is shut down.
   return new DialError(
     endpoint,
     "tls",
