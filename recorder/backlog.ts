@@ -9,7 +9,7 @@ import { countOf, EntryQueue } from "./queue.ts";
 import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
 /** After this many attempts in a row that were denied a connection the backlog is given up. */
-const MOST_DENIALS = 5;
+const MAX_DENIALS = 5;
 /** While the backlog is full, an event that is dropped starts the next attempt, unless the last one is less than this ago, in milliseconds. */
 const HURRY_MS = 100;
 
@@ -179,7 +179,7 @@ export class Backlog {
   #noteFailure(error: unknown): void {
     const { outlook } = this.#outcomes.failed(error);
     this.#denials = outlook === "denied" ? this.#denials + 1 : 0;
-    if (this.#writer.isClosed || this.#denials >= MOST_DENIALS) {
+    if (this.#writer.isClosed || this.#denials >= MAX_DENIALS) {
       this.#outcomes.lost(this.clear(), error);
     }
   }

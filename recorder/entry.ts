@@ -75,7 +75,7 @@ function isTransition(before: EntryState, next: EntryState): boolean {
 }
 
 /** An event is given up after this many refusals, if they have gone on for this long, in milliseconds. */
-const MOST_REFUSALS = 10;
+const MAX_REFUSALS = 10;
 const REFUSED_MS = 900_000;
 
 /** What an entry has before its members are made. */
@@ -158,7 +158,7 @@ export class Entry {
    */
   refuse(now: number): boolean {
     if (this.#refusals++ === 0) this.#refusedAt = now;
-    return this.#refusals >= MOST_REFUSALS &&
+    return this.#refusals >= MAX_REFUSALS &&
       now - this.#refusedAt >= REFUSED_MS;
   }
 }

@@ -33,7 +33,7 @@ export const defaultKeyOf = (
 ): string => `webhook_frequency_${mallId}_${shopNo}_${eventType}`;
 
 /** The latest time that a `Date` can have. */
-const LATEST_MS = 8.64e15;
+const MAX_TIME_MS = 8.64e15;
 
 /** @throws {TypeError} If the event is not one; the message names the argument. */
 export function checkEvent(event: WebhookEvent): void {
@@ -54,7 +54,7 @@ export function checkEvent(event: WebhookEvent): void {
   if (
     receivedAt !== undefined &&
     !(typeof receivedAt === "number" && receivedAt >= 0 &&
-      receivedAt <= LATEST_MS)
+      receivedAt <= MAX_TIME_MS)
   ) {
     refuse("receivedAt", receivedAt, "milliseconds since 1970, or none");
   }

@@ -33,7 +33,7 @@ import { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
 import { Writer, zadd } from "./writer.ts";
 
-const MOST_COUNT = 10_000;
+const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;
 
 /**
@@ -164,7 +164,7 @@ export class WebhookRecorder implements AsyncDisposable {
   record(event: WebhookEvent, count = 1): Promise<RecordOutcome> {
     return new Promise((resolve) => {
       checkEvent(event);
-      checkWhole("record event", "count", count, { most: MOST_COUNT });
+      checkWhole("record event", "count", count, { most: MAX_COUNT });
       if (this.#state !== "open") {
         throw new TypeError("Cannot record event: this recorder is closed");
       }

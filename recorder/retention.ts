@@ -5,9 +5,9 @@ import type { Entry } from "./entry.ts";
 import type { Sender } from "./sender.ts";
 
 /** Sets trimmed in one flush at most. */
-const MOST_SETS = 1000;
+const MAX_SETS = 1000;
 /** ZREMRANGEBYSCORE and EXPIRE. */
-const COMMANDS_A_SET = 2;
+const COMMANDS_PER_SET = 2;
 
 /** Options of a {@linkcode Retention}. */
 export interface RetentionOptions {
@@ -104,7 +104,7 @@ export class Retention {
     }
     const refused = replies.findIndex((reply) => reply instanceof Error);
     if (refused >= 0 && !this.#isRefused) {
-      const set = sets[Math.floor(refused / COMMANDS_A_SET)]!;
+      const set = sets[Math.floor(refused / COMMANDS_PER_SET)]!;
       this.#options.onRefused(replies[refused], set);
     }
     this.#isRefused = refused >= 0;
@@ -113,7 +113,7 @@ export class Retention {
   #take(): Entry[] {
     const taken: Entry[] = [];
     for (const [key, entry] of this.#written) {
-      if (taken.length === MOST_SETS) break;
+      if (taken.length === MAX_SETS) break;
       this.#written.delete(key);
       taken.push(entry);
     }

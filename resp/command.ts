@@ -12,7 +12,7 @@ const MAX_ARGUMENT = 512 * 1024 * 1024;
 /** Bytes of one command: what any runtime can allocate in one piece. */
 const MAX_COMMAND = 2 ** 31 - 1;
 /** No code unit of a string becomes more bytes of UTF-8 than this. */
-const MOST_BYTES_A_UNIT = 3;
+const MAX_BYTES_PER_UNIT = 3;
 /** A command's name is quoted up to this length. */
 const QUOTED_NAME = 64;
 
@@ -82,7 +82,7 @@ export function contentsOf(command: Command): Content[] {
       most += lengthOf(argument);
     } else {
       const text = contents[i] = argumentText(argument, command, i);
-      most += MOST_BYTES_A_UNIT * text.length;
+      most += MAX_BYTES_PER_UNIT * text.length;
     }
   }
   if (most > MAX_ARGUMENT) checkSizes(command, contents);
@@ -167,7 +167,7 @@ const STRETCH = 64 * 1024;
 
 /** How many bytes of UTF-8 a text becomes, lone surrogates as U+FFFD. */
 function utf8Length(text: string): number {
-  const scratch = new Uint8Array(MOST_BYTES_A_UNIT * STRETCH);
+  const scratch = new Uint8Array(MAX_BYTES_PER_UNIT * STRETCH);
   let bytes = 0;
   for (let at = 0; at < text.length;) {
     const stretch = text.slice(at, at + STRETCH);

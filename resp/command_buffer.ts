@@ -14,7 +14,7 @@ const utf8 = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
 /** Text longer than this is encoded by itself; two texts that fit into a string each need not fit into one together. */
-const LONGEST_TEXT = 1024 * 1024;
+const MAX_JOINED_TEXT = 1024 * 1024;
 /** The same while text is not all ASCII, so that what is not costs only its own stretch of text. */
 const SHORT_TEXT = 1024;
 /** After this many writes that were all ASCII texts may be long again. */
@@ -26,7 +26,7 @@ const KEPT = 64 * 1024;
 /** What is encoded and this large is written by itself, without being copied once more. */
 const LARGE = 256 * 1024;
 /** What is gathered goes out in writes of this size, or a little less. */
-const MOST_AT_ONCE = 16 * 1024 * 1024;
+const MAX_WRITE = 16 * 1024 * 1024;
 
 /** Whole commands: as text, whose lengths are in UTF-16 units, or encoded. */
 interface Part {
@@ -58,7 +58,7 @@ export class CommandBuffer {
   #text = "";
   #textOwed = 0;
   #shortTextWrites = 0; // for this many more writes texts are short
-  #mostText = LONGEST_TEXT;
+  #mostText = MAX_JOINED_TEXT;
   readonly #kept: Uint8Array<ArrayBuffer>;
 
   /**
@@ -157,7 +157,7 @@ export class CommandBuffer {
     this.#shortTextWrites = isAscii
       ? this.#shortTextWrites - 1
       : SHORT_TEXT_WRITES;
-    this.#mostText = this.#shortTextWrites > 0 ? SHORT_TEXT : LONGEST_TEXT;
+    this.#mostText = this.#shortTextWrites > 0 ? SHORT_TEXT : MAX_JOINED_TEXT;
   }
 
   /** Takes the first parts: all of them, or one that is large, or those that are not. */
@@ -171,7 +171,7 @@ export class CommandBuffer {
     let size = 0;
     let count = 0;
     for (const { content: { length } } of parts) {
-      if (count > 0 && (length >= LARGE || size + length > MOST_AT_ONCE)) break;
+      if (count > 0 && (length >= LARGE || size + length > MAX_WRITE)) break;
       size += length;
       count++;
       if (length >= LARGE) break;

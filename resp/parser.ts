@@ -28,7 +28,7 @@ const STAR = 42;
 const ZERO = 48;
 
 /** The longest bulk string whose length has three digits. */
-const MOST_SHORT = 999;
+const MAX_SHORT = 999;
 /** A bulk string of up to this many bytes waits in the receive buffer; a larger one gets an array of its own. */
 const LARGE_BULK = 16 * 1024;
 /** The last bytes of a large one come by way of the receive buffer, to spare its CRLF a read of its own. */
@@ -103,7 +103,7 @@ export class ReplyParser {
    */
   constructor(limits: ParserLimits = {}) {
     this.#budget = new ReplyBudget(limits);
-    this.#allowsShort = this.#budget.allowsBulk(MOST_SHORT);
+    this.#allowsShort = this.#budget.allowsBulk(MAX_SHORT);
   }
 
   /**

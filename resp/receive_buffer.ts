@@ -1,7 +1,7 @@
 // Bytes received and not yet parsed: room to read into, and cheap text out of them.
 
 const ROOM = 64 * 1024;
-const LEAST_ROOM = 4 * 1024;
+const MIN_ROOM = 4 * 1024;
 const TEXT_WINDOW = 512;
 
 // A byte order mark is data here, not a mark.
@@ -22,7 +22,7 @@ export class ReceiveBuffer {
   #textIsAscii = false;
 
   /** Where the next bytes go, never empty. Call {@linkcode wrote} with how many came. */
-  room(wanted: number = LEAST_ROOM): Uint8Array {
+  room(wanted: number = MIN_ROOM): Uint8Array {
     if (this.position === this.end) {
       this.position = this.end = 0;
       this.#textTo = 0;

@@ -21,7 +21,7 @@ export const COMMON: readonly string[] = [
  */
 const alwaysShared = new Set<string>(COMMON);
 /** Names may be made up without end: the memory for them is bounded. */
-const MOST_NAMES = 1000;
+const MAX_NAMES = 1000;
 
 /**
  * How a command has to be sent. Unknown commands are shared.
@@ -35,7 +35,7 @@ export function routeOf(command: Command): Route {
   if (alwaysShared.has(name)) return SHARED;
   const { route } = rowOf(command);
   if (route === SHARED && rowOfName(name).subcommands === undefined) {
-    if (alwaysShared.size < MOST_NAMES) alwaysShared.add(name);
+    if (alwaysShared.size < MAX_NAMES) alwaysShared.add(name);
   }
   return typeof route === "function" ? route(command) : route;
 }

@@ -625,12 +625,12 @@ const tableOf = (): Rows => table ??= makeTable();
 /** Rows by the name as it was spelled. */
 const spelled = new Map<string, Row>();
 /** Names may be made up without end: the memory for them is bounded. */
-const MOST_NAMES = 1000;
+const MAX_NAMES = 1000;
 
 function find(name: string): Row {
   // No name in upper case is one of Object.prototype's.
   const row = tableOf()[upper(name)] ?? NO_ROW;
-  if (spelled.size < MOST_NAMES) spelled.set(name, row);
+  if (spelled.size < MAX_NAMES) spelled.set(name, row);
   return row;
 }
 

@@ -5,7 +5,7 @@ import type { Command } from "../../resp/types.ts";
 export type Words = readonly string[];
 
 /** No option, subcommand, number or sensible key is longer. */
-const LONGEST = 1024;
+const MAX_WORD = 1024;
 
 /**
  * An argument as text, cut to what options, numbers and keys need: a value of
@@ -13,9 +13,9 @@ const LONGEST = 1024;
  */
 export function textOf(argument: unknown): string {
   if (argument instanceof Uint8Array) {
-    return new TextDecoder().decode(argument.subarray(0, LONGEST));
+    return new TextDecoder().decode(argument.subarray(0, MAX_WORD));
   }
-  return `${argument ?? ""}`.slice(0, LONGEST);
+  return `${argument ?? ""}`.slice(0, MAX_WORD);
 }
 
 /** An argument as a number; `NaN` if it is none. */

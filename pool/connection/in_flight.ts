@@ -29,7 +29,7 @@ export interface Slot {
   lose(loss: Loss): void;
 }
 
-const LEAST_CAPACITY = 64;
+const MIN_CAPACITY = 64;
 /** A ring of up to this many places never shrinks. */
 const KEPT_CAPACITY = 64 * 1024;
 
@@ -39,7 +39,7 @@ const KEPT_CAPACITY = 64 * 1024;
  * flight, 86 with 1000, and 2000 with 20,000.
  */
 export class InFlight {
-  #ring: (Slot | undefined)[] = new Array(LEAST_CAPACITY).fill(undefined);
+  #ring: (Slot | undefined)[] = new Array(MIN_CAPACITY).fill(undefined);
   #head = 0;
   #length = 0;
 

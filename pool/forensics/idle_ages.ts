@@ -1,12 +1,12 @@
 // Learns at what idle age connections are closed, so that idle ones are evicted before it.
 
 /** How many closes at about the same idle age show a limit. */
-export const AGREE = 3;
+export const MIN_CLOSES = 3;
 /** How far apart, in milliseconds, the idle ages of one limit may lie: servers check once a second. */
 export const apartMs = (ageMs: number): number => Math.max(1100, 0.1 * ageMs);
 
 /** Closes of connections that were idle for less than this, in milliseconds, are ignored: no idle limit is that short. */
-export const LEAST_MS = 1000;
+export const MIN_IDLE_MS = 1000;
 /** Closes within this many milliseconds of each other are one event, such as a restart. */
 const TOGETHER_MS = 1000;
 /** The share of the limit after which an idle connection is evicted. */
@@ -45,10 +45,10 @@ export class IdleAges {
    * @param at When, in milliseconds.
    */
   observe(ageMs: number, at: number): void {
-    if (ageMs < LEAST_MS || at - this.#lastAt < TOGETHER_MS) return;
+    if (ageMs < MIN_IDLE_MS || at - this.#lastAt < TOGETHER_MS) return;
     this.#lastAt = at;
     this.#ages.push(ageMs);
-    if (this.#ages.length > AGREE) this.#ages.shift();
+    if (this.#ages.length > MIN_CLOSES) this.#ages.shift();
     if (this.limitMs === Infinity) return;
     if (at >= this.#probeAt) {
       this.#probeFactor = Math.min(2 * this.#probeFactor, PROBE.mostFactor);
@@ -71,7 +71,7 @@ export class IdleAges {
 
   /** The idle age after which connections may be closed, in milliseconds; `Infinity` while none is known. */
   get limitMs(): number {
-    if (this.#ages.length < AGREE) return Infinity;
+    if (this.#ages.length < MIN_CLOSES) return Infinity;
     const least = Math.min(...this.#ages);
     return Math.max(...this.#ages) - least <= apartMs(least)
       ? MARGIN * least

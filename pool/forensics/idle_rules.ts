@@ -1,6 +1,6 @@
 // Causes that the age of a connection gives away: limits on how long it may be idle, or may live.
 import { seconds } from "../connection/quantities.ts";
-import { AGREE, apartMs, LEAST_MS } from "./idle_ages.ts";
+import { apartMs, MIN_CLOSES, MIN_IDLE_MS } from "./idle_ages.ts";
 import {
   type Finding,
   HINT,
@@ -184,7 +184,7 @@ export function idleFindings(incident: Incident): Finding[] {
       advice: setBelow(limit.seconds * 1000),
     }];
   }
-  if (ages.length < AGREE || idleMs < LEAST_MS) return [];
+  if (ages.length < MIN_CLOSES || idleMs < MIN_IDLE_MS) return [];
   const least = Math.min(...ages);
   return [{
     cause: isTimeoutKnown ? "middlebox" : "idle-timeout",

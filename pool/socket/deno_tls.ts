@@ -5,10 +5,10 @@ import type { DialOptions, Socket } from "./socket.ts";
 import { probeTls, type TlsHistory, tlsHistoryOf } from "./tls_probe.ts";
 
 /** How many handshakes may be given up, each of which keeps its socket, before the next one has to wait. */
-const STRANDED_AT_MOST = 3;
+const MAX_STRANDED = 3;
 /** How long it waits, in milliseconds; twice as long after each further one. */
 const STRANDED_PAUSE_MS = 30_000;
-const STRANDED_PAUSES_AT_MOST = 7;
+const MAX_STRANDED_PAUSES = 7;
 
 /** Opens a TCP socket. */
 export type ConnectTcp = () => Promise<Deno.TcpConn>;
@@ -106,10 +106,10 @@ async function handshake(
 }
 
 function strand(history: TlsHistory): void {
-  const more = ++history.stranded - STRANDED_AT_MOST;
+  const more = ++history.stranded - MAX_STRANDED;
   if (more < 0) return;
   history.tlsNotBefore = performance.now() +
-    STRANDED_PAUSE_MS * 2 ** Math.min(more, STRANDED_PAUSES_AT_MOST);
+    STRANDED_PAUSE_MS * 2 ** Math.min(more, MAX_STRANDED_PAUSES);
 }
 
 function refuseWhileStranded(endpoint: Endpoint, history: TlsHistory): void {

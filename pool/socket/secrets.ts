@@ -1,7 +1,7 @@
 // Masks a password in a text that a server may have put it into.
 
 /** No more characters of a password than this are ever shown in a row. */
-const SHOWN_AT_MOST = 3;
+const MAX_SHOWN = 3;
 const MASK = "***";
 
 /** One byte as it stands in a text: its value, and from where to where. */
@@ -39,14 +39,14 @@ export function mask(text: string, secret: string | undefined): string {
   const isSecret = new Uint8Array(places.length);
   const bytes = lower(places);
   for (const form of formsOf(secret)) {
-    const size = Math.min(form.length, SHOWN_AT_MOST + 1);
+    const size = Math.min(form.length, MAX_SHOWN + 1);
     const parts = new Set<string>();
     for (let i = 0; i + size <= form.length; i++) {
       parts.add(form.slice(i, i + size));
     }
     for (let i = 0; i + size <= bytes.length; i++) {
       if (!parts.has(bytes.slice(i, i + size))) continue;
-      const isShort = form.length <= SHOWN_AT_MOST;
+      const isShort = form.length <= MAX_SHOWN;
       if (isShort && !isWord(bytes, i, i + size)) continue;
       isSecret.fill(1, i, i + size);
     }
@@ -71,12 +71,12 @@ function formsOf(secret: string): string[] {
     lower(placesOf(secret)),
     lower(Array.from(utf8.encode(secret), (byte) => ({ byte }))),
   ];
-  if (encoded.length <= SHOWN_AT_MOST) return [...new Set(plain)];
+  if (encoded.length <= MAX_SHOWN) return [...new Set(plain)];
   const base64 = [0, 1, 2].map((offset) =>
     // The characters at both ends depend on neighbouring bytes too: they are left out.
     btoa("\0".repeat(offset) + encoded).slice(offset === 0 ? 0 : offset + 1)
       .replace(/=+$/, "").slice(0, -1).toLowerCase()
-  ).filter((form) => form.length > SHOWN_AT_MOST);
+  ).filter((form) => form.length > MAX_SHOWN);
   return [...new Set([...plain, ...base64])];
 }
 
