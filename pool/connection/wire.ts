@@ -231,9 +231,16 @@ export class Wire {
   async #read(): Promise<void> {
     try {
       while (this.#report === undefined) {
-        const count = await this.#socket.read(this.#parser.reserve());
+        const buffer = this.#parser.reserve();
+        const count = await this.#socket.read(buffer);
         if (this.#report !== undefined) return;
         if (count === null) return this.end({ by: "server", how: "fin" });
+        if (count === 0) continue; // no sign of life
+        if (!Number.isInteger(count) || count < 0 || count > buffer.length) {
+          throw new RangeError(
+            `the socket says that it read ${count} of ${buffer.length} bytes`,
+          );
+        }
         this.#parser.commit(count);
         const { bytesOut } = this.#writes;
         const replies = this.#replies;

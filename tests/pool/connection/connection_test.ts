@@ -842,6 +842,31 @@ Deno.test("A socket of the user's own may keep the bytes that it was given", asy
   assertEquals(kept, copies);
 });
 
+Deno.test("A socket of the user's own that says that it read what cannot be answers no command", async () => {
+  await using server = await startRedis();
+  for (const count of [1e9, -1, 1.5, NaN, 0]) {
+    let isHonest = true;
+    await using redis = once(server.url, {
+      replyTimeoutMs: 200,
+      dial: async (endpoint, options) => {
+        const socket = await dial(endpoint, options);
+        return {
+          read: async (buffer) => {
+            const read = isHonest ? await socket.read(buffer) : await delay(5);
+            return isHonest ? read ?? null : count;
+          },
+          write: (bytes) => socket.write(bytes),
+          close: () => socket.close(),
+        };
+      },
+    });
+    await redis.send(["ECHO", "a reply that is still in the buffer"]);
+    isHonest = false;
+    const { fate } = await lossOf(redis.send(["INCR", "key"]));
+    assertEquals(fate, "unknown", `${count}`);
+  }
+});
+
 Deno.test("Further commands do not make a silent server look alive", async () => {
   const stuck = Promise.withResolvers<undefined>();
   await using fake = new FakeRedis((name) =>
