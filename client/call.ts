@@ -22,7 +22,7 @@ import type { ConnectionNeed, Server } from "./servers/server.ts";
  * - `resolving`: it was lost, and whether it has run is being found out;
  * - `done`: it has its outcome.
  */
-export type CallState =
+type CallState =
   | "deciding"
   | "connecting"
   | "identifying"
@@ -110,10 +110,6 @@ export abstract class Call implements Expirable, Routed {
   /** How long the server may block on it, in milliseconds: the policy's deadline leaves it that in addition. */
   get blocksForMs(): number {
     return 0;
-  }
-
-  get state(): CallState {
-    return this.#state;
   }
 
   /** Whether it has its outcome. */

@@ -55,7 +55,7 @@ export class ExclusiveCall extends Call {
     const { command } = this;
     this.enter(
       "in-flight",
-      () => right.close("a command that had it alone was aborted"),
+      () => right.close("the command in flight on it was aborted"),
     );
     const push = (command: Command) =>
       ask(

@@ -218,7 +218,7 @@ export class Lease implements AsyncDisposable {
         this.#state.markChanged();
         noteAbort(signal.reason, "unknown");
         reject(signal.reason);
-        right.close("a command that had it alone was aborted");
+        right.close("the command in flight on it was aborted");
       });
     });
   }

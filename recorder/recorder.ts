@@ -224,7 +224,7 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   /**
-   * Refuses new events and flushes. What is left in the end is dropped, its
+   * Refuses new events and flushes. What is left after that is dropped, its
    * attempts are ended, and `onError` is called for each event that is lost.
    * Called again, it returns the same promise.
    *

@@ -15,7 +15,7 @@ const NOTHING = new Uint8Array(0);
 
 /** Text longer than this is encoded by itself; two texts that fit into a string each need not fit into one together. */
 const MAX_JOINED_TEXT = 1024 * 1024;
-/** The same while text is not all ASCII, so that what is not costs only its own stretch of text. */
+/** The same limit after text that was not all ASCII: then only the stretches that are not must be corrected. */
 const SHORT_TEXT = 1024;
 /** After this many writes that were all ASCII texts may be long again. */
 const SHORT_TEXT_WRITES = 64;
@@ -207,7 +207,7 @@ const sizeOf = (parts: readonly Part[]): number =>
 
 const ZERO = 48;
 
-/** Writes commands one behind the other into bytes that hold them if all are ASCII, else into others. */
+/** Writes commands one after another: into the bytes given, or into larger ones if the text is not all ASCII. */
 class CommandWriter {
   isAscii = true;
   #bytes: Uint8Array<ArrayBuffer>;

@@ -9,24 +9,20 @@ export interface Routed {
 }
 
 /**
- * The servers of a client. It is asked anew for each attempt: in between, the
+ * Says which server is in charge. It is asked again for each attempt: in between, the
  * data may have moved to another server.
  */
 export interface Directory {
   /** The server in charge of a call now. */
   serverOf(call: Routed): Server;
-  /** Every server that has been in use. */
-  readonly servers: readonly Server[];
 }
 
 /** The directory of a client that has one server. */
 export class SingleServer implements Directory {
-  readonly servers: readonly Server[];
   readonly #server: Server;
 
   constructor(server: Server) {
     this.#server = server;
-    this.servers = [server];
   }
 
   serverOf(_call: Routed): Server {

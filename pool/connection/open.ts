@@ -79,7 +79,7 @@ export async function open(
     const socket = await unlessAborted(
       dial(endpoint, { signal: either, onTls }),
       either,
-      (late) => late.close(), // closed already, where the dial has done so upon the same signal
+      (late) => late.close(), // without effect where the dial has closed it on the same signal
     );
     if (endpoint.tls !== undefined) onTls(); // a dial of the user's own need not say so
     progress.reach("handshake");

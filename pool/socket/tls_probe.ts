@@ -17,7 +17,7 @@ const LINE_FEED = 10;
  * the actual handshake begins only with a peer that has answered once.
  *
  * @param endpoint Where the socket leads.
- * @param tcp The socket. It is closed in the end.
+ * @param tcp The socket. It is closed in any case.
  * @param signal Closes it early.
  * @throws {DialError} If the peer answers in plain text.
  */
