@@ -4,15 +4,23 @@
 export const count = (n: number, one: string, several: string): string =>
   `${n} ${n === 1 ? one : several}`;
 
+/** The message of an error, or what was thrown instead as text. Never throws itself. */
+export function messageOf(failure: unknown): string {
+  try {
+    return failure instanceof Error ? failure.message : String(failure);
+  } catch { // an object without a text, or with a getter that throws
+    return "an error that has no text";
+  }
+}
+
 /** A number, and the unit of a time. */
 const NUMBER = /\d+(?:\.\d+)?(?: m?s\b)?/g;
 const SEVERAL = /(?<=# \w+)s\b/g;
 
 /** Alike are failures of one kind whose messages differ in numbers alone, and in the words that follow from those. */
 function kindOf(failure: unknown): string {
-  const text = failure instanceof Error
-    ? `${failure.name}: ${failure.message}`
-    : String(failure);
+  const name = failure instanceof Error ? `${failure.name}: ` : "";
+  const text = `${name}${messageOf(failure)}`;
   return text.replace(NUMBER, "#").replace(SEVERAL, "");
 }
 

@@ -1,7 +1,7 @@
 // Run, ask whether to run again, wait, run again.
 import { delay } from "@std/async/delay";
 import { ExponentialBackoff, inRange } from "./backoff.ts";
-import { count, describeFailures } from "./failures.ts";
+import { count, describeFailures, messageOf } from "./failures.ts";
 
 /** Options of a {@linkcode Retry}. */
 export interface RetryOptions {
@@ -89,7 +89,7 @@ export class RetryError extends Error {
   constructor(errors: readonly unknown[], options: RetryErrorOptions = {}) {
     const { attempts = errors.length, replays = 0, retryAfterMs } = options;
     const last = errors[errors.length - 1];
-    const text = last instanceof Error ? last.message : String(last);
+    const text = messageOf(last);
     const made = [
       count(attempts - 1 - replays, "retry", "retries"),
       count(replays, "replay", "replays"),

@@ -130,6 +130,23 @@ test("An isRetriable that says no is obeyed", async (fixture) => {
   assertEquals(fixture.retried, []);
 });
 
+Deno.test("A policy that throws what has no text rejects its call, too", async () => {
+  await using redis = new Redis("redis://127.0.0.1:1", {
+    retry: new Retry({
+      backoff: {
+        delayMs: () => {
+          throw Object.create(null);
+        },
+      },
+    }),
+  });
+  for (const call of [() => redis.send(["PING"]), () => redis.lease()]) {
+    const error = await assertRejects(call, RetryError);
+    assertEquals(fateOf(error), "unsent");
+    assertMatch(error.message, /an error that has no text$/);
+  }
+});
+
 test("A policy that throws costs its own caller the call, and nobody else", async (fixture) => {
   const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["SET", "key", "0123456789"]);
