@@ -130,7 +130,7 @@ export class WriteScheduler {
     const { size, owed } = this.#gathered;
     const { length } = this.#unanswered;
     this.#isFull ||= length >= HIGH_WATER.replies || size >= HIGH_WATER.bytes;
-    if (this.#turn++ === 0) queueMicrotask(() => this.#endTurn());
+    if (this.#turn++ === 0) queueMicrotask(this.#endTurn);
     if (this.#outgoing !== undefined) return;
     const isHalf = this.#turn >= EARLY_FLUSH.least &&
       2 * this.#turn >= this.#recentTurnMax;
@@ -156,13 +156,14 @@ export class WriteScheduler {
     this.#outgoing = undefined;
   }
 
-  #endTurn(): void {
+  /** Made once, not for each turn. */
+  readonly #endTurn = (): void => {
     this.#recentTurnMax = Math.max(this.#turn, this.#recentTurnMax / 2);
     this.#turn = 0;
     if (this.#isStopped) return;
     if (this.#outgoing === undefined) this.#flush();
     this.#events.onTurnEnd();
-  }
+  };
 
   #flush(): void {
     if (this.#isStopped || this.#gathered.size === 0) return;
@@ -177,14 +178,15 @@ export class WriteScheduler {
   #write(bytes: Uint8Array): void {
     this.#outgoing = bytes;
     try {
-      this.#socket.write(bytes).then((count) => this.#wrote(count))
+      this.#socket.write(bytes).then(this.#wrote)
         .catch(this.#events.onError);
     } catch (error) { // a socket of the user's own
       this.#events.onError(error);
     }
   }
 
-  #wrote(count: number): void {
+  /** Made once, not for each write. */
+  readonly #wrote = (count: number): void => {
     if (this.#isStopped) return;
     const bytes = this.#outgoing!;
     if (!(count > 0 && count <= bytes.length)) {
@@ -199,5 +201,5 @@ export class WriteScheduler {
     this.#outgoing = undefined;
     this.#flush();
     this.signalRoom();
-  }
+  };
 }
