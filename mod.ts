@@ -1,11 +1,12 @@
 /**
- * Records webhook events in Redis over connections that may be dead already,
- * and loses none: a Redis client with a pool that notices closed sockets, a
- * retry that knows which commands may run twice, and a ZADD recorder.
+ * A Redis client for connections that end without notice: a pool that sees
+ * closed sockets while they are idle, a retry that replays only what is harmless
+ * twice, and a recorder that queues webhook events while Redis is away.
  *
  * @example Record an event
  * ```ts
  * import { Redis, WebhookRecorder } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
  *
  * await using redis = new Redis(Deno.env.get("REDIS_URL"));
  * await using recorder = new WebhookRecorder(redis, { retentionSeconds: 60 });
@@ -15,7 +16,7 @@
  *   shopNo: 1,
  *   eventType: "orders/create",
  * });
- * console.log(outcome.status); // recorded
+ * assertEquals(outcome.status, "recorded");
  * ```
  *
  * @module

@@ -15,12 +15,15 @@ export type CommandArgument = string | number | bigint | Uint8Array;
  * by a replay. An argument has 512 MiB at most, the server's own limit, and a
  * command 2 GiB.
  *
- * @example A command of the main job
+ * @example A command as bytes
  * ```ts
  * import type { Command } from "@unzombie/redis";
+ * import { encodeCommand } from "@unzombie/redis/resp";
+ * import { assertEquals } from "@std/assert";
  *
- * const command: Command = ["ZADD", "visits", 1700000000, "member-1"];
- * console.log(command.length);
+ * const command: Command = ["ECHO", 42];
+ * const text = new TextDecoder().decode(encodeCommand(command));
+ * assertEquals(text, "*2\r\n$4\r\nECHO\r\n$2\r\n42\r\n");
  * ```
  */
 export type Command = readonly [name: string, ...args: CommandArgument[]];

@@ -85,7 +85,7 @@ const COMMAND_LINE: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Beside mod.ts, for those who listen: not loaded without being asked for. */
+/** Beside mod.ts: loaded only by programs that import it. */
 const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */

@@ -231,7 +231,7 @@ Deno.test("Diagnostics publish each dial that failed, and the retries after it",
   await using redis = new Redis(NOBODY, { retry: quickly(2) });
   const error = await assertRejects(() => redis.send(["PING"]), RetryError);
   const failed = subscriber.of("connection:fail");
-  // A failed dial may answer for those who ask soon after it.
+  // A failed dial may answer for calls made soon after it.
   assertGreaterOrEqual(failed.length, 1);
   assertInstanceOf(failed[0]!.error, DialError);
   assertEquals(failed[0]!.attributes["server.port"], 1);

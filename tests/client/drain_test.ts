@@ -88,7 +88,7 @@ test("close() waits for a lease to be released, up to drainMs", async (fixture) 
   kept.release();
 });
 
-test("close() during a dial ends the dial and rejects who waits", async (fixture) => {
+test("close() during a dial ends the dial and rejects the calls that wait", async (fixture) => {
   const redis = fixture.client({
     dial: (_, { signal }) =>
       new Promise((_resolve, reject) =>

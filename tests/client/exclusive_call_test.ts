@@ -18,7 +18,7 @@ test("A blocking command that a replica refuses is tried again like any other", 
   assertEquals(await popped, ["list", "element"]);
 });
 
-test("A blocking command comes before those who ask for a connection after it", async (fixture) => {
+test("A blocking command comes before callers that ask for a connection after it", async (fixture) => {
   const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["RPUSH", "list", "element"]);
   const popped = later(redis.send(["BLPOP", "list", 5]));

@@ -147,7 +147,7 @@ Deno.test("A policy that throws what has no text rejects its call, too", async (
   }
 });
 
-test("A policy that throws costs its own caller the call, and nobody else", async (fixture) => {
+test("A policy that throws costs its own caller the call, and no other", async (fixture) => {
   const redis = fixture.client({ maxConnections: 1 });
   await redis.send(["SET", "key", "0123456789"]);
   fixture.proxy.cut(5, { scope: "open" });

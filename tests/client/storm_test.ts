@@ -1,4 +1,4 @@
-// Thousands of callers, a dead server: bounded dials, bounded retries, and everybody is served in the end.
+// Thousands of callers, a dead server: bounded dials, bounded retries, and every caller is served in the end.
 
 import "../support/strict.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";

@@ -597,7 +597,7 @@ export const NOT_ROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "it ends or begins a connection": ["HELLO", "QUIT"],
   "it ends the server": ["SHUTDOWN"],
-  "it is for those who write the server": [
+  "it is for developers of the server": [
     "DEBUG",
     "PFDEBUG",
     "PFSELFTEST",

@@ -350,7 +350,7 @@ Deno.test("A server name that is none is refused, not tried again", async () => 
   assertFalse(error.isRetriable);
 });
 
-Deno.test("A TLS handshake that nobody answers is told from a TCP port that nobody answers", async () => {
+Deno.test("An unanswered TLS handshake is told from an unanswered TCP port", async () => {
   await using silent = new FakeServer(() => {});
   const error = await refusal(`rediss://${silent.address}`, {
     connectTimeoutMs: 100,
