@@ -5,7 +5,7 @@ import { compare } from "./compare.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
-import { killAll, run } from "./process.ts";
+import { endOnSignal, killAll, run } from "./process.ts";
 import { redisBenchmark } from "./redis_benchmark.ts";
 import { median, type Sample } from "./results.ts";
 import { type Row, rows } from "./rows.ts";
@@ -51,59 +51,44 @@ async function main(): Promise<number> {
   }
 
   await using server = await startServer();
-  let stopping = false;
-  const stop = async () => {
-    if (stopping) return;
-    stopping = true;
-    killAll();
-    await server[Symbol.asyncDispose]();
-    Deno.exit(130);
+  using _signals = endOnSignal(server);
+  const apart = options.pin ? await pin(server) : [];
+  const setting: Setting = {
+    options,
+    server,
+    apart,
+    samples: [],
+    failures: new Map(),
   };
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
-
-  try {
-    const apart = options.pin ? await pin(server) : [];
-    const setting: Setting = {
-      options,
-      server,
-      apart,
-      samples: [],
-      failures: new Map(),
-    };
-    const machine: Machine = {
-      ...await describeMachine(await server.cli("INFO", "server")),
-      cores: apart.length > 0
-        ? "the server keeps to the first, clients of latency rows to the others"
-        : "server and clients run on any",
-      rounds: `${options.rounds} of ${options.measureMs} ms a row and client`,
-    };
-    for (let round = 0; round < options.rounds; round++) {
-      for (const row of work) {
-        const turn = turnOf(clients, round, row.name);
-        for (const client of turn) await measure(setting, client, row, round);
-      }
-      if (colds.length > 0) {
-        const turn = turnOf(clients, round, "cold-time");
-        await measureColds(setting, turn, round);
-      }
+  const machine: Machine = {
+    ...await describeMachine(await server.cli("INFO", "server")),
+    cores: apart.length > 0
+      ? "the server keeps to the first, clients of latency rows to the others"
+      : "server and clients run on any",
+    rounds: `${options.rounds} of ${options.measureMs} ms a row and client`,
+  };
+  for (let round = 0; round < options.rounds; round++) {
+    for (const row of work) {
+      const turn = turnOf(clients, round, row.name);
+      for (const client of turn) await measure(setting, client, row, round);
     }
-    progress("");
-    const names = clients.map(({ name }) => name);
-    const { samples, failures } = setting;
-    const peers = clients.filter(({ peer }) => peer).map(({ name }) => name);
-    const found = targets(samples, peers);
-    report(machine, table([...work, ...colds], names, samples), [
-      ...absent,
-      ...failures.values(),
-    ]);
-    if (names.includes("ours")) console.log("\n" + targetTable(found));
-    await save(options, { machine, targets: found, samples });
-    return options.check && found.some(({ met }) => !met) ? 1 : 0;
-  } finally {
-    Deno.removeSignalListener("SIGINT", stop);
-    Deno.removeSignalListener("SIGTERM", stop);
+    if (colds.length > 0) {
+      const turn = turnOf(clients, round, "cold-time");
+      await measureColds(setting, turn, round);
+    }
   }
+  progress("");
+  const names = clients.map(({ name }) => name);
+  const { samples, failures } = setting;
+  const peers = clients.filter(({ peer }) => peer).map(({ name }) => name);
+  const found = targets(samples, peers);
+  report(machine, table([...work, ...colds], names, samples), [
+    ...absent,
+    ...failures.values(),
+  ]);
+  if (names.includes("ours")) console.log("\n" + targetTable(found));
+  await save(options, { machine, targets: found, samples });
+  return options.check && found.some(({ met }) => !met) ? 1 : 0;
 }
 
 /** The clients that take part in a row, beginning with another one each round. */

@@ -3,7 +3,7 @@
 import type { RedisServer } from "../cli/redis_server.ts";
 import { recordRows } from "./compare/rows.ts";
 import type { Pair } from "./compare/worker.ts";
-import { killAll, run } from "./process.ts";
+import { endOnSignal, run } from "./process.ts";
 import { median } from "./results.ts";
 import { type Row, rows } from "./rows.ts";
 import { seed } from "./seed.ts";
@@ -59,46 +59,35 @@ export async function compare(args: readonly string[]): Promise<number> {
     return 0;
   }
   await using server = await startServer();
-  const stop = async () => {
-    killAll();
-    await server[Symbol.asyncDispose]();
-    Deno.exit(130);
+  using _signals = endOnSignal(server);
+  const apart = options.pin ? await pin(server) : [];
+  const lines = [["time, this to the other", "median", "quartiles", ""]];
+  let slower = 0;
+  const report = (
+    title: string,
+    ratios: readonly number[],
+    limit: number,
+  ) => {
+    const [low, middle, high] = quartiles(ratios);
+    if (middle! > limit) slower++;
+    lines.push([
+      title,
+      middle!.toFixed(3),
+      `${low!.toFixed(3)} to ${high!.toFixed(3)}`,
+      middle! > limit ? `OVER ${limit}` : "",
+    ]);
   };
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
-  try {
-    const apart = options.pin ? await pin(server) : [];
-    const lines = [["time, this to the other", "median", "quartiles", ""]];
-    let slower = 0;
-    const report = (
-      title: string,
-      ratios: readonly number[],
-      limit: number,
-    ) => {
-      const [low, middle, high] = quartiles(ratios);
-      if (middle! > limit) slower++;
-      lines.push([
-        title,
-        middle!.toFixed(3),
-        `${low!.toFixed(3)} to ${high!.toFixed(3)}`,
-        middle! > limit ? `OVER ${limit}` : "",
-      ]);
-    };
-    for (const row of options.rows) {
-      console.error(`compare: ${row.title}`);
-      report(row.title, await compareRow(row, options, server, apart), LIMIT);
-    }
-    if (options.cold) {
-      console.error("compare: cold start");
-      const ratios = await compareColdStarts(options.other, server);
-      report("cold start, whole process", ratios, COLD_LIMIT);
-    }
-    console.log(markdown(lines));
-    return options.check && slower > 0 ? 1 : 0;
-  } finally {
-    Deno.removeSignalListener("SIGINT", stop);
-    Deno.removeSignalListener("SIGTERM", stop);
+  for (const row of options.rows) {
+    console.error(`compare: ${row.title}`);
+    report(row.title, await compareRow(row, options, server, apart), LIMIT);
   }
+  if (options.cold) {
+    console.error("compare: cold start");
+    const ratios = await compareColdStarts(options.other, server);
+    report("cold start, whole process", ratios, COLD_LIMIT);
+  }
+  console.log(markdown(lines));
+  return options.check && slower > 0 ? 1 : 0;
 }
 
 async function compareRow(

@@ -58,6 +58,30 @@ export function killAll(): void {
   for (const child of running) kill(child);
 }
 
+/**
+ * Lets Ctrl-C and SIGTERM end the bench: whatever runs is killed, then the server stops.
+ *
+ * @param server The server of the bench.
+ * @returns Disposing of it leaves the signals to the system again.
+ */
+export function endOnSignal(server: AsyncDisposable): Disposable {
+  let isEnding = false;
+  const end = async () => {
+    if (isEnding) return;
+    isEnding = true;
+    killAll();
+    await server[Symbol.asyncDispose]();
+    Deno.exit(130);
+  };
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, end);
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of signals) Deno.removeSignalListener(signal, end);
+    },
+  };
+}
+
 function kill(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");

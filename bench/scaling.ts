@@ -1,7 +1,7 @@
 // Scaling: whether our cost grows straight, one question after the other.
 
 import { startRedis } from "../cli/redis_server.ts";
-import { killAll, run } from "./process.ts";
+import { endOnSignal, killAll, run } from "./process.ts";
 import type { Finding } from "./scaling/measure.ts";
 import { shapeNames } from "./scaling/pieces.ts";
 import { seed } from "./seed.ts";
@@ -84,40 +84,29 @@ async function main(): Promise<number> {
   const asked = questions.filter(({ title }) => title.includes(only ?? ""));
   if (asked.length === 0) throw new Error(`no question has ${only} in it`);
   await using server = await startRedis();
-  const stop = async () => {
-    killAll();
-    await server[Symbol.asyncDispose]();
-    Deno.exit(130);
-  };
-  Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGTERM", stop);
-  try {
-    await seed(server.port, values());
-    const lines = [["ours", "measured", "at most", "bare", "", "how"]];
-    let over = 0;
-    for (const { title, args, limit, bare } of asked) {
-      console.error(`scaling: ${title}`);
-      const { measured, detail } = await ask(args, server.url);
-      const yardstick = bare && (await ask(["bare", bare], server.url));
-      // NaN where there is no /proc: it is over no limit.
-      const isOver = measured > limit &&
-        !(measured <= (1 + BARE_NOISE) * (yardstick?.measured ?? 0));
-      if (isOver) over++;
-      lines.push([
-        title,
-        measured.toFixed(2),
-        String(limit),
-        yardstick?.measured.toFixed(2) ?? "",
-        isOver ? "OVER" : "",
-        detail,
-      ]);
-    }
-    console.log(markdown(lines));
-    return over > 0 ? 1 : 0;
-  } finally {
-    Deno.removeSignalListener("SIGINT", stop);
-    Deno.removeSignalListener("SIGTERM", stop);
+  using _signals = endOnSignal(server);
+  await seed(server.port, values());
+  const lines = [["ours", "measured", "at most", "bare", "", "how"]];
+  let over = 0;
+  for (const { title, args, limit, bare } of asked) {
+    console.error(`scaling: ${title}`);
+    const { measured, detail } = await ask(args, server.url);
+    const yardstick = bare && (await ask(["bare", bare], server.url));
+    // NaN where there is no /proc: it is over no limit.
+    const isOver = measured > limit &&
+      !(measured <= (1 + BARE_NOISE) * (yardstick?.measured ?? 0));
+    if (isOver) over++;
+    lines.push([
+      title,
+      measured.toFixed(2),
+      String(limit),
+      yardstick?.measured.toFixed(2) ?? "",
+      isOver ? "OVER" : "",
+      detail,
+    ]);
   }
+  console.log(markdown(lines));
+  return over > 0 ? 1 : 0;
 }
 
 /** What the questions read. */

@@ -10,7 +10,6 @@ import {
 import { delay } from "@std/async/delay";
 import {
   CheckoutTimeoutError,
-  type CloseReport,
   ConnectionClosedError,
   DialError,
   type Fate,
@@ -22,32 +21,12 @@ import {
 import { startRedis } from "../support/redis_server.ts";
 import { testWithFixture as test } from "../support/fixture.ts";
 import { NotedWaits } from "../support/policies.ts";
-import { lossOf } from "../support/loss.ts";
+import { CLOSE_REPORT, lossOf } from "../support/loss.ts";
 
 Deno.test("fateOf speaks for all attempts", () => {
-  const report: CloseReport = {
-    by: "server",
-    how: "fin",
-    during: "idle",
-    cause: undefined,
-    endpoint: "redis.example:6379",
-    connection: 1,
-    clientId: undefined,
-    closedAt: 0,
-    ageMs: 0,
-    idleMs: 0,
-    silentMs: 0,
-    owedMs: 0,
-    commandsServed: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    inFlight: 0,
-    firstInFlight: undefined,
-    replyBytes: 0,
-  };
-  const unsent = new ConnectionClosedError(report, "unsent");
-  const unknown = new ConnectionClosedError(report, "unknown");
-  const executed = new ConnectionClosedError(report, "executed");
+  const unsent = new ConnectionClosedError(CLOSE_REPORT, "unsent");
+  const unknown = new ConnectionClosedError(CLOSE_REPORT, "unknown");
+  const executed = new ConnectionClosedError(CLOSE_REPORT, "executed");
   const dialed = new DialError("redis.example:6379", "connect", "no");
   const waited = new CheckoutTimeoutError("no");
   const cases: [unknown, Fate][] = [

@@ -5,7 +5,6 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   CheckoutTimeoutError,
   ClosedError,
-  type CloseReport,
   type Command,
   CommandError,
   ConnectionClosedError,
@@ -23,30 +22,11 @@ import { PipelineCall } from "../../client/pipeline_call.ts";
 import type { PushRight } from "../../pool/connection/push_right.ts";
 import { dial } from "../../pool/socket/dial.ts";
 import { startProxy } from "../support/fault_proxy.ts";
+import { CLOSE_REPORT } from "../support/loss.ts";
 import { startRedis } from "../support/redis_server.ts";
 
-const REPORT: CloseReport = {
-  by: "server",
-  how: "fin",
-  during: "idle",
-  cause: undefined,
-  endpoint: "redis.example:6379",
-  connection: 1,
-  clientId: undefined,
-  closedAt: 0,
-  ageMs: 0,
-  idleMs: 0,
-  commandsServed: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  inFlight: 0,
-  firstInFlight: undefined,
-  replyBytes: 0,
-  silentMs: 0,
-  owedMs: 0,
-};
-const unsent = new ConnectionClosedError(REPORT, "unsent");
-const unknown = new ConnectionClosedError(REPORT, "unknown");
+const unsent = new ConnectionClosedError(CLOSE_REPORT, "unsent");
+const unknown = new ConnectionClosedError(CLOSE_REPORT, "unknown");
 const executed = new CommandError("WRONGTYPE no", "LPUSH", "executed");
 
 /** An error around an error, as applications make them. */

@@ -415,7 +415,7 @@ Deno.test("It finds that the server never closed a connection that fell silent o
   const subject = await setup.openWithBaseline(300);
   proxy.silence({ scope: "open" });
   await provoke(subject.connection, ["PING"]);
-  // Somebody else is killed meanwhile: a coincidence.
+  // A CLIENT KILL for another client meanwhile: a coincidence.
   await server.cli("CLIENT", "KILL", "ID", 999);
   assertVerdict(
     await setup.investigate(subject),
