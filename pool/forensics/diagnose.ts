@@ -13,7 +13,7 @@ import {
   LIKELY,
   POSSIBLE,
 } from "./incident.ts";
-import { restartFindings } from "./restart_rules.ts";
+import { restartFindings, takeoverFindings } from "./restart_rules.ts";
 import type { ServerSnapshot } from "./server_probe.ts";
 import { silenceFindings } from "./silence_rules.ts";
 import { adviceOn, type Verdict, verdictOf } from "./verdict.ts";
@@ -50,7 +50,7 @@ function findingsOf(incident: Incident): Finding[] {
   const { by, how, during, cause } = incident.report;
   const isOurs = by === "client";
   const wasRequested = how === "requested" && during !== "handshake";
-  const findings: Finding[] = [];
+  const findings = takeoverFindings(incident);
   if (!wasRequested) findings.push(...wireFindings(incident));
   if (!isOurs) {
     findings.push(
@@ -93,6 +93,7 @@ function conclude(incident: Incident, findings: readonly Finding[]): Verdict {
     ...Object.entries(after.config).map((pair) => pair.join(" ")),
     ...(after.listed === undefined ? [] : ["CLIENT LIST"]),
     ...Object.keys(after.slow ?? {}),
+    ...(incident.takeover === undefined ? [] : ["the topology"]),
     ...refused.map((probe) => `${probe} (refused)`),
   ];
   const [cause] = causes;

@@ -13,6 +13,8 @@ export interface Circumstances {
   readonly refused?: readonly string[];
   /** What was observed around it, if it fell silent. */
   readonly silence?: Silence;
+  /** What has taken the server's place, and when it was learned, Unix time in milliseconds. */
+  readonly takeover?: { readonly evidence: string; readonly at: number };
 }
 
 /** What a client observed around a silence. */

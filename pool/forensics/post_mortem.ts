@@ -109,7 +109,7 @@ export class PostMortem {
     ended: ConnectionFacts,
     fresh: Source,
   ): Promise<Verdict | NoVerdict> {
-    const { minIntervalMs, onVerdict, now } = this.#options;
+    const { minIntervalMs, now } = this.#options;
     const earlierIdleMs = this.#history.addIdleAge(report);
     const isEarly = Math.abs(now() - this.#startedAt) < minIntervalMs;
     if (this.#isBusy || isEarly) return "not-due";
@@ -144,12 +144,43 @@ export class PostMortem {
           : {},
       },
     );
+    this.#publish(verdict);
+    return verdict;
+  }
+
+  /**
+   * Concludes why a connection ended to a server that another one has replaced.
+   * Nothing is asked: the server is never dialed again.
+   *
+   * @param report How it ended.
+   * @param ended The connection.
+   * @param evidence What has gone where, such as `"hash slots 0-5460 went to h:7004"`.
+   */
+  concludeTakeover(
+    report: CloseReport,
+    ended: ConnectionFacts,
+    evidence: string,
+  ): Verdict {
+    const verdict = diagnose(
+      report,
+      this.#history.snapshotBefore(report, ended),
+      undefined,
+      {
+        earlierIdleMs: this.#history.addIdleAge(report),
+        refused: this.#probe.refused,
+        takeover: { evidence, at: this.#options.now() },
+      },
+    );
+    this.#publish(verdict);
+    return verdict;
+  }
+
+  #publish(verdict: Verdict): void {
     try {
-      onVerdict(verdict);
+      this.#options.onVerdict(verdict);
     } catch {
       // What onVerdict throws is ignored.
     }
-    return verdict;
   }
 
   async #snapshot(

@@ -1,4 +1,4 @@
-// When the post-mortem of a pool runs: on the first shared connection after one that ended.
+// When the post-mortem of a pool runs: on the first shared connection after one that ended, or once another server has taken over.
 import type { Command } from "../../resp/types.ts";
 import { ask } from "../connection/in_flight.ts";
 import { printException } from "../connection/print_exception.ts";
@@ -21,6 +21,7 @@ export class PostMortemTrigger {
   readonly ready: Promise<void>;
   #postMortem: PostMortem | undefined;
   #ended: [CloseReport, ConnectionFacts] | undefined;
+  #takeover: string | undefined;
 
   /** @param onVerdict Called with the verdict of each investigation. */
   constructor(onVerdict: (verdict: Verdict) => void) {
@@ -36,11 +37,26 @@ export class PostMortemTrigger {
     const wasRequested = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
     this.#postMortem?.noteEnd(report, connection);
-    if (!wasRequested) this.#ended ??= [report, connection];
+    if (wasRequested) return;
+    this.#ended ??= [report, connection];
+    this.#concludeTakeover();
+  }
+
+  /**
+   * Notes that another server has taken this one's place, so that no connection
+   * to it will be opened that could be asked. What has ended, or else what ends
+   * first, gets its verdict at once.
+   *
+   * @param evidence What has gone where, such as `"hash slots 0-5460 went to h:7004"`.
+   */
+  onTakeover(evidence: string): void {
+    this.#takeover = evidence;
+    this.#concludeTakeover();
   }
 
   /** Asks the server on a connection that was just opened and is shared. */
   onOpen(right: PushRight): void {
+    this.#takeover = undefined; // it is in use again
     const source = {
       connection: right.connection,
       ask: (command: Command) =>
@@ -53,6 +69,14 @@ export class PostMortemTrigger {
     this.#postMortem?.investigate(...ended, source).then((found) => {
       if (found === "not-asked") this.#ended ??= ended;
     });
+  }
+
+  /** One verdict a takeover: what ends later has ended for the same reason. */
+  #concludeTakeover(): void {
+    const ended = this.#ended, evidence = this.#takeover;
+    if (ended === undefined || evidence === undefined) return;
+    this.#ended = this.#takeover = undefined;
+    this.#postMortem?.concludeTakeover(...ended, evidence);
   }
 
   /** Notes that this client is about to send CLIENT KILL for a connection that ended. */

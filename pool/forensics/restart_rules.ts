@@ -7,6 +7,17 @@ const COARSE_MS = 2000;
 /** A server that started later than this after the end may have gone down later, too. */
 const PROMPT_MS = 60_000;
 
+/** What the server served has gone to another one. */
+export function takeoverFindings({ report, takeover }: Incident): Finding[] {
+  if (takeover === undefined) return [];
+  const { evidence, at } = takeover;
+  const afterMs = at - report.closedAt;
+  // What ended long before has an unknown cause of its own.
+  const weight = afterMs <= PROMPT_MS ? LIKELY : POSSIBLE;
+  const when = afterMs > 0 ? `, ${duration(afterMs)} after the end` : "";
+  return [{ cause: "failover", weight, evidence: [`${evidence}${when}`] }];
+}
+
 /** The server was started again, or another one took its place. */
 export function restartFindings(incident: Incident): Finding[] {
   const { before: { info: was }, after: { info: is, takenAt } } = incident;

@@ -193,3 +193,70 @@ Deno.test("A connection that ends before the post-mortem is loaded harms nothing
   await setup.share();
   assertEquals(setup.verdicts.length, 1);
 });
+
+Deno.test("What has ended gets its verdict as another server takes over, without another connection", async () => {
+  await using server = await startRedis();
+  await using setup = new Setup(server.url);
+  await setup.trigger.ready;
+  const [first, second] = [await setup.share(), await setup.share()];
+  const served = first.served;
+  await server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  for (const connection of [first, second]) {
+    while (connection.report === undefined) await delay(5);
+    setup.trigger.onClose(connection.report, connection);
+  }
+  setup.trigger.onTakeover("hash slots 0-5460 went to h:7004");
+  assertEquals(
+    setup.verdicts.map((
+      { cause, confidence, report },
+    ) => [cause, confidence, report.connection]),
+    [["failover", "likely", first.number]],
+  );
+  assertStringIncludes(
+    setup.verdicts[0]!.text,
+    "a failover: hash slots 0-5460 went to h:7004",
+  );
+  assertEquals(first.served, served);
+});
+
+Deno.test("What ends after the takeover gets its verdict, too, and one is enough", async () => {
+  await using server = await startRedis();
+  await using setup = new Setup(server.url);
+  await setup.trigger.ready;
+  const connections = [await setup.share(), await setup.share()];
+  setup.trigger.onTakeover("hash slots 0-5460 went to h:7004");
+  assertEquals(setup.verdicts, []);
+  for (const [i, connection] of connections.entries()) {
+    connection.close("the test");
+    setup.trigger.onClose(
+      // What this client retires is no death.
+      { ...connection.report!, ...i === 0 ? {} : { by: "server", how: "fin" } },
+      connection,
+    );
+  }
+  setup.trigger.onClose(
+    { ...connections[0]!.report!, by: "server", how: "rst" },
+    connections[0]!,
+  );
+  assertEquals(
+    setup.verdicts.map(({ cause, report }) => [cause, report.how]),
+    [["failover", "fin"]],
+  );
+});
+
+Deno.test("A server that is in use again was not replaced", async () => {
+  await using server = await startRedis();
+  await using setup = new Setup(server.url);
+  await setup.trigger.ready;
+  const connection = await setup.share();
+  setup.trigger.onTakeover("hash slots 0-5460 went to h:7004");
+  await setup.share();
+  connection.close("the test");
+  setup.trigger.onClose(
+    { ...connection.report!, by: "server", how: "fin" },
+    connection,
+  );
+  assertEquals(setup.verdicts, []);
+  await setup.share();
+  assertEquals(setup.verdicts.map(({ cause }) => cause), [undefined]);
+});

@@ -1,7 +1,15 @@
 // Restarts and failovers, as another run of a server shows them.
 
 import "../../support/strict.ts";
-import { CLOSED_AT, OLD, run, testRows } from "./incidents.ts";
+import { CLOSED_AT, OLD, run, SILENT, testRows } from "./incidents.ts";
+
+/** What it served went to another server, so long after it ended. */
+const takeover = (afterMs: number) => ({
+  takeover: {
+    evidence: "hash slots 0-5460 went to h:7004",
+    at: CLOSED_AT + afterMs,
+  },
+});
 
 testRows([
   ["started after the end", "restart", "likely", run("3")],
@@ -119,4 +127,32 @@ testRows([
   }, /^(?!.*outlived)/],
   ["up for just as long as it was idle", "restart", "possible", run("107")],
   ["up for a second longer than it was idle", "failover", "likely", run("108")],
+  ["taken over before it ended", "failover", "likely", {
+    besides: takeover(0),
+  }, /failover: hash slots 0-5460 went to h:7004, all within/],
+  ["taken over a minute after it ended", "failover", "likely", {
+    besides: takeover(60_000),
+  }, /went to h:7004, 1 min after the end/],
+  ["taken over long after it ended", "failover", "possible", {
+    besides: takeover(60_001),
+  }],
+  ["silent, then taken over", "failover", "likely", {
+    report: SILENT,
+    besides: takeover(4000),
+  }],
+  [
+    "closed at its idle limit, then taken over",
+    [
+      "failover",
+      "idle-timeout",
+    ],
+    "possible",
+    {
+      report: { idleMs: 300_500 },
+      was: {},
+      before: { config: { timeout: "300" } },
+      after: { config: { timeout: "300" } },
+      besides: takeover(1000),
+    },
+  ],
 ]);
