@@ -21,7 +21,8 @@ import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
 import { identify, knownRunOf, resolveFate } from "./resolve_fate.ts";
 import { checkSendOptions, NO_OPTIONS } from "./send_options.ts";
-import type { Directory } from "./servers/directory.ts";
+import type { Router } from "./servers/directory.ts";
+import type { Server } from "./servers/server.ts";
 import { SingleCall } from "./single_call.ts";
 import { sink } from "./telemetry.ts";
 
@@ -39,25 +40,26 @@ export interface AttemptsOptions {
  * The only loop of attempts: of commands, pipelines and leases alike.
  *
  * ```text
- *  start -> attempt -> [connecting] -> [identifying] -> [in-flight] -> replied
+ *  start -> attempt -> [finding] -> [connecting] -> [identifying] -> [in-flight] -> replied
  *              ^           |                |               |
  *              |           +--- failed -----+---------------+
  *              |                   |
  *              |                 decide --- final or exhausted -> rejected
  *              |                   |
  *              +--- zombie, once --+
+ *              +--- redirect ------+
  *              +--- [backing-off] -+
  *              +--- [resolving] ---+
  * ```
  *
- * - Each attempt asks the directory which server is in charge.
+ * - Each attempt asks the router which server is in charge.
  * - What may have run is sent again only where the call's `replay` allows it, or
  *   where a look at its key has shown that it has not run.
  * - In each state in brackets a signal, a deadline and {@linkcode Attempts.end} end the call.
  * - What a policy of the user's own throws rejects its own call alone.
  */
 export class Attempts implements CallEngine {
-  readonly #directory: Directory;
+  readonly #router: Router;
   readonly #policy: Retry | false;
   readonly #onRetry: RedisOptions["onRetry"];
   readonly #drain: Drain;
@@ -69,11 +71,11 @@ export class Attempts implements CallEngine {
   #isOver = false; // nothing is tried any more
 
   /**
-   * @param directory Which server is in charge of a call.
+   * @param router Which server is in charge of a call.
    * @param options See {@linkcode AttemptsOptions}.
    */
-  constructor(directory: Directory, options: AttemptsOptions) {
-    this.#directory = directory;
+  constructor(router: Router, options: AttemptsOptions) {
+    this.#router = router;
     this.#policy = options.retry;
     this.#onRetry = options.onRetry;
     this.#drain = options.drain;
@@ -135,9 +137,8 @@ export class Attempts implements CallEngine {
   }
 
   #closedError(call: Call): ClosedError {
-    const { endpoint } = this.#directory.serverOf(call);
     return new ClosedError(
-      `Cannot ${call.purpose}: this client of ${endpoint} is closed`,
+      `Cannot ${call.purpose}: this client of ${this.#router.name} is closed`,
     );
   }
 
@@ -179,7 +180,27 @@ export class Attempts implements CallEngine {
 
   #attempt(call: Call): void {
     if (call.isDone) return;
-    const server = call.server = this.#directory.serverOf(call);
+    const server = this.#router.serverOf(call);
+    if (server === undefined) this.#find(call);
+    else this.#attemptAt(call, server);
+  }
+
+  /** Finds the server in charge before the attempt. */
+  #find(call: Call): void {
+    call.enter("finding");
+    const cancel = this.#router.find(call, {
+      found: (server) => {
+        if (call.isDone) return;
+        call.enter("deciding");
+        this.#attemptAt(call, server);
+      },
+      fail: (reason) => this.#failedToConnect(call, reason),
+    });
+    if (cancel !== undefined) call.enter("finding", cancel);
+  }
+
+  #attemptAt(call: Call, server: Server): void {
+    call.server = server;
     const { need } = call;
     if (need === "shared") {
       const right = server.shared();
@@ -188,12 +209,14 @@ export class Attempts implements CallEngine {
     call.enter("connecting");
     const cancel = server.connect(need, {
       take: (right) => this.#sendOn(call, right),
-      fail: (reason) => {
-        if (!call.isDone) call.enter("deciding");
-        this.failed(call, connectFailure(reason));
-      },
+      fail: (reason) => this.#failedToConnect(call, reason),
     });
     if (cancel !== undefined) call.enter("connecting", cancel);
+  }
+
+  #failedToConnect(call: Call, reason: unknown): void {
+    if (!call.isDone) call.enter("deciding");
+    this.failed(call, connectFailure(reason));
   }
 
   #sendOn(call: Call, right: PushRight): void {
@@ -229,7 +252,12 @@ export class Attempts implements CallEngine {
   }
 
   /** What follows from a failed attempt. */
-  #decide(call: Call, failure: Failure): void {
+  #decide(call: Call, failed: Failure): void {
+    const advice = this.#isOver
+      ? undefined
+      : this.#router.heed(call, failed.error);
+    if (advice === "at-once") return this.#attempt(call);
+    const failure = advice === undefined ? failed : { ...failed, ...advice };
     const { error, isReplay, zombie } = failure;
     const failures = call.failures ??= new FailedAttempts();
     failures.errors.push(error);
@@ -284,7 +312,7 @@ export class Attempts implements CallEngine {
       isReplay,
       error,
     };
-    const { endpoint } = call.server!;
+    const { endpoint } = call.server ?? this.#router;
     if (isReplay) {
       this.#replays++;
       sink?.publish("replay", endpoint, info);
@@ -343,6 +371,7 @@ export class Attempts implements CallEngine {
     try {
       held = await new Promise((resolve, reject) => {
         const look = new LeaseCall(this, NO_OPTIONS, resolve, reject);
+        look.routing = call.routing;
         call.enter("resolving", () => look.giveUp(new Error("it has ended")));
         this.#drain.enter();
         this.#attempt(look);

@@ -8,13 +8,14 @@ import type { FailedAttempts, Failure } from "./failure.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
-import type { Routed } from "./servers/directory.ts";
+import type { Routed, Routing } from "./servers/directory.ts";
 import type { ConnectionNeed, Server } from "./servers/server.ts";
 
 /**
  * Where a call is:
  *
  * - `deciding`: before its first attempt, or between a failure and what follows from it;
+ * - `finding`: the server in charge of it is being found;
  * - `connecting`: it waits for a connection;
  * - `identifying`: its connection is asked which server it leads to;
  * - `in-flight`: a connection has it, so that it may run;
@@ -24,6 +25,7 @@ import type { ConnectionNeed, Server } from "./servers/server.ts";
  */
 type CallState =
   | "deciding"
+  | "finding"
   | "connecting"
   | "identifying"
   | "in-flight"
@@ -33,6 +35,7 @@ type CallState =
 
 /** What the error of a deadline says of a state. */
 const WAITED_FOR: Readonly<Partial<Record<CallState, string>>> = {
+  finding: "the server in charge of it was not known",
   connecting: "no connection was free",
   identifying: "its connection had not said which server it leads to",
   "backing-off": "it waited for its next attempt",
@@ -68,6 +71,8 @@ export abstract class Call implements Expirable, Routed {
   readonly options: SendOptions;
   /** The server of its last attempt. */
   server: Server | undefined;
+  /** Where it goes in a cluster. */
+  routing: Routing | undefined;
   /** Its failed attempts, once there is one. */
   failures: FailedAttempts | undefined;
   /** Its signal and deadline, if it has either. */

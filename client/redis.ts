@@ -28,7 +28,7 @@ import { PipelineCall } from "./pipeline_call.ts";
 import { promiseOf } from "./rejection.ts";
 import { NO_OPTIONS, type SendOptions } from "./send_options.ts";
 import { publishedEvents } from "./server_events.ts";
-import { SingleServer } from "./servers/directory.ts";
+import { type Directory, SingleServer } from "./servers/directory.ts";
 import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
 import { SingleCall } from "./single_call.ts";
@@ -61,7 +61,7 @@ const REJECTION_MICROTASKS = 100;
  * ```
  */
 export class Redis implements AsyncDisposable {
-  readonly #server: Server;
+  readonly #directory: Directory;
   readonly #attempts: Attempts;
   readonly #drain = new Drain();
   #closed: Promise<void> | undefined;
@@ -79,13 +79,16 @@ export class Redis implements AsyncDisposable {
   constructor(url?: string | URL, options: RedisOptions = {}) {
     const settings = settingsOf(options);
     const endpoint = new Endpoint(url, options);
-    this.#server = new Server(endpoint, {
+    const serverOptions = {
       ...settings,
       dial: options.dial ?? dial,
       limits: options.limits ?? {},
       postMortem: options.postMortem ?? false,
-    }, publishedEvents(endpoint, options));
-    this.#attempts = new Attempts(new SingleServer(this.#server), {
+    };
+    const serverAt = (endpoint: Endpoint) =>
+      new Server(endpoint, serverOptions, publishedEvents(endpoint, options));
+    this.#directory = new SingleServer(serverAt(endpoint));
+    this.#attempts = new Attempts(this.#directory, {
       retry: options.retry ??
         new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) }),
       onRetry: options.onRetry,
@@ -132,7 +135,7 @@ export class Redis implements AsyncDisposable {
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
     return sink === undefined ? this.#send(command, options) : sink.trace(
-      this.#server.endpoint,
+      this.#directory.endpoint,
       [command],
       false,
       () => this.#send(command, options),
@@ -212,7 +215,7 @@ export class Redis implements AsyncDisposable {
     options: SendOptions = NO_OPTIONS,
   ): Promise<Reply[]> {
     return sink === undefined ? this.#pipeline(commands, options) : sink.trace(
-      this.#server.endpoint,
+      this.#directory.endpoint,
       commands,
       true,
       () => this.#pipeline(commands, options),
@@ -260,12 +263,12 @@ export class Redis implements AsyncDisposable {
       checkOptions(options, { signal: SIGNAL, deadlineMs: DURATION });
       attempts.start(new LeaseCall(attempts, options, resolve, reject));
     });
-    return new Lease(held, this.#server.endpoint);
+    return new Lease(held, this.#directory.endpoint);
   }
 
   /** Where it connects to: `hostname`, `port` and `database`, no credentials. */
   get origin(): Origin {
-    const { hostname, port, database } = this.#server.endpoint;
+    const { hostname, port, database } = this.#directory.endpoint;
     return { hostname, port, database };
   }
 
@@ -276,10 +279,11 @@ export class Redis implements AsyncDisposable {
 
   /** What the client has done and holds. */
   stats(): RedisStats {
+    const { server } = this.#directory.entries()[0]!;
     return {
-      ...this.#server.stats(),
+      ...server.stats(),
       ...this.#attempts.stats(),
-      lastVerdict: this.#server.lastVerdict,
+      lastVerdict: server.lastVerdict,
     };
   }
 
@@ -306,10 +310,10 @@ export class Redis implements AsyncDisposable {
   async #close(drained: Promise<void>): Promise<void> {
     await drained;
     const reason = new ClosedError(
-      `Cannot go on: this client of ${this.#server.endpoint} is closed`,
+      `Cannot go on: this client of ${this.#directory.name} is closed`,
     );
     this.#attempts.end(reason);
-    await this.#server.close(reason);
+    await this.#directory.close(reason);
     for (let i = 0; i < REJECTION_MICROTASKS; i++) await undefined;
   }
 
@@ -320,7 +324,7 @@ export class Redis implements AsyncDisposable {
 
   /** What it holds, how many calls wait and what went wrong, in a few lines; never the password. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const { endpoint, note } = this.#server;
+    const { endpoint, note } = this.#directory.entries()[0]!.server;
     return describeClient({
       endpoint: `${endpoint}`,
       isTls: endpoint.tls !== undefined,

@@ -1,31 +1,256 @@
 // Which server is in charge of a call.
 import type { Command } from "../../resp/types.ts";
+import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Server } from "./server.ts";
+
+/** Where a call goes in a cluster. It is made for the first attempt, and redirects change it. */
+export interface Routing {
+  /** The hash slot of its keys, 0 to 16383; `ANY_SERVER` if it has none. */
+  hashSlot: number;
+  /** Where ASK sends the next attempt, and that one alone: each command of it follows an ASKING. */
+  detour: Server | undefined;
+  /** Redirects in a row, without a wait between them. */
+  redirects: number;
+}
 
 /** What a server is chosen by. */
 export interface Routed {
   /** The command to be sent next; `undefined` for a lease. */
   readonly command: Command | undefined;
+  /** Where it goes in a cluster; `undefined` before its first attempt, and without a cluster. */
+  routing: Routing | undefined;
+  /** The server of its last attempt. */
+  readonly server: Server | undefined;
+}
+
+/** What gets a server, or the reason why there is none. One of the two is called, once. */
+export interface Finding {
+  found(server: Server): void;
+  fail(reason: unknown): void;
+}
+
+/**
+ * What follows from a failed attempt beside what the call itself decides:
+ * `"at-once"`, the next attempt follows without a wait and costs nothing; an
+ * object, it follows by the policy and is charged to `charge`.
+ */
+export type Advice =
+  | "at-once"
+  | { readonly mayRunAgain: true; readonly charge: object };
+
+/** What a directory has found out so far. */
+export interface DirectoryStats {
+  /** Redirects that were followed. */
+  readonly redirects: { readonly moved: number; readonly ask: number };
+  /** The topology in use; `undefined` where there is none. */
+  readonly topology: TopologyStats | undefined;
+}
+
+/** What a client has learned of the topology. */
+export interface TopologyStats {
+  /** When a server last described it, Unix time in milliseconds; `undefined` before that. */
+  readonly askedAt: number | undefined;
+  /** How often a server was asked for it. */
+  readonly asked: number;
+  /** How many hash slots have a server, of 16384. */
+  readonly covered: number;
+}
+
+/** A server in use, and what it is in charge of. */
+export interface ServerEntry {
+  readonly server: Server;
+  /** How many hash slots it holds. */
+  readonly hashSlots: number;
 }
 
 /**
  * Says which server is in charge. It is asked again for each attempt: in between, the
  * data may have moved to another server.
  */
-export interface Directory {
-  /** The server in charge of a call now. */
-  serverOf(call: Routed): Server;
+export interface Router {
+  /** The address that the user gave. */
+  readonly endpoint: Endpoint;
+  /** The name of all of it in errors, such as `the cluster of h:7000`. */
+  readonly name: string;
+  /** The server in charge of a call now; `undefined` if it must be found first. */
+  serverOf(call: Routed): Server | undefined;
+  /**
+   * Finds the server in charge of a call, if {@linkcode serverOf} has none.
+   *
+   * @returns Ends the search: its reason is the failure.
+   */
+  find(call: Routed, finding: Finding): ((reason: unknown) => void) | undefined;
+  /** An attempt has failed with an error: learns from it, and says what follows from it here. */
+  heed(call: Routed, error: Error): Advice | undefined;
 }
+
+/** The servers of a client. */
+export interface Directory extends Router {
+  /** Whether commands on different keys may go to different servers. */
+  readonly isCluster: boolean;
+  /** The server that a key goes to now; `undefined` if it is not known. */
+  serverOfKey(key: string): Server | undefined;
+  /** The servers in charge of something now. */
+  entries(): ServerEntry[];
+  /** Servers that have left, whose last connections are still in use. */
+  leaving(): Server[];
+  /** What it has found out. */
+  stats(): DirectoryStats;
+  /**
+   * Closes every server now.
+   *
+   * @param reason What waits and dials fail with.
+   */
+  close(reason: unknown): Promise<void>;
+}
+
+const NOTHING: DirectoryStats = {
+  redirects: { moved: 0, ask: 0 },
+  topology: undefined,
+};
+
+/** How many hash slots a cluster has, and so a server that holds all of them. */
+export const HASH_SLOTS = 16384;
 
 /** The directory of a client that has one server. */
 export class SingleServer implements Directory {
+  readonly isCluster = false;
   readonly #server: Server;
 
   constructor(server: Server) {
     this.#server = server;
   }
 
+  get endpoint(): Endpoint {
+    return this.#server.endpoint;
+  }
+
+  get name(): string {
+    return `${this.#server.endpoint}`;
+  }
+
   serverOf(_call: Routed): Server {
     return this.#server;
+  }
+
+  find(_call: Routed, { found }: Finding): undefined {
+    found(this.#server);
+  }
+
+  heed(_call: Routed, _error: Error): undefined {
+    return undefined;
+  }
+
+  serverOfKey(_key: string): Server {
+    return this.#server;
+  }
+
+  entries(): ServerEntry[] {
+    return [{ server: this.#server, hashSlots: HASH_SLOTS }];
+  }
+
+  leaving(): Server[] {
+    return [];
+  }
+
+  stats(): DirectoryStats {
+    return NOTHING;
+  }
+
+  close(reason: unknown): Promise<void> {
+    return this.#server.close(reason);
+  }
+}
+
+/**
+ * A directory whose code is loaded by the first call, so that a client with one
+ * server loads none of it.
+ */
+export class LateDirectory implements Directory {
+  readonly endpoint: Endpoint;
+  readonly name: string;
+  readonly isCluster: boolean;
+  readonly #load: () => Promise<Directory>;
+  #loading: Promise<void> | undefined;
+  #loaded: Directory | undefined;
+  #closedFor: { readonly reason: unknown } | undefined;
+
+  /**
+   * @param about What is known of it before it is loaded.
+   * @param load Loads it.
+   */
+  constructor(
+    about: Pick<Directory, "endpoint" | "name" | "isCluster">,
+    load: () => Promise<Directory>,
+  ) {
+    this.endpoint = about.endpoint;
+    this.name = about.name;
+    this.isCluster = about.isCluster;
+    this.#load = load;
+  }
+
+  serverOf(call: Routed): Server | undefined {
+    return this.#loaded?.serverOf(call);
+  }
+
+  find(
+    call: Routed,
+    finding: Finding,
+  ): ((reason: unknown) => void) | undefined {
+    if (this.#loaded !== undefined) return this.#loaded.find(call, finding);
+    let cancel: ((reason: unknown) => void) | undefined;
+    let isOver = false;
+    this.#loading ??= this.#loadNow();
+    this.#loading.then(() => {
+      if (isOver) return;
+      if (this.#closedFor !== undefined) {
+        return finding.fail(this.#closedFor.reason);
+      }
+      const server = this.#loaded!.serverOf(call);
+      if (server !== undefined) finding.found(server);
+      else cancel = this.#loaded!.find(call, finding);
+    }, (error) => {
+      if (!isOver) finding.fail(error);
+    });
+    return (reason) => {
+      if (cancel !== undefined) return cancel(reason);
+      isOver = true;
+      finding.fail(reason);
+    };
+  }
+
+  heed(call: Routed, error: Error): Advice | undefined {
+    return this.#loaded?.heed(call, error);
+  }
+
+  serverOfKey(key: string): Server | undefined {
+    return this.#loaded?.serverOfKey(key);
+  }
+
+  entries(): ServerEntry[] {
+    return this.#loaded?.entries() ?? [];
+  }
+
+  leaving(): Server[] {
+    return this.#loaded?.leaving() ?? [];
+  }
+
+  stats(): DirectoryStats {
+    return this.#loaded?.stats() ?? NOTHING;
+  }
+
+  async close(reason: unknown): Promise<void> {
+    this.#closedFor = { reason };
+    await this.#loading?.catch(() => {});
+    await this.#loaded?.close(reason);
+  }
+
+  async #loadNow(): Promise<void> {
+    try {
+      this.#loaded = await this.#load();
+    } catch (error) {
+      this.#loading = undefined; // the next call tries again
+      throw error;
+    }
   }
 }

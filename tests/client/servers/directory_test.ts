@@ -8,7 +8,7 @@ import { Drain } from "../../../client/drain.ts";
 import { LeaseCall } from "../../../client/exclusive_call.ts";
 import { NO_OPTIONS } from "../../../client/send_options.ts";
 import { publishedEvents } from "../../../client/server_events.ts";
-import type { Directory } from "../../../client/servers/directory.ts";
+import type { Router } from "../../../client/servers/directory.ts";
 import { Server } from "../../../client/servers/server.ts";
 import { settingsOf } from "../../../client/settings.ts";
 import { SingleCall } from "../../../client/single_call.ts";
@@ -29,6 +29,15 @@ function serverAt(url: string): Server {
   return new Server(endpoint, options, publishedEvents(endpoint, {}));
 }
 
+/** A router by a function that gives the server in charge. */
+const routerBy = (serverOf: Router["serverOf"]): Router => ({
+  endpoint: new Endpoint(),
+  name: "a test",
+  serverOf,
+  find: () => undefined,
+  heed: () => undefined,
+});
+
 const sendWith = (engine: CallEngine & Attempts, command: Command) =>
   new Promise<Reply>((resolve, reject) =>
     engine.start(new SingleCall(engine, command, NO_OPTIONS, resolve, reject))
@@ -39,14 +48,12 @@ Deno.test("A call whose server cannot be reached goes to the server that is in c
   const away = serverAt("redis://127.0.0.1:1");
   const there = serverAt(redis.url);
   const asked: (Command | undefined)[] = [];
-  const directory: Directory = {
-    serverOf: ({ command }) => {
-      asked.push(command);
-      return asked.length === 1 ? away : there;
-    },
-  };
+  const router = routerBy(({ command }) => {
+    asked.push(command);
+    return asked.length === 1 ? away : there;
+  });
   const retried: RetryInfo[] = [];
-  const attempts = new Attempts(directory, {
+  const attempts = new Attempts(router, {
     retry: new Retry({ sleep: () => Promise.resolve() }),
     onRetry: (info) => retried.push(info),
     drain: new Drain(),
@@ -69,7 +76,7 @@ Deno.test("A lease goes back to the server that it came from, whichever is in ch
   let inCharge = first;
   const drain = new Drain();
   const attempts = new Attempts(
-    { serverOf: () => inCharge },
+    routerBy(() => inCharge),
     { retry: false, onRetry: undefined, drain },
   );
   const held = await new Promise<{ release(clean: boolean): void }>(

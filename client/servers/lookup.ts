@@ -1,0 +1,107 @@
+// A lookup: one question at a time, not too often, for the calls that wait for its answer.
+import { runtime, type Timer } from "../../pool/socket/runtime.ts";
+import { QuestionPacing } from "./question_pacing.ts";
+
+/** Options of a {@linkcode Lookup}. */
+export interface LookupOptions {
+  /**
+   * Asks, and takes the answer.
+   *
+   * @returns Whether the answer was of use: it was new, or covers what was sought.
+   * @throws Why there was no answer: what calls that wait fail with.
+   */
+  readonly ask: () => Promise<boolean>;
+}
+
+/** What is called when a question has ended; `failure` is why it was not answered. */
+type Waiter = (failure: { readonly reason: unknown } | undefined) => void;
+
+/**
+ * Asks a question again whenever the answer is in doubt.
+ *
+ * - One question is under way at a time, and none without need.
+ * - Between two there is a pause: see {@linkcode QuestionPacing}.
+ * - A call waits for the end of a question that begins after it began to wait.
+ */
+export class Lookup {
+  readonly #ask: () => Promise<boolean>;
+  readonly #pacing = new QuestionPacing();
+  readonly #pause: Timer;
+  readonly #waiters = new Set<Waiter>();
+  #underWay: Promise<void> | undefined;
+  #isWanted = false;
+  #asked = 0;
+  #isClosed = false;
+
+  /** @param options See {@linkcode LookupOptions}. */
+  constructor({ ask }: LookupOptions) {
+    this.#ask = ask;
+    this.#pause = runtime.newTimer(() => this.#start());
+  }
+
+  /** How many questions were asked. */
+  get asked(): number {
+    return this.#asked;
+  }
+
+  /** The answer is in doubt: asks, at once or as soon as the pause allows. */
+  doubt(): void {
+    this.#isWanted = true;
+    this.#start();
+  }
+
+  /**
+   * Waits for the end of the next question.
+   *
+   * @returns Ends the wait; the waiter is not called then.
+   */
+  wait(waiter: Waiter): () => void {
+    this.#waiters.add(waiter);
+    this.doubt();
+    return () => this.#waiters.delete(waiter);
+  }
+
+  /** Asks nothing any more. Resolves when the question under way is over. */
+  async close(reason: unknown): Promise<void> {
+    this.#isClosed = true;
+    this.#pause.stop();
+    this.#end({ reason });
+    await this.#underWay;
+  }
+
+  #start(): void {
+    if (!this.#isWanted || this.#isClosed) return;
+    if (this.#underWay !== undefined) return; // begins anew at its end
+    const now = performance.now();
+    const waitMs = this.#pacing.waitMs(now);
+    if (waitMs > 0) return this.#pause.start(waitMs, now);
+    this.#isWanted = false;
+    this.#asked++;
+    this.#underWay = this.#askNow();
+  }
+
+  async #askNow(): Promise<void> {
+    const waiters = [...this.#waiters];
+    let failure: { readonly reason: unknown } | undefined;
+    let wasFruitful = false;
+    try {
+      wasFruitful = await this.#ask();
+    } catch (reason) {
+      failure = { reason };
+    }
+    this.#underWay = undefined;
+    this.#pacing.ended(performance.now(), wasFruitful);
+    for (const waiter of waiters) {
+      if (this.#waiters.delete(waiter)) waiter(failure);
+    }
+    if (this.#waiters.size > 0) this.#isWanted = true;
+    this.#start();
+  }
+
+  #end(failure: { readonly reason: unknown }): void {
+    for (const waiter of [...this.#waiters]) {
+      this.#waiters.delete(waiter);
+      waiter(failure);
+    }
+  }
+}
