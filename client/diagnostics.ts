@@ -12,6 +12,9 @@
  * | `@unzombie/redis:connection:close` | `report`: the close report |
  * | `@unzombie/redis:checkout:wait` | `waitedMs`, `exclusive`, `connection`, or `error` |
  * | `@unzombie/redis:retry`, `@unzombie/redis:replay` | what `onRetry` receives |
+ * | `@unzombie/redis:cluster:redirect` | `code`, `hashSlot`, `from`, `to` |
+ * | `@unzombie/redis:cluster:topology` | `servers`, `covered`, `askedOf`, `tookMs`, `why`, or also `error` |
+ * | `@unzombie/redis:sentinel:primary` | `name`, `from`, `to`, `namedBy` |
  * | `@unzombie/redis:outbox` | `change`, `count`, `pending`, `capacity`, `error` |
  * | `tracing:@unzombie/redis:command:start`, `:end`, `:asyncStart`, `:asyncEnd`, `:error` | a {@linkcode CommandTrace} |
  *
@@ -211,6 +214,9 @@ const channels = {
   "checkout:wait": channel(`${PREFIX}checkout:wait`),
   "retry": channel(`${PREFIX}retry`),
   "replay": channel(`${PREFIX}replay`),
+  "cluster:redirect": channel(`${PREFIX}cluster:redirect`),
+  "cluster:topology": channel(`${PREFIX}cluster:topology`),
+  "sentinel:primary": channel(`${PREFIX}sentinel:primary`),
   "outbox": channel(`${PREFIX}outbox`),
 } satisfies Record<keyof TelemetryEvents, unknown>;
 

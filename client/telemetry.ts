@@ -45,6 +45,42 @@ export interface TelemetryEvents {
   "retry": RetryInfo;
   /** A call is sent again that may have run. */
   "replay": RetryInfo;
+  /** A server of a cluster has answered that another one serves a hash slot. */
+  "cluster:redirect": {
+    /** `"ASK"`: for this command alone. */
+    readonly code: "MOVED" | "ASK";
+    readonly hashSlot: number;
+    /** The server that answered, `host:port`. */
+    readonly from: string;
+    /** The server that it named. */
+    readonly to: string;
+  };
+  /** A cluster was asked which server serves which hash slots. */
+  "cluster:topology": {
+    /** The primaries known now, each `host:port`. */
+    readonly servers: readonly string[];
+    /** How many of the 16,384 hash slots are served. */
+    readonly covered: number;
+    /** The server that was asked, `host:port`. */
+    readonly askedOf: string;
+    /** How long its answer took, in milliseconds. */
+    readonly tookMs: number;
+    /** Why it was asked, such as `"MOVED"`. */
+    readonly why: string;
+    /** Why there is no answer that can be used. */
+    readonly error?: unknown;
+  };
+  /** Sentinels name another primary than before, or the first one. */
+  "sentinel:primary": {
+    /** The name of the primary in the configuration of the Sentinels. */
+    readonly name: string;
+    /** The primary before, `host:port`; `undefined` if it is the first one. */
+    readonly from: string | undefined;
+    /** The primary now. */
+    readonly to: string;
+    /** The Sentinel that named it, `host:port`. */
+    readonly namedBy: string;
+  };
   /** Events entered a recorder's outbox, or left it. */
   "outbox": {
     /** What happened to them. */

@@ -21,6 +21,9 @@ const CHANNELS: readonly (keyof TelemetryEvents)[] = [
   "checkout:wait",
   "retry",
   "replay",
+  "cluster:redirect",
+  "cluster:topology",
+  "sentinel:primary",
   "outbox",
 ];
 
