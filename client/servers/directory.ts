@@ -17,6 +17,8 @@ export interface Routing {
 export interface Routed {
   /** The command to be sent next; `undefined` for a lease. */
   readonly command: Command | undefined;
+  /** The key that a lease is for. */
+  readonly key?: string | undefined;
   /** Where it goes in a cluster; `undefined` before its first attempt, and without a cluster. */
   routing: Routing | undefined;
   /** The server of its last attempt. */
@@ -32,11 +34,11 @@ export interface Finding {
 /**
  * What follows from a failed attempt beside what the call itself decides:
  * `"at-once"`, the next attempt follows without a wait and costs nothing; an
- * object, it follows by the policy and is charged to `charge`.
+ * object, it is charged to `charge`, and `mayRunAgain` says that it does no harm.
  */
 export type Advice =
   | "at-once"
-  | { readonly mayRunAgain: true; readonly charge: object };
+  | { readonly mayRunAgain?: true; readonly charge: object };
 
 /** What a directory has found out so far. */
 export interface DirectoryStats {
