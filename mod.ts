@@ -94,6 +94,7 @@ import "./client/attempts.ts";
 import "./client/blocking.ts";
 import "./client/budget.ts";
 import "./client/call.ts";
+import "./client/caller.ts";
 import "./client/check.ts";
 import "./client/commands/effects.ts";
 import "./client/commands/keys.ts";

@@ -71,7 +71,7 @@ export class Attempts implements CallEngine {
   #isOver = false; // nothing is tried any more
 
   /**
-   * @param router Which server is in charge of a call.
+   * @param router Which server is in charge of a call, unless it comes with another router.
    * @param options See {@linkcode AttemptsOptions}.
    */
   constructor(router: Router, options: AttemptsOptions) {
@@ -93,12 +93,15 @@ export class Attempts implements CallEngine {
   /**
    * Starts a call.
    *
+   * @param call The call.
+   * @param router Which server is in charge of it.
    * @throws {TypeError} If an option of the call cannot be used.
    * @throws {ClosedError} If the client is closed.
    * @throws {DeadlineError} If its deadline is 0.
    * @throws The reason of its signal, if that has aborted.
    */
-  start(call: Call): void {
+  start(call: Call, router: Router = this.#router): void {
+    call.router = router;
     const { options } = call;
     // The check would cost a call without options 8 ns of the 100 from its start to its outcome.
     if (options !== NO_OPTIONS) checkSendOptions(options);
@@ -138,7 +141,7 @@ export class Attempts implements CallEngine {
 
   #closedError(call: Call): ClosedError {
     return new ClosedError(
-      `Cannot ${call.purpose}: this client of ${this.#router.name} is closed`,
+      `Cannot ${call.purpose}: this client of ${call.router!.name} is closed`,
     );
   }
 
@@ -180,7 +183,7 @@ export class Attempts implements CallEngine {
 
   #attempt(call: Call): void {
     if (call.isDone) return;
-    const server = this.#router.serverOf(call);
+    const server = call.router!.serverOf(call);
     if (server === undefined) this.#find(call);
     else this.#attemptAt(call, server);
   }
@@ -188,7 +191,7 @@ export class Attempts implements CallEngine {
   /** Finds the server in charge before the attempt. */
   #find(call: Call): void {
     call.enter("finding");
-    const cancel = this.#router.find(call, {
+    const cancel = call.router!.find(call, {
       found: (server) => {
         if (call.isDone) return;
         call.enter("deciding");
@@ -255,7 +258,7 @@ export class Attempts implements CallEngine {
   #decide(call: Call, failed: Failure): void {
     const advice = this.#isOver
       ? undefined
-      : this.#router.heed(call, failed.error);
+      : call.router!.heed(call, failed.error);
     if (advice === "at-once") return this.#attempt(call);
     const failure = advice === undefined ? failed : { ...failed, ...advice };
     const { error, isReplay, zombie } = failure;
@@ -312,7 +315,7 @@ export class Attempts implements CallEngine {
       isReplay,
       error,
     };
-    const { endpoint } = call.server ?? this.#router;
+    const { endpoint } = call.server ?? call.router!;
     if (isReplay) {
       this.#replays++;
       sink?.publish("replay", endpoint, info);
@@ -372,6 +375,7 @@ export class Attempts implements CallEngine {
       held = await new Promise((resolve, reject) => {
         const look = new LeaseCall(this, NO_OPTIONS, resolve, reject);
         look.routing = call.routing;
+        look.router = call.router;
         call.enter("resolving", () => look.giveUp(new Error("it has ended")));
         this.#drain.enter();
         this.#attempt(look);

@@ -8,7 +8,7 @@ import type { FailedAttempts, Failure } from "./failure.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
 import { rejection } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
-import type { Routed, Routing } from "./servers/directory.ts";
+import type { Routed, Router, Routing } from "./servers/directory.ts";
 import type { ConnectionNeed, Server } from "./servers/server.ts";
 
 /**
@@ -69,6 +69,8 @@ export interface CallLimits {
  */
 export abstract class Call implements Expirable, Routed {
   readonly options: SendOptions;
+  /** What says which server is in charge of it; it is given at its start. */
+  router: Router | undefined;
   /** The server of its last attempt. */
   server: Server | undefined;
   /** Where it goes in a cluster. */

@@ -103,26 +103,33 @@ export type MessageOf<Name extends keyof TelemetryEvents> =
 
 /** One call of `send` or `pipeline`: the message of the tracing channel. */
 export class CommandTrace implements Message {
-  /** The command, and where it went. How it failed is added at the end. */
+  /** The command, and where it goes. How it failed and where it has gone is added at the end. */
   readonly attributes: Attributes;
   /** The error that the call rejected with. */
   error?: unknown;
   readonly #commands: readonly Command[];
+  readonly #origin: () => Origin;
 
   /** @ignore Made for each call while the channel has subscribers. */
   constructor(
-    origin: Origin,
+    origin: () => Origin,
     commands: readonly Command[],
     isPipeline: boolean,
   ) {
     this.#commands = commands;
+    this.#origin = origin;
     this.attributes = {
-      ...placeOf(origin),
+      ...placeOf(origin()),
       "db.operation.name": operationOf(commands, isPipeline),
       ...(commands.length > 1
         ? { "db.operation.batch.size": commands.length }
         : {}),
     };
+  }
+
+  /** @ignore Called when the call has ended: a cluster may have redirected it. */
+  renewPlace(): void {
+    Object.assign(this.attributes, placeOf(this.#origin()));
   }
 
   /**
@@ -194,6 +201,7 @@ const trace = <T>(
       commands.error.publish(message);
       throw error;
     } finally {
+      message.renewPlace();
       commands.asyncStart.publish(message);
       commands.asyncEnd.publish(message);
     }

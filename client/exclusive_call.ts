@@ -11,6 +11,7 @@ import type { Route } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";
 import { exclusiveFailure, type Failure, replyFailure } from "./failure.ts";
 import type { SendOptions } from "./send_options.ts";
+import type { Origin } from "./telemetry.ts";
 
 /** The routes of commands that get a connection of their own. */
 type ExclusiveRoute = Route & { kind: "blocking" | "urgent" };
@@ -111,6 +112,8 @@ export class ExclusiveCall extends Call {
 export interface HeldConnection {
   /** The right to push on it. */
   readonly right: PushRight;
+  /** Where its server is. */
+  readonly origin: Origin;
   /** Gives it back; `clean` if its state is as the handshake left it. */
   release(clean: boolean): void;
   /** Its server is a replica: it is closed when it is given back. */
@@ -155,6 +158,7 @@ export class LeaseCall extends Call {
     this.finish();
     this.#resolve({
       right,
+      origin: server.endpoint,
       release: (clean) => {
         server.release(right, clean);
         this.engine.ended(false);

@@ -20,7 +20,7 @@ import { refuseIfAborted, rejection, withErrors } from "./rejection.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
 import { rowOf } from "./commands/table.ts";
 import { routeOf } from "./commands/routing.ts";
-import { type Origin, sink } from "./telemetry.ts";
+import { sink } from "./telemetry.ts";
 
 const isError = (reply: Reply): reply is ReplyError =>
   reply instanceof ReplyError;
@@ -62,7 +62,6 @@ const SEND_OPTIONS = {
  */
 export class Lease implements AsyncDisposable {
   readonly #held: HeldConnection;
-  readonly #origin: Origin;
   readonly #state = new LeaseState();
   #isReleased = false;
   /** Pending while the server is asked whether it obeys CLIENT REPLY. */
@@ -71,9 +70,8 @@ export class Lease implements AsyncDisposable {
   #muted: "server" | "client" | undefined;
 
   /** @ignore Made by `Redis.lease`. */
-  constructor(held: HeldConnection, origin: Origin) {
+  constructor(held: HeldConnection) {
     this.#held = held;
-    this.#origin = origin;
   }
 
   /**
@@ -97,7 +95,7 @@ export class Lease implements AsyncDisposable {
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: LeaseSendOptions = {}): Promise<Reply> {
     return sink === undefined ? this.#send(command, options) : sink.trace(
-      this.#origin,
+      () => this.#held.origin,
       [command],
       false,
       () => this.#send(command, options),

@@ -1,39 +1,29 @@
 // The face of a client: what its user calls.
 import type { Command, Reply } from "../resp/types.ts";
-import { copyCommand } from "../resp/encode.ts";
 import { ClosedError } from "../pool/errors.ts";
 import { dial } from "../pool/socket/dial.ts";
 import { Endpoint } from "../pool/socket/endpoint.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
 import { Retry } from "../retry/retry.ts";
 import { Attempts } from "./attempts.ts";
-import { checkOptions, DURATION, SIGNAL } from "./check.ts";
+import { Caller } from "./caller.ts";
+import { checkOptions, DURATION } from "./check.ts";
 import type {
   AnyCommand,
   BulkOf,
   RepliesOf,
   ReplyOf,
 } from "./commands/replies.ts";
-import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
 import { Drain } from "./drain.ts";
-import {
-  ExclusiveCall,
-  type HeldConnection,
-  LeaseCall,
-} from "./exclusive_call.ts";
-import { withFate } from "./fate.ts";
-import { Lease } from "./lease.ts";
+import type { Lease } from "./lease.ts";
 import type { RedisOptions } from "./options.ts";
-import { PipelineCall } from "./pipeline_call.ts";
-import { promiseOf } from "./rejection.ts";
 import { NO_OPTIONS, type SendOptions } from "./send_options.ts";
 import { publishedEvents } from "./server_events.ts";
 import { type Directory, SingleServer } from "./servers/directory.ts";
 import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
-import { SingleCall } from "./single_call.ts";
 import { describeClient, type RedisStats } from "./stats.ts";
-import { type Origin, sink } from "./telemetry.ts";
+import type { Origin } from "./telemetry.ts";
 
 /** More microtasks than it takes from the loss of a connection until the callers of its commands are rejected. */
 const REJECTION_MICROTASKS = 100;
@@ -63,6 +53,7 @@ const REJECTION_MICROTASKS = 100;
 export class Redis implements AsyncDisposable {
   readonly #directory: Directory;
   readonly #attempts: Attempts;
+  readonly #caller: Caller;
   readonly #drain = new Drain();
   #closed: Promise<void> | undefined;
 
@@ -94,6 +85,7 @@ export class Redis implements AsyncDisposable {
       onRetry: options.onRetry,
       drain: this.#drain,
     });
+    this.#caller = new Caller(this.#attempts, this.#directory);
   }
 
   /**
@@ -134,47 +126,7 @@ export class Redis implements AsyncDisposable {
     options?: SendOptions & { binary?: Binary | undefined },
   ): Promise<ReplyOf<C, BulkOf<Binary>>>;
   send(command: Command, options: SendOptions = NO_OPTIONS): Promise<Reply> {
-    return sink === undefined ? this.#send(command, options) : sink.trace(
-      this.#directory.endpoint,
-      [command],
-      false,
-      () => this.#send(command, options),
-    );
-  }
-
-  #send(given: Command, options: SendOptions): Promise<Reply> {
-    const attempts = this.#attempts;
-    // Not by promiseOf: its two closures more cost each command 9 ns.
-    return new Promise((resolve, reject) => {
-      try {
-        const command = copyCommand(given);
-        const route = routeOf(command);
-        switch (route.kind) {
-          case "shared":
-            return attempts.start(
-              new SingleCall(attempts, command, options, resolve, reject),
-            );
-          case "blocking":
-          case "urgent":
-            return attempts.start(
-              new ExclusiveCall(
-                attempts,
-                command,
-                route,
-                options,
-                resolve,
-                reject,
-              ),
-            );
-          default:
-            throw new TypeError(
-              `Cannot send ${command[0]} on a shared connection: ${route.why}`,
-            );
-        }
-      } catch (error) {
-        reject(withFate(error, "unsent"));
-      }
-    });
+    return this.#caller.send(command, options);
   }
 
   /**
@@ -214,31 +166,7 @@ export class Redis implements AsyncDisposable {
     commands: readonly Command[],
     options: SendOptions = NO_OPTIONS,
   ): Promise<Reply[]> {
-    return sink === undefined ? this.#pipeline(commands, options) : sink.trace(
-      this.#directory.endpoint,
-      commands,
-      true,
-      () => this.#pipeline(commands, options),
-    );
-  }
-
-  #pipeline(
-    given: readonly Command[],
-    options: SendOptions,
-  ): Promise<Reply[]> {
-    const attempts = this.#attempts;
-    return promiseOf((resolve, reject) => {
-      const commands = pipelineOf(given);
-      const call = new PipelineCall(
-        attempts,
-        commands,
-        options,
-        resolve,
-        reject,
-      );
-      if (commands.length === 0) resolve([]);
-      else attempts.start(call);
-    });
+    return this.#caller.pipeline(commands, options);
   }
 
   /**
@@ -252,18 +180,13 @@ export class Redis implements AsyncDisposable {
    * @throws {DeadlineError} If the deadline passes first, that of the retry policy included.
    * @throws {ClosedError} If the client is closed.
    */
-  async lease(
+  lease(
     options: {
       signal?: AbortSignal | undefined;
       deadlineMs?: number | undefined;
     } = {},
   ): Promise<Lease> {
-    const attempts = this.#attempts;
-    const held = await promiseOf<HeldConnection>((resolve, reject) => {
-      checkOptions(options, { signal: SIGNAL, deadlineMs: DURATION });
-      attempts.start(new LeaseCall(attempts, options, resolve, reject));
-    });
-    return new Lease(held, this.#directory.endpoint);
+    return this.#caller.lease(options);
   }
 
   /** Where it connects to: `hostname`, `port` and `database`, no credentials. */
@@ -333,30 +256,4 @@ export class Redis implements AsyncDisposable {
       stats: this.stats(),
     });
   }
-}
-
-/**
- * A copy of the commands of a pipeline.
- *
- * @throws {TypeError} If one of them is none, or cannot be sent on a shared connection.
- */
-function pipelineOf(given: readonly Command[]): Command[] {
-  if (!Array.isArray(given)) {
-    throw new TypeError(
-      `Cannot send a pipeline: expected an array of commands, got ${
-        given === null ? "null" : typeof given
-      }`,
-    );
-  }
-  const commands = Array.from(given, copyCommand);
-  for (const command of commands) {
-    const route = routeOf(command);
-    if (route.kind === "shared") continue;
-    throw new TypeError(
-      `Cannot send ${command[0]} in a pipeline: ${
-        reasonAgainstPipeline(route)
-      }`,
-    );
-  }
-  return commands;
 }

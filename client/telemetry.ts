@@ -104,9 +104,12 @@ export interface TelemetrySink {
     origin: Origin,
     event: TelemetryEvents[Name],
   ): void;
-  /** Runs `run`, which sends the commands: one, or those of a pipeline. */
+  /**
+   * Runs `run`, which sends the commands: one, or those of a pipeline. `origin`
+   * is where they go, asked before and after, since redirects change it.
+   */
   trace<T>(
-    origin: Origin,
+    origin: () => Origin,
     commands: readonly Command[],
     isPipeline: boolean,
     run: () => Promise<T>,

@@ -735,7 +735,7 @@ Deno.test("Without subscribers a command is run as it is: it is not looked at, a
   const reply = Promise.resolve("OK");
   const sent: string[] = [];
   const trace = (command: Command): Promise<string> =>
-    publisher.trace(origin, [command], false, () => {
+    publisher.trace(() => origin, [command], false, () => {
       sent.push("sent");
       return reply;
     });

@@ -1,0 +1,173 @@
+// The calls of a client, or of one of its servers: what is checked, and started, for each.
+import type { Command, Reply } from "../resp/types.ts";
+import { copyCommand } from "../resp/encode.ts";
+import type { Attempts } from "./attempts.ts";
+import { checkOptions, DURATION, SIGNAL } from "./check.ts";
+import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
+import {
+  ExclusiveCall,
+  type HeldConnection,
+  LeaseCall,
+} from "./exclusive_call.ts";
+import { withFate } from "./fate.ts";
+import { Lease } from "./lease.ts";
+import { PipelineCall } from "./pipeline_call.ts";
+import { promiseOf } from "./rejection.ts";
+import type { SendOptions } from "./send_options.ts";
+import type { Router } from "./servers/directory.ts";
+import { SingleCall } from "./single_call.ts";
+import { type Origin, sink } from "./telemetry.ts";
+
+/** Options of a lease. */
+export interface LeaseOptions {
+  /** Ends the wait for it. */
+  signal?: AbortSignal | undefined;
+  /** How long to wait for it, in milliseconds. */
+  deadlineMs?: number | undefined;
+}
+
+/** Makes calls, which a router leads to their servers. */
+export class Caller {
+  readonly #attempts: Attempts;
+  readonly #router: Router;
+
+  /**
+   * @param attempts The attempts of the client.
+   * @param router Which server is in charge of each call.
+   */
+  constructor(attempts: Attempts, router: Router) {
+    this.#attempts = attempts;
+    this.#router = router;
+  }
+
+  /** Sends one command. */
+  send(command: Command, options: SendOptions): Promise<Reply> {
+    return sink === undefined ? this.#send(command, options) : sink.trace(
+      () => originOf(this.#router, [command]),
+      [command],
+      false,
+      () => this.#send(command, options),
+    );
+  }
+
+  /** Sends several commands at once, in order. */
+  pipeline(
+    commands: readonly Command[],
+    options: SendOptions,
+  ): Promise<Reply[]> {
+    return sink === undefined ? this.#pipeline(commands, options) : sink.trace(
+      () => originOf(this.#router, commands),
+      commands,
+      true,
+      () => this.#pipeline(commands, options),
+    );
+  }
+
+  /** Takes a connection out of its pool, for its holder alone. */
+  async lease(options: LeaseOptions): Promise<Lease> {
+    const attempts = this.#attempts;
+    const held = await promiseOf<HeldConnection>((resolve, reject) => {
+      checkOptions(options, { signal: SIGNAL, deadlineMs: DURATION });
+      attempts.start(
+        new LeaseCall(attempts, options, resolve, reject),
+        this.#router,
+      );
+    });
+    return new Lease(held);
+  }
+
+  #send(given: Command, options: SendOptions): Promise<Reply> {
+    const attempts = this.#attempts;
+    const router = this.#router;
+    // Not by promiseOf: its two closures more cost each command 9 ns.
+    return new Promise((resolve, reject) => {
+      try {
+        const command = copyCommand(given);
+        const route = routeOf(command);
+        switch (route.kind) {
+          case "shared":
+            return attempts.start(
+              new SingleCall(attempts, command, options, resolve, reject),
+              router,
+            );
+          case "blocking":
+          case "urgent":
+            return attempts.start(
+              new ExclusiveCall(
+                attempts,
+                command,
+                route,
+                options,
+                resolve,
+                reject,
+              ),
+              router,
+            );
+          default:
+            throw new TypeError(
+              `Cannot send ${command[0]} on a shared connection: ${route.why}`,
+            );
+        }
+      } catch (error) {
+        reject(withFate(error, "unsent"));
+      }
+    });
+  }
+
+  #pipeline(
+    given: readonly Command[],
+    options: SendOptions,
+  ): Promise<Reply[]> {
+    const attempts = this.#attempts;
+    return promiseOf((resolve, reject) => {
+      const commands = pipelineOf(given);
+      const call = new PipelineCall(
+        attempts,
+        commands,
+        options,
+        resolve,
+        reject,
+      );
+      if (commands.length === 0) resolve([]);
+      else attempts.start(call, this.#router);
+    });
+  }
+}
+
+/** Where commands go now: to one server, or else to the address that the user gave. */
+function originOf(router: Router, commands: readonly Command[]): Origin {
+  const servers = new Set(
+    commands.map((command) =>
+      router.serverOf({ command, routing: undefined, server: undefined })
+    ),
+  );
+  const [server] = servers;
+  return (servers.size === 1 ? server : undefined)?.endpoint ??
+    router.endpoint;
+}
+
+/**
+ * A copy of the commands of a pipeline.
+ *
+ * @throws {TypeError} If one of them is none, or cannot be sent on a shared connection.
+ */
+function pipelineOf(given: readonly Command[]): Command[] {
+  if (!Array.isArray(given)) {
+    throw new TypeError(
+      `Cannot send a pipeline: expected an array of commands, got ${
+        given === null ? "null" : typeof given
+      }`,
+    );
+  }
+  const commands = Array.from(given, copyCommand);
+  for (const command of commands) {
+    const route = routeOf(command);
+    if (route.kind === "shared") continue;
+    throw new TypeError(
+      `Cannot send ${command[0]} in a pipeline: ${
+        reasonAgainstPipeline(route)
+      }`,
+    );
+  }
+  return commands;
+}
