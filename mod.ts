@@ -74,7 +74,7 @@ export type { WebhookEvent } from "./recorder/event.ts";
 export type { RecorderOptions } from "./recorder/options.ts";
 export type { RecorderStats } from "./recorder/outcomes.ts";
 export { WebhookRecorder } from "./recorder/recorder.ts";
-export type { Sender } from "./recorder/sender.ts";
+export type { Failover, Sender } from "./recorder/sender.ts";
 export { ProtocolError, ReplyError } from "./resp/errors.ts";
 export type { ParserLimits } from "./resp/limits.ts";
 export type { Command, CommandArgument, Reply } from "./resp/types.ts";
