@@ -27,6 +27,7 @@ export { DeadlineError } from "./client/deadlines.ts";
 export { fateOf } from "./client/fate.ts";
 export { Lease, type LeaseSendOptions } from "./client/lease.ts";
 export type { RedisOptions, RetryInfo } from "./client/options.ts";
+export { RedisNode } from "./client/node.ts";
 export { Redis } from "./client/redis.ts";
 export type { SendOptions } from "./client/send_options.ts";
 export type { RedisStats } from "./client/stats.ts";

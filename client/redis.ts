@@ -17,6 +17,7 @@ import type {
 import { Drain } from "./drain.ts";
 import type { Lease } from "./lease.ts";
 import type { RedisOptions } from "./options.ts";
+import { RedisNode } from "./node.ts";
 import { NO_OPTIONS, type SendOptions } from "./send_options.ts";
 import { publishedEvents } from "./server_events.ts";
 import { type Directory, SingleServer } from "./servers/directory.ts";
@@ -191,8 +192,39 @@ export class Redis implements AsyncDisposable {
 
   /** Where it connects to: `hostname`, `port` and `database`, no credentials. */
   get origin(): Origin {
-    const { hostname, port, database } = this.#directory.endpoint;
-    return { hostname, port, database };
+    return originOf(this.#directory.endpoint);
+  }
+
+  /**
+   * Where a key is now, as far as is known: the server that the next command on
+   * it would go to first.
+   *
+   * @param key The key.
+   * @returns Its server; the address of {@linkcode Redis.origin} if that is not known.
+   */
+  originOf(key: string): Origin {
+    const server = this.#directory.serverOfKey(key);
+    return server === undefined ? this.origin : originOf(server.endpoint);
+  }
+
+  /**
+   * The servers, each addressed by itself: the primaries of a cluster, or the one
+   * server. For commands that each server answers for itself, such as SCAN, KEYS,
+   * INFO, FLUSHALL, SCRIPT LOAD.
+   *
+   * @returns The servers that are known now.
+   * @throws {TypeError} If none is known: a cluster and Sentinels are asked by the first command.
+   */
+  nodes(): RedisNode[] {
+    const entries = this.#directory.entries();
+    if (entries.length === 0) {
+      throw new TypeError(
+        `Cannot list the nodes of ${this.#directory.name}: none is known before a first command, such as PING`,
+      );
+    }
+    return entries.map((entry) =>
+      new RedisNode(entry, this.#directory, this.#attempts)
+    );
   }
 
   /** Whether {@linkcode Redis.close} was called. */
@@ -257,3 +289,9 @@ export class Redis implements AsyncDisposable {
     });
   }
 }
+
+const originOf = ({ hostname, port, database }: Origin): Origin => ({
+  hostname,
+  port,
+  database,
+});
