@@ -28,6 +28,7 @@ export { fateOf } from "./client/fate.ts";
 export { Lease, type LeaseSendOptions } from "./client/lease.ts";
 export type { RedisOptions, RetryInfo } from "./client/options.ts";
 export { RedisNode } from "./client/node.ts";
+export { PipelineError } from "./client/pipeline_error.ts";
 export { Redis } from "./client/redis.ts";
 export type { SendOptions } from "./client/send_options.ts";
 export type { RedisStats } from "./client/stats.ts";

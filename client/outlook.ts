@@ -3,6 +3,7 @@ import { DialError } from "../pool/socket/dial_error.ts";
 import { isNotRun, isPassing } from "../pool/connection/refusal.ts";
 import { ReplyError } from "../resp/errors.ts";
 import { RetryError } from "../retry/retry.ts";
+import { PipelineError } from "./pipeline_error.ts";
 
 /**
  * What to expect of a later attempt:
@@ -29,7 +30,9 @@ const CURABLE: readonly RegExp[] = [
  * @param error What a call rejected with, or an error reply of a pipeline.
  */
 export function outlookOf(error: unknown): Outlook {
-  if (error instanceof RetryError) return outlookOf(error.cause);
+  if (error instanceof RetryError || error instanceof PipelineError) {
+    return outlookOf(error.cause);
+  }
   if (error instanceof ReplyError) {
     if (error.code === "WRONGTYPE") return "final";
     return isNotRun(error) && !isPassing(error) && !isCurable(error)

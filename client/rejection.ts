@@ -5,7 +5,8 @@ import type { Fate } from "../pool/connection/fate.ts";
 import { RetryError } from "../retry/retry.ts";
 import { CommandError } from "./command_error.ts";
 import { DeadlineError } from "./deadlines.ts";
-import { noteAbort, withFate } from "./fate.ts";
+import { fateOf, noteAbort, withFate } from "./fate.ts";
+import { PipelineError } from "./pipeline_error.ts";
 
 /**
  * Waits until the call's promise, which was resolved with that of the function
@@ -27,7 +28,8 @@ function leadToCaller(
 ): void {
   if (
     error instanceof CommandError || error instanceof ConnectionClosedError ||
-    error instanceof RetryError || error instanceof DeadlineError
+    error instanceof RetryError || error instanceof DeadlineError ||
+    error instanceof PipelineError
   ) Error.captureStackTrace?.(error, within);
 }
 
@@ -35,6 +37,13 @@ function leadToCaller(
 export async function rejection(error: Error, fate: Fate): Promise<never> {
   await untilAwaited();
   leadToCaller(error, rejection);
+  if (error instanceof PipelineError) {
+    for (const outcome of new Set(error.outcomes)) {
+      if (!(outcome instanceof Error)) continue;
+      leadToCaller(outcome, rejection);
+      withFate(outcome, fateOf(outcome));
+    }
+  }
   throw withFate(error, fate);
 }
 

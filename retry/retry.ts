@@ -72,6 +72,8 @@ export class RetryError extends Error {
   override readonly name = "RetryError";
   /** How many attempts were made: the first, the retries after a wait, and the replays without one. */
   readonly attempts: number;
+  /** How many of the attempts were made at once, without a wait. */
+  readonly replays: number;
   /** What each attempt failed with, in order; then, where it was no attempt, what ended them. */
   readonly errors: readonly unknown[];
   /**
@@ -107,6 +109,7 @@ export class RetryError extends Error {
     );
     this.retryAfterMs = retryAfterMs;
     this.attempts = attempts;
+    this.replays = replays;
     this.errors = [...errors];
   }
 
