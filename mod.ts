@@ -31,7 +31,7 @@ export { RedisNode } from "./client/node.ts";
 export { PipelineError } from "./client/pipeline_error.ts";
 export { Redis } from "./client/redis.ts";
 export type { SendOptions } from "./client/send_options.ts";
-export type { RedisStats } from "./client/stats.ts";
+export type { RedisStats, ServerStats } from "./client/stats.ts";
 export type { Origin } from "./client/telemetry.ts";
 export type {
   AnyCommand,
@@ -106,6 +106,7 @@ import "./client/commands/routes.ts";
 import "./client/commands/routing.ts";
 import "./client/commands/table.ts";
 import "./client/commands/words.ts";
+import "./client/describe_client.ts";
 import "./client/drain.ts";
 import "./client/exclusive_call.ts";
 import "./client/failure.ts";
@@ -120,6 +121,7 @@ import "./client/send_options.ts";
 import "./client/server_events.ts";
 import "./client/servers/directory.ts";
 import "./client/servers/server.ts";
+import "./client/servers/tally.ts";
 import "./client/settings.ts";
 import "./client/single_call.ts";
 import "./client/stats.ts";

@@ -14,6 +14,7 @@ import type {
   RepliesOf,
   ReplyOf,
 } from "./commands/replies.ts";
+import { describeClient, snapshotOf } from "./describe_client.ts";
 import { Drain } from "./drain.ts";
 import type { Lease } from "./lease.ts";
 import type { RedisOptions } from "./options.ts";
@@ -23,7 +24,7 @@ import { publishedEvents } from "./server_events.ts";
 import { type Directory, SingleServer } from "./servers/directory.ts";
 import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
-import { describeClient, type RedisStats } from "./stats.ts";
+import { type RedisStats, statsOf } from "./stats.ts";
 import type { Origin } from "./telemetry.ts";
 
 /** More microtasks than it takes from the loss of a connection until the callers of its commands are rejected. */
@@ -234,12 +235,7 @@ export class Redis implements AsyncDisposable {
 
   /** What the client has done and holds. */
   stats(): RedisStats {
-    const { server } = this.#directory.entries()[0]!;
-    return {
-      ...server.stats(),
-      ...this.#attempts.stats(),
-      lastVerdict: server.lastVerdict,
-    };
+    return statsOf(this.#directory, this.#attempts);
   }
 
   /**
@@ -279,14 +275,9 @@ export class Redis implements AsyncDisposable {
 
   /** What it holds, how many calls wait and what went wrong, in a few lines; never the password. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const { endpoint, note } = this.#directory.entries()[0]!.server;
-    return describeClient({
-      endpoint: `${endpoint}`,
-      isTls: endpoint.tls !== undefined,
-      isClosed: this.isClosed,
-      note,
-      stats: this.stats(),
-    });
+    return describeClient(
+      snapshotOf(this.#directory, this.#attempts, this.isClosed),
+    );
   }
 }
 

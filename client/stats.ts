@@ -1,10 +1,22 @@
-// Statistics of a client: as numbers, and as text for a person on call.
-import { duration } from "../pool/connection/quantities.ts";
-import { describeClose } from "../pool/connection/close_report.ts";
+// Statistics of a client, as numbers.
 import type { Verdict } from "../pool/forensics/verdict.ts";
 import type { PoolStats } from "../pool/pool_stats.ts";
+import type { Attempts } from "./attempts.ts";
+import type { Directory, DirectoryStats } from "./servers/directory.ts";
+import { sumOf, tallyOf } from "./servers/tally.ts";
 
-/** What a client has done so far, and what it holds now. */
+/** What the connections to one server have done and are doing, and what it serves. */
+export interface ServerStats extends PoolStats {
+  /** How many hash slots it holds; 0 once it has left, 16384 without a cluster. */
+  hashSlots: number;
+}
+
+/**
+ * What a client has done so far, and what it holds now. With several servers
+ * counts are sums, those that have left included; the last close, verdict and
+ * failed dial are the newest of all; `awaySince` is that of the server that is away
+ * for longest.
+ */
 export interface RedisStats extends PoolStats {
   /** Attempts that were made after a wait. */
   retries: number;
@@ -14,96 +26,62 @@ export interface RedisStats extends PoolStats {
   retryBudget: number;
   /** The verdict of the last post-mortem. */
   lastVerdict: Verdict | undefined;
-}
-
-/** A client at one moment, without its credentials. */
-export interface ClientSnapshot {
-  /** `host:port`. */
-  readonly endpoint: string;
-  readonly isTls: boolean;
-  readonly isClosed: boolean;
-  /** What was unusual in the last handshake. */
-  readonly note: string | undefined;
-  readonly stats: RedisStats;
+  /** Each server by `host:port`, also those that have left and still have connections. */
+  servers: Record<string, ServerStats>;
+  /** How many redirects of a cluster were followed. */
+  redirects: {
+    /** MOVED: another server has the hash slot. */
+    moved: number;
+    /** ASK: another server may have the key. */
+    ask: number;
+  };
+  /** What is known of the topology; `undefined` without a cluster. */
+  topology: {
+    /** When a server last described it, Unix time in milliseconds. */
+    askedAt: number | undefined;
+    /** How often a server was asked for it. */
+    asked: number;
+    /** How many of the 16,384 hash slots have a server. */
+    covered: number;
+  } | undefined;
 }
 
 /**
- * A client in a few lines of text: what it holds, how many calls wait, and what
- * went wrong so far and last.
+ * The statistics of a client.
  *
- * @param client The client.
- * @param now The present, Unix time in milliseconds.
+ * @param directory Its servers.
+ * @param attempts What has been tried again.
+ * @param found What the directory has found out.
  */
-export function describeClient(
-  client: ClientSnapshot,
-  now: number = Date.now(),
-): string {
-  const { endpoint, isTls, isClosed, note, stats } = client;
-  const { lastClose, lastVerdict } = stats;
-  const rows: [string, string | undefined][] = [
-    [
-      "connections",
-      `${stats.open} of ${stats.maxConnections} open` + list(": ", [
-        [stats.idle, "idle"],
-        [stats.leased, "leased"],
-        [stats.suspect, "suspect"],
-        [stats.dialing, "more being dialed"],
+export function statsOf(
+  directory: Directory,
+  attempts: Attempts,
+  found: DirectoryStats = directory.stats(),
+): RedisStats {
+  const entries = [
+    ...directory.leaving().map((server) => ({ server, hashSlots: 0 })),
+    ...directory.entries(),
+  ].map(({ server, hashSlots }) => ({
+    name: `${server.endpoint}`,
+    tally: tallyOf(server),
+    hashSlots,
+  }));
+  const { stats, lastVerdict } = sumOf([
+    ...found.gone === undefined ? [] : [found.gone],
+    ...entries.map(({ tally }) => tally),
+  ]);
+  const { redirects, topology } = found;
+  return {
+    ...stats,
+    ...attempts.stats(),
+    lastVerdict,
+    servers: Object.fromEntries(
+      entries.map(({ name, tally, hashSlots }) => [
+        name,
+        { ...tally.stats, hashSlots },
       ]),
-    ],
-    ["commands", `${stats.inFlight} in flight, ${stats.waiting} waiting`],
-    [
-      "so far",
-      `${stats.dialed} dialed, ${stats.dialFailures} dials failed, ` +
-      `${stats.retries} retries, ${stats.replays} replays, ` +
-      `budget for ${Math.floor(stats.retryBudget)} retries`,
-    ],
-    ["note", note],
-    [
-      stats.awaySince === undefined ? "last dial" : "away",
-      dialTrouble(stats, now),
-    ],
-    ["evicted", evictions(stats.evicted)],
-    [
-      "last close",
-      lastClose &&
-      `${ago(lastClose.closedAt, now)}: ${describeClose(lastClose)}`,
-    ],
-    [
-      "last verdict",
-      lastVerdict &&
-      `${ago(lastVerdict.report.closedAt, now)}: ${lastVerdict.text}`,
-    ],
-  ];
-  return [
-    `Redis ${endpoint}${isTls ? " (TLS)" : ""}, ${
-      isClosed ? "closed" : "open"
-    }`,
-    ...rows.flatMap(([name, text]) =>
-      text === undefined ? [] : [`  ${name.padEnd(13)}${text}`]
     ),
-  ].join("\n");
+    redirects: { ...redirects },
+    topology: topology && { ...topology },
+  };
 }
-
-const list = (start: string, counts: [number, string][]): string => {
-  const some = counts.filter(([n]) => n > 0).map((pair) => pair.join(" "));
-  return some.length === 0 ? "" : start + some.join(", ");
-};
-
-/** Since when no connection can be opened, or what the last failed dial failed with. */
-function dialTrouble(
-  { awaySince, lastDialError: error }: RedisStats,
-  now: number,
-): string | undefined {
-  if (error === undefined) return undefined;
-  const text = error instanceof Error ? error.message : String(error);
-  return awaySince === undefined
-    ? `has failed before: ${text}`
-    : `since ${ago(awaySince, now)}: ${text}`;
-}
-
-const evictions = (evicted: RedisStats["evicted"]): string | undefined =>
-  Object.entries(evicted).map(([reason, n]) => `${n} ${reason}`).join(", ") ||
-  undefined;
-
-const ago = (at: number, now: number): string =>
-  `${duration(Math.max(0, now - at))} ago`;

@@ -2,6 +2,7 @@
 import type { Command } from "../../resp/types.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Server } from "./server.ts";
+import type { Tally } from "./tally.ts";
 
 /** Where a call goes in a cluster. It is made for the first attempt, and redirects change it. */
 export interface Routing {
@@ -46,6 +47,18 @@ export interface DirectoryStats {
   readonly redirects: { readonly moved: number; readonly ask: number };
   /** The topology in use; `undefined` where there is none. */
   readonly topology: TopologyStats | undefined;
+  /** The primary that Sentinels name; `undefined` without Sentinels. */
+  readonly primary?: PrimaryStats | undefined;
+  /** What servers have done that are gone, their last connections included: the sum of their {@linkcode tallyOfGone}. */
+  readonly gone?: Tally | undefined;
+}
+
+/** What a client has learned from Sentinels. */
+export interface PrimaryStats {
+  /** The name of the primary in the configuration of the Sentinels. */
+  readonly name: string;
+  /** `host:port` of the Sentinel that named it last; `undefined` before that. */
+  readonly namedBy: string | undefined;
 }
 
 /** What a client has learned of the topology. */

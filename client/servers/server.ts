@@ -67,6 +67,7 @@ export class Server {
   readonly #postMortem: PostMortemTrigger | undefined;
   #note: string | undefined;
   #lastVerdict: Verdict | undefined;
+  #dialFailedAt = -Infinity;
 
   /**
    * @param endpoint Where it is.
@@ -105,7 +106,10 @@ export class Server {
         this.#note = identity?.note ?? modeHint(identity ?? {});
         if (right !== undefined) postMortem?.onOpen(right);
       },
-      onDialFailed: events.onDialFailed,
+      onDialFailed: (error) => {
+        this.#dialFailedAt = performance.now();
+        events.onDialFailed(error);
+      },
       onEvict: events.onEvict,
       onWait: events.onWait,
       onRefused: (report, connection) =>
@@ -135,6 +139,11 @@ export class Server {
   /** What the last post-mortem has found. */
   get lastVerdict(): Verdict | undefined {
     return this.#lastVerdict;
+  }
+
+  /** When the last dial failed, by `performance.now()`; before that `-Infinity`. */
+  get dialFailedAt(): number {
+    return this.#dialFailedAt;
   }
 
   /** What its pool looks like now. */

@@ -14,7 +14,7 @@ import { assertAtRest } from "../support/pool_state.ts";
 
 test("stats() and Deno.inspect show what is there", async (fixture) => {
   const redis = fixture.client({ password: "s3cret", maxConnections: 3 });
-  assertEquals(redis.stats(), {
+  const ofServer = {
     maxConnections: 3,
     open: 0,
     idle: 0,
@@ -29,10 +29,18 @@ test("stats() and Deno.inspect show what is there", async (fixture) => {
     awaySince: undefined,
     dialFailures: 0,
     evicted: {},
+  };
+  assertEquals(redis.stats(), {
+    ...ofServer,
     retries: 0,
     replays: 0,
     retryBudget: 100,
     lastVerdict: undefined,
+    servers: {
+      [`127.0.0.1:${fixture.proxy.port}`]: { ...ofServer, hashSlots: 16384 },
+    },
+    redirects: { moved: 0, ask: 0 },
+    topology: undefined,
   });
   const leases = await Promise.all([
     redis.lease(),
