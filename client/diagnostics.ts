@@ -187,8 +187,11 @@ const trace = <T>(
     const running = run();
     commands.end.publish(message);
     try {
-      return await running;
+      const reply = await running;
+      message.renewPlace();
+      return reply;
     } catch (error) {
+      message.renewPlace();
       message.error = error;
       if (error instanceof ReplyError) {
         message.attributes["db.response.status_code"] = error.code;
@@ -201,7 +204,6 @@ const trace = <T>(
       commands.error.publish(message);
       throw error;
     } finally {
-      message.renewPlace();
       commands.asyncStart.publish(message);
       commands.asyncEnd.publish(message);
     }

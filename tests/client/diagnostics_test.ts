@@ -39,11 +39,19 @@ import type {
   TelemetryEvents,
 } from "../../client/diagnostics.ts";
 import "../../client/diagnostics.ts";
+import { PUBLISHED_EVENTS } from "../../client/directory_events.ts";
 import { sink } from "../../client/telemetry.ts";
+import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { importFlags } from "../support/imports.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
 
+/** Of clients of several servers. */
+const CLUSTER_CHANNELS = [
+  "cluster:redirect",
+  "cluster:topology",
+  "sentinel:primary",
+] as const satisfies readonly (keyof TelemetryEvents)[];
 const CHANNELS = [
   "connection:open",
   "connection:fail",
@@ -73,7 +81,7 @@ class Subscriber implements Disposable {
   readonly traced: Traced[] = [];
 
   constructor() {
-    for (const name of CHANNELS) {
+    for (const name of [...CHANNELS, ...CLUSTER_CHANNELS]) {
       this.#subscribe(
         channel(`@unzombie/redis:${name}`),
         (message) => this.#heard.push([name, message]),
@@ -100,7 +108,7 @@ class Subscriber implements Disposable {
   }
 
   /** The messages of one channel so far. */
-  of<Name extends (typeof CHANNELS)[number]>(name: Name): MessageOf<Name>[] {
+  of<Name extends keyof TelemetryEvents>(name: Name): MessageOf<Name>[] {
     return this.#heard.filter(([channel]) => channel === name)
       .map(([, message]) => message as MessageOf<Name>);
   }
@@ -722,6 +730,59 @@ Deno.test("mod.ts loads neither the diagnostics nor anything of Node's", async (
   assert(loaded.includes(import.meta.resolve("../../client/telemetry.ts")));
   assert(!loaded.includes(import.meta.resolve("../../client/diagnostics.ts")));
   assertEquals(loaded.filter((name) => name.startsWith("node:")), []);
+});
+
+Deno.test("Diagnostics publish what a directory finds out, at the server that said it", () => {
+  using subscriber = new Subscriber();
+  const at = new Endpoint("redis://user:s3cret@h:7000");
+  const attributes = {
+    "db.system.name": "redis",
+    "db.namespace": "0",
+    "server.address": "h",
+    "server.port": 7000,
+    "db.client.connection.pool.name": "h:7000/0",
+  } as const;
+  const redirect = { code: "MOVED", hashSlot: 9842, to: "h:7001" } as const;
+  PUBLISHED_EVENTS.onRedirect(at, redirect);
+  assertEquals(subscriber.of("cluster:redirect"), [
+    { attributes, ...redirect, from: "h:7000" },
+  ]);
+  const answer = {
+    servers: ["h:7000", "h:7001"],
+    covered: 16384,
+    tookMs: 0.5,
+    why: "MOVED",
+  };
+  PUBLISHED_EVENTS.onTopology(at, answer);
+  assertEquals(subscriber.of("cluster:topology"), [
+    { attributes, ...answer, askedOf: "h:7000" },
+  ]);
+  const change = { name: "mymaster", from: "h:6379", namedBy: "s1:26379" };
+  PUBLISHED_EVENTS.onPrimary(at, change);
+  assertEquals(subscriber.of("sentinel:primary"), [
+    { attributes, ...change, to: "h:7000" },
+  ]);
+});
+
+Deno.test("A command is traced to the server that it has gone to in the end", async () => {
+  using subscriber = new Subscriber();
+  let port = 7000;
+  await sink!.trace(
+    () => ({ hostname: "h", port, database: 0 }),
+    [["PING"]],
+    false,
+    () => {
+      port = 7001; // a redirect
+      return Promise.resolve();
+    },
+  );
+  assertEquals(
+    subscriber.traced.map(({ phase, attributes }) => [
+      phase,
+      attributes["server.port"],
+    ]),
+    [["start", 7000], ["end", 7000], ["asyncStart", 7001], ["asyncEnd", 7001]],
+  );
 });
 
 Deno.test("Without subscribers a command is run as it is: it is not looked at, and its promise is handed on", async () => {
