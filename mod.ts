@@ -140,6 +140,7 @@ import "./pool/connection/refusal.ts";
 import "./pool/connection/reply_timer.ts";
 import "./pool/connection/wire.ts";
 import "./pool/connection/write_scheduler.ts";
+import "./pool/dial_pacing.ts";
 import "./pool/dialer.ts";
 import "./pool/forensics/idle_ages.ts";
 import "./pool/forensics/post_mortem_trigger.ts";

@@ -1,4 +1,4 @@
-// When to open a connection, and how long to wait after one could not be opened.
+// The dials to one server: those under way, and the one that is due after a pause.
 import { ConnectionClosedError } from "./connection/close_report.ts";
 import type {
   Connection,
@@ -6,6 +6,7 @@ import type {
 } from "./connection/connection.ts";
 import { wasCut } from "./connection/handshake.ts";
 import { DialProgress } from "./connection/open.ts";
+import { DialPacing } from "./dial_pacing.ts";
 import { DialError } from "./socket/dial_error.ts";
 import { runtime, type Timer } from "./socket/runtime.ts";
 
@@ -32,35 +33,16 @@ export interface DialerOptions {
   readonly isAnyOpen: () => boolean;
 }
 
-/** Dials under way at once. */
-const MAX_DIALS = 3;
-/** The pause after a failed dial, in milliseconds. */
-export const DIAL_PAUSE_MS = 50;
-/**
- * The pause doubles up to this with each further failure while other
- * connections are open; without any, callers wait for this dial.
- */
-const MAX_DIAL_PAUSE_MS = 1000;
-
-/**
- * Opens connections.
- *
- * - At most {@linkcode MAX_DIALS} dials are under way.
- * - Every dial after a failed one waits for the pause, and has no other beside it.
- * - A dial that was cut in its handshake is repeated at once, once: it was
- *   probably hit by what closed the others.
- */
+/** Opens connections, no faster than a {@linkcode DialPacing} allows. */
 export class Dialer {
   readonly #options: DialerOptions;
+  readonly #pacing = new DialPacing();
   readonly #closing = new AbortController();
   readonly #pause: Timer;
   readonly #underWay = new Set<DialProgress>(); // the oldest first
   readonly #dials = new Set<Promise<void>>(); // resolve when the dials are over
   #started = 0;
   #opened = 0;
-  #failures = 0; // since the last success
-  #readyAt = -Infinity;
-  #retriedCutHandshake = false;
   #lastError: unknown;
   #awaySince: number | undefined;
 
@@ -97,16 +79,12 @@ export class Dialer {
   /** Dials up to `wanted` connections, or later as many as are wanted then. */
   request(wanted: number): void {
     if (wanted <= 0 || this.#closing.signal.aborted) return;
-    if (this.#failures === 0) {
-      const count = Math.min(wanted, MAX_DIALS - this.#underWay.size);
-      for (let i = 0; i < count; i++) this.#start();
-      return;
-    }
-    if (this.#underWay.size > 0) return;
+    const room = this.#pacing.limit - this.#underWay.size;
+    if (room <= 0) return;
     const now = performance.now();
-    const leftMs = this.#readyAt - now;
-    if (leftMs > 0) this.#pause.start(leftMs, now);
-    else this.#start();
+    const waitMs = this.#pacing.waitMs(now);
+    if (waitMs > 0) return this.#pause.start(waitMs, now);
+    for (let i = Math.min(wanted, room); i > 0; i--) this.#start();
   }
 
   /**
@@ -118,7 +96,7 @@ export class Dialer {
       const error = progress.toError();
       return { text: `the dial under way: ${progress.describe()}`, error };
     }
-    if (this.#failures === 0) return undefined;
+    if (!this.#pacing.hasFailed) return undefined;
     const error = this.#lastError;
     return {
       text: `the last dial failed: ${
@@ -166,8 +144,7 @@ export class Dialer {
     this.#opened++;
     const { report } = connection;
     if (report === undefined) {
-      this.#failures = 0;
-      this.#retriedCutHandshake = false;
+      this.#pacing.succeeded();
       this.#awaySince = undefined;
     }
     onOpen(connection, performance.now() - startedAt);
@@ -185,18 +162,13 @@ export class Dialer {
   #fail(error: unknown): void {
     const { onFailed, isAnyOpen } = this.#options;
     this.#lastError = error;
-    const isRepeated = wasCut(error) && !this.#retriedCutHandshake;
-    if (isRepeated) {
-      this.#retriedCutHandshake = true;
-    } else {
-      const isAway = !isAnyOpen();
-      const pauseMs = isAway
-        ? DIAL_PAUSE_MS
-        : Math.min(MAX_DIAL_PAUSE_MS, DIAL_PAUSE_MS * 2 ** this.#failures);
-      this.#failures++;
-      this.#readyAt = performance.now() + pauseMs;
-      if (isAway) this.#awaySince ??= Date.now();
-    }
+    const isOpen = isAnyOpen();
+    const isRepeated = this.#pacing.failed({
+      now: performance.now(),
+      wasCut: wasCut(error),
+      isAnyOpen: isOpen,
+    });
+    if (!isRepeated && !isOpen) this.#awaySince ??= Date.now();
     onFailed(error, isRepeated);
   }
 }
