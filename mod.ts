@@ -119,6 +119,7 @@ import "./client/rejection.ts";
 import "./client/resolve_fate.ts";
 import "./client/send_options.ts";
 import "./client/server_events.ts";
+import "./client/servers/connections_beside.ts";
 import "./client/servers/directory.ts";
 import "./client/servers/server.ts";
 import "./client/servers/tally.ts";

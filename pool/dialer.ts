@@ -160,6 +160,7 @@ export class Dialer {
   }
 
   #fail(error: unknown): void {
+    if (this.#closing.signal.aborted) return; // no caller waits, and no dial follows
     const { onFailed, isAnyOpen } = this.#options;
     this.#lastError = error;
     const isOpen = isAnyOpen();

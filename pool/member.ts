@@ -6,6 +6,7 @@ import { type ConnectionFacts, PushRight } from "./connection/push_right.ts";
 export type RetirementReason =
   | "idle-timeout"
   | "max-age"
+  | "moved"
   | "readonly"
   | "unclean-lease";
 
@@ -105,6 +106,15 @@ export class Members implements Iterable<Member> {
     let inFlight = 0;
     for (const { connection } of this.#members) inFlight += connection.inFlight;
     return inFlight;
+  }
+
+  /** How long one of them has owed a reply in silence at most, in milliseconds; 0 if none does. */
+  silentMs(now: number): number {
+    let silentMs = 0;
+    for (const { connection } of this.#members) {
+      silentMs = Math.max(silentMs, connection.silentMs(now));
+    }
+    return silentMs;
   }
 
   /** A copy: members may be removed while it is iterated. */

@@ -70,8 +70,8 @@ export interface PoolOptions {
 
 /** How often limits of age are checked. */
 const TICK_MS = 1000;
-/** A replica is left at most this often: the next dial may lead to it again. */
-const READONLY_PAUSE_MS = 250;
+/** Connections to the wrong server are replaced at most this often: the next dial may lead to it again. */
+const REPLACEMENT_PAUSE_MS = 250;
 
 /**
  * A pool of connections.
@@ -95,8 +95,11 @@ export class Pool {
   readonly #allocation: Allocation;
   readonly #sleep = runtime.newUnrefSleep();
   readonly #evicted: Partial<Record<EvictionReason, number>> = {};
-  #closedFor: { readonly reason: unknown } | undefined;
-  #readonlyAt = -Infinity;
+  readonly #empty = Promise.withResolvers<void>();
+  #refusal: { readonly reason: unknown } | undefined; // of checkouts, for good
+  #isClosed = false;
+  #replacedAt = -Infinity; // connections opened before lead to the wrong server
+  #heardAt = -Infinity; // on connections that have ended
   #lastClose: CloseReport | undefined;
   #isTicking = false;
 
@@ -161,8 +164,8 @@ export class Pool {
     const { maxWaiting } = this.#options;
     const { kind, signal } = checkout;
     if (signal?.aborted) return void checkout.fail(signal.reason);
-    if (this.#closedFor !== undefined) {
-      return void checkout.fail(this.#closedFor.reason);
+    if (this.#refusal !== undefined) {
+      return void checkout.fail(this.#refusal.reason);
     }
     if (this.#waiters.size >= maxWaiting) {
       const reason = `${maxWaiting} callers wait already (maxWaiting)`;
@@ -193,21 +196,63 @@ export class Pool {
     this.#serve();
   }
 
-  /** Gives a connection nothing more, and closes it once its lease or what is in flight has ended. */
-  retire(connection: ConnectionFacts, reason: RetirementReason): void {
-    if (reason === "readonly") {
-      const now = performance.now();
-      if (connection.openedAt > this.#readonlyAt) { // not one of the old ones
-        if (now - this.#readonlyAt < READONLY_PAUSE_MS) return;
-        this.#readonlyAt = now;
-      }
-    }
+  /**
+   * Replaces a connection that leads to the wrong server: it gets nothing more, and
+   * closes once its lease or what is in flight has ended. Without effect, for a
+   * moment, on one that was opened after others were replaced.
+   *
+   * @param reason What has shown that it leads to the wrong one.
+   */
+  replace(connection: ConnectionFacts, reason: "readonly" | "moved"): void {
     const member = this.#members.of(connection);
-    if (member === undefined || member.state === "retiring") return;
-    member.retirement ??= reason;
-    if (member.state === "leased") return; // until it is released
-    if (member.isIdle) this.#evict(member, reason);
-    else member.enter("retiring");
+    if (member !== undefined && this.#mayReplace(connection.openedAt)) {
+      this.#retire(member, reason);
+    }
+  }
+
+  /** The same as {@linkcode replace}, for all that were opened before a moment by `performance.now()`. */
+  replaceOlder(than: number, reason: "readonly" | "moved"): void {
+    for (const { connection } of this.#members) {
+      if (connection.openedAt < than) this.replace(connection, reason);
+    }
+  }
+
+  /** Whether a connection that takes commands of every caller is open. */
+  get hasShared(): boolean {
+    return this.#members.count("shared") > 0;
+  }
+
+  /** Whether no connection is open and none is being dialed. */
+  get isEmpty(): boolean {
+    return this.#members.size === 0 && this.#dialer.dialing === 0;
+  }
+
+  /** When a byte last came on any connection, by `performance.now()`; `-Infinity` before the first. */
+  get heardAt(): number {
+    let heardAt = this.#heardAt;
+    for (const { connection } of this.#members) {
+      heardAt = Math.max(heardAt, connection.heardAt);
+    }
+    return heardAt;
+  }
+
+  /** How long a connection has owed a reply in silence at most, in milliseconds: see {@linkcode Connection.silentMs}. Dials are in no count. */
+  silentMs(now: number): number {
+    return this.#members.silentMs(now);
+  }
+
+  /**
+   * Ends every connection, leased ones too, on which a reply has been owed in silence
+   * for a time. What was in flight on it is lost, and no late reply settles it.
+   *
+   * @param ms The time in milliseconds, more than 0.
+   * @param cause Why, for the reports.
+   */
+  closeSilent(ms: number, cause: string): void {
+    const now = performance.now();
+    for (const { connection } of this.#members) {
+      if (connection.silentMs(now) >= ms) connection.timeOut(cause);
+    }
   }
 
   /** What the pool looks like now. */
@@ -228,14 +273,33 @@ export class Pool {
   }
 
   /**
+   * Takes the server out of use, for good. Waiters fail at once, and so does every
+   * later checkout; dials end, and no other begins; an idle connection closes now,
+   * a busy one when what is in flight is answered, a leased one when it is released.
+   *
+   * @param reason What checkouts fail with.
+   * @returns When nothing is left.
+   */
+  leave(reason: unknown): Promise<void> {
+    if (this.#refusal === undefined) {
+      this.#refusal = { reason };
+      this.#dialer.stop(reason).then(() => this.#noteEmpty());
+      for (const member of this.#members) this.#retire(member, "moved");
+      this.#waiters.failAll(reason);
+    }
+    return this.#empty.promise;
+  }
+
+  /**
    * Closes everything now: dials end, waiters are rejected, commands in flight are lost.
    *
    * @param reason What waiters are rejected with.
    * @returns When the last dial is over, too.
    */
   async close(reason: unknown): Promise<void> {
-    if (this.#closedFor !== undefined) return;
-    this.#closedFor = { reason };
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#refusal = { reason };
     const dialsOver = this.#dialer.stop(reason);
     this.#waiters.failAll(reason);
     for (const { connection } of this.#members) {
@@ -243,6 +307,31 @@ export class Pool {
     }
     this.#sleep.end();
     await dialsOver;
+    this.#noteEmpty();
+  }
+
+  /** The end of the last connection, if the pool is out of use. */
+  #noteEmpty(): void {
+    if (this.#refusal === undefined || !this.isEmpty) return;
+    this.#sleep.end();
+    this.#empty.resolve();
+  }
+
+  #mayReplace(openedAt: number): boolean {
+    if (openedAt <= this.#replacedAt) return true; // one of the old ones
+    const now = performance.now();
+    if (now - this.#replacedAt < REPLACEMENT_PAUSE_MS) return false;
+    this.#replacedAt = now;
+    return true;
+  }
+
+  /** Gives a connection nothing more, and closes it once its lease or what is in flight has ended. */
+  #retire(member: Member, reason: RetirementReason): void {
+    if (member.state === "retiring") return;
+    member.retirement ??= reason;
+    if (member.state === "leased") return; // until it is released
+    if (member.isIdle) this.#evict(member, reason);
+    else member.enter("retiring");
   }
 
   #state(): PoolState {
@@ -270,7 +359,7 @@ export class Pool {
     const retireAt = connection.openedAt + maxAgeMs * (1 - Math.random() / 10);
     const member = new Member(connection, tookMs, retireAt);
     this.#members.add(member);
-    if (this.#closedFor !== undefined) {
+    if (this.#refusal !== undefined) {
       return connection.close("the pool was closed");
     }
     this.#serve();
@@ -341,8 +430,10 @@ export class Pool {
   }
 
   #ended(report: CloseReport, connection: ConnectionFacts): void {
+    this.#heardAt = Math.max(this.#heardAt, connection.heardAt);
     if (report.how !== "requested") this.#lastClose = report;
     this.#options.onClose(report, connection);
+    this.#noteEmpty();
   }
 
   #countEviction(reason: EvictionReason, connection: ConnectionFacts): void {
@@ -356,7 +447,7 @@ export class Pool {
     this.#liveness.restart();
     while (this.#members.size > 0 || this.#dialer.dialing > 0) {
       await this.#sleep.wait(TICK_MS);
-      if (this.#closedFor !== undefined) break;
+      if (this.#isClosed) break;
       this.#tick();
     }
     this.#isTicking = false;
@@ -372,7 +463,7 @@ export class Pool {
     for (const member of this.#members) {
       if (member.state !== "shared") continue;
       const { connection } = member;
-      if (now > member.retireAt) this.retire(connection, "max-age");
+      if (now > member.retireAt) this.#retire(member, "max-age");
       else if (
         member.isIdle && now - connection.lastByteAt > idleTimeoutMs
       ) this.#evict(member, "idle-timeout");

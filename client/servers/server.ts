@@ -1,11 +1,10 @@
 // One server: its endpoint, the connections to it, and the forensics of these.
 import type { ParserLimits } from "../../resp/limits.ts";
 import type { CloseReport } from "../../pool/connection/close_report.ts";
-import type { Connection } from "../../pool/connection/connection.ts";
 import { modeHint } from "../../pool/connection/identity.ts";
 import { open } from "../../pool/connection/open.ts";
-import {
-  type ConnectionFacts,
+import type {
+  ConnectionFacts,
   PushRight,
 } from "../../pool/connection/push_right.ts";
 import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
@@ -15,6 +14,7 @@ import type { PoolStats } from "../../pool/pool_stats.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import type { Checkout, CheckoutKind } from "../../pool/waiters.ts";
+import { ConnectionsBeside } from "./connections_beside.ts";
 
 /** What a call needs a connection for: a kind of checkout, or `beside`, a new connection beside the pool. */
 export type ConnectionNeed = CheckoutKind | "beside";
@@ -40,6 +40,10 @@ export interface ServerOptions extends
   readonly limits: ParserLimits;
   /** Whether to look for the cause when a connection has ended. */
   readonly postMortem: boolean;
+  /** The role that it must have, or a dial fails. @default {any} */
+  readonly expects?: "primary";
+  /** Whether it is known to be a node of a cluster: then that is no surprise. @default {false} */
+  readonly isClusterNode?: boolean;
 }
 
 /** Called with what happens to the connections of a server. None may throw. */
@@ -103,7 +107,8 @@ export class Server {
       onOpen: (connection, { tookMs, right }) => {
         events.onOpen(connection, tookMs);
         const { identity } = connection;
-        this.#note = identity?.note ?? modeHint(identity ?? {});
+        this.#note = identity?.note ??
+          (options.isClusterNode ? undefined : modeHint(identity ?? {}));
         if (right !== undefined) postMortem?.onOpen(right);
       },
       onDialFailed: (error) => {
@@ -185,7 +190,71 @@ export class Server {
 
   /** Lets go of a connection to a replica: the next one may lead to the primary. */
   leaveReplica(connection: ConnectionFacts): void {
-    this.#pool.retire(connection, "readonly");
+    this.#pool.replace(connection, "readonly");
+  }
+
+  /**
+   * Lets go of every connection that was opened before a moment: each closes when it
+   * is idle, and the next attempt dials anew. Without effect, for a moment, on those
+   * that were opened after others were let go.
+   *
+   * @param than The moment, by `performance.now()`.
+   * @param reason The server has sent a call elsewhere, and named itself.
+   */
+  retireOlder(than: number, reason: "moved"): void {
+    this.#pool.replaceOlder(than, reason);
+  }
+
+  /** Whether a shared connection is open now. */
+  get hasOpen(): boolean {
+    return this.#pool.hasShared;
+  }
+
+  /** Whether no connection to it is open and none is being dialed. */
+  get isEmpty(): boolean {
+    return this.#pool.isEmpty && this.#beside.isEmpty;
+  }
+
+  /** When a byte last came on any of its connections, by `performance.now()`; `-Infinity` before the first. */
+  get heardAt(): number {
+    return this.#pool.heardAt;
+  }
+
+  /**
+   * How long one of its connections has owed a reply without a byte at most, beyond
+   * what its command may take, in milliseconds; 0 if none does.
+   *
+   * @param now The present, by `performance.now()`.
+   */
+  silentMs(now: number): number {
+    return Math.max(this.#pool.silentMs(now), this.#beside.silentMs(now));
+  }
+
+  /**
+   * Ends every connection on which a reply has been owed in silence for a time,
+   * leased ones too. What was in flight on it is lost, and no late reply settles it.
+   *
+   * @param ms The time in milliseconds, more than 0.
+   * @param cause Why, for the reports.
+   */
+  closeSilent(ms: number, cause: string): void {
+    this.#pool.closeSilent(ms, cause);
+    this.#beside.closeSilent(ms, cause);
+  }
+
+  /**
+   * Takes the server out of use, for good: waits fail at once, and so does every later
+   * one; dials end, and no other begins; an idle connection closes now, a busy one
+   * when what is in flight is answered, a leased one when it is released.
+   *
+   * @param reason What waits fail with.
+   * @param takeover What has gone to another server, for the verdict on connections
+   * that have ended, such as `"hash slots 0-5460 went to h:7004"`.
+   * @returns When nothing is left: see {@linkcode Server.isEmpty}.
+   */
+  async leave(reason: unknown, takeover?: string): Promise<void> {
+    if (takeover !== undefined) this.#postMortem?.onTakeover(takeover);
+    await Promise.all([this.#pool.leave(reason), this.#beside.leave(reason)]);
   }
 
   /** Notes that this client is about to send CLIENT KILL for a connection that ended. */
@@ -201,78 +270,5 @@ export class Server {
    */
   async close(reason: unknown): Promise<void> {
     await Promise.all([this.#pool.close(reason), this.#beside.close(reason)]);
-  }
-}
-
-/** Dials a connection; the signal ends the dial. */
-type Open = (signal: AbortSignal) => Promise<Connection>;
-
-/**
- * Connections beside a pool.
- *
- * - Each is opened when it is needed, and closed when its command was answered.
- * - After {@linkcode ConnectionsBeside.close} none is left, and no dial.
- */
-export class ConnectionsBeside {
-  readonly #open: Open;
-  /** The dials under way, each with what ends it. */
-  readonly #dials = new Map<AbortController, Promise<void>>();
-  readonly #rights = new Set<PushRight>();
-
-  /** @param open Dials a connection. */
-  constructor(open: Open) {
-    this.#open = open;
-  }
-
-  /**
-   * Opens a connection.
-   *
-   * @param ends What gets the right to push on it, or the reason why there is none.
-   * @returns Ends the dial: its reason is the failure.
-   */
-  connect(
-    { take, fail }: Pick<Checkout, "take" | "fail">,
-  ): (reason: unknown) => void {
-    const dial = new AbortController();
-    const over = this.#open(dial.signal).then((connection) => {
-      this.#dials.delete(dial);
-      const right = new PushRight(connection);
-      if (dial.signal.aborted) { // in the turn in which it was opened
-        right.close("its command has ended");
-        return fail(dial.signal.reason);
-      }
-      this.#rights.add(right);
-      take(right);
-    }, (reason) => {
-      this.#dials.delete(dial);
-      fail(reason);
-    });
-    this.#dials.set(dial, over);
-    return (reason) => dial.abort(reason);
-  }
-
-  /**
-   * Closes a connection whose command was answered.
-   *
-   * @returns Whether it is one of these.
-   */
-  release(right: PushRight): boolean {
-    if (!this.#rights.delete(right)) return false;
-    right.close("its command was answered");
-    return true;
-  }
-
-  /**
-   * Closes every connection now, and ends the dials.
-   *
-   * @param reason What the dials fail with.
-   * @returns When the last dial is over.
-   */
-  async close(reason: unknown): Promise<void> {
-    const dials = [...this.#dials.values()];
-    for (const dial of this.#dials.keys()) dial.abort(reason);
-    for (const right of this.#rights) right.close("the client was closed");
-    this.#rights.clear();
-    await Promise.all(dials);
   }
 }

@@ -125,6 +125,12 @@ export class Connection {
     return this.#wire.heardAt;
   }
 
+  /** How long a reply has been owed without a byte, beyond what its command may take, in milliseconds; 0 if none is. */
+  silentMs(now: number): number {
+    const extraMs = this.#inFlight.first()?.extraReplyTimeoutMs ?? 0;
+    return Math.max(0, this.#wire.owedMs(now) - extraMs);
+  }
+
   /** What it took to open it, from the dial to the end of the handshake, in milliseconds. */
   get dialMs(): number {
     return this.#dialMs;

@@ -7,10 +7,12 @@ import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
 import { isPassingInHandshake } from "./refusal.ts";
 
-/** Where a handshake leads, and as which user. */
+/** Where a handshake leads, as which user, and what must be found there. */
 export interface Login {
   readonly endpoint: Endpoint;
   readonly credentials: Credentials | undefined;
+  /** The role that the server must have; `undefined`: any. */
+  readonly expects?: "primary" | undefined;
 }
 
 /** A command of the handshake. */
@@ -45,25 +47,32 @@ export const selection = ({ database }: Endpoint): Step[] =>
 /** Asks for the id of the connection where HELLO has not given it. */
 export const CLIENT_ID: Command = ["CLIENT", "ID"];
 
+/** Asks for the role where HELLO has not given it: https://redis.io/docs/latest/commands/role/ */
+export const ROLE: Command = ["ROLE"];
+
 /**
  * What is sent after the login where HELLO is refused. One step must be answered, or a peer
  * that is silent or does not speak Redis would be taken for a server.
  */
-export function olderGreeting(endpoint: Endpoint): Step[] {
-  const { clientName } = endpoint;
+export function olderGreeting(login: Login): Step[] {
+  const { clientName } = login.endpoint;
   return [
     ...(clientName === undefined ? [] : [{
       command: ["CLIENT", "SETNAME", clientName] as const,
       onRefusal: "ignore" as const,
     }]),
     { command: CLIENT_ID, onRefusal: "ignore" },
-    ...bareGreeting(endpoint),
+    ...bareGreeting(login),
   ];
 }
 
 /** For a peer that closes the connection on a command that it does not know. */
-export const bareGreeting = (endpoint: Endpoint): Step[] => [
+export const bareGreeting = ({ endpoint, expects }: Login): Step[] => [
   { command: ["PING"], onRefusal: "fatal" },
+  ...(expects === undefined ? [] : [{
+    command: ROLE,
+    onRefusal: "ignore" as const,
+  }]),
   ...selection(endpoint),
 ];
 

@@ -1,7 +1,6 @@
 // The Redis handshake: greetings in their order until one is taken, or the error that says why none was.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command, Reply } from "../../resp/types.ts";
-import type { Credentials } from "../socket/credentials.ts";
 import { DialError } from "../socket/dial_error.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import { mask } from "../socket/secrets.ts";
@@ -19,6 +18,7 @@ import {
   logins,
   noteClose,
   olderGreeting,
+  ROLE,
   selection,
   type Step,
   takesNoPassword,
@@ -33,25 +33,25 @@ import { isKnownCode, isPassingInHandshake } from "./refusal.ts";
  * is refused; the bare greeting alone where the peer has closed on HELLO
  * before.
  *
- * @throws {DialError} If the server refuses, answers nonsense, or closes.
+ * @throws {DialError} If the server refuses, answers nonsense, closes, or has another role than is expected.
  */
 export async function shakeHands(
   connection: Connection,
-  endpoint: Endpoint,
-  credentials: Credentials | undefined,
+  login: Login,
 ): Promise<void> {
-  const login: Login = { endpoint, credentials };
+  const { endpoint } = login;
   const history = greetingHistoryOf(endpoint);
   const wasBare = isBare(history);
   let identity: Identity;
   try {
     identity = wasBare
-      ? await greetOlder(connection, login, bareGreeting(endpoint))
+      ? await greetOlder(connection, login, bareGreeting(login))
       : await greet(connection, login);
   } catch (error) {
     if (wasCut(error)) noteClose(history, wasBare);
     throw error;
   }
+  throwIfUnexpected(login, identity);
   connection.established(identity, introductionTo(endpoint, identity));
 }
 
@@ -65,7 +65,7 @@ async function greet(connection: Connection, login: Login): Promise<Identity> {
   if (answer instanceof ReplyError) {
     if (isFinal(answer)) throw refusedError(login, "HELLO", answer);
     try {
-      return await greetOlder(connection, login, olderGreeting(endpoint));
+      return await greetOlder(connection, login, olderGreeting(login));
     } catch (error) {
       throw withRefusalOfHello(login, error, answer);
     }
@@ -88,11 +88,13 @@ async function greetOlder(
     commandsOf(steps),
   );
   throwIfRefused(login, steps, replies, {});
-  const clientId = replies[
-    steps.findIndex(({ command }) => command === CLIENT_ID)
-  ];
+  const replyTo = (asked: Command) =>
+    replies[steps.findIndex(({ command }) => command === asked)];
+  const clientId = replyTo(CLIENT_ID);
+  const role = replyTo(ROLE);
   return {
     ...(typeof clientId === "number" ? { clientId } : {}),
+    ...(Array.isArray(role) ? { role: String(role[0]) } : {}),
     ...(note === undefined ? {} : { note }),
   };
 }
@@ -147,6 +149,29 @@ function throwIfRefused(
     if (onRefusal === "ignore" || !(reply instanceof ReplyError)) return;
     throw refusedError(login, command[0], reply, modeHint(identity));
   });
+}
+
+/**
+ * A server that does not say what it is passes: its errors will.
+ *
+ * @throws {DialError} If the server has another role than is expected. It may have that one later.
+ */
+function throwIfUnexpected(
+  { endpoint, expects }: Login,
+  { mode, role }: Identity,
+): void {
+  if (expects === undefined || role === "master") return;
+  const found = mode === "sentinel" || role === "sentinel"
+    ? "a Sentinel"
+    : role === undefined
+    ? undefined
+    : "a replica";
+  if (found === undefined) return;
+  throw new DialError(
+    endpoint,
+    "handshake",
+    `the server is ${found}, expected the ${expects}`,
+  );
 }
 
 /** The server has refused a command that must succeed. */

@@ -17,6 +17,8 @@ export interface OpenOptions {
   readonly dial: Dial;
   /** Asked for user and password at each dial. @default {those of the endpoint} */
   readonly credentials?: CredentialsSource;
+  /** The role that the server must have, or the dial fails. @default {any} */
+  readonly expects?: "primary";
   /** For credentials, name, TCP, TLS and handshake together, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** See `ConnectionOptions`. */
@@ -90,7 +92,11 @@ export async function open(
       endpoint: `${endpoint}`,
       secret: credentials?.password,
     });
-    await shakeHands(connection, endpoint, credentials);
+    await shakeHands(connection, {
+      endpoint,
+      credentials,
+      expects: options.expects,
+    });
     return connection;
   } catch (error) {
     connection?.close("the handshake failed");

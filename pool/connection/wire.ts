@@ -163,6 +163,11 @@ export class Wire {
     return this.#heardAt;
   }
 
+  /** How long a reply has been owed without a byte, in milliseconds; 0 if none is, and once it has ended. */
+  owedMs(now: number): number {
+    return this.#report === undefined ? this.#timer.owedMs(now) : 0;
+  }
+
   /** When a byte last came or a write last began, by `performance.now()`. */
   get lastByteAt(): number {
     return Math.max(this.#heardAt, this.#writes.wroteAt);

@@ -2,7 +2,7 @@
 
 import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
-import { ConnectionsBeside } from "../../../client/servers/server.ts";
+import { ConnectionsBeside } from "../../../client/servers/connections_beside.ts";
 import { Connection } from "../../../pool/connection/connection.ts";
 
 /** A dial that is still under way, and what has come of it. */
@@ -26,7 +26,7 @@ Deno.test("A connection that is opened in the turn in which its command is abort
   for (const isOpenFirst of [true, false]) {
     const { beside, connection, end, outcomes, open } = dialed();
     if (isOpenFirst) open();
-    end("aborted");
+    end!("aborted");
     open();
     await beside.close("closed");
     assertEquals(outcomes, ["aborted"]);
