@@ -45,7 +45,8 @@ Usage: deno run --allow-net jsr:@unzombie/redis/verify --url URL [options]
                    keeps connections to a server open and says why each one
                    ends; see watch --help
 
-  --url URL        the server, redis://… or rediss://…
+  --url URL        the server, redis://… or rediss://…; of a cluster one of its
+                   nodes, of Sentinels the primary that they name
                    (default: REDIS_URL; if that is not set, redis-server or
                    valkey-server is started for the run)
   --requests N     requests in test 1, and in test 2, 1 to 1000 (default 5)

@@ -33,6 +33,35 @@ export const GRANT = [
   ...new Set(COMMANDS.map(([name]) => `+${name.toLowerCase()}`)),
 ].join(" ");
 
+/** How many hash tags are tried at once, and how often. */
+const TAGS = 1000, ROUNDS = 10;
+
+/**
+ * The prefix of the keys of a run. Its hash tag puts all of them in one hash slot;
+ * on a node of a cluster, in one that the node holds, if there is one.
+ */
+export async function heldPrefix(
+  redis: Redis,
+  signal: AbortSignal,
+): Promise<string> {
+  const newPrefix = () => `${KEY_PREFIX}{${crypto.randomUUID()}}_`;
+  let prefixes = [newPrefix()];
+  for (let round = 0; round <= ROUNDS; round++) {
+    // Without the PING a server that is down would be asked again, for seconds.
+    const [, ...replies] = await redis.pipeline([
+      ["PING"],
+      ...prefixes.map((prefix) => ["GET", `${prefix}request`] as const),
+    ], { signal });
+    const held = prefixes.find((_, i) => {
+      const reply = replies[i];
+      return !(reply instanceof ReplyError) || reply.code !== "MOVED";
+    });
+    if (held !== undefined) return held;
+    prefixes = Array.from({ length: TAGS }, newPrefix);
+  }
+  return prefixes[0]!; // the commands will be refused
+}
+
 /** The keys of a run. */
 export interface Keys {
   readonly request: string;
@@ -78,10 +107,10 @@ async function adviceOn(
     case "OOM":
       return "raise its maxmemory or free some of it, or name another server";
     case "MOVED":
-    case "ASK":
     case "CLUSTERDOWN":
-    case "CROSSSLOT":
-      return `it does not hold all of the keys ${KEY_PREFIX}*, name a server that is not part of a cluster`;
+      return "this node of the cluster holds no hash slots that can be used, name a primary that holds some";
+    case "ASK":
+      return "try again, a hash slot is on its way to another node of the cluster";
     case "MISCONF":
     case "NOREPLICAS":
       return "it accepts no writes now: repair it, or name another server";

@@ -3,7 +3,7 @@ import type { Redis } from "../../mod.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Output } from "../output.ts";
 import { EVENTS, keysOf, testEvents } from "./webhook_events.ts";
-import { checkCommands, KEY_PREFIX } from "./preflight.ts";
+import { checkCommands, heldPrefix } from "./preflight.ts";
 import { testRequests } from "./requests.ts";
 import { flawOf, type Proof } from "./result.ts";
 import { findServer } from "./server.ts";
@@ -23,13 +23,11 @@ export async function prove(
   output: Output,
   signal: AbortSignal,
 ): Promise<Proof> {
-  const run = crypto.randomUUID();
-  const clientName = `unzombie-verify-${run}`;
-  const keyPrefix = `${KEY_PREFIX}${run}_`;
-  const keys = { request: `${keyPrefix}request`, events: keysOf(keyPrefix) };
-
+  const clientName = `unzombie-verify-${crypto.randomUUID()}`;
   await using server = await findServer(args);
   await using admin = server.connect({ clientName: `${clientName}-admin` });
+  const keyPrefix = await heldPrefix(admin, signal);
+  const keys = { request: `${keyPrefix}request`, events: keysOf(keyPrefix) };
   const zombies = await zombiesBy(args.method, admin);
   await checkCommands(admin, server.environment.endpoint, keys, signal);
   using observer = await Observer.of(server, `${clientName}-observer`, signal);

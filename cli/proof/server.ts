@@ -8,8 +8,10 @@ import { type Arguments, PERMISSIONS_TO_START } from "./arguments.ts";
 import { UsageError } from "../command_line.ts";
 import {
   adviceOf,
+  deploymentOf,
   endpointOf,
   messageOf,
+  type Target,
   targetOf,
   type UrlSource,
 } from "../target.ts";
@@ -46,6 +48,7 @@ const TIMEOUT_MS = 5000;
  */
 export async function findServer(args: Arguments): Promise<Server> {
   const target = await permitted(() => targetOf(args));
+  if (target !== undefined) refuseSeveral(target);
   const own = target === undefined ? await start() : undefined;
   try {
     const { url, urlFrom } = target ??
@@ -78,6 +81,22 @@ export async function findServer(args: Arguments): Promise<Server> {
     await own?.[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** @throws {UsageError} If the URL leads to more than one server. */
+function refuseSeveral({ url, urlFrom }: Target): void {
+  const one = {
+    server: undefined,
+    cluster: "one of its nodes, without cluster and seeds",
+    sentinel:
+      "the primary itself (SENTINEL GET-MASTER-ADDR-BY-NAME says it), " +
+      "without sentinel and seeds",
+  }[deploymentOf(url)];
+  if (one === undefined) return;
+  throw new UsageError(
+    `Cannot use ${urlFrom}: the proof is made against one server; expected the URL of ${one}. ` +
+      "The watch takes this URL as it is",
+  );
 }
 
 async function start(): Promise<{ readonly url: string } & AsyncDisposable> {

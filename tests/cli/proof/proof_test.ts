@@ -12,6 +12,7 @@ import {
 import { delay } from "@std/async/delay";
 import { Redis } from "../../../mod.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
+import { until } from "../../support/wait.ts";
 import { command, PASSWORD, verify } from "../run_verify.ts";
 
 async function assertNoTrace(server: RedisServer): Promise<void> {
@@ -265,8 +266,46 @@ Deno.test("Verify says that a server is a node of a cluster", async () => {
   });
   await assertRefused(
     server.url,
-    /CLUSTERDOWN .*a node of a cluster.*; it does not hold all of the keys.*, name a server that is not part of a cluster/,
+    /CLUSTERDOWN .*a node of a cluster.*; this node of the cluster holds no hash slots that can be used, name a primary that holds some/,
   );
+});
+
+Deno.test("Verify runs its proof on one node of a cluster, with keys that the node holds", async () => {
+  await using server = await startRedis({
+    config: { "cluster-enabled": "yes", "cluster-require-full-coverage": "no" },
+  });
+  await using other = await startRedis({
+    config: { "cluster-enabled": "yes" },
+  });
+  await server.cli("CLUSTER", "ADDSLOTSRANGE", 0, 2000);
+  await other.cli("CLUSTER", "ADDSLOTSRANGE", 2001, 16383);
+  await server.cli("CLUSTER", "MEET", "127.0.0.1", other.port);
+  await until(async () =>
+    /MOVED/.test(await server.cli("GET", "foo").catch(String)) // hash slot 12182
+  );
+  const { code, stderr, stdout } = await verify([
+    ...["--url", server.url, "--json", "--requests", "1"],
+  ]);
+  assertEquals([code, stderr, JSON.parse(stdout).ok], [0, "", true]);
+  await assertNoTrace(server);
+});
+
+Deno.test("Verify refuses the URL of a cluster and of Sentinels, and says which one to give", async () => {
+  for (
+    const [query, expected] of [
+      ["cluster=true", "one of its nodes, without cluster and seeds"],
+      ["sentinel=main&seeds=s2:26379", "the primary itself (SENTINEL GET"],
+    ]
+  ) {
+    const { code, stdout, stderr } = await verify([
+      ...["--url", `redis://:${encodeURIComponent(PASSWORD)}@h:7000?${query}`],
+    ]);
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(
+      stderr,
+      `verify: Cannot use --url: the proof is made against one server; expected the URL of ${expected}`,
+    );
+  }
 });
 
 Deno.test("Verify says why events failed, and does not wait for them for ever", async () => {
