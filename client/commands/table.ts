@@ -30,6 +30,7 @@ import {
   all,
   allButFirst,
   allButLast,
+  anyServer,
   around,
   counted,
   everyOther,
@@ -69,9 +70,9 @@ const row = (
 
 /** A command with subcommands, each of which has a row. */
 const container = (subcommands: Rows, more: Partial<Row> = {}): Row =>
-  row(none, more.effect ?? UNKNOWN, {
+  row(more.keys ?? none, more.effect ?? UNKNOWN, {
     ...more,
-    subcommands: { HELP: row(none, readsNothing), ...subcommands },
+    subcommands: { HELP: row(anyServer, readsNothing), ...subcommands },
   });
 
 /** The row of a command that the table does not have. */
@@ -108,7 +109,7 @@ const makeTable = (): Rows => ({
     FREQ: row(second, reads),
     IDLETIME: row(second, reads),
     REFCOUNT: row(second, reads),
-  }),
+  }, { keys: second }),
   PERSIST: row(first, expires),
   PEXPIRE: row(first, effects.setsExpiry),
   PEXPIREAT: row(first, effects.setsExpiry),
@@ -340,12 +341,12 @@ const makeTable = (): Rows => ({
     DELCONSUMER: row(second, UNKNOWN),
     DESTROY: row(second, UNKNOWN),
     SETID: row(second, UNKNOWN),
-  }),
+  }, { keys: second }),
   XINFO: container({
     CONSUMERS: row(second, reads),
     GROUPS: row(second, reads),
     STREAM: row(second, reads),
-  }),
+  }, { keys: second }),
   XLEN: row(first, reads),
   XNACK: row(first, UNKNOWN),
   XPENDING: row(first, reads),
@@ -432,7 +433,7 @@ const makeTable = (): Rows => ({
 
   // Messages. A channel of a shard has a hash slot like a key.
   PSUBSCRIBE: row(none, UNKNOWN, { route: routes.answeredOften }),
-  PUBLISH: row(none, ADDS),
+  PUBLISH: row(anyServer, ADDS),
   PUBSUB: container({
     CHANNELS: row(none, readsNothing),
     NUMPAT: row(none, readsNothing),
@@ -471,9 +472,9 @@ const makeTable = (): Rows => ({
     UNBLOCK: row(none, UNKNOWN),
     UNPAUSE: row(none, UNKNOWN, { route: URGENT }),
   }),
-  ECHO: row(none, readsNothing),
+  ECHO: row(anyServer, readsNothing),
   HELLO: row(none, UNKNOWN, { route: routes.greets, hasSecrets: true }),
-  PING: row(none, readsNothing),
+  PING: row(anyServer, readsNothing),
   QUIT: row(none, UNKNOWN, { route: changesSettings }),
   READONLY: row(none, UNKNOWN, { route: changesSettings }),
   READWRITE: row(none, UNKNOWN, { route: changesSettings }),
@@ -484,7 +485,7 @@ const makeTable = (): Rows => ({
 
   // The server.
   ACL: container({
-    CAT: row(none, readsNothing),
+    CAT: row(anyServer, readsNothing),
     DELUSER: row(none, UNKNOWN),
     DRYRUN: row(none, readsNothing),
     GENPASS: row(none, UNKNOWN),
@@ -508,13 +509,13 @@ const makeTable = (): Rows => ({
   BGREWRITEAOF: row(none, UNKNOWN),
   BGSAVE: row(none, UNKNOWN),
   COMMAND: container({
-    COUNT: row(none, readsNothing),
-    DOCS: row(none, readsNothing),
-    GETKEYS: row(none, readsNothing),
-    GETKEYSANDFLAGS: row(none, readsNothing),
-    INFO: row(none, readsNothing),
-    LIST: row(none, readsNothing),
-  }, { effect: readsNothing }),
+    COUNT: row(anyServer, readsNothing),
+    DOCS: row(anyServer, readsNothing),
+    GETKEYS: row(anyServer, readsNothing),
+    GETKEYSANDFLAGS: row(anyServer, readsNothing),
+    INFO: row(anyServer, readsNothing),
+    LIST: row(anyServer, readsNothing),
+  }, { effect: readsNothing, keys: anyServer }),
   COMMANDLOG: container({
     GET: row(none, readsNothing),
     LEN: row(none, readsNothing),
@@ -547,7 +548,7 @@ const makeTable = (): Rows => ({
     LATEST: row(none, readsNothing),
     RESET: row(none, UNKNOWN),
   }),
-  LOLWUT: row(none, readsNothing),
+  LOLWUT: row(anyServer, readsNothing),
   MEMORY: container({
     DOCTOR: row(none, readsEverything),
     "MALLOC-STATS": row(none, readsEverything),
@@ -576,7 +577,7 @@ const makeTable = (): Rows => ({
   }),
   SWAPDB: row(none, effects.SWAPS),
   SYNC: row(none, UNKNOWN, { route: routes.ofReplicas }),
-  TIME: row(none, readsNothing),
+  TIME: row(anyServer, readsNothing),
 
   // The cluster.
   CLUSTER: container({
@@ -594,25 +595,25 @@ const makeTable = (): Rows => ({
     FORGET: row(none, UNKNOWN),
     GETKEYSINSLOT: row(none, readsEverything),
     GETSLOTMIGRATIONS: row(none, UNKNOWN),
-    INFO: row(none, readsNothing),
-    KEYSLOT: row(none, readsNothing),
+    INFO: row(anyServer, readsNothing),
+    KEYSLOT: row(anyServer, readsNothing),
     LINKS: row(none, readsNothing),
     MEET: row(none, UNKNOWN),
     MIGRATESLOTS: row(none, UNKNOWN),
     MIGRATION: row(none, UNKNOWN),
     MYID: row(none, readsNothing),
     MYSHARDID: row(none, readsNothing),
-    NODES: row(none, readsNothing),
-    REPLICAS: row(none, readsNothing),
+    NODES: row(anyServer, readsNothing),
+    REPLICAS: row(anyServer, readsNothing),
     REPLICATE: row(none, UNKNOWN),
     RESET: row(none, UNKNOWN),
     SAVECONFIG: row(none, UNKNOWN),
     "SET-CONFIG-EPOCH": row(none, UNKNOWN),
     SETSLOT: row(none, UNKNOWN),
-    SHARDS: row(none, readsNothing),
-    SLAVES: row(none, readsNothing),
+    SHARDS: row(anyServer, readsNothing),
+    SLAVES: row(anyServer, readsNothing),
     "SLOT-STATS": row(none, readsNothing),
-    SLOTS: row(none, readsNothing),
+    SLOTS: row(anyServer, readsNothing),
     SYNCSLOTS: row(none, UNKNOWN, { route: routes.ofReplicas }),
   }),
   CLUSTERSCAN: row(first, readsEverything), // its cursor has a hash slot like a key

@@ -58,7 +58,10 @@ export const hasOption = (
 /** Takes the keys of a command from its words, or from its arguments as they are. */
 export type Keys = <Word>(words: readonly Word[]) => readonly Word[];
 
+/** No keys; in a cluster, each server answers for itself. */
 export const none: Keys = () => [];
+/** No keys; in a cluster, any server answers for all of them. */
+export const anyServer: Keys = () => [];
 export const first: Keys = (words) => words.slice(1, 2);
 export const second: Keys = (words) => words.slice(2, 3);
 export const firstTwo: Keys = (words) => words.slice(1, 3);
