@@ -1,6 +1,5 @@
 // A client as text, for a person on call.
 import { describeClose } from "../pool/connection/close_report.ts";
-import { modeHint } from "../pool/connection/identity.ts";
 import { count, duration } from "../pool/connection/quantities.ts";
 import type { Attempts } from "./attempts.ts";
 import type {
@@ -33,19 +32,13 @@ export function snapshotOf(
 ): ClientSnapshot {
   const { isCluster, endpoint } = directory;
   const found = directory.stats();
-  // What surprises a client of one server is expected of a cluster.
-  const expected = isCluster ? modeHint({ mode: "cluster" }) : undefined;
   return {
     endpoint: `${endpoint}`,
     isTls: endpoint.tls !== undefined,
     isClosed,
     isCluster,
     notes: directory.entries().flatMap(({ server: { note, endpoint } }) =>
-      note === undefined || note === expected
-        ? []
-        : isCluster
-        ? `${endpoint}: ${note}`
-        : note
+      note === undefined ? [] : isCluster ? `${endpoint}: ${note}` : note
     ),
     primary: found.primary,
     stats: statsOf(directory, attempts, found),

@@ -43,8 +43,8 @@ export class PostMortemTrigger {
   }
 
   /**
-   * Notes that another server has taken this one's place, so that no connection
-   * to it will be opened that could be asked. What has ended, or else what ends
+   * Notes that another server has taken this one's place, for good, so that no
+   * connection to it will be opened that could be asked. What has ended, or else what ends
    * first, gets its verdict at once.
    *
    * @param evidence What has gone where, such as `"hash slots 0-5460 went to h:7004"`.
@@ -56,7 +56,6 @@ export class PostMortemTrigger {
 
   /** Asks the server on a connection that was just opened and is shared. */
   onOpen(right: PushRight): void {
-    this.#takeover = undefined; // it is in use again
     const source = {
       connection: right.connection,
       ask: (command: Command) =>

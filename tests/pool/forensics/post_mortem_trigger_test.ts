@@ -243,20 +243,3 @@ Deno.test("What ends after the takeover gets its verdict, too, and one is enough
     [["failover", "fin"]],
   );
 });
-
-Deno.test("A server that is in use again was not replaced", async () => {
-  await using server = await startRedis();
-  await using setup = new Setup(server.url);
-  await setup.trigger.ready;
-  const connection = await setup.share();
-  setup.trigger.onTakeover("hash slots 0-5460 went to h:7004");
-  await setup.share();
-  connection.close("the test");
-  setup.trigger.onClose(
-    { ...connection.report!, by: "server", how: "fin" },
-    connection,
-  );
-  assertEquals(setup.verdicts, []);
-  await setup.share();
-  assertEquals(setup.verdicts.map(({ cause }) => cause), [undefined]);
-});
