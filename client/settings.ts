@@ -58,6 +58,8 @@ const RULES: Readonly<Record<string, OptionRule>> = {
     database: CHECKED_ELSEWHERE,
     clientName: CHECKED_ELSEWHERE,
     tls: CHECKED_ELSEWHERE,
+    cluster: CHECKED_ELSEWHERE,
+    sentinel: CHECKED_ELSEWHERE,
   } satisfies Record<
     Exclude<keyof RedisOptions, keyof NumericSettings>,
     OptionRule

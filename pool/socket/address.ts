@@ -1,4 +1,4 @@
-// The address of a server of a cluster, in the ways in which servers write it.
+// The address of a server as text: as servers write it, and as users do.
 
 /** Where a server is dialed. */
 export interface Address {
@@ -45,5 +45,35 @@ export function addressIn(text: string): Address | undefined {
   return hostname !== undefined && isPort(port) &&
       (hostname === "" || hostname === "?" || isHostname(hostname))
     ? { hostname, port }
+    : undefined;
+}
+
+/** What a user must write. */
+export const EXPECTED_ADDRESS =
+  "expected host:port, with [brackets] around IPv6";
+
+/**
+ * The address that a user has written: IPv6 stands in brackets.
+ *
+ * @param text `host:port`, `host`, `[::1]:port` or `[::1]`.
+ * @param defaultPort The port where none is written; without it one must be.
+ * @returns `undefined` if the text is none.
+ */
+export function addressGiven(
+  text: string,
+  defaultPort?: number,
+): Address | undefined {
+  const [, bracketed, name, digits] =
+    /^(?:\[([^[\]]+)\]|([^[\]:]+))(?::([1-9]\d{0,4}))?$/.exec(text) ?? [];
+  const port = digits === undefined ? defaultPort : Number(digits);
+  if (!isPort(port)) return undefined;
+  if (bracketed === undefined) {
+    return isHostname(name) ? { hostname: name, port } : undefined;
+  }
+  return bracketed.includes(":") && URL.canParse(`redis://[${bracketed}]`)
+    ? {
+      hostname: new URL(`redis://[${bracketed}]`).hostname.slice(1, -1),
+      port,
+    }
     : undefined;
 }

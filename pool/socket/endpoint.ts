@@ -1,6 +1,17 @@
 // The address of a server, with the session options of its URL.
+import { type Address, addressGiven, textOfAddress } from "./address.ts";
 import type { Credentials } from "./credentials.ts";
+import {
+  type ClusterOptions,
+  DEFAULT_PORT,
+  DEFAULT_SENTINEL_PORT,
+  type Discovery,
+  discoveryOf,
+  mapped,
+  type SentinelOptions,
+} from "./discovery.ts";
 import { checkTls, type TlsOptions } from "./tls_options.ts";
+import { readUrl } from "./url.ts";
 
 /** Options besides the URL, which they override. */
 export interface EndpointOptions {
@@ -14,6 +25,16 @@ export interface EndpointOptions {
   clientName?: string;
   /** For `rediss://` only. */
   tls?: TlsOptions;
+  /**
+   * Whether it is a node of a cluster: each command goes to the server that holds
+   * its key. @default {`cluster` in the URL}
+   */
+  cluster?: boolean | ClusterOptions | undefined;
+  /**
+   * The URL's host is a Sentinel: commands go to the primary of that name.
+   * @default {`sentinel` in the URL}
+   */
+  sentinel?: SentinelOptions | undefined;
 }
 
 /**
@@ -44,6 +65,13 @@ export class Endpoint {
   readonly clientName: string | undefined;
   /** TLS options for `rediss://`, `undefined` without TLS. */
   readonly tls: Readonly<TlsOptions> | undefined;
+  /** Whether it is a node of a cluster, whose servers are found by asking there. */
+  readonly cluster: boolean;
+  /** The name of the primary that Sentinels watch: it is the address of one of them. `undefined` without Sentinels. */
+  readonly sentinel: string | undefined;
+  /** Where to ask for the servers of a cluster, or for the primary: the URL's own address, then those of `seeds`. Empty without either. */
+  readonly seeds: readonly Address[];
+  readonly #mapAddress: Discovery["mapAddress"];
   readonly #credentials: Credentials | undefined;
   readonly #url: string | URL;
   readonly #options: EndpointOptions;
@@ -53,7 +81,8 @@ export class Endpoint {
    *
    * @param url `redis://`, `rediss://` for TLS, or `unix:///path` for a Unix
    * socket; `valkey://`, `valkeys://`, `redis+unix://` mean the same. The query
-   * may hold `database` and `clientName`.
+   * may hold `database`, `clientName`, `cluster=true` or `sentinel=name`, and
+   * `seeds`: further addresses, with commas between them.
    * @param options See {@linkcode EndpointOptions}.
    * @throws {TypeError} If the URL or an option cannot be used.
    */
@@ -72,9 +101,27 @@ export class Endpoint {
     this.#url = url;
     this.#options = options;
     const parts = readUrl(url);
+    const discovery = discoveryOf(parts.discovery, options);
+    const { cluster, sentinel, mapAddress } = discovery;
+    const isUnix = parts.transport === "unix";
+    if (isUnix && (cluster || sentinel !== undefined)) {
+      throw new TypeError(
+        `Cannot use ${
+          cluster ? "cluster" : "sentinel"
+        } with a Unix socket: expected redis://host:port or rediss://host:port`,
+      );
+    }
     this.hostname = parts.hostname;
-    this.port = parts.port;
-    this.path = parts.transport === "unix" ? parts.hostname : undefined;
+    this.port = isUnix
+      ? 0
+      : parts.port ?? (sentinel ? DEFAULT_SENTINEL_PORT : DEFAULT_PORT);
+    this.path = isUnix ? parts.hostname : undefined;
+    this.cluster = cluster;
+    this.sentinel = sentinel;
+    this.seeds = cluster || sentinel !== undefined
+      ? withoutDoubles([this, ...discovery.seeds])
+      : [];
+    this.#mapAddress = mapAddress;
     this.database = databaseOf(options.database ?? parts.database ?? 0);
     this.clientName = options.clientName ?? parts.clientName;
     if (this.clientName !== undefined && !/^[!-~]+$/.test(this.clientName)) {
@@ -108,13 +155,47 @@ export class Endpoint {
     return new Endpoint(this.#url, { ...this.#options, database });
   }
 
+  /**
+   * A server at another address, with the same user, TLS options, database and client name.
+   *
+   * @param hostname Its host name or address; IPv6 without brackets.
+   * @param port Its TCP port.
+   * @throws {TypeError} If that is no address.
+   */
+  at(hostname: string, port: number): Endpoint {
+    const { database, clientName, tls } = this;
+    const address = addressGiven(textOfAddress({ hostname, port }));
+    if (address === undefined) {
+      throw new TypeError(
+        `Cannot use ${
+          JSON.stringify(hostname)
+        } with port ${port}: expected the host name or address of a server, and 1 to 65535`,
+      );
+    }
+    const scheme = tls === undefined ? "redis" : "rediss";
+    return new Endpoint(`${scheme}://${textOfAddress(address)}`, {
+      ...this.#credentials,
+      database,
+      ...(clientName === undefined ? {} : { clientName }),
+      ...(tls === undefined ? {} : { tls }),
+    });
+  }
+
+  /**
+   * Where a server is reached: see `mapAddress` of {@linkcode ClusterOptions}.
+   *
+   * @param address What a server calls it.
+   * @throws {TypeError} If `mapAddress` throws, or returns no address.
+   */
+  mapAddress(address: Address): Address {
+    return mapped(address, this.#mapAddress);
+  }
+
   /** `host:port`, with brackets around IPv6, or `unix:///path`. */
   toString(): string {
-    if (this.path !== undefined) return `unix://${this.path}`;
-    const host = this.hostname.includes(":")
-      ? `[${this.hostname}]`
-      : this.hostname;
-    return `${host}:${this.port}`;
+    return this.path === undefined
+      ? textOfAddress(this)
+      : `unix://${this.path}`;
   }
 
   /** The same as {@linkcode Endpoint.toString}, so that no key or password is serialized. */
@@ -146,145 +227,12 @@ function databaseOf(value: string | number): number {
   );
 }
 
-/** The parts of a URL, decoded. */
-interface UrlParts {
-  /** How the server is reached. */
-  readonly transport: "tcp" | "tls" | "unix";
-  /** Host name or address; IPv6 without brackets. For a Unix socket its path. */
-  readonly hostname: string;
-  /** TCP port; 0 for a Unix socket. */
-  readonly port: number;
-  /** As written; empty where there is none. */
-  readonly username: string;
-  /** As written; empty where there is none. */
-  readonly password: string;
-  /** As written, not checked. */
-  readonly database: string | undefined;
-  /** As written, not checked. */
-  readonly clientName: string | undefined;
-}
-
-const TRANSPORTS: Readonly<Record<string, UrlParts["transport"]>> = {
-  "redis:": "tcp",
-  "valkey:": "tcp",
-  "rediss:": "tls",
-  "valkeys:": "tls",
-  "unix:": "unix",
-  "redis+unix:": "unix",
-  "valkey+unix:": "unix",
-};
-const EXPECTED =
-  "expected redis://[[user]:password@]host[:port][/database], rediss://… for TLS, or unix:///path/of/socket";
-const PARAMETERS = ["database", "clientName"] as const;
-const DEFAULT_PORT = 6379;
-
-/**
- * Reads a URL. No part of it is repeated in an error: any may hold a misplaced
- * password.
- *
- * @param url The URL.
- * @returns Its parts.
- * @throws {TypeError} If it cannot be used.
- */
-function readUrl(url: string | URL): UrlParts {
-  const parsed = parse(url);
-  const transport = TRANSPORTS[parsed.protocol];
-  if (transport === undefined) {
-    refuse(`its scheme is ${parsed.protocol}//, ${EXPECTED}`);
-  }
-  if (parsed.hash !== "") {
-    refuse(
-      `it has a fragment (#…), ${EXPECTED}; a # in a password is written %23`,
-    );
-  }
-  const query = parameters(parsed);
-  const common = {
-    username: decode(parsed.username, "user or password"),
-    password: decode(parsed.password, "user or password"),
-    clientName: query.clientName,
-  };
-  if (transport === "unix") {
-    return {
-      ...common,
-      transport,
-      hostname: pathOf(parsed),
-      port: 0,
-      database: query.database,
-    };
-  }
-  const { hostname, port, pathname } = parsed;
-  if (hostname === "") refuse(`it has no host, ${EXPECTED}`);
-  if (port === "0") refuse("its port is 0, expected 1 to 65535");
-  return {
-    ...common,
-    transport,
-    hostname: hostname.startsWith("[") ? hostname.slice(1, -1) : hostname,
-    port: port === "" ? DEFAULT_PORT : Number(port),
-    database: query.database ?? (pathname.slice(1) || undefined),
-  };
-}
-
-function refuse(why: string): never {
-  throw new TypeError(`Cannot use url: ${why}`);
-}
-
-function parse(url: string | URL): URL {
-  if (typeof url !== "string" && !(url instanceof URL)) {
-    throw new TypeError(
-      `Cannot use url of type ${typeof url}: ${EXPECTED}, as a string or URL`,
-    );
-  }
-  try {
-    // A URL has no user without a host: the path of a socket gets one.
-    return new URL(
-      String(url)
-        .replace(/^(\w*\+?unix:)(?=\/[^/])/i, "$1//")
-        .replace(/^(\w*\+?unix:\/\/(?:[^/?#]*@)?)(?=\/)/i, "$1localhost"),
-    );
-  } catch {
-    refuse(
-      `it is not a valid URL, ${EXPECTED}; in a password / is written %2F, # %23, ? %3F, @ %40`,
-    );
-  }
-}
-
-function pathOf({ hostname, port, pathname }: URL): string {
-  if (hostname !== "localhost" || port !== "") {
-    refuse(
-      "the path of its socket does not begin with /, expected unix:///path/of/socket",
-    );
-  }
-  const path = decode(pathname, "the path of its socket");
-  if (path === "/" || path.endsWith("/") || path.includes("\0")) {
-    refuse("it names no socket, expected unix:///path/of/socket");
-  }
-  return path;
-}
-
-function parameters(
-  url: URL,
-): Partial<Record<typeof PARAMETERS[number], string>> {
-  if (url.search === "") return {};
-  for (const name of url.searchParams.keys()) {
-    if (!(PARAMETERS as readonly string[]).includes(name)) {
-      // The name is not repeated if it may be the rest of a password with a ? in it.
-      const shown = url.search.includes("@") ? "" : ` ${JSON.stringify(name)}`;
-      refuse(
-        `unknown parameter${shown} in its query, expected ${
-          PARAMETERS.join(" or ")
-        }; a ? in a password is written %3F`,
-      );
-    }
-  }
-  return Object.fromEntries(url.searchParams);
-}
-
-function decode(text: string, what: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    refuse(
-      `${what} is not percent-encoded correctly; a % in it is written %25`,
-    );
-  }
-}
+/** Addresses, each once. */
+const withoutDoubles = (addresses: readonly Address[]): Address[] => [
+  ...new Map(
+    addresses.map(({ hostname, port }) => [
+      textOfAddress({ hostname, port }),
+      { hostname, port },
+    ]),
+  ).values(),
+];

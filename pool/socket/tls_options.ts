@@ -27,40 +27,43 @@ const TYPES: Readonly<Record<keyof TlsOptions, string>> = {
  * was meant to be. Values are not repeated: one is a private key.
  *
  * @param tls The options.
+ * @param option What they are called.
  * @throws {TypeError} If one is unknown, not of its type, or no certificate.
  */
-export function checkTls(tls: TlsOptions): void {
+export function checkTls(tls: TlsOptions, option = "tls"): void {
   if (typeof tls !== "object" || tls === null) {
     throw new TypeError(
-      `Cannot use tls of type ${typeof tls}: expected an object with ${names()}`,
+      `Cannot use ${option} of type ${typeof tls}: expected an object with ${names()}`,
     );
   }
   for (const [name, value] of Object.entries(tls)) {
     const type = TYPES[name as keyof TlsOptions];
     if (type === undefined) {
-      throw new TypeError(`Cannot use tls.${name}: expected ${names()}`);
+      throw new TypeError(`Cannot use ${option}.${name}: expected ${names()}`);
     }
     if (value !== undefined && typeof value !== type && name !== "caCerts") {
       throw new TypeError(
-        `Cannot use tls.${name} of type ${typeof value}: expected a ${type}`,
+        `Cannot use ${option}.${name} of type ${typeof value}: expected a ${type}`,
       );
     }
   }
   const { caCerts } = tls;
   if (caCerts !== undefined && !Array.isArray(caCerts)) {
     throw new TypeError(
-      "Cannot use tls.caCerts: expected a list of certificates as PEM",
+      `Cannot use ${option}.caCerts: expected a list of certificates as PEM`,
     );
   }
   caCerts?.forEach((certificate: unknown, i) => {
     const flaw = flawOfPem(certificate, "CERTIFICATE");
     if (flaw === undefined) return;
-    throw new TypeError(`Cannot use tls.caCerts[${i}]: ${flaw}`);
+    throw new TypeError(`Cannot use ${option}.caCerts[${i}]: ${flaw}`);
   });
   if ((tls.cert === undefined) !== (tls.key === undefined)) {
     throw new TypeError(
-      `Cannot use tls.${
-        tls.key === undefined ? "cert without tls.key" : "key without tls.cert"
+      `Cannot use ${option}.${
+        tls.key === undefined
+          ? `cert without ${option}.key`
+          : `key without ${option}.cert`
       }: expected both or neither`,
     );
   }
