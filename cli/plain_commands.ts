@@ -13,30 +13,65 @@ const TIMEOUT_MS = 5_000;
  */
 export async function runCommands(
   port: number,
-  commands: string[][],
+  commands: readonly (readonly string[])[],
 ): Promise<string> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const connection = await Deno.connect({ hostname: HOSTNAME, port, signal });
-  const close = () => connection.close();
-  signal.addEventListener("abort", close);
-  try {
-    const reply = replyReader(connection);
-    let last = "";
-    for (const command of commands) {
-      await connection.write(encode(command));
-      last = await reply();
+  using connection = await PlainConnection.open(port);
+  let last = "";
+  for (const command of commands) last = await connection.run(command);
+  return last;
+}
+
+/** A connection for one command after the other. */
+export class PlainConnection implements Disposable {
+  readonly #port: number;
+  readonly #socket: Deno.Conn;
+  readonly #reply: () => Promise<string>;
+  #isOpen = true;
+
+  private constructor(port: number, socket: Deno.Conn) {
+    this.#port = port;
+    this.#socket = socket;
+    this.#reply = replyReader(socket);
+  }
+
+  /** @throws {Error} If nothing listens on the port of this machine. */
+  static async open(port: number): Promise<PlainConnection> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const options = { hostname: HOSTNAME, port, signal };
+    return new PlainConnection(port, await Deno.connect(options));
+  }
+
+  /**
+   * Runs one command.
+   *
+   * @returns The reply as text, the elements of an array a line each.
+   * @throws {Error} If the server answers with an error, or does not answer.
+   */
+  async run(command: readonly string[]): Promise<string> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this[Symbol.dispose]();
+    }, TIMEOUT_MS);
+    try {
+      await this.#socket.write(encode(command));
+      return await this.#reply();
+    } catch (error) {
+      if (!isLate) throw error;
+      throw new Error(`No reply from port ${this.#port} for ${TIMEOUT_MS} ms`);
+    } finally {
+      clearTimeout(timer);
     }
-    return last;
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    throw new Error(`No reply from port ${port} for ${TIMEOUT_MS} ms`);
-  } finally {
-    signal.removeEventListener("abort", close);
-    if (!signal.aborted) connection.close();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#socket.close();
   }
 }
 
-function encode(command: string[]): Uint8Array<ArrayBuffer> {
+function encode(command: readonly string[]): Uint8Array<ArrayBuffer> {
   const encoder = new TextEncoder();
   const words = command.map((word) =>
     `$${encoder.encode(word).length}\r\n${word}\r\n`

@@ -41,6 +41,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** Opens a TLS port beside the plain one. @default none */
   readonly tls?: RedisServerTls;
+  /** The TLS port, where there is one. @default a free one */
+  readonly tlsPort?: number;
   /** The password of the default user. */
   readonly password?: string;
   /** Where to make the server's directory. @default {the system's directory of temporary files} */
@@ -163,7 +165,7 @@ class LocalRedis implements RedisServer {
     this.#options = options;
     const [port, tlsPort] = freePorts();
     this.port = options.port ?? port;
-    if (options.tls) this.#tlsPort = tlsPort;
+    if (options.tls) this.#tlsPort = options.tlsPort ?? tlsPort;
     this.#directory = Deno.makeTempDirSync({
       prefix: "redis-server-",
       ...(options.directory === undefined ? {} : { dir: options.directory }),
