@@ -61,7 +61,12 @@ export { CheckoutTimeoutError, ClosedError } from "./pool/errors.ts";
 export type { Cause, Verdict } from "./pool/forensics/verdict.ts";
 export type { RetirementReason } from "./pool/member.ts";
 export type { EvictionReason, PoolStats } from "./pool/pool_stats.ts";
+export type { Address } from "./pool/socket/address.ts";
 export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";
+export type {
+  ClusterOptions,
+  SentinelOptions,
+} from "./pool/socket/discovery.ts";
 export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
 export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";
 export type { TlsOptions } from "./pool/socket/tls_options.ts";

@@ -31,8 +31,10 @@ export type {
 export { ConnectionClosedError } from "./connection/close_report.ts";
 export type { Fate } from "./connection/fate.ts";
 export { CheckoutTimeoutError, ClosedError } from "./errors.ts";
+export type { Address } from "./socket/address.ts";
 export { dial } from "./socket/dial.ts";
 export { DialError, type DialPhase } from "./socket/dial_error.ts";
+export type { ClusterOptions, SentinelOptions } from "./socket/discovery.ts";
 export { Endpoint, type EndpointOptions } from "./socket/endpoint.ts";
 export { SocketError, type SocketFailure } from "./socket/socket_error.ts";
 export type { Dial, DialOptions, Socket } from "./socket/socket.ts";
