@@ -94,32 +94,25 @@ function explain(
   }
   // A server repeats the arguments of a command that it does not know.
   if (rowOf(command).hasSecrets) return message.replace(/, with args .*/s, "");
-  const advice = clusterAdvice(code, message, identity);
-  return advice === undefined
-    ? message
-    : `${message} (this server is a node of a cluster, which neither the URL nor an option says${advice})`;
+  return message + clusterAdvice(code, identity);
 }
 
-/** What to do about a refusal by the node of a cluster; `undefined` for any other. */
-function clusterAdvice(
-  code: string,
-  message: string,
-  identity: Identity | undefined,
-): string | undefined {
+/** What to do about a refusal by the node of a cluster; `""` for any other. */
+function clusterAdvice(code: string, identity: Identity | undefined): string {
+  const hint = identity?.isOfCluster
+    ? ""
+    : "; this server is a node of a cluster: add ?cluster=true to the URL";
   switch (code) {
     case "MOVED":
-    case "ASK": {
-      const [, , node] = message.split(" ");
-      return `: this client follows no redirect, ${node} has the key`;
-    }
+    case "ASK":
     case "CLUSTERDOWN":
-      return "";
+      return hint;
     case "CROSSSLOT": // also of proxies that are no node
       return identity?.mode === "cluster"
-        ? ": the keys of one command need the same {tag}"
-        : undefined;
+        ? `; the keys of one command need the same {tag}${hint}`
+        : "";
     default:
-      return undefined;
+      return "";
   }
 }
 

@@ -90,9 +90,12 @@ export async function checkCommands(
   const advice = await adviceOn(first[1], redis);
   throw new UsageError(
     `Cannot run the proof on ${endpoint}: the server refuses ${names}: ` +
-      `${first[1].message.replace(/\.$/, "")}; ${advice}`,
+      `${first[1].message.replace(NOT_HERE, "")}; ${advice}`,
   );
 }
+
+/** The end of a text that another advice follows. The proof is made on one node of a cluster. */
+const NOT_HERE = /\.$|; this server is a node of a cluster: .*$/;
 
 /** https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
 async function adviceOn(

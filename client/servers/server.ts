@@ -107,8 +107,7 @@ export class Server {
       onOpen: (connection, { tookMs, right }) => {
         events.onOpen(connection, tookMs);
         const { identity } = connection;
-        this.#note = identity?.note ??
-          (options.isClusterNode ? undefined : modeHint(identity ?? {}));
+        this.#note = identity?.note ?? modeHint(identity ?? {});
         if (right !== undefined) postMortem?.onOpen(right);
       },
       onDialFailed: (error) => {

@@ -13,6 +13,8 @@ export interface Login {
   readonly credentials: Credentials | undefined;
   /** The role that the server must have; `undefined`: any. */
   readonly expects?: "primary" | undefined;
+  /** Whether it leads to a node of a cluster, as the client is one of the whole cluster. */
+  readonly isClusterNode?: boolean | undefined;
 }
 
 /** A command of the handshake. */

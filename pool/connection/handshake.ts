@@ -52,6 +52,7 @@ export async function shakeHands(
     throw error;
   }
   throwIfUnexpected(login, identity);
+  if (login.isClusterNode) identity = { ...identity, isOfCluster: true };
   connection.established(identity, introductionTo(endpoint, identity));
 }
 

@@ -11,6 +11,8 @@ export interface Identity {
   readonly mode?: string;
   /** `"master"` or `"replica"`. */
   readonly role?: string;
+  /** Whether the client is one of the whole cluster, so that a node of it is no surprise. */
+  readonly isOfCluster?: true;
   /** What did not fail the handshake but may surprise, such as a password that the server does not ask for. */
   readonly note?: string;
 }
@@ -36,12 +38,12 @@ export function identityOf(hello: Reply | undefined): Identity {
  * @param identity What the server said of itself.
  * @returns The reason, or `undefined` for a plain server.
  */
-export function modeHint({ mode }: Identity): string | undefined {
-  if (mode === "cluster") {
-    return "this server is a node of a cluster, which holds some of the keys, and database 0 alone";
+export function modeHint({ mode, isOfCluster }: Identity): string | undefined {
+  if (mode === "cluster" && !isOfCluster) {
+    return "this server is a node of a cluster, which holds some of the keys, and database 0 alone: add ?cluster=true to the URL";
   }
   if (mode === "sentinel") {
-    return "this server is a Sentinel, which holds no keys: give the URL of the primary that it watches (SENTINEL GET-MASTER-ADDR-BY-NAME)";
+    return "this server is a Sentinel, which holds no keys: add ?sentinel=name to the URL, with the name of the primary that it watches (SENTINEL MASTERS)";
   }
   return undefined;
 }

@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly credentials?: CredentialsSource;
   /** The role that the server must have, or the dial fails. @default {any} */
   readonly expects?: "primary";
+  /** Whether the client is one of the whole cluster that the server is a node of. @default {false} */
+  readonly isClusterNode?: boolean;
   /** For credentials, name, TCP, TLS and handshake together, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** See `ConnectionOptions`. */
@@ -96,6 +98,7 @@ export async function open(
       endpoint,
       credentials,
       expects: options.expects,
+      isClusterNode: options.isClusterNode,
     });
     return connection;
   } catch (error) {

@@ -15,7 +15,7 @@ import { DialError, Redis, ReplyError } from "../../../mod.ts";
 import type { CloseReport } from "../../../pool/connection/close_report.ts";
 import type { Connection } from "../../../pool/connection/connection.ts";
 import { ask } from "../../../pool/connection/in_flight.ts";
-import { open } from "../../../pool/connection/open.ts";
+import { open, type OpenOptions } from "../../../pool/connection/open.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import type { Dial, Socket } from "../../../pool/socket/socket.ts";
@@ -49,8 +49,10 @@ const opened = (
 const openAt = (
   endpoint: Endpoint,
   how: Dial = dial,
+  options: Pick<OpenOptions, "isClusterNode"> = {},
 ): Promise<Connection> =>
   open(endpoint, {
+    ...options,
     dial: how,
     connectTimeoutMs: 3000,
     replyTimeoutMs: 3000,
@@ -446,8 +448,8 @@ Deno.test("A server's mode and role are kept, and a mode that is not plain is ex
 
   for (
     const [mode, words] of [
-      ["cluster", "this server is a node of a cluster"],
-      ["sentinel", "this server is a Sentinel"],
+      ["cluster", "add ?cluster=true to the URL"],
+      ["sentinel", "add ?sentinel=name to the URL"],
     ] as const
   ) {
     await using other = new ScriptedServer(([name]) =>
@@ -468,6 +470,17 @@ Deno.test("A server's mode and role are kept, and a mode that is not plain is ex
     assertStringIncludes(error.message, words);
     assertStringIncludes(modeHint({ mode })!, words);
   }
+});
+
+Deno.test("A node of a cluster is no surprise to a client of the whole cluster", async () => {
+  await using node = new ScriptedServer(([name]) =>
+    name === "HELLO" ? helloOf({ version: "7.0.0", mode: "cluster" }) : UNKNOWN
+  );
+  const endpoint = new Endpoint(node.url);
+  const connection = await openAt(endpoint, dial, { isClusterNode: true });
+  assertEquals(connection.identity?.isOfCluster, true);
+  assertEquals(modeHint(connection.identity!), undefined);
+  connection.close();
 });
 
 /** A server of 7.2, on which CLIENT SETINFO is answered like that. */
