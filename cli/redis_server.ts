@@ -20,7 +20,7 @@ exec 3<&0
   trap '' INT TERM HUP
   read -r _ <&3 || { kill -9 $$; rm -rf "$2"; }
 ) >/dev/null 2>&1 &
-exec "$1" "$2/redis.conf" 3<&- </dev/null >"$2/output" 2>&1
+exec "$1" "$2/redis.conf" $3 3<&- </dev/null >"$2/output" 2>&1
 `;
 
 /** The PEM files of a TLS port, by path. */
@@ -45,6 +45,8 @@ export interface RedisServerOptions {
   readonly tlsPort?: number;
   /** The password of the default user. */
   readonly password?: string;
+  /** Whether it is a Sentinel, and not a server of data. @default {false} */
+  readonly sentinel?: boolean;
   /** Where to make the server's directory. @default {the system's directory of temporary files} */
   readonly directory?: string;
   /** Further lines of `redis.conf`; a value is written unquoted. */
@@ -202,7 +204,10 @@ class LocalRedis implements RedisServer {
   async start(): Promise<void> {
     if (this.#process !== undefined) return;
     const process = new Deno.Command("sh", {
-      args: ["-c", LAUNCH, "sh", this.#program, this.#directory],
+      args: [
+        ...["-c", LAUNCH, "sh", this.#program, this.#directory],
+        ...this.#options.sentinel ? ["--sentinel"] : [],
+      ],
       stdin: "piped",
       stdout: "null",
       stderr: "null",
@@ -289,7 +294,7 @@ class LocalRedis implements RedisServer {
     try {
       const info = await this.cli("INFO");
       return info.includes(`\nprocess_id:${pid}\r`) &&
-        info.includes("\nloading:0\r");
+        !info.includes("\nloading:1\r");
     } catch {
       return false;
     }
