@@ -14,6 +14,11 @@ export class Drain {
     return this.#isClosing;
   }
 
+  /** Whether nothing is under way. */
+  get isIdle(): boolean {
+    return this.#underWay === 0;
+  }
+
   /** Something begins. */
   enter(): void {
     this.#underWay++;

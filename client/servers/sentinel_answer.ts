@@ -1,18 +1,7 @@
 // What is asked of a Sentinel, and what its answer says.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command, Reply } from "../../resp/types.ts";
-
-/** Where a server is. */
-export interface Address {
-  /** Host name or address; IPv6 without brackets. */
-  readonly hostname: string;
-  /** TCP port. */
-  readonly port: number;
-}
-
-/** `host:port`, with brackets around IPv6. */
-export const keyOf = ({ hostname, port }: Address): string =>
-  `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+import { type Address, isHostname } from "../../pool/socket/address.ts";
 
 /** What a Sentinel says. */
 export interface SentinelAnswer {
@@ -89,7 +78,7 @@ function addressOf(
   port: Reply | undefined,
 ): Address | undefined {
   // A Sentinel with `resolve-hostnames` answers an empty host for a name that it cannot resolve.
-  if (typeof hostname !== "string" || hostname === "") return undefined;
+  if (!isHostname(hostname)) return undefined;
   const number = typeof port === "string" && /^\d{1,5}$/.test(port)
     ? Number(port)
     : 0;

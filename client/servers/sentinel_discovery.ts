@@ -1,15 +1,14 @@
 // Asking Sentinels where the primary is: which of them, in which order, and which answer counts.
 import type { ParserLimits } from "../../resp/limits.ts";
 import type { Command } from "../../resp/types.ts";
+import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import type { TlsOptions } from "../../pool/socket/tls_options.ts";
 import { firstAnswer, NoAnswerError } from "./first_answer.ts";
 import {
-  type Address,
   answerOf,
-  keyOf,
   questionsFor,
   type SentinelAnswer,
 } from "./sentinel_answer.ts";
@@ -31,6 +30,8 @@ export interface SentinelDiscoveryOptions {
   readonly dial: Dial;
   /** The largest reply to accept. */
   readonly limits?: ParserLimits;
+  /** Where a server is reached that Sentinels call so. @default {there} */
+  readonly mapAddress?: (address: Address) => Address;
   /** A clock, in milliseconds. @default {performance.now} */
   readonly now?: () => number;
 }
@@ -153,19 +154,26 @@ export class SentinelDiscovery {
     signal: AbortSignal,
   ): Promise<{ sentinel: Sentinel; answer: SentinelAnswer }> {
     if (this.#closedFor !== undefined) throw this.#closedFor.reason;
-    const { dial, limits, name } = this.#options;
+    const { dial, limits, name, mapAddress } = this.#options;
     const replies = await sentinel.converse(this.#questions, {
       dial,
       signal,
       ...limits === undefined ? {} : { limits },
     });
-    const answer = answerOf(replies);
-    if (answer === undefined) {
+    const said = answerOf(replies);
+    if (said === undefined) {
       throw new Error(`has no primary of the name ${name}`);
     }
+    const answer = mapAddress === undefined ? said : {
+      ...said,
+      primary: mapAddress(said.primary),
+      others: said.others.map(mapAddress),
+    };
     if (this.#isStale(answer)) {
       throw new Error(
-        `names the primary before the last failover, ${keyOf(answer.primary)}`,
+        `names the primary before the last failover, ${
+          textOfAddress(answer.primary)
+        }`,
       );
     }
     return { sentinel, answer };
@@ -180,7 +188,7 @@ export class SentinelDiscovery {
   /** A Sentinel has answered: it comes first from now on, and what it lists takes the place of what was listed before. */
   #note(sentinel: Sentinel, { epoch, others }: SentinelAnswer): void {
     if (epoch !== undefined) this.#seen = { epoch, at: this.#now() };
-    const listed = new Set(others.map(keyOf));
+    const listed = new Set(others.map(textOfAddress));
     for (const other of others) this.#add(other, false);
     const isKept = (other: Sentinel) =>
       other === sentinel || other.isSeed || listed.has(other.key);
@@ -196,7 +204,7 @@ export class SentinelDiscovery {
   }
 
   #add(address: Address, isSeed: boolean): void {
-    const key = keyOf(address);
+    const key = textOfAddress(address);
     if (this.#sentinels.some((sentinel) => sentinel.key === key)) return;
     const { username, password, tls } = this.#options;
     const endpoint = new Endpoint(

@@ -10,7 +10,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import type { Address } from "../../../client/servers/sentinel_answer.ts";
+import type { Address } from "../../../pool/socket/address.ts";
 import {
   SentinelDiscovery,
   type SentinelDiscoveryOptions,

@@ -1,0 +1,314 @@
+// The directory of a primary that Sentinels name.
+import { ReplyError } from "../../resp/errors.ts";
+import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
+import { CheckoutTimeoutError } from "../../pool/errors.ts";
+import { textOfAddress } from "../../pool/socket/address.ts";
+import { DialError } from "../../pool/socket/dial_error.ts";
+import type { Endpoint } from "../../pool/socket/endpoint.ts";
+import {
+  type Advice,
+  type Directory,
+  type DirectoryStats,
+  type Finding,
+  HASH_SLOTS,
+  type Routed,
+  type ServerEntry,
+} from "./directory.ts";
+import { DepartedError } from "./departed_error.ts";
+import type { DirectoryEvents } from "./directory_events.ts";
+import { Lookup } from "./lookup.ts";
+import {
+  type NamedPrimary,
+  SentinelDiscovery,
+  type SentinelDiscoveryOptions,
+} from "./sentinel_discovery.ts";
+import type { Server } from "./server.ts";
+import { sumOf, tallyOfGone } from "./tally.ts";
+import { Watch } from "./watch.ts";
+
+/** Options of a {@linkcode SentinelDirectory}. */
+export interface SentinelDirectoryOptions extends
+  Pick<
+    SentinelDiscoveryOptions,
+    "username" | "password" | "tls" | "dial" | "limits"
+  > {
+  /** The first Sentinel, with the name of the primary, other Sentinels, and the user, the database and the TLS options of the primary. */
+  readonly endpoint: Endpoint;
+  /** The name of all of it in errors. */
+  readonly name: string;
+  /** Makes the server at an endpoint. Each of its connections must be refused that does not lead to a primary. */
+  readonly serverAt: (endpoint: Endpoint) => Server;
+  /** Whether calls are open. */
+  readonly hasCalls: () => boolean;
+  /** See {@linkcode DirectoryEvents}. */
+  readonly events: Pick<DirectoryEvents, "onPrimary">;
+  /** Called when another server has taken over, after calls go to it. It may not throw. */
+  readonly onFailover: (from: Endpoint, to: Endpoint) => void;
+}
+
+/** How often to look whether a question is due, in milliseconds; while the primary is in doubt, that is a question each. */
+const LOOK_MS = 250;
+/**
+ * While calls are open, Sentinels are asked this often, in milliseconds: in a failover by
+ * hand the old primary goes on answering for up to 11 seconds, and what it answers then is lost.
+ */
+const POLL_MS = 500;
+/** A server that has owed a reply for this long, in milliseconds, is in doubt. */
+const SILENT_MS = 1000;
+/** A connection to a Sentinel is kept this long after the last question, in milliseconds. */
+const KEPT_MS = 10_000;
+/** Refusals within this time, in milliseconds, cost one retry together: a failover is one event. */
+const ONE_EVENT_MS = 100;
+
+/** Refusals by a server that is no primary, or one that has lost its replicas. */
+const REFUTING: readonly string[] = [
+  "READONLY",
+  "MASTERDOWN",
+  "UNBLOCKED",
+  "NOREPLICAS",
+];
+
+/** Whether a dial has failed because the server has another role: see `expects` of the handshake. */
+const isAboutRole = ({ phase, reason }: DialError): boolean =>
+  phase === "handshake" && reason.endsWith("expected the primary");
+
+/** The primary in use. */
+interface Primary {
+  readonly key: string;
+  readonly server: Server;
+}
+
+/**
+ * The directory of a primary that Sentinels name.
+ *
+ * - Without calls there is no question, and no timer.
+ * - While calls are open, a Sentinel is asked twice a second, on a connection that is kept.
+ * - A server that a Sentinel has replaced is left at once: what it owes is lost, so
+ *   that no reply of it counts any more, and what may run twice is sent to the new one.
+ * - A call that needs a new connection after a while, or after the server was refuted,
+ *   waits for an answer; if no Sentinel answers, the primary in use stays.
+ */
+export class SentinelDirectory implements Directory {
+  readonly endpoint: Endpoint;
+  readonly name: string;
+  readonly isCluster = false;
+  readonly #options: SentinelDirectoryOptions;
+  readonly #primaryName: string;
+  readonly #discovery: SentinelDiscovery;
+  readonly #lookup = new Lookup({ ask: () => this.#ask() });
+  readonly #watch = new Watch(LOOK_MS, () => this.#look());
+  readonly #leaving = new Set<Server>();
+  /** Calls that wait for an answer. */
+  readonly #waiting = new Set<() => void>();
+  #gone = sumOf([]);
+  #primary: Primary | undefined;
+  /** The server of the primary while the watch runs and nothing speaks against it. */
+  #ready: Server | undefined;
+  #refutations = 0;
+  #isRefuted = false;
+  #answeredAt = -Infinity; // by performance.now()
+  #namedBy: string | undefined;
+  #event = { at: -Infinity };
+  #closedFor: { readonly reason: unknown } | undefined;
+
+  /** @param options See {@linkcode SentinelDirectoryOptions}. */
+  constructor(options: SentinelDirectoryOptions) {
+    const { endpoint, name } = options;
+    this.endpoint = endpoint;
+    this.name = name;
+    this.#options = options;
+    this.#primaryName = endpoint.sentinel!;
+    this.#discovery = new SentinelDiscovery({
+      ...options,
+      name: this.#primaryName,
+      seeds: endpoint.seeds,
+      mapAddress: (address) => endpoint.mapAddress(address),
+    });
+  }
+
+  serverOf(_call: Routed): Server | undefined {
+    return this.#ready ?? this.#resume();
+  }
+
+  find(
+    _call: Routed,
+    { found, fail }: Finding,
+  ): (reason: unknown) => void {
+    const end = () => {
+      this.#waiting.delete(waiter);
+      endWait();
+    };
+    const waiter = (failure?: { readonly reason: unknown }) => {
+      end();
+      if (this.#closedFor !== undefined) return fail(this.#closedFor.reason);
+      const server = this.#primary?.server;
+      if (server === undefined) return fail(failure?.reason);
+      this.#watch.start();
+      found(server);
+    };
+    this.#waiting.add(waiter);
+    const endWait = this.#lookup.wait(waiter);
+    return (reason) => {
+      end();
+      fail(reason);
+    };
+  }
+
+  heed({ server }: Routed, error: Error): Advice | undefined {
+    if (error instanceof DepartedError) return "at-once";
+    if (server === undefined || server !== this.#primary?.server) {
+      return undefined; // an answer of the Sentinels, or of a server that was left
+    }
+    if (error instanceof DialError) {
+      if (isAboutRole(error)) this.#discovery.distrustLast();
+      this.#refute();
+    } else if (
+      error instanceof ConnectionClosedError ||
+      error instanceof CheckoutTimeoutError
+    ) {
+      this.#lookup.doubt();
+    } else if (error instanceof ReplyError && REFUTING.includes(error.code)) {
+      this.#refute();
+      return { charge: this.#eventNow() };
+    }
+    return undefined;
+  }
+
+  serverOfKey(_key: string): Server | undefined {
+    return this.#primary?.server;
+  }
+
+  entries(): ServerEntry[] {
+    return this.#primary === undefined
+      ? []
+      : [{ server: this.#primary.server, hashSlots: HASH_SLOTS }];
+  }
+
+  leaving(): Server[] {
+    return [...this.#leaving];
+  }
+
+  stats(): DirectoryStats {
+    return {
+      redirects: { moved: 0, ask: 0 },
+      topology: undefined,
+      primary: { name: this.#primaryName, namedBy: this.#namedBy },
+      gone: this.#gone,
+    };
+  }
+
+  async close(reason: unknown): Promise<void> {
+    this.#closedFor = { reason };
+    this.#ready = undefined;
+    this.#watch.end();
+    await Promise.all([
+      this.#lookup.close(reason),
+      this.#discovery.close(reason),
+      this.#primary?.server.close(reason),
+      ...Array.from(this.#leaving, (server) => server.close(reason)),
+    ]);
+  }
+
+  /** The primary, if a call may go there at once. The watch runs from then on. */
+  #resume(): Server | undefined {
+    const server = this.#primary?.server;
+    if (server === undefined || this.#isRefuted) return undefined;
+    if (performance.now() - this.#answeredAt > POLL_MS) {
+      if (!server.hasOpen) return undefined; // a dial may wait for an answer
+      this.#lookup.doubt();
+    }
+    this.#watch.start();
+    return this.#ready = server;
+  }
+
+  /** Looks whether a question is due. Returns whether to look again. */
+  #look(): boolean {
+    const now = performance.now();
+    const sinceAnswerMs = now - this.#answeredAt;
+    if (this.#options.hasCalls()) {
+      const server = this.#primary?.server;
+      const isInDoubt = server === undefined || this.#isRefuted ||
+        server.stats().open === 0 || server.silentMs(now) >= SILENT_MS;
+      if (isInDoubt || sinceAnswerMs > POLL_MS - LOOK_MS / 2) {
+        this.#lookup.doubt();
+      }
+      return true;
+    }
+    this.#ready = undefined;
+    if (sinceAnswerMs < KEPT_MS) return true;
+    this.#discovery.hangUp();
+    return false;
+  }
+
+  /** The primary in use cannot be dialed, or is none: calls wait for an answer to a question that begins now. */
+  #refute(): void {
+    this.#refutations++;
+    this.#isRefuted = true;
+    this.#ready = undefined;
+    this.#lookup.doubt();
+  }
+
+  async #ask(): Promise<boolean> {
+    const refutations = this.#refutations;
+    try {
+      const named = await this.#discovery.ask();
+      if (this.#closedFor !== undefined) throw this.#closedFor.reason;
+      this.#answeredAt = performance.now();
+      this.#namedBy = named.by;
+      this.#take(named);
+    } finally {
+      // Without an answer, too: the primary in use may be back.
+      if (refutations === this.#refutations) this.#isRefuted = false;
+    }
+    // Those that came while the question was under way need no other one.
+    if (!this.#isRefuted) {
+      for (const waiter of [...this.#waiting]) waiter();
+    }
+    return true;
+  }
+
+  #take({ primary: address, by }: NamedPrimary): void {
+    const { serverAt, events, onFailover } = this.#options;
+    const key = textOfAddress(address);
+    const before = this.#primary;
+    if (before?.key === key) return;
+    const server = serverAt(this.endpoint.at(address.hostname, address.port));
+    this.#primary = { key, server };
+    this.#ready = undefined;
+    this.#isRefuted = false;
+    events.onPrimary(server.endpoint, {
+      name: this.#primaryName,
+      from: before?.key,
+      namedBy: by,
+    });
+    if (before === undefined) return;
+    this.#leave(before.server, key);
+    onFailover(before.server.endpoint, server.endpoint);
+  }
+
+  /**
+   * Leaves a server that another one has replaced: no reply of it counts any more.
+   * Its connections end before anything is sent to the other one.
+   */
+  #leave(server: Server, successor: string): void {
+    const takeover = `${this.#primaryName} went to ${successor}`;
+    const reason = new DepartedError(
+      `${server.endpoint} is not the primary any more: ${takeover}`,
+    );
+    server.leave(reason, takeover);
+    // However short its silence: what it answers now may be lost with its data.
+    server.closeSilent(Number.MIN_VALUE, `it was replaced, ${takeover}`);
+    const gone = server.close(reason); // leases, too
+    this.#leaving.add(server);
+    gone.then(() => {
+      this.#leaving.delete(server);
+      this.#gone = sumOf([this.#gone, tallyOfGone(server)]);
+    });
+  }
+
+  #eventNow(): object {
+    const now = performance.now();
+    if (now - this.#event.at > ONE_EVENT_MS) this.#event = { at: now };
+    return this.#event;
+  }
+}
