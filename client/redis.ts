@@ -8,6 +8,7 @@ import { Retry } from "../retry/retry.ts";
 import { Attempts } from "./attempts.ts";
 import { Caller } from "./caller.ts";
 import { checkOptions, DURATION } from "./check.ts";
+import { directoryOf } from "./choose_directory.ts";
 import type {
   AnyCommand,
   BulkOf,
@@ -16,6 +17,8 @@ import type {
 } from "./commands/replies.ts";
 import { describeClient, snapshotOf } from "./describe_client.ts";
 import { Drain } from "./drain.ts";
+import type { Failover } from "./failover.ts";
+import { invokeSafely } from "./invoke_safely.ts";
 import type { Lease } from "./lease.ts";
 import type { RedisOptions } from "./options.ts";
 import { RedisNode } from "./node.ts";
@@ -57,6 +60,7 @@ export class Redis implements AsyncDisposable {
   readonly #attempts: Attempts;
   readonly #caller: Caller;
   readonly #drain = new Drain();
+  readonly #failoverListeners = new Set<(failover: Failover) => void>();
   #closed: Promise<void> | undefined;
 
   /**
@@ -78,9 +82,16 @@ export class Redis implements AsyncDisposable {
       limits: options.limits ?? {},
       postMortem: options.postMortem ?? false,
     };
-    const serverAt = (endpoint: Endpoint) =>
-      new Server(endpoint, serverOptions, publishedEvents(endpoint, options));
-    this.#directory = new SingleServer(serverAt(endpoint));
+    this.#directory = directoryOf(endpoint, {
+      serverAt: (endpoint, role) =>
+        new Server(
+          endpoint,
+          { ...serverOptions, ...role },
+          publishedEvents(endpoint, options),
+        ),
+      connectTimeoutMs: settings.connectTimeoutMs,
+      onFailover: (from, to) => this.#tellFailover(from, to),
+    });
     this.#attempts = new Attempts(this.#directory, {
       retry: options.retry ??
         new Retry({ backoff: new ExponentialBackoff({ jitter: 0.5 }) }),
@@ -226,6 +237,29 @@ export class Redis implements AsyncDisposable {
     return entries.map((entry) =>
       new RedisNode(entry, this.#directory, this.#attempts)
     );
+  }
+
+  /**
+   * Calls a listener when another server has taken over: a replica was promoted,
+   * or Sentinels name another primary. What the old server acknowledged last
+   * may be missing on the new one, since replication is asynchronous.
+   *
+   * @param listener Called with both servers, after {@linkcode Redis.originOf} has changed.
+   * @returns What ends it; `undefined` for a client of one server, which has no failover.
+   */
+  onFailover(
+    listener: (failover: Failover) => void,
+  ): (() => void) | undefined {
+    if (this.#directory instanceof SingleServer) return undefined;
+    this.#failoverListeners.add(listener);
+    return () => this.#failoverListeners.delete(listener);
+  }
+
+  #tellFailover(from: Endpoint, to: Endpoint): void {
+    const failover = { from: originOf(from), to: originOf(to) };
+    for (const listener of [...this.#failoverListeners]) {
+      invokeSafely("onFailover of Redis", listener, failover);
+    }
   }
 
   /** Whether {@linkcode Redis.close} was called. */

@@ -1,15 +1,8 @@
 // What a recorder needs of a client.
 import type { Command } from "../resp/types.ts";
 import type { SendOptions } from "../client/send_options.ts";
+import type { Failover } from "../client/failover.ts";
 import type { Origin } from "../client/telemetry.ts";
-
-/** A server took over from another: a replica was promoted, or Sentinels name a new primary. */
-export interface Failover {
-  /** The server that was in charge. What it acknowledged last may be missing on the other. */
-  readonly from: Origin;
-  /** The server that is in charge now. */
-  readonly to: Origin;
-}
 
 /**
  * What a recorder needs of a client: a `Redis` is one, and so is anything else

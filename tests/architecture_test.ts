@@ -44,6 +44,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "client/commands": ["resp", "retry", "pool/connection"],
   "client/servers": [
     "resp",
+    "client/commands",
     "pool",
     "pool/socket",
     "pool/connection",
@@ -90,6 +91,7 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
+  "client/choose_directory.ts": ["./servers/cluster.ts"],
   "pool/forensics/post_mortem_trigger.ts": ["./post_mortem.ts"],
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],

@@ -1,0 +1,95 @@
+// The servers of a deployment, by their address, and those that have left it.
+import { type Address, textOfAddress } from "../../pool/socket/address.ts";
+import { DepartedError } from "./departed_error.ts";
+import type { Server } from "./server.ts";
+import { sumOf, type Tally, tallyOfGone } from "./tally.ts";
+
+/**
+ * Servers, each made when it is first needed.
+ *
+ * - There is one for an address, until it leaves.
+ * - One that has left gets nothing more; it is kept until its last connection is closed.
+ */
+export class ServerSet implements Iterable<Server> {
+  readonly #make: (address: Address) => Server;
+  readonly #servers = new Map<string, Server>();
+  readonly #leaving = new Set<Server>();
+  #gone: Tally | undefined;
+
+  /** @param make Makes the server at an address. */
+  constructor(make: (address: Address) => Server) {
+    this.#make = make;
+  }
+
+  /** A copy: servers may leave while it is iterated. */
+  [Symbol.iterator](): Iterator<Server> {
+    return [...this.#servers.values()].values();
+  }
+
+  /** The server at an address. */
+  at(address: Address): Server {
+    const name = textOfAddress(address);
+    let server = this.#servers.get(name);
+    if (server === undefined) {
+      server = this.#make(address);
+      this.#servers.set(name, server);
+    }
+    return server;
+  }
+
+  /** The server at an address, if it was made. */
+  get(address: Address): Server | undefined {
+    return this.#servers.get(textOfAddress(address));
+  }
+
+  /** Whether a server is one of them, and has not left. */
+  has(server: Server): boolean {
+    return this.#servers.get(`${server.endpoint}`) === server;
+  }
+
+  /** Those that have left and still hold a connection. */
+  leaving(): Server[] {
+    for (const server of this.#leaving) {
+      if (server.isEmpty) this.#forget(server);
+    }
+    return [...this.#leaving];
+  }
+
+  /**
+   * A server leaves.
+   *
+   * @param server The server.
+   * @param name What it leaves, for errors.
+   * @param evidence What has taken its place, if that is known.
+   */
+  leave(server: Server, name: string, evidence: string | undefined): void {
+    this.#servers.delete(`${server.endpoint}`);
+    this.#leaving.add(server);
+    server.leave(
+      new DepartedError(
+        `${server.endpoint} has left ${name}${
+          evidence === undefined ? "" : `: ${evidence}`
+        }`,
+      ),
+      evidence,
+    );
+    if (server.isEmpty) this.#forget(server);
+  }
+
+  /** What those have done that are gone. */
+  get gone(): Tally | undefined {
+    return this.#gone;
+  }
+
+  /** Closes all of them now. */
+  async close(reason: unknown): Promise<void> {
+    const all = [...this.#servers.values(), ...this.#leaving];
+    await Promise.all(all.map((server) => server.close(reason)));
+  }
+
+  #forget(server: Server): void {
+    this.#leaving.delete(server);
+    const tally = tallyOfGone(server);
+    this.#gone = this.#gone === undefined ? tally : sumOf([this.#gone, tally]);
+  }
+}
