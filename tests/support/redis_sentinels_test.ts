@@ -15,8 +15,6 @@ Deno.test("Sentinels of the tests name another primary when they are asked to", 
   assertLess(second.firstMs, second.allMs + 1);
   assertEquals(await second.server.cli("GET", "key"), "value");
 });
-  assertEquals(await third.server.cli("GET", "key"), "value");
-});
 
 Deno.test("Sentinels over TLS and with a password of their own name another primary after a crash", async () => {
   await using set = await startSentinels({
