@@ -61,11 +61,22 @@ function explainConnect({ path }: Endpoint, cause: SocketError): string {
 const UNKNOWN_AUTHORITY =
   /UnknownIssuer|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|SELF_SIGNED_CERT/;
 
+/** What Deno and `node:tls` call a certificate that is made out to another name. */
+const OTHER_NAME =
+  /NotValidForName|not valid for name|ERR_TLS_CERT_ALTNAME_INVALID/;
+
 function explainTls(endpoint: Endpoint, cause: SocketError): DialError {
   const { message: text } = cause;
   if (UNKNOWN_AUTHORITY.test(`${codeOf(cause.cause)} ${text}`)) {
     return refusal(
       "the server's certificate is signed by an unknown authority, pass it in tls.caCerts",
+    );
+  }
+  if (OTHER_NAME.test(`${codeOf(cause.cause)} ${text}`)) {
+    const name = endpoint.tls?.serverName || endpoint.hostname;
+    return refusal(
+      `the server's certificate is not made out to ${name}: give the name in it as tls.serverName, ` +
+        `or set tls.unsafelyDisableHostnameVerification (${text})`,
     );
   }
   if (/CaUsedAsEndEntity/.test(text)) {

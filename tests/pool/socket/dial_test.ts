@@ -25,6 +25,7 @@ import {
   WebhookRecorder,
 } from "../../../mod.ts";
 import { dial } from "../../../pool/socket/dial.ts";
+import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { startRedis } from "../../support/redis_server.ts";
@@ -302,7 +303,10 @@ Deno.test("A certificate for another name is refused, unless that name or none i
   const error = await refusal(server.tlsUrl, { tls: { caCerts } });
   assertEquals(error.phase, "tls");
   assertFalse(error.isRetriable);
-  assertMatch(error.message, /name/i);
+  assertMatch(
+    error.message,
+    /to [^:]+:\d+: the server's certificate is not made out to \S+: give .* tls\.serverName, or .* tls\.unsafelyDisableHostnameVerification \(/,
+  );
 
   for (
     const tls of [
@@ -312,6 +316,12 @@ Deno.test("A certificate for another name is refused, unless that name or none i
   ) {
     await using redis = new Redis(server.tlsUrl, { tls });
     assertEquals(await redis.send(["PING"]), "PONG");
+    // Another node of the same cluster, which is called by its IP address.
+    const node = new Endpoint("rediss://elsewhere.test", { tls });
+    const { port } = new URL(server.tlsUrl);
+    const signal = AbortSignal.timeout(SOON_MS);
+    const endpoint = node.at("127.0.0.1", Number(port));
+    (await dial(endpoint, { signal })).close();
   }
   await refusal(server.tlsUrl, { tls: { caCerts, serverName: "redis.test" } });
 });

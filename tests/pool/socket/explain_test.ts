@@ -56,6 +56,16 @@ const ERRORS: readonly [unknown, string, boolean, string][] = [
     false,
     "unknown authority, pass it in tls.caCerts",
   ]),
+  ...[
+    new Error("invalid peer certificate: NotValidForName"),
+    new Error('invalid peer certificate: certificate not valid for name "h"'),
+    ofNode("ERR_TLS_CERT_ALTNAME_INVALID", "Hostname/IP does not match"),
+  ].map((error): [unknown, string, boolean, string] => [
+    new TlsFailure(error),
+    "tls",
+    false,
+    "not made out to h: give the name in it as tls.serverName, or",
+  ]),
   [
     new TlsFailure(new Error("Other(OtherError(CaUsedAsEndEntity))")),
     "tls",
@@ -112,6 +122,25 @@ Deno.test("An error is explained by its phase, its cause and whether it may pass
   assertEquals(
     explain(new Endpoint("redis://h:1"), new TypeError("x")).phase,
     "connect",
+  );
+});
+
+Deno.test("What a node lacks is said of the node that was dialed, not of the first one", () => {
+  const cluster = new Endpoint("rediss://h:1?cluster=true");
+  const node = cluster.at("n2.test", 7001);
+  assertStringIncludes(
+    explain(node, new Deno.errors.NotCapable("no")).message,
+    "Cannot connect to n2.test:7001: Deno has no permission, run with --allow-net=n2.test:7001",
+  );
+  const wrongName = new TlsFailure(new Error("NotValidForName"));
+  assertStringIncludes(
+    explain(node, wrongName).message,
+    "Cannot connect to n2.test:7001: the server's certificate is not made out to n2.test: ",
+  );
+  const tls = { serverName: "all.test" };
+  assertStringIncludes(
+    explain(new Endpoint("rediss://h", { tls }).at("n3", 1), wrongName).message,
+    "Cannot connect to n3:1: the server's certificate is not made out to all.test: ",
   );
 });
 
