@@ -119,6 +119,11 @@ export abstract class Call implements Expirable, Routed {
     return 0;
   }
 
+  /** Whether ASK has led it to the server of this attempt: ASKING goes before each of its commands. */
+  protected get isDetour(): boolean {
+    return this.routing?.detour !== undefined;
+  }
+
   /** Whether it has its outcome. */
   get isDone(): boolean {
     return this.#state === "done";

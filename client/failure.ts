@@ -69,16 +69,14 @@ export const isPassingRefusal = (reply: Reply): boolean =>
 
 /**
  * Commands were lost with their connection: the first one's evidence, the
- * worst one's fate. If others of their pipeline were answered, it was not unsent.
+ * worst one's fate.
  *
  * @param lost The commands that were lost, in order; at least one.
  * @param replay Whether what may have run may be sent again.
- * @param answered How many commands of the same pipeline were answered.
  */
 export function lossFailure(
   lost: readonly LostCommand[],
   replay: ReplayPolicy = "auto",
-  answered = 0,
 ): Failure {
   const { report, untouched, openedAt } = lost[0]!.loss;
   const unknown = lost.filter(({ loss }) => loss.fate === "unknown");
@@ -87,13 +85,11 @@ export function lossFailure(
   if (isOverLimit(report)) {
     note ??= "the reply is over one of this client's limits";
   }
-  const share = answered > 0 &&
-    `${answered} of ${answered + lost.length} were answered`;
   return {
     error: new ConnectionClosedError(
       report,
-      unknown.length + answered > 0 ? "unknown" : "unsent",
-      [share, note].filter(Boolean).join(", ") || undefined,
+      unknown.length > 0 ? "unknown" : "unsent",
+      note,
     ),
     mayRunAgain: note === undefined,
     isReplay: unknown.length > 0,

@@ -7,14 +7,18 @@ import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
+import { pushAsking } from "./asking.ts";
 import { Call, type CallEngine } from "./call.ts";
 import { CommandError, errorOf, showsReplica } from "./command_error.ts";
 import {
+  type Failure,
   isPassingRefusal,
   lossFailure,
   type LostCommand,
   replyFailure,
 } from "./failure.ts";
+import { noteAbort } from "./fate.ts";
+import { asUnsent, PipelineError } from "./pipeline_error.ts";
 import { withErrors } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
 
@@ -22,19 +26,27 @@ import type { SendOptions } from "./send_options.ts";
  * The commands of a pipeline.
  *
  * - All are sent or, if one of them cannot be, none.
- * - After a loss the next attempt begins with the first command that has no reply.
- * - Error replies are values; only if the server ran none of the commands, for
- *   reasons that pass, are they sent again.
+ * - An attempt sends what is left: the commands without a final reply, in order.
+ * - Error replies are values; only if the server ran none of what was sent, for
+ *   reasons that pass, is all of that sent again.
+ * - If it ends while some are answered and some not, a `PipelineError` says what
+ *   became of each.
  */
 export class PipelineCall extends Call {
   readonly #commands: readonly Command[];
   readonly #resolve: (replies: Reply[] | Promise<Reply[]>) => void;
-  #replies: Reply[] = [];
+  /** By index. Those of commands that are left are not final. */
+  readonly #replies: Reply[] = [];
   #hasErrors = false;
   #connection: ConnectionFacts | undefined;
-  /** Of the present attempt: commands without an outcome, and those that were lost. */
-  #outstanding = 0;
+  /** The indexes of the commands that are left, in order; `undefined` while all are. */
+  #left: readonly number[] | undefined;
+  /** How many of these have an outcome in the attempt in flight: replies come in order, then losses. */
+  #concluded = 0;
   #lost: LostCommand[] = [];
+  #isInFlight = false;
+  /** The indexes of commands that were lost in any attempt, and may have run. */
+  #mayHaveRun: Set<number> | undefined;
 
   /** @throws {TypeError} If a command cannot be encoded. */
   constructor(
@@ -51,7 +63,7 @@ export class PipelineCall extends Call {
   }
 
   get command(): Command | undefined {
-    return this.#commands[this.#replies.length];
+    return this.#commands[this.#indexOf(this.#concluded)];
   }
 
   get name(): string {
@@ -64,15 +76,18 @@ export class PipelineCall extends Call {
 
   sendOn(right: PushRight): void {
     this.#connection = right.connection;
-    const first = this.#replies.length;
-    this.#outstanding = this.#commands.length - first;
-    this.#lost = [];
+    this.#isInFlight = true;
     this.enter("in-flight");
-    for (let i = first; i < this.#commands.length; i++) {
+    const { isDetour } = this;
+    for (let n = 0; n < this.#length; n++) {
       try {
-        right.push(new PipelineSlot(this, this.#commands[i]!));
+        if (isDetour) pushAsking(right);
+        right.push(new PipelineSlot(this, this.#commands[this.#indexOf(n)]!));
       } catch (error) {
-        if (i === first) this.enter("deciding"); // else those before it are on their way
+        if (n === 0) { // else those before it are on their way
+          this.#isInFlight = false;
+          this.enter("deciding");
+        }
         return this.reject(error as Error);
       }
     }
@@ -84,47 +99,143 @@ export class PipelineCall extends Call {
     if (showsReplica(command, reply)) {
       this.server!.leaveReplica(this.#connection!);
     }
-    this.#replies.push(reply);
-    this.#concluded();
+    this.#replies[this.#indexOf(this.#concluded)] = reply;
+    if (++this.#concluded === this.#length) this.#conclude();
   }
 
   /** The connection ended before the reply to a command came. */
   lost(command: Command, loss: Loss): void {
+    if (loss.fate === "unknown") {
+      this.#mayHaveRun ??= new Set();
+      this.#mayHaveRun.add(this.#indexOf(this.#concluded));
+    }
     this.#lost.push({ command, loss });
-    this.#concluded();
+    if (++this.#concluded === this.#length) this.#conclude();
+  }
+
+  override reject(error: Error): void {
+    if (!this.isDone) super.reject(this.failureOf(error));
+  }
+
+  override abort(reason: unknown): void {
+    if (!this.isDone && this.#hasAnswers) noteAbort(reason, "unknown");
+    super.abort(reason);
   }
 
   protected override resolveWith(failed: Promise<never>): void {
     this.#resolve(failed);
   }
 
-  #concluded(): void {
-    if (--this.#outstanding > 0 || this.isDone) return;
-    this.enter("deciding");
-    if (this.#lost.length === 0) return this.#allAnswered();
-    this.engine.failed(
-      this,
-      lossFailure(this.#lost, this.options.replay, this.#replies.length),
-    );
+  /** Whether an error reply sends a command to another server. */
+  protected isRedirect(_command: Command, _reply: ReplyError): boolean {
+    return false;
   }
 
-  #allAnswered(): void {
-    const replies = this.#hasErrors
-      ? this.#replies.map((reply, i) =>
-        reply instanceof ReplyError
-          ? errorOf(this.#commands[i]!, reply, this.#connection!.identity)
-          : reply
-      )
-      : this.#replies;
-    const [first] = replies;
-    if (first instanceof CommandError && replies.every(isPassingRefusal)) {
-      this.#replies = []; // the server ran none of them
-      this.#hasErrors = false;
-      return this.engine.failed(this, replyFailure(first));
+  /** What it rejects with if `error` ends it. */
+  protected failureOf(error: Error): Error {
+    return this.#hasAnswers ? this.pipelineError(error) : error;
+  }
+
+  /** What became of each command if `error` ends it for those without a reply. */
+  protected pipelineError(error: Error): PipelineError {
+    const outcomes: (Reply | Error)[] = this.#replies.map((reply, i) =>
+      this.#valueOf(i, reply)
+    );
+    const unsent = asUnsent(error);
+    const mayHaveRun = new Set(this.#mayHaveRun);
+    if (this.#isInFlight) {
+      for (let n = this.#concluded; n < this.#length; n++) {
+        mayHaveRun.add(this.#indexOf(n));
+      }
     }
+    for (const i of this.#unanswered()) {
+      // What the server has refused last has an error of its own.
+      if (
+        error instanceof CommandError && outcomes[i] instanceof CommandError
+      ) {
+        continue;
+      }
+      outcomes[i] = mayHaveRun.has(i) ? error : unsent;
+    }
+    return new PipelineError(outcomes, error);
+  }
+
+  /** How many commands are left. */
+  get #length(): number {
+    return this.#left?.length ?? this.#commands.length;
+  }
+
+  get #hasAnswers(): boolean {
+    return this.#unanswered().length < this.#commands.length;
+  }
+
+  /** The index of the n-th of the commands that are left. */
+  #indexOf(n: number): number {
+    return this.#left === undefined ? n : this.#left[n]!;
+  }
+
+  /** The indexes of the commands without a final reply, in order. */
+  #unanswered(): number[] {
+    const answered = this.#concluded - this.#lost.length;
+    const unanswered: number[] = [];
+    for (let n = 0; n < this.#length; n++) {
+      const i = this.#indexOf(n);
+      if (n >= answered || this.#isRedirected(i)) unanswered.push(i);
+    }
+    return unanswered;
+  }
+
+  #isRedirected(i: number): boolean {
+    const reply = this.#replies[i];
+    return reply instanceof ReplyError &&
+      this.isRedirect(this.#commands[i]!, reply);
+  }
+
+  /** A reply as its caller gets it. */
+  #valueOf(i: number, reply: Reply): Reply {
+    return reply instanceof ReplyError
+      ? errorOf(this.#commands[i]!, reply, this.#connection!.identity)
+      : reply;
+  }
+
+  /** Every command of the attempt has an outcome. */
+  #conclude(): void {
+    this.#isInFlight = false;
+    if (this.isDone) return;
+    this.enter("deciding");
+    if (this.#lost.length > 0) {
+      const failure = lossFailure(this.#lost, this.options.replay);
+      return this.#failed(this.#unanswered(), failure);
+    }
+    if (!this.#hasErrors) return this.#succeed(this.#replies);
+    this.#concludeWithErrors();
+  }
+
+  #concludeWithErrors(): void {
+    const values = this.#replies.map((reply, i) => this.#valueOf(i, reply));
+    const redirected = this.#unanswered();
+    const sent = this.#left ?? values.map((_, i) => i);
+    const hasRun = sent.some((i) =>
+      !isPassingRefusal(values[i]!) && !this.#isRedirected(i)
+    );
+    const left = hasRun ? redirected : sent;
+    if (left.length === 0) return this.#succeed(withErrors(values));
+    const last = values[redirected.at(-1) ?? left[0]!];
+    this.#failed(left, replyFailure(last as CommandError));
+  }
+
+  #succeed(replies: Reply[] | Promise<Reply[]>): void {
     this.finish();
     this.engine.ended(true);
-    this.#resolve(this.#hasErrors ? withErrors(replies) : replies);
+    this.#resolve(replies);
+  }
+
+  /** The attempt has failed for the commands that are left. */
+  #failed(left: readonly number[], failure: Failure): void {
+    this.#left = left;
+    this.#concluded = 0;
+    this.#lost = [];
+    this.engine.failed(this, failure);
   }
 }
 

@@ -149,6 +149,8 @@ export class Redis implements AsyncDisposable {
    * @param options See {@linkcode SendOptions}.
    * @returns Their replies, in order, each with the type of its command. Error
    * replies are values, each a `CommandError`.
+   * @throws {PipelineError} If some of the commands were answered and some not: its
+   * `outcomes` have both, its `cause` is one of the following.
    * @throws {ConnectionClosedError} If the connection ended and one of the commands must not be sent again.
    * @throws {DialError} If no connection can be opened, and never will be.
    * @throws {RetryError} If every attempt failed.

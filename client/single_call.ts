@@ -6,6 +6,7 @@ import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
+import { pushAsking } from "./asking.ts";
 import { Call, type CallEngine } from "./call.ts";
 import { errorOf, showsReplica } from "./command_error.ts";
 import { lossFailure, replyFailure } from "./failure.ts";
@@ -54,6 +55,7 @@ export class SingleCall extends Call implements Slot {
     this.connection = right.connection;
     this.enter("in-flight");
     try {
+      if (this.isDetour) pushAsking(right);
       right.push(this);
     } catch (error) {
       this.enter("deciding");

@@ -11,14 +11,34 @@ import {
 } from "@std/assert";
 import {
   type Command,
+  CommandError,
   ConnectionClosedError,
+  DeadlineError,
   fateOf,
+  PipelineError,
   Redis,
   ReplyError,
+  Retry,
+  RetryError,
 } from "../../mod.ts";
+import { delay } from "@std/async/delay";
+import { FakeServer } from "../support/fake_server.ts";
+import { startRedis } from "../support/redis_server.ts";
+import { CLOSE, ScriptedServer } from "../support/scripted_server.ts";
+import { until } from "../support/wait.ts";
 import { testWithFixture as test } from "../support/fixture.ts";
 import { NotedWaits } from "../support/policies.ts";
 import { lossOf } from "../support/loss.ts";
+
+/** Of its three, the second must not run twice. */
+const UNSAFE: readonly Command[] = [
+  ["SET", "a", 1],
+  ["INCR", "counter"],
+  ["SET", "b", 1],
+];
+
+const pipelineErrorOf = (call: Promise<unknown>): Promise<PipelineError> =>
+  assertRejects(() => call, PipelineError);
 
 test("A pipeline answers in order, with error replies as values", async (fixture) => {
   const redis = fixture.client();
@@ -132,10 +152,17 @@ Deno.test("A pipeline that was answered in part was not unsent", async () => {
         ["SET", "k", "x".repeat(100_000)],
         ["GET", "k"],
       ]),
-    ConnectionClosedError,
+    PipelineError,
   );
   assertEquals(fateOf(error), "unknown");
-  assertMatch(error.message, /2 of 3 were answered/);
+  assertMatch(
+    error.message,
+    /^Cannot send a pipeline of 3 commands: 2 were answered, 1 not: Connection closed by /,
+  );
+  const [incr, set, get] = error.outcomes;
+  assertEquals([incr, set], [1, "OK"]);
+  assertInstanceOf(get, ConnectionClosedError);
+  assert(get === error.cause);
 });
 
 test("A pipeline that lost its connection goes on where its replies ended", async (fixture) => {
@@ -165,14 +192,151 @@ test("A pipeline that lost its connection goes on where its replies ended", asyn
 
 test("A pipeline never repeats an unsafe command that may have run", async (fixture) => {
   const redis = fixture.client();
-  for (const bytes of [0, 2, 5, 7]) {
+  for (const bytes of [0, 2]) {
     await redis.send(["DEL", "counter"]);
     fixture.proxy.cut(bytes, { scope: "open" });
-    const error = await lossOf(
-      redis.pipeline([["SET", "a", 1], ["INCR", "counter"], ["SET", "b", 1]]),
-    );
+    const error = await lossOf(redis.pipeline(UNSAFE));
     assertEquals(error.fate, "unknown");
     assertStringIncludes(error.message, "INCR was not replayed");
     assertEquals(await redis.send(["GET", "counter"]), "1", `${bytes} bytes`);
   }
+});
+
+test("A pipeline of which a part was answered says what became of each command", async (fixture) => {
+  const redis = fixture.client();
+  for (const bytes of [5, 7]) { // "+OK\r\n" and nothing or a part of ":1\r\n"
+    await redis.send(["DEL", "counter"]);
+    fixture.proxy.cut(bytes, { scope: "open" });
+    const error = await pipelineErrorOf(redis.pipeline(UNSAFE));
+    assertEquals(fateOf(error), "unknown");
+    const [set, incr, last] = error.outcomes;
+    assertEquals(set, "OK");
+    assertInstanceOf(incr, ConnectionClosedError);
+    assertEquals([fateOf(incr), fateOf(last)], ["unknown", "unknown"]);
+    assertEquals(error.cause, incr);
+    assertStringIncludes(error.message, "1 was answered, 2 not: Connection");
+    assertStringIncludes(error.message, "INCR was not replayed");
+    assertEquals(await redis.send(["GET", "counter"]), "1", `${bytes} bytes`);
+  }
+});
+
+test("An error reply before the loss is an outcome with a fate of its own", async (fixture) => {
+  const redis = fixture.client();
+  await redis.pipeline([["DEL", "counter"], ["SET", "text", "a"]]);
+  const wrong = "-ERR value is not an integer or out of range\r\n".length;
+  fixture.proxy.cut(wrong, { scope: "open" });
+  const error = await pipelineErrorOf(
+    redis.pipeline([["INCR", "text"], ["INCR", "counter"]]),
+  );
+  const [refused, lost] = error.outcomes;
+  assertInstanceOf(refused, CommandError);
+  assertEquals([refused.command, refused.fate], ["INCR", "executed"]);
+  assertEquals(fateOf(lost), "unknown");
+});
+
+Deno.test("Each command has a fate of its own: one was lost, the next was never written", async () => {
+  let connections = 0;
+  await using server = new FakeServer(async (connection) => {
+    const chunk = new Uint8Array(64 * 1024);
+    await connection.read(chunk); // HELLO
+    if (++connections > 1) return connection.close();
+    await connection.write(new TextEncoder().encode("*0\r\n"));
+    await connection.read(chunk);
+    await connection.write(new TextEncoder().encode("+OK\r\n"));
+    await delay(20);
+    connection.close();
+  });
+  await using redis = new Redis(`redis://${server.address}`, {
+    retry: new NotedWaits().policy(1),
+  });
+  const big = "x".repeat(4_000_000);
+  const error = await pipelineErrorOf(
+    redis.pipeline([["SET", "a", 1], ["SET", "b", big], ["SET", "c", big], [
+      "SET",
+      "d",
+      big,
+    ]]),
+  );
+  assertInstanceOf(error.cause, RetryError);
+  const [answered, written, ...waiting] = error.outcomes;
+  assertEquals(answered, "OK");
+  assertEquals([written, fateOf(written)], [error.cause, "unknown"]);
+  for (const outcome of waiting) {
+    assertInstanceOf(outcome, RetryError);
+    assertEquals([fateOf(outcome), outcome.attempts], ["unsent", 3]);
+  }
+});
+
+Deno.test("A deadline leaves a pipeline the replies that have come", async () => {
+  await using server = new ScriptedServer(([name, key]) =>
+    name === "HELLO" ? "*0\r\n" : key === "a" ? "+OK\r\n" : undefined
+  );
+  await using redis = new Redis(server.url);
+  const error = await pipelineErrorOf(
+    redis.pipeline([["SET", "a", 1], ["SET", "b", 1]], { deadlineMs: 60 }),
+  );
+  assertInstanceOf(error.cause, DeadlineError);
+  assertEquals(error.outcomes[0], "OK");
+  assertEquals(fateOf(error.outcomes[1]), "unknown"); // it was in flight
+  await redis.close({ drainMs: 0 });
+});
+
+Deno.test("The reason of an abort is rejected as it is, also if a part was answered", async () => {
+  await using server = new ScriptedServer(([name, key]) =>
+    name === "HELLO" ? "*0\r\n" : key === "a" ? "+OK\r\n" : undefined
+  );
+  await using redis = new Redis(server.url);
+  const caller = new AbortController();
+  const call = redis.pipeline([["SET", "a", 1], ["SET", "b", 1]], {
+    signal: caller.signal,
+  });
+  await until(() => redis.stats().inFlight === 1, "the first is answered");
+  const reason = new Error("the caller has left");
+  caller.abort(reason);
+  assertEquals(await assertRejects(() => call), reason);
+  assertEquals(fateOf(reason), "unknown");
+  await redis.close({ drainMs: 0 });
+});
+
+Deno.test("An abort between two attempts of a pipeline of which a part has run is no unsent", async () => {
+  let connections = 0;
+  await using server = new ScriptedServer(([name, key], connection) => {
+    connections = connection;
+    if (name === "HELLO") return connection === 1 ? "*0\r\n" : CLOSE;
+    return key === "a" ? "+OK\r\n" : CLOSE;
+  });
+  const sleep = new Promise<void>(() => {});
+  await using redis = new Redis(server.url, {
+    retry: new Retry({ sleep: () => sleep }),
+  });
+  const caller = new AbortController();
+  const call = redis.pipeline([["SET", "a", 1], ["SET", "b", 1]], {
+    signal: caller.signal,
+  });
+  await until(
+    () => connections > 1 && redis.stats().retries === 1,
+    "it waits for its next attempt",
+  );
+  const reason = new Error("the caller has left");
+  caller.abort(reason);
+  assertEquals(await assertRejects(() => call), reason);
+  assertEquals(fateOf(reason), "unknown");
+});
+
+test("What is left of a pipeline is sent again if the server refuses it for a reason that passes", async (fixture) => {
+  await using replica = await startRedis();
+  await replica.cli("REPLICAOF", "127.0.0.1", "1");
+  const redis = fixture.client({
+    retry: new Retry({
+      sleep: () => Promise.resolve(fixture.proxy.retarget(fixture.server)),
+    }),
+  });
+  await redis.send(["PING"]);
+  fixture.proxy.retarget(replica);
+  fixture.proxy.cut(5, { scope: "open" });
+  assertEquals(
+    await redis.pipeline([["SET", "a", 1], ["SET", "b", 1]]),
+    ["OK", "OK"],
+  );
+  assertMatch(`${fixture.retried.at(-1)?.error}`, /READONLY/);
 });
