@@ -6,6 +6,7 @@ import {
   LateDirectory,
   SingleServer,
 } from "./servers/directory.ts";
+import type { SentinelDirectoryOptions } from "./servers/sentinel.ts";
 import type { Server, ServerOptions } from "./servers/server.ts";
 
 /** What a directory is made of. */
@@ -17,6 +18,13 @@ export interface DirectoryParts {
   ) => Server;
   /** How long a connection may take, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** How Sentinels are reached. */
+  readonly sentinel: Pick<
+    SentinelDirectoryOptions,
+    "username" | "password" | "tls" | "dial" | "limits"
+  >;
+  /** Whether calls are open. */
+  readonly hasCalls: () => boolean;
   /** Called when a server has taken over from another, after calls go to it. */
   readonly onFailover: (from: Endpoint, to: Endpoint) => void;
 }
@@ -29,8 +37,9 @@ export interface DirectoryParts {
  */
 export function directoryOf(
   endpoint: Endpoint,
-  { serverAt, connectTimeoutMs, onFailover }: DirectoryParts,
+  parts: DirectoryParts,
 ): Directory {
+  const { serverAt, connectTimeoutMs, onFailover } = parts;
   if (endpoint.cluster) {
     const name = `the cluster of ${endpoint}`;
     return new LateDirectory({ endpoint, name, isCluster: true }, async () => {
@@ -40,6 +49,21 @@ export function directoryOf(
         name,
         connectTimeoutMs,
         serverAt: (endpoint) => serverAt(endpoint, { isClusterNode: true }),
+        events: PUBLISHED_EVENTS,
+        onFailover,
+      });
+    });
+  }
+  if (endpoint.sentinel !== undefined) {
+    const name = `the primary ${endpoint.sentinel}`;
+    return new LateDirectory({ endpoint, name, isCluster: false }, async () => {
+      const { SentinelDirectory } = await import("./servers/sentinel.ts");
+      return new SentinelDirectory({
+        ...parts.sentinel,
+        endpoint,
+        name,
+        serverAt: (endpoint) => serverAt(endpoint, { expects: "primary" }),
+        hasCalls: parts.hasCalls,
         events: PUBLISHED_EVENTS,
         onFailover,
       });

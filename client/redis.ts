@@ -90,6 +90,12 @@ export class Redis implements AsyncDisposable {
           publishedEvents(endpoint, options),
         ),
       connectTimeoutMs: settings.connectTimeoutMs,
+      sentinel: {
+        ...options.sentinel,
+        dial: serverOptions.dial,
+        limits: serverOptions.limits,
+      },
+      hasCalls: () => !this.#drain.isIdle,
       onFailover: (from, to) => this.#tellFailover(from, to),
     });
     this.#attempts = new Attempts(this.#directory, {

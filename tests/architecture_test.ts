@@ -91,7 +91,10 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
-  "client/choose_directory.ts": ["./servers/cluster.ts"],
+  "client/choose_directory.ts": [
+    "./servers/cluster.ts",
+    "./servers/sentinel.ts",
+  ],
   "pool/forensics/post_mortem_trigger.ts": ["./post_mortem.ts"],
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
