@@ -43,13 +43,6 @@ function namedTarget(url: string | undefined): Target | undefined {
     : { url: fromEnvironment, urlFrom: "REDIS_URL" };
 }
 
-/** Whether a URL is that of one server, of a cluster, or of Sentinels that name a primary. */
-export function deploymentOf(url: string): "server" | "cluster" | "sentinel" {
-  const query = new URLSearchParams(/\?([^#]*)/.exec(url)?.[1]);
-  if (query.get("cluster") === "true") return "cluster";
-  return query.has("sentinel") ? "sentinel" : "server";
-}
-
 /**
  * The endpoint that a URL leads to.
  *

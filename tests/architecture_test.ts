@@ -79,6 +79,7 @@ const COMMAND_LINE: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/watch": [
     "cli",
+    "client/servers",
     "pool",
     "pool/socket",
     "pool/connection",

@@ -3,15 +3,13 @@ import { Redis, type RedisOptions, ReplyError } from "../../mod.ts";
 import type { Connection } from "../../pool/connection/connection.ts";
 import { open } from "../../pool/connection/open.ts";
 import { dial } from "../../pool/socket/dial.ts";
-import type { EndpointOptions } from "../../pool/socket/endpoint.ts";
+import type { Endpoint, EndpointOptions } from "../../pool/socket/endpoint.ts";
 import { type Arguments, PERMISSIONS_TO_START } from "./arguments.ts";
 import { UsageError } from "../command_line.ts";
 import {
   adviceOf,
-  deploymentOf,
   endpointOf,
   messageOf,
-  type Target,
   targetOf,
   type UrlSource,
 } from "../target.ts";
@@ -48,13 +46,13 @@ const TIMEOUT_MS = 5000;
  */
 export async function findServer(args: Arguments): Promise<Server> {
   const target = await permitted(() => targetOf(args));
-  if (target !== undefined) refuseSeveral(target);
   const own = target === undefined ? await start() : undefined;
   try {
     const { url, urlFrom } = target ??
       { url: own!.url, urlFrom: "started for this run" } as const;
     const trust = await tlsOf(args);
     const endpoint = endpointOf(url, trust, urlFrom);
+    refuseSeveral(endpoint, urlFrom);
     const connect = (options: RedisOptions) =>
       new Redis(url, { ...options, ...trust });
     return {
@@ -83,16 +81,15 @@ export async function findServer(args: Arguments): Promise<Server> {
   }
 }
 
-/** @throws {UsageError} If the URL leads to more than one server. */
-function refuseSeveral({ url, urlFrom }: Target): void {
-  const one = {
-    server: undefined,
-    cluster: "one of its nodes, without cluster and seeds",
-    sentinel:
-      "the primary itself (SENTINEL GET-MASTER-ADDR-BY-NAME says it), " +
-      "without sentinel and seeds",
-  }[deploymentOf(url)];
-  if (one === undefined) return;
+/** @throws {UsageError} If the endpoint may be more than one server. */
+function refuseSeveral(
+  { cluster, sentinel }: Endpoint,
+  urlFrom: Environment["origin"],
+): void {
+  if (!cluster && sentinel === undefined) return;
+  const one = cluster
+    ? "one of its nodes, without cluster and seeds"
+    : "the primary itself (SENTINEL GET-MASTER-ADDR-BY-NAME says it), without sentinel and seeds";
   throw new UsageError(
     `Cannot use ${urlFrom}: the proof is made against one server; expected the URL of ${one}. ` +
       "The watch takes this URL as it is",

@@ -24,33 +24,40 @@ export interface WatchArguments extends TlsArguments {
 }
 
 export const WATCH_HELP =
-  `Keeps idle and busy connections to a server open. Of each one that ends it says
-how it ended, why, and what to do.
+  `Keeps idle and busy connections to a server open, or to every primary of a
+cluster. Of each one that ends it says how it ended, why, and what to do.
 
 Usage: deno run --allow-net jsr:@unzombie/redis/verify watch --url URL [options]
 
-  --url URL        the server, redis://… or rediss://… (default: REDIS_URL)
+  --url URL        the server, redis://… or rediss://… (default: REDIS_URL); with
+                   ?cluster=true each primary of a cluster, with ?sentinel=NAME
+                   the primary that Sentinels name
 ${TLS_HELP}
-  --connections N  number of idle connections, 0 to 1000 (default 8). The first
-                   is never used, the next ones once every 1, 2, 5, 10, 20, 30
-                   and 60 minutes, and so on in turn: an idle limit closes those
-                   that rest for longer, and only those
-  --busy N         number of busy connections, 0 to 1000 (default 2)
+  --connections N  number of idle connections to each server, 0 to 1000
+                   (default 8). The first is never used, the next ones once
+                   every 1, 2, 5, 10, 20, 30 and 60 minutes, and so on in turn:
+                   an idle limit closes those that rest for longer, and only
+                   those
+  --busy N         number of busy connections to each server, 0 to 1000
+                   (default 2)
   --every MS       milliseconds from one PING of a busy connection to the next,
                    10 to 3600000 (default 1000)
   --minutes M      how long to watch, up to 30000 (default: until Ctrl-C)
   --json           print one JSON object per line, of the types start, death,
-                   away, back, frozen and summary
+                   away, back, frozen and summary; of several servers also
+                   nodes, and a start and a summary for each
   --help           print this
 
 It sends PING, INFO, CONFIG GET and CLIENT LIST, after a silence SLOWLOG GET and
 LATENCY LATEST, and writes nothing. A command that the server refuses is not
-sent again. Connections that ended are opened again. At Ctrl-C it sends a PING
-on the idle connections, to see which are still open, and prints the summary.
-Progress goes to standard error.
+sent again. Connections that ended are opened again. A cluster is asked for its
+servers (CLUSTER SLOTS) once a second; one whose hash slots have gone to others is
+left, with that as the cause of what had ended. At Ctrl-C it sends a PING on the
+idle connections, to see which are still open, and prints the summary. Progress
+goes to standard error.
 
 Permissions:
-  for the server           --allow-net=HOST:PORT
+  for the server           --allow-net=HOST:PORT, of each server
   with REDIS_URL           also --allow-env=REDIS_URL
   with --ca, --cert, --key also --allow-read=FILE
 

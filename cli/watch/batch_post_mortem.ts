@@ -91,6 +91,24 @@ export class BatchPostMortem {
     return examined;
   }
 
+  /**
+   * Concludes why connections ended to a server that another one has replaced.
+   * Nothing is asked.
+   *
+   * @param deaths The deaths.
+   * @param evidence What has gone where, such as `"hash slots 0-5460 went to h:7004"`.
+   */
+  concludeTakeover(
+    deaths: readonly Death[],
+    evidence: string,
+  ): ExaminedDeath[] {
+    return deaths.map((death) => ({
+      death,
+      verdict: this.#postMortem
+        .concludeTakeover(death.report, death.connection, evidence),
+    }));
+  }
+
   async #investigateOne(death: Death, fresh: Connection): Promise<Verdict> {
     const { report, connection, frozenMs } = death;
     // After a freeze of this process the idle age says nothing of a limit. The

@@ -1,17 +1,30 @@
 // Runs a watch at the command line, and prints its events.
 import type { Output } from "../output.ts";
 import { UsageError } from "../command_line.ts";
-import { endpointOf, targetOf } from "../target.ts";
+import { Redis } from "../../mod.ts";
+import type { Endpoint, EndpointOptions } from "../../pool/socket/endpoint.ts";
+import { endpointOf, type Target, targetOf } from "../target.ts";
 import { tlsOf } from "../tls.ts";
 import { Watch } from "./watch.ts";
 import type { WatchArguments } from "./arguments.ts";
-import type { DeathEvent, WatchEvent } from "./json_lines.ts";
+import {
+  type DeathEvent,
+  orNull,
+  type SummaryEvent,
+  type WatchEvent,
+} from "./json_lines.ts";
+import { ClusterNodes, type NodeSource, SentinelNodes } from "./node_source.ts";
+import { NodesWatch } from "./nodes_watch.ts";
 import * as text from "./text.ts";
 import type { Duty } from "./watch_slot.ts";
 
 const MINUTE_MS = 60_000;
 /** How long idle connections rest, in turn. An idle limit shows itself between two of these. */
 const RESTS_MS = [Infinity, ...[1, 2, 5, 10, 20, 30, 60].map(minutes)];
+/** The name of each connection in CLIENT LIST. */
+const CLIENT_NAME = "unzombie-watch";
+/** How long the client that looks for servers waits for one of them, in milliseconds. */
+const LOOK_MS = 1000;
 /** How often the progress on a terminal is renewed, in milliseconds. */
 const LIVE_MS = 1000;
 
@@ -44,20 +57,27 @@ export async function watch(
       "Cannot watch: expected --url or REDIS_URL",
     );
   }
-  const endpoint = endpointOf(target.url, {
-    clientName: "unzombie-watch",
-    ...await tlsOf(args),
-  }, target.urlFrom);
-  const print = (event: WatchEvent | DeathEvent[]) => {
+  const options = { clientName: CLIENT_NAME, ...await tlsOf(args) };
+  const endpoint = endpointOf(target.url, options, target.urlFrom);
+  await using source = sourceOf(target, options, endpoint);
+  const printed = new Printed(args, endpoint.tls !== undefined, source);
+  const print = (event: WatchEvent | DeathEvent[] | SummaryEvent[]) => {
     output.progress("");
-    output.print(args.json ? jsonLinesOf(event) : textLinesOf(event));
+    output.print(printed.linesOf(event));
   };
-  const watch = new Watch(endpoint, {
+  const common = {
     duties: dutiesOf(args),
     forMs: args.forMs,
     signal,
     onEvent: print,
-  });
+  };
+  const watch = source === undefined
+    ? new Watch(endpoint, common)
+    : new NodesWatch({
+      ...common,
+      source,
+      endpointAt: ({ hostname, port }) => endpoint.at(hostname, port),
+    });
   const timer = setInterval(
     () =>
       output.isLive
@@ -71,33 +91,92 @@ export async function watch(
   };
   signal.addEventListener("abort", onStop, { once: true });
   try {
-    print(await watch.run());
+    print([await watch.run()].flat());
   } finally {
     clearInterval(timer);
     signal.removeEventListener("abort", onStop);
   }
 }
 
-const jsonLinesOf = (event: WatchEvent | DeathEvent[]): string[] =>
-  [event].flat().map((event) => JSON.stringify(event));
+/** What says which servers there are; `undefined` if there is one. */
+function sourceOf(
+  { url }: Target,
+  options: EndpointOptions,
+  endpoint: Endpoint,
+): NodeSource | undefined {
+  const { cluster, sentinel, tls } = endpoint;
+  if (!cluster && sentinel === undefined) return undefined;
+  const redis = new Redis(url, {
+    ...options,
+    clientName: `${CLIENT_NAME}-nodes`,
+    connectTimeoutMs: LOOK_MS,
+    replyTimeoutMs: LOOK_MS,
+  });
+  return sentinel === undefined
+    ? new ClusterNodes(redis, tls !== undefined)
+    : new SentinelNodes(redis, sentinel);
+}
 
-function textLinesOf(event: WatchEvent | DeathEvent[]): string[] {
-  if (Array.isArray(event)) return text.deaths(event);
-  switch (event.type) {
-    case "start":
-      return text.start(event);
-    case "death":
-      return text.deaths([event]);
-    case "away":
-      return [text.away(event)];
-    case "back":
-      return [text.back(event)];
-    case "frozen":
-      return [text.frozen(event)];
-    case "summary":
-      return text.summary(event);
+/** The events of a watch as lines: of JSON, or of text. */
+class Printed {
+  readonly #isJson: boolean;
+  readonly #plan: text.Plan;
+  readonly #isOfSeveral: boolean;
+  #hasBegun = false;
+
+  constructor(
+    args: WatchArguments,
+    tls: boolean,
+    source: NodeSource | undefined,
+  ) {
+    this.#isJson = args.json;
+    this.#isOfSeveral = source !== undefined;
+    this.#plan = {
+      tls,
+      connections: dutiesOf(args).map(({ role, everyMs }) => ({
+        role,
+        usedEveryMs: orNull(everyMs),
+      })),
+      forMs: orNull(args.forMs),
+    };
+  }
+
+  linesOf(event: WatchEvent | DeathEvent[] | SummaryEvent[]): string[] {
+    return this.#isJson
+      ? [event].flat().map((event) => JSON.stringify(event))
+      : this.#textOf(event);
+  }
+
+  #textOf(event: WatchEvent | DeathEvent[] | SummaryEvent[]): string[] {
+    if (Array.isArray(event)) {
+      return isSummaries(event)
+        ? text.summary(event)
+        : text.deaths(event, this.#isOfSeveral);
+    }
+    switch (event.type) {
+      case "nodes":
+        if (this.#hasBegun) return text.changes(event);
+        this.#hasBegun = true;
+        return text.nodes(event, this.#plan);
+      case "start":
+        return this.#isOfSeveral ? text.joined(event) : text.start(event);
+      case "death":
+        return text.deaths([event], this.#isOfSeveral);
+      case "away":
+        return [text.away(event, this.#isOfSeveral)];
+      case "back":
+        return [text.back(event, this.#isOfSeveral)];
+      case "frozen":
+        return [text.frozen(event)];
+      case "summary":
+        return text.summary([event]);
+    }
   }
 }
+
+const isSummaries = (
+  events: DeathEvent[] | SummaryEvent[],
+): events is SummaryEvent[] => events[0]?.type === "summary";
 
 function minutes(n: number): number {
   return n * MINUTE_MS;

@@ -3,7 +3,30 @@ import { describeClose } from "../../pool/connection/close_report.ts";
 import type { ExaminedDeath } from "./batch_post_mortem.ts";
 import type { Role } from "./watch_slot.ts";
 
-/** The watch has begun. Times are ISO 8601, durations end in `Ms`, `null` is "never" or "not known". */
+/** The servers that are watched, at the start and when they change: of a cluster, or of Sentinels. */
+export interface NodesEvent {
+  readonly type: "nodes";
+  readonly at: string;
+  /** Such as `the cluster of h:7000`. */
+  readonly of: string;
+  readonly nodes: readonly {
+    /** `host:port`. */
+    readonly node: string;
+    /** Such as `0-5460`. */
+    readonly hashSlots: string;
+  }[];
+  /** How many of the 16,384 hash slots have a server. */
+  readonly covered: number;
+  /** What has gone from one server to another since the last of these events. */
+  readonly changes: readonly {
+    readonly from: string;
+    readonly to: string;
+    /** Such as `hash slots 0-5460 went to h:7004`. */
+    readonly what: string;
+  }[];
+}
+
+/** The watch of a server has begun. Times are ISO 8601, durations end in `Ms`, `null` is "never" or "not known". */
 export interface StartEvent {
   readonly type: "start";
   readonly at: string;
@@ -23,6 +46,8 @@ export interface StartEvent {
 /** A connection has ended, and was investigated. */
 export interface DeathEvent {
   readonly type: "death";
+  /** The server, `host:port`. */
+  readonly node: string;
   /** When it ended. */
   readonly at: string;
   /** Sequence number of the moment at which connections ended, starting at 1. */
@@ -57,6 +82,8 @@ export interface DeathEvent {
 /** A connection could not be opened: the server is away, or accepts no more of them. */
 export interface AwayEvent {
   readonly type: "away";
+  /** The server, `host:port`. */
+  readonly node: string;
   readonly at: string;
   readonly reason: string;
   /** How many connections are still open. */
@@ -66,6 +93,8 @@ export interface AwayEvent {
 /** Every connection is open again. */
 export interface BackEvent {
   readonly type: "back";
+  /** The server, `host:port`. */
+  readonly node: string;
   readonly at: string;
   /** From the first connection that could not be opened to one that could. */
   readonly afterMs: number;
@@ -114,6 +143,7 @@ export interface SummaryEvent {
 
 /** A line of `--json`. */
 export type WatchEvent =
+  | NodesEvent
   | StartEvent
   | DeathEvent
   | AwayEvent
@@ -137,6 +167,13 @@ export const orNull = (ms: number): number | null =>
 
 export const isoOf = (ms: number): string => new Date(ms).toISOString();
 
+/** The event of a freeze of this process. */
+export const frozenEventOf = (ms: number): FrozenEvent => ({
+  type: "frozen",
+  at: isoOf(Date.now()),
+  forMs: Math.round(ms),
+});
+
 /** The event of a death. */
 export function deathEventOf(
   { death, verdict }: ExaminedDeath,
@@ -146,6 +183,7 @@ export function deathEventOf(
   const { report, role, everyMs, idleMs, frozenMs } = death;
   return {
     type: "death",
+    node: report.endpoint,
     at: isoOf(report.closedAt),
     event,
     together,

@@ -7,6 +7,7 @@ import type {
   CauseRow,
   DeathEvent,
   FrozenEvent,
+  NodesEvent,
   StartEvent,
   Status,
   SummaryEvent,
@@ -14,8 +15,61 @@ import type {
 import type { Role } from "./watch_slot.ts";
 
 /** What is watched, and for how long. */
-export function start(event: StartEvent): string[] {
-  const { endpoint, tls, server, connections, forMs } = event;
+export const start = (event: StartEvent): string[] => [
+  bold(
+    `Watching ${event.endpoint} (version ${event.server ?? "unknown"}, ${
+      transportOf(event.tls)
+    }) ${lengthOf(event.forMs)}`,
+  ),
+  ...columns(duties(event.connections)),
+];
+
+/** How each of several servers is watched, and for how long. */
+export type Plan = Pick<StartEvent, "tls" | "connections" | "forMs">;
+
+/** Which servers are watched, at the start. */
+export const nodes = (event: NodesEvent, plan: Plan): string[] => [
+  bold(
+    `Watching ${event.of} (${
+      count(event.nodes.length, "server")
+    }, ${event.covered} hash slots covered, ${transportOf(plan.tls)}) ${
+      lengthOf(plan.forMs)
+    }`,
+  ),
+  ...columns([
+    ...event.nodes.map(({ node, hashSlots }) => [
+      node,
+      `hash slots ${shortened(hashSlots)}`,
+    ]),
+    ...duties(plan.connections).map(([what, rhythm]) => [
+      `${what} each`,
+      rhythm!,
+    ]),
+  ]),
+];
+
+/** What has gone from one server to another. */
+export const changes = ({ at, changes }: NodesEvent): string[] =>
+  changes.map(({ from, what }) => `${clock(at)}  ${from}: ${shortened(what)}`);
+
+/** The watch of one of several servers has begun. */
+export const joined = ({ at, endpoint, server }: StartEvent): string[] => [
+  `${clock(at)}  watching ${endpoint} (version ${server ?? "unknown"})`,
+];
+
+/** Hash slots that were moved one by one are hundreds of ranges. */
+const shortened = (text: string): string =>
+  text.replace(
+    /((?:\d+(?:-\d+)?,){6})(\d+(?:-\d+)?,)+/,
+    (_all, first: string) => `${first}…,`,
+  );
+
+const transportOf = (tls: boolean): string => tls ? "TLS" : "plain TCP";
+
+const lengthOf = (forMs: number | null): string =>
+  forMs === null ? "until Ctrl-C" : `for ${duration(forMs)}`;
+
+function duties(connections: StartEvent["connections"]): string[][] {
   const of = (wanted: Role) =>
     connections.filter(({ role }) => role === wanted);
   const [idle, busy] = [of("idle"), of("busy")];
@@ -27,22 +81,18 @@ export function start(event: StartEvent): string[] {
   ].join(", or ");
   const [beat] = busy;
   return [
-    bold(
-      `Watching ${endpoint} (version ${server ?? "unknown"}, ${
-        tls ? "TLS" : "plain TCP"
-      }) ${forMs === null ? "until Ctrl-C" : `for ${duration(forMs)}`}`,
-    ),
-    ...columns([
-      ...(idle.length > 0 ? [[`${idle.length} idle`, rhythm]] : []),
-      ...(beat !== undefined
-        ? [[`${busy.length} busy`, `PING every ${beat.usedEveryMs} ms`]]
-        : []),
-    ]),
+    ...(idle.length > 0 ? [[`${idle.length} idle`, rhythm]] : []),
+    ...(beat !== undefined
+      ? [[`${busy.length} busy`, `PING every ${beat.usedEveryMs} ms`]]
+      : []),
   ];
 }
 
 /** The deaths of one moment: a line for each cause, and for each way where the cause is not known. */
-export function deaths(deaths: readonly DeathEvent[]): string[] {
+export function deaths(
+  deaths: readonly DeathEvent[],
+  isOneOfSeveral = false,
+): string[] {
   const alike = Map.groupBy(
     deaths,
     ({ cause, confidence, how, during }) =>
@@ -52,7 +102,9 @@ export function deaths(deaths: readonly DeathEvent[]): string[] {
     const [first] = group as [DeathEvent];
     const ended = group.length === 1
       ? `${first.close}${beforeUse(first)}`
-      : `${group.length} connections ended at once (${waysOf(group)}, idle ${
+      : `${group.length} connections${
+        isOneOfSeveral ? ` to ${first.node}` : ""
+      } ended at once (${waysOf(group)}, idle ${
         range(group.map(({ idleMs }) => idleMs))
       })`;
     const frozen = first.frozenMs > 0
@@ -82,12 +134,22 @@ const beforeUse = ({ during, role, idleMs }: DeathEvent): string =>
     : `, used after ${duration(idleMs)} of rest`;
 
 /** No connection can be opened. */
-export const away = ({ at, reason, open }: AwayEvent): string =>
-  `${clock(at)}  ${red("away")}: ${reason}; ${open} still open, trying again`;
+export const away = (
+  { at, node, reason, open }: AwayEvent,
+  isOneOfSeveral = false,
+): string =>
+  `${clock(at)}  ${isOneOfSeveral ? `${node} ` : ""}${
+    red("away")
+  }: ${reason}; ${open} still open, trying again`;
 
 /** Connections can be opened again. */
-export const back = ({ at, afterMs }: BackEvent): string =>
-  `${clock(at)}  ${green("back")} after ${duration(afterMs)}`;
+export const back = (
+  { at, node, afterMs }: BackEvent,
+  isOneOfSeveral = false,
+): string =>
+  `${clock(at)}  ${isOneOfSeveral ? `${node} ` : ""}${green("back")} after ${
+    duration(afterMs)
+  }`;
 
 /** This process was frozen. */
 export const frozen = ({ at, forMs }: FrozenEvent): string =>
@@ -110,20 +172,26 @@ export const status = (
 export const note = (what: Status): string =>
   `${clock(new Date().toISOString())}  ${status(what)}`;
 
-/** The summary at the end. */
-export function summary(event: SummaryEvent): string[] {
-  const { watchedMs, deaths, causes, longestIdleMs, refused } = event;
-  const time = duration(watchedMs);
+/** The summary at the end, of one server or of several. */
+export function summary(events: readonly SummaryEvent[]): string[] {
+  const isOfSeveral = events.length > 1;
+  const sum = (of: (event: SummaryEvent) => number) =>
+    events.reduce((sum, event) => sum + of(event), 0);
+  const most = (of: (event: SummaryEvent) => number) =>
+    Math.max(...events.map(of));
+  const time = duration(most(({ watchedMs }) => watchedMs));
+  const longestIdle = duration(most(({ longestIdleMs }) => longestIdleMs));
+  const frozenMs = most(({ frozenMs }) => frozenMs);
+  const refused = [...new Set(events.flatMap(({ refused }) => refused))].sort();
+  const died = sum(({ deaths }) => deaths);
   const notes = [
-    ...(event.awayTimes > 0
-      ? [
-        `The server was away ${count(event.awayTimes, "time")}, for ${
-          duration(event.awayMs)
-        } in total: ${event.awayReason}.`,
-      ]
-      : []),
-    ...(event.frozenMs > 0
-      ? [`This process was frozen for ${duration(event.frozenMs)}.`]
+    ...events.filter(({ awayTimes }) => awayTimes > 0).map((event) =>
+      `${isOfSeveral ? event.endpoint : "The server"} was away ${
+        count(event.awayTimes, "time")
+      }, for ${duration(event.awayMs)} in total: ${event.awayReason}.`
+    ),
+    ...(frozenMs > 0
+      ? [`This process was frozen for ${duration(frozenMs)}.`]
       : []),
     ...(refused.length > 0
       ? [
@@ -133,42 +201,45 @@ export function summary(event: SummaryEvent): string[] {
       ]
       : []),
   ];
-  if (deaths === 0) {
-    const meaning = event.open === 0
-      ? ["No connection was open at the end."]
-      : [
-        `${
-          event.open === event.connections
-            ? "Each"
-            : `${event.open} of ${event.connections}`
-        } answered at the end: nothing closes connections that are idle for up to`,
-        `${
-          duration(longestIdleMs)
-        }. To find longer limits, watch for longer than the longest`,
-        "pause of your service.",
-      ];
-    const survived = `longest idle ${duration(longestIdleMs)}`;
+  if (died === 0) {
+    const open = sum(({ open }) => open);
+    const connections = sum(({ connections }) => connections);
+    const meaning = open === 0 ? ["No connection was open at the end."] : [
+      `${
+        open === connections ? "Each" : `${open} of ${connections}`
+      } answered at the end: nothing closes connections that are idle for up to`,
+      `${longestIdle}. To find longer limits, watch for longer than the longest`,
+      "pause of your service.",
+    ];
     return [
       "",
-      bold(`No connection died in ${time}: ${survived}`),
+      bold(`No connection died in ${time}: longest idle ${longestIdle}`),
       ...meaning,
       ...notes,
     ];
   }
+  const named = (name: string, rest: string[]): string[] =>
+    isOfSeveral ? [name, ...rest] : rest;
   return [
     "",
-    bold(`${count(deaths, "connection")} died in ${time}`),
+    bold(`${count(died, "connection")} died in ${time}`),
     ...columns([
-      ["Deaths", "Cause", "Confidence", "Idle for", "What to do"],
-      ...causes.map((row) => [
-        `${row.deaths}`,
-        nameOf(row),
-        confidenceOf(row),
-        range([row.idleMs.min, row.idleMs.max]),
-        row.advice ?? adviceOf(row),
+      named("Server", [
+        ...["Deaths", "Cause", "Confidence", "Idle for", "What to do"],
       ]),
+      ...events.flatMap(({ endpoint, causes }) =>
+        causes.map((row) =>
+          named(endpoint, [
+            `${row.deaths}`,
+            nameOf(row),
+            confidenceOf(row),
+            range([row.idleMs.min, row.idleMs.max]),
+            row.advice ?? adviceOf(row),
+          ])
+        )
+      ),
     ]),
-    `Connections survived up to ${duration(longestIdleMs)} of rest.`,
+    `Connections survived up to ${longestIdle} of rest.`,
     ...notes,
   ];
 }

@@ -20,6 +20,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import {
   type DeathEvent,
   deathEventOf,
+  frozenEventOf,
   isoOf,
   orNull,
   type Status,
@@ -39,6 +40,10 @@ export interface WatchOptions {
   readonly timeoutMs?: number;
   /** Ends the watch in good order. */
   readonly signal: AbortSignal;
+  /** Whether to wait for a server that cannot be reached at the start, as for one that is away later. @default {false} */
+  readonly isPatient?: boolean;
+  /** Notes when this process did not run, if that is not up to the watch itself. */
+  readonly heartbeat?: Heartbeat;
   /** Called with each event; with the deaths of one moment together. */
   readonly onEvent: (
     event: Exclude<WatchEvent, DeathEvent> | DeathEvent[],
@@ -47,6 +52,8 @@ export interface WatchOptions {
 
 /** Connections that end within this time, in milliseconds, end at the same moment. */
 const MOMENT_MS = 300;
+/** A server that has been silent for this long, in milliseconds, when it is replaced, has not just been slow. */
+const SILENT_MS = 500;
 /** How many connections are opened at the same time. */
 const OPENED_AT_ONCE = 10;
 
@@ -60,6 +67,7 @@ export class Watch {
   readonly #slots: readonly WatchSlot[];
   readonly #startedAt = performance.now();
   readonly #heartbeat: Heartbeat;
+  readonly #replaced = new AbortController();
   /** Deaths that are not investigated yet. */
   #deaths: Death[] = [];
   #dialed = 0;
@@ -76,13 +84,8 @@ export class Watch {
       this.#postMortem.renewBaseline(connection);
     };
     this.#slots = options.duties.map((duty) => new WatchSlot(duty, onAnswer));
-    this.#heartbeat = new Heartbeat((ms) =>
-      options.onEvent({
-        type: "frozen",
-        at: isoOf(Date.now()),
-        forMs: Math.round(ms),
-      })
-    );
+    this.#heartbeat = options.heartbeat ??
+      new Heartbeat((ms) => options.onEvent(frozenEventOf(ms)));
   }
 
   /** The watch at this moment. */
@@ -99,21 +102,42 @@ export class Watch {
   }
 
   /**
+   * Ends the watch: another server has taken this one's place. What has ended and was
+   * not investigated is concluded from that, and so is what does not answer now.
+   *
+   * @param evidence What has gone where, such as `"hash slots 0-5460 went to h:7004"`.
+   */
+  replace(evidence: string): void {
+    const now = performance.now();
+    for (const { connection } of this.#slots) {
+      if (connection !== undefined && connection.silentMs(now) >= SILENT_MS) {
+        connection.timeOut("its server was replaced meanwhile");
+      }
+    }
+    this.#replaced.abort(evidence);
+  }
+
+  /**
    * Watches to the end.
    *
-   * @throws {DialError} If the server cannot be reached at the start.
+   * @throws {DialError} If the server cannot be reached at the start, and the watch is not patient.
    */
   async run(): Promise<SummaryEvent> {
-    const { forMs, signal } = this.#options;
+    const { forMs, signal, isPatient, heartbeat } = this.#options;
     const timeUp = new AbortController();
     const timer = forMs === Infinity
       ? undefined
       : setTimeout(() => timeUp.abort(), forMs);
-    const end = AbortSignal.any([signal, timeUp.signal]);
+    const end = AbortSignal.any([signal, timeUp.signal, this.#replaced.signal]);
     end.addEventListener("abort", () => this.#wake());
     try {
-      this.#publishStart(await this.#open(this.#slots[0]!, end));
-      await this.#fill(end);
+      const [first] = this.#slots as [WatchSlot];
+      const failure = isPatient
+        ? await this.#tryOpen(first, end)
+        : void await this.#open(first, end);
+      this.#publishStart(first.connection);
+      if (failure !== undefined) this.#noteAway(failure);
+      else await this.#fill(end);
       while (!end.aborted) {
         await this.#untilNeeded(end);
         if (!end.aborted) await this.#repair(end);
@@ -121,7 +145,7 @@ export class Watch {
       return await this.#conclude();
     } finally {
       clearTimeout(timer);
-      this.#heartbeat[Symbol.dispose]();
+      if (heartbeat === undefined) this.#heartbeat[Symbol.dispose]();
       for (const slot of this.#slots) {
         const { connection } = slot;
         slot.release(); // so that this end is not counted as a death
@@ -130,14 +154,14 @@ export class Watch {
     }
   }
 
-  #publishStart(first: Connection): void {
+  #publishStart(first: Connection | undefined): void {
     const { duties, forMs, onEvent } = this.#options;
     onEvent({
       type: "start",
       at: isoOf(Date.now()),
       endpoint: `${this.#endpoint}`,
       tls: this.#endpoint.tls !== undefined,
-      server: first.identity?.version ?? null,
+      server: first?.identity?.version ?? null,
       connections: duties.map(({ role, everyMs }) => ({
         role,
         usedEveryMs: orNull(everyMs),
@@ -214,6 +238,7 @@ export class Watch {
     if (!this.#outages.begin(reason)) return;
     this.#options.onEvent({
       type: "away",
+      node: `${this.#endpoint}`,
       at: isoOf(Date.now()),
       reason,
       open: this.status.open,
@@ -224,7 +249,12 @@ export class Watch {
   #noteBack(openedAt: number): void {
     const afterMs = this.#outages.end(openedAt);
     if (afterMs === undefined) return;
-    this.#options.onEvent({ type: "back", at: isoOf(Date.now()), afterMs });
+    this.#options.onEvent({
+      type: "back",
+      node: `${this.#endpoint}`,
+      at: isoOf(Date.now()),
+      afterMs,
+    });
   }
 
   async #open(slot: WatchSlot, signal: AbortSignal): Promise<Connection> {
@@ -293,16 +323,23 @@ export class Watch {
   /** Sends a PING on the idle connections: only a use shows that one was dropped silently. */
   async #conclude(): Promise<SummaryEvent> {
     const { isAway } = this.#outages;
-    await Promise.all(this.#slots.map((slot) => slot.use()));
+    const { aborted: isReplaced, reason } = this.#replaced.signal;
+    if (!isReplaced) {
+      await Promise.all(this.#slots.map((slot) => slot.use()));
+    }
     const { open, watchedMs, connections } = this.status;
-    if (this.#deaths.length > 0) await this.#concludeDeaths(isAway);
+    if (isReplaced) {
+      this.#publishDeaths(
+        this.#postMortem.concludeTakeover(this.#deaths, reason),
+      );
+    } else if (this.#deaths.length > 0) await this.#concludeDeaths(isAway);
     return {
       type: "summary",
       at: isoOf(Date.now()),
       endpoint: `${this.#endpoint}`,
       watchedMs: Math.round(watchedMs),
-      connections,
-      open,
+      connections: isReplaced ? 0 : connections,
+      open: isReplaced ? 0 : open,
       deaths: this.#causes.deaths,
       causes: this.#causes.rows,
       longestIdleMs: Math.round(this.#longestIdleMs),

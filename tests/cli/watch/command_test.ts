@@ -207,7 +207,7 @@ Deno.test("Watch prints JSON lines with stable keys, and ends by itself", async 
     ...["type", "at", "endpoint", "tls", "server", "connections", "forMs"],
   ]);
   assertEquals(Object.keys(death), [
-    ...["type", "at", "event", "together", "connection", "role"],
+    ...["type", "node", "at", "event", "together", "connection", "role"],
     ...["usedEveryMs", "idleMs", "ageMs", "by", "how", "during", "close"],
     ...["cause", "confidence", "evidence", "advice", "verdict"],
     ...["outcome", "refused", "frozenMs"],
@@ -223,6 +223,42 @@ Deno.test("Watch prints JSON lines with stable keys, and ends by itself", async 
   );
   assertEquals(start.connections[0], { role: "idle", usedEveryMs: null });
   assertEquals([death.cause, code, stderr], ["client-kill", 0, ""]);
+});
+
+Deno.test("Watch on the URL of a cluster names each server, as text and as JSON", async () => {
+  await using server = await startRedis({ password: PASSWORD });
+  const url = `${server.url}?cluster=true`;
+  const name = `127.0.0.1:${server.port}`;
+  const child = new Child("--url", url, "--connections=1", "--busy=1");
+  await child.says(/watching/);
+  await until(async () => (await idsOf(server)).length === 2);
+  await server.restart({ downMs: 500 });
+  await child.says(/ back after/);
+  child.process.kill("SIGINT");
+  const { code, stdout, stderr } = await child.end();
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout.split("\n").slice(0, 4), [
+    `Watching the cluster of ${name} (1 server, 16384 hash slots covered, plain TCP) until Ctrl-C`,
+    `  ${name}  hash slots 0-16383`,
+    ...["1 idle each", "1 busy each"].map((what, i) =>
+      `  ${what.padEnd(name.length)}  ${
+        ["never used", "PING every 1000 ms"][i]
+      }`
+    ),
+  ]);
+  assertMatch(stdout, new RegExp(`^.{21}watching ${name} \\(version`, "m"));
+  assertMatch(stdout, new RegExp(`^.{21}2 connections to ${name} ended`, "m"));
+  assertMatch(stdout, new RegExp(`^.{21}${name} away: Cannot`, "m"));
+  assertMatch(stdout, new RegExp(`^.{21}${name} back after`, "m"));
+
+  const json = new Child("--url", url, "--json", "--minutes=0.01");
+  const lines = (await json.end()).stdout.split("\n")
+    .map((line) => JSON.parse(line));
+  assertEquals(lines.map(({ type }) => type), ["nodes", "start", "summary"]);
+  assertEquals(Object.keys(lines[0]), [
+    ...["type", "at", "of", "nodes", "covered", "changes"],
+  ]);
+  assertEquals([lines[1].endpoint, lines[2].endpoint], [name, name]);
 });
 
 Deno.test("Watch does not take a freeze of its process for a limit of the server", async () => {
