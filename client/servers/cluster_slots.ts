@@ -1,7 +1,7 @@
 // What a reply to CLUSTER SLOTS says: https://redis.io/docs/latest/commands/cluster-slots/
 import {
   type Address,
-  isHostname,
+  hostIn,
   isIp,
   isPort,
   textOfAddress,
@@ -91,8 +91,12 @@ function serverIn(
   // No host: the network between hides it, or the server is alone and has not learned it.
   const isOfAsked = preferred === null || preferred === "";
   const isUnnamed = preferred === "?";
-  const listed = isOfAsked ? asked.hostname : isUnnamed ? ip : preferred;
-  if (!isHostname(listed)) return undefined;
+  const listed = isOfAsked
+    ? asked.hostname
+    : isUnnamed
+    ? ip
+    : hostIn(preferred);
+  if (listed === undefined) return undefined;
   if (isOfAsked && listedPort === 0) {
     return { address: asked, aliases: [], unnamedPort: undefined };
   }
@@ -100,12 +104,18 @@ function serverIn(
   const hostname = isTls && name !== undefined && isIp(listed) && !isOfAsked
     ? name
     : listed;
-  const aliases = [listed, isOfAsked ? undefined : ip].filter((other) =>
+  const others = [listed, isOfAsked ? undefined : ip].filter((other) =>
     other !== undefined && other !== hostname
   );
   return {
     address: mapAddress({ hostname, port }),
-    aliases: aliases.map((other) => mapAddress({ hostname: other!, port })),
+    aliases: others.flatMap((other) => {
+      try {
+        return mapAddress({ hostname: other!, port });
+      } catch {
+        return []; // it need not be one that can be reached
+      }
+    }),
     unnamedPort: isUnnamed ? port : undefined,
   };
 }
@@ -114,8 +124,7 @@ function serverIn(
 function valueIn(list: Reply | undefined, name: string): string | undefined {
   if (!Array.isArray(list)) return undefined;
   for (let at = 0; at + 1 < list.length; at += 2) {
-    const value = list[at + 1];
-    if (list[at] === name && isHostname(value)) return value;
+    if (list[at] === name) return hostIn(list[at + 1]);
   }
   return undefined;
 }

@@ -1,7 +1,7 @@
 // What is asked of a Sentinel, and what its answer says.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command, Reply } from "../../resp/types.ts";
-import { type Address, isHostname } from "../../pool/socket/address.ts";
+import { type Address, hostIn } from "../../pool/socket/address.ts";
 
 /** What a Sentinel says. */
 export interface SentinelAnswer {
@@ -74,11 +74,12 @@ function entriesOf(reply: Reply | undefined): Map<Reply, Reply> {
 }
 
 function addressOf(
-  hostname: Reply | undefined,
+  host: Reply | undefined,
   port: Reply | undefined,
 ): Address | undefined {
   // A Sentinel with `resolve-hostnames` answers an empty host for a name that it cannot resolve.
-  if (!isHostname(hostname)) return undefined;
+  const hostname = hostIn(host);
+  if (hostname === undefined) return undefined;
   const number = typeof port === "string" && /^\d{1,5}$/.test(port)
     ? Number(port)
     : 0;

@@ -17,10 +17,21 @@ const HOSTNAME = /^[\w.:-]+$/;
 export const textOfAddress = ({ hostname, port }: Address): string =>
   hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 
-/** Whether a value is a host that can be dialed. */
-export const isHostname = (value: unknown): value is string =>
-  typeof value === "string" && value.length <= MAX_HOSTNAME &&
-  HOSTNAME.test(value);
+/**
+ * The host that a value names, IPv6 in its shortest form.
+ *
+ * @param value A host name or an address without brackets.
+ * @returns `undefined` if it is none that can be dialed.
+ */
+export function hostIn(value: unknown): string | undefined {
+  if (
+    typeof value !== "string" || value.length > MAX_HOSTNAME ||
+    !HOSTNAME.test(value)
+  ) return undefined;
+  if (!value.includes(":")) return value;
+  const url = `redis://[${value}]`;
+  return URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : undefined;
+}
 
 /** Whether a host is an IP address and no name: no top-level domain consists of digits. */
 export const isIp = (hostname: string): boolean =>
@@ -39,11 +50,11 @@ export const isPort = (value: unknown): value is number =>
  */
 export function addressIn(text: string): Address | undefined {
   const [, bracketed, plain, digits] =
-    /^(?:\[([^\]]*)\]|([^[\]]*)):(0|[1-9]\d{0,4})$/.exec(text) ?? [];
-  const hostname = bracketed ?? plain;
+    /^(?:\[([^\]]*:[^\]]*)\]|([^[\]]*)):(0|[1-9]\d{0,4})$/.exec(text) ?? [];
+  const named = bracketed ?? plain;
+  const hostname = named === "" || named === "?" ? named : hostIn(named);
   const port = Number(digits);
-  return hostname !== undefined && isPort(port) &&
-      (hostname === "" || hostname === "?" || isHostname(hostname))
+  return hostname !== undefined && isPort(port)
     ? { hostname, port }
     : undefined;
 }
@@ -66,14 +77,10 @@ export function addressGiven(
   const [, bracketed, name, digits] =
     /^(?:\[([^[\]]+)\]|([^[\]:]+))(?::([1-9]\d{0,4}))?$/.exec(text) ?? [];
   const port = digits === undefined ? defaultPort : Number(digits);
-  if (!isPort(port)) return undefined;
-  if (bracketed === undefined) {
-    return isHostname(name) ? { hostname: name, port } : undefined;
-  }
-  return bracketed.includes(":") && URL.canParse(`redis://[${bracketed}]`)
-    ? {
-      hostname: new URL(`redis://[${bracketed}]`).hostname.slice(1, -1),
-      port,
-    }
+  // What is in brackets must be IPv6.
+  const isWritten = bracketed === undefined || bracketed.includes(":");
+  const hostname = hostIn(bracketed ?? name);
+  return isWritten && hostname !== undefined && isPort(port)
+    ? { hostname, port }
     : undefined;
 }
