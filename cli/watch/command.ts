@@ -13,8 +13,8 @@ import {
   type SummaryEvent,
   type WatchEvent,
 } from "./json_lines.ts";
-import { ClusterNodes, type NodeSource, SentinelNodes } from "./node_source.ts";
-import { NodesWatch } from "./nodes_watch.ts";
+import type { NodeSource } from "./node_source.ts";
+import type { NodesWatch, NodesWatchOptions } from "./nodes_watch.ts";
 import * as text from "./text.ts";
 import type { Duty } from "./watch_slot.ts";
 
@@ -59,7 +59,7 @@ export async function watch(
   }
   const options = { clientName: CLIENT_NAME, ...await tlsOf(args) };
   const endpoint = endpointOf(target.url, options, target.urlFrom);
-  await using source = sourceOf(target, options, endpoint);
+  await using source = await sourceOf(target, options, endpoint);
   const printed = new Printed(args, endpoint.tls !== undefined, source);
   const print = (event: WatchEvent | DeathEvent[] | SummaryEvent[]) => {
     output.progress("");
@@ -73,11 +73,7 @@ export async function watch(
   };
   const watch = source === undefined
     ? new Watch(endpoint, common)
-    : new NodesWatch({
-      ...common,
-      source,
-      endpointAt: ({ hostname, port }) => endpoint.at(hostname, port),
-    });
+    : await watchOfSeveral(source, endpoint, common);
   const timer = setInterval(
     () =>
       output.isLive
@@ -99,13 +95,14 @@ export async function watch(
 }
 
 /** What says which servers there are; `undefined` if there is one. */
-function sourceOf(
+async function sourceOf(
   { url }: Target,
   options: EndpointOptions,
-  endpoint: Endpoint,
-): NodeSource | undefined {
-  const { cluster, sentinel, tls } = endpoint;
+  { cluster, sentinel, tls }: Endpoint,
+): Promise<NodeSource | undefined> {
   if (!cluster && sentinel === undefined) return undefined;
+  // Imported here, since most users have one server.
+  const { ClusterNodes, SentinelNodes } = await import("./node_source.ts");
   const redis = new Redis(url, {
     ...options,
     clientName: `${CLIENT_NAME}-nodes`,
@@ -115,6 +112,19 @@ function sourceOf(
   return sentinel === undefined
     ? new ClusterNodes(redis, tls !== undefined)
     : new SentinelNodes(redis, sentinel);
+}
+
+async function watchOfSeveral(
+  source: NodeSource,
+  endpoint: Endpoint,
+  options: Omit<NodesWatchOptions, "source" | "endpointAt">,
+): Promise<NodesWatch> {
+  const { NodesWatch } = await import("./nodes_watch.ts");
+  return new NodesWatch({
+    ...options,
+    source,
+    endpointAt: ({ hostname, port }) => endpoint.at(hostname, port),
+  });
 }
 
 /** The events of a watch as lines: of JSON, or of text. */
