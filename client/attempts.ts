@@ -129,7 +129,8 @@ export class Attempts implements CallEngine {
     try {
       if (!call.isDone) this.#decide(call, failure);
     } catch (thrown) {
-      call.reject(call.failures!.retryError({ endedBy: thrown }));
+      call.failures ??= new FailedAttempts();
+      call.reject(call.failures.retryError({ endedBy: thrown }));
     }
   }
 

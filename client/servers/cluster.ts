@@ -387,7 +387,8 @@ export class Cluster implements Directory {
     this.#primaries = [];
     const departures = departuresOf(before, next);
     for (const { from, to, isPromotion } of departures) {
-      if (!isPromotion) continue;
+      // A replica that was not listed yet may have been promoted, too.
+      if (!isPromotion && next.isPrimary(from)) continue;
       const successor = this.#servers.at(to);
       const server = this.#servers.get(from);
       const endpoint = server?.endpoint ??

@@ -21,7 +21,7 @@ type Waiter = (failure: { readonly reason: unknown } | undefined) => void;
  *
  * - One question is under way at a time, and none without need.
  * - Between two there is a pause: see {@linkcode QuestionPacing}.
- * - A call waits for the end of a question that begins after it began to wait.
+ * - The end of a question ends the wait of every call that waits by then.
  */
 export class Lookup {
   readonly #ask: () => Promise<boolean>;
@@ -31,7 +31,7 @@ export class Lookup {
   #underWay: Promise<void> | undefined;
   #isWanted = false;
   #asked = 0;
-  #isClosed = false;
+  #closedFor: { readonly reason: unknown } | undefined;
 
   /** @param options See {@linkcode LookupOptions}. */
   constructor({ ask }: LookupOptions) {
@@ -57,20 +57,22 @@ export class Lookup {
    */
   wait(waiter: Waiter): () => void {
     this.#waiters.add(waiter);
-    this.doubt();
+    if (this.#closedFor !== undefined) {
+      queueMicrotask(() => this.#end(this.#closedFor));
+    } else if (this.#underWay === undefined) this.doubt();
     return () => this.#waiters.delete(waiter);
   }
 
   /** Asks nothing any more. Resolves when the question under way is over. */
   async close(reason: unknown): Promise<void> {
-    this.#isClosed = true;
+    this.#closedFor = { reason };
     this.#pause.stop();
     this.#end({ reason });
     await this.#underWay;
   }
 
   #start(): void {
-    if (!this.#isWanted || this.#isClosed) return;
+    if (!this.#isWanted || this.#closedFor !== undefined) return;
     if (this.#underWay !== undefined) return; // begins anew at its end
     const now = performance.now();
     const waitMs = this.#pacing.waitMs(now);
@@ -81,7 +83,6 @@ export class Lookup {
   }
 
   async #askNow(): Promise<void> {
-    const waiters = [...this.#waiters];
     let failure: { readonly reason: unknown } | undefined;
     let wasFruitful = false;
     try {
@@ -91,17 +92,14 @@ export class Lookup {
     }
     this.#underWay = undefined;
     this.#pacing.ended(performance.now(), wasFruitful);
-    for (const waiter of waiters) {
-      if (this.#waiters.delete(waiter)) waiter(failure);
-    }
-    if (this.#waiters.size > 0) this.#isWanted = true;
+    this.#end(failure);
     this.#start();
   }
 
-  #end(failure: { readonly reason: unknown }): void {
+  /** Ends every wait. A waiter that waits again waits for the next question. */
+  #end(failure: { readonly reason: unknown } | undefined): void {
     for (const waiter of [...this.#waiters]) {
-      this.#waiters.delete(waiter);
-      waiter(failure);
+      if (this.#waiters.delete(waiter)) waiter(failure);
     }
   }
 }
