@@ -12,7 +12,8 @@ import { PipelineError } from "./pipeline_error.ts";
  * - `"denied"`: the same failure for every command, since no connection can be opened
  *   with this client's options, such as with a wrong password;
  * - `"refused"`: success, once the server takes commands of this kind again;
- * - `"away"`: success, once the server can be reached and answers.
+ * - `"away"`: success, once the server can be reached and answers, and the cluster
+ *   that it is a node of is complete.
  */
 export type Outlook = "final" | "denied" | "refused" | "away";
 
@@ -35,6 +36,7 @@ export function outlookOf(error: unknown): Outlook {
   }
   if (error instanceof ReplyError) {
     if (error.code === "WRONGTYPE") return "final";
+    if (error.code === "CLUSTERDOWN") return "away";
     return isNotRun(error) && !isPassing(error) && !isCurable(error)
       ? "final"
       : "refused";

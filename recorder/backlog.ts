@@ -1,11 +1,11 @@
-// Entries that could not be written: sent again in order, by backoff while nothing goes through.
-import { outlookOf } from "../client/outlook.ts";
+// Entries that could not be written to a server: sent again in order, by backoff while nothing goes through.
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
+import type { Availability } from "./availability.ts";
 import type { Entry } from "./entry.ts";
-import type { OutboxStore } from "./outbox.ts";
+import type { Holding } from "./holding.ts";
 import type { Outcomes, Refused } from "./outcomes.ts";
-import { countOf, EntryQueue } from "./queue.ts";
+import { EntryQueue } from "./queue.ts";
 import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
 /** After this many attempts in a row that were denied a connection the backlog is given up. */
@@ -13,79 +13,80 @@ const MAX_DENIALS = 5;
 /** While the backlog is full, an event that is dropped starts the next attempt, unless the last one is less than this ago, in milliseconds. */
 const HURRY_MS = 100;
 
-/** An entry that is queued, and why. */
-interface Held {
-  readonly entry: Entry;
-  readonly error: unknown;
-}
+const NONE: readonly Entry[] = [];
 
 const isQueued = ({ state }: Entry): boolean => state === "queued";
 
+/** The backlog of the server that a key goes to now. */
+export type HomeOf = (key: string) => Backlog;
+
 /**
- * Holds entries until Redis takes them.
+ * Holds the entries of one server until it takes them.
  *
- * - A caller is told that its event is queued once the store has it.
  * - One chunk of entries is on its way at a time, in one attempt without retries.
+ * - What is acknowledged of a chunk is recorded, whatever became of the rest.
  * - An entry that is refused goes behind the others. It is given up if it is
  *   refused for good, or often enough for long enough.
+ * - An entry whose key goes to another server by now moves to the backlog of that.
  */
 export class Backlog {
-  /** How many events it can hold. */
-  readonly capacity: number;
   readonly #writer: Writer;
   readonly #outcomes: Outcomes;
-  readonly #store: OutboxStore;
+  readonly #holding: Holding;
+  readonly #availability: Availability;
+  readonly #homeOf: HomeOf | undefined;
   readonly #options: SendOptions;
   readonly #queue = new EntryQueue();
   readonly #backoff = new ExponentialBackoff({ jitter: 0.2 });
-  #pending = 0;
-  #unstored: Held[] = [];
-  #chunk: readonly Entry[] = []; // on its way
-  #isStoring = false;
+  #chunk = NONE; // on its way
   #isSending = false;
+  #failures = 0; // in a row
   #denials = 0;
   #triedAt = 0;
   #wake: (() => void) | undefined; // ends the wait between two attempts
 
+  /** @param homeOf Where there are several servers. */
   constructor(
     writer: Writer,
     outcomes: Outcomes,
-    store: OutboxStore,
-    capacity: number,
+    holding: Holding,
+    availability: Availability,
+    homeOf?: HomeOf,
   ) {
     this.#writer = writer;
     this.#outcomes = outcomes;
-    this.#store = store;
-    this.capacity = capacity;
+    this.#holding = holding;
+    this.#availability = availability;
+    this.#homeOf = homeOf;
     this.#options = { ...writer.options, retry: false };
   }
 
-  /** How many events it holds. */
-  get pending(): number {
-    return this.#pending;
+  /** Whether it holds nothing. */
+  get isEmpty(): boolean {
+    return !this.#isSending;
   }
 
   /** Whether entries should join it without an attempt of their own, which could only fail. */
   get isFilling(): boolean {
-    return this.#pending > 0 && this.#outcomes.outage?.isAway === true;
+    return this.#isSending && this.#availability.isAway;
   }
 
   /** Takes an entry that was not written. Drops it if there is no room, or if no later attempt can succeed. */
   hold(entry: Entry, error: unknown): void {
-    const outlook = outlookOf(error);
-    if (outlook !== "final") this.#outcomes.failed(error);
+    const outlook = this.#availability.outlookOf(error);
     if (outlook === "final" || outlook === "denied" || this.#writer.isClosed) {
       return this.#outcomes.dropped(entry, error);
     }
-    if (this.#pending + entry.count > this.capacity) {
+    if (!this.#holding.add(entry, error)) {
       this.#outcomes.dropped(entry, error);
       return this.#hurry();
     }
-    this.#outcomes.queued(entry);
+    this.admit(entry);
+  }
+
+  /** Takes an entry that is queued already. */
+  admit(entry: Entry): void {
     this.#queue.push(entry);
-    this.#pending += entry.count;
-    this.#unstored.push({ entry, error });
-    this.#storeAll();
     this.#sendAll();
   }
 
@@ -94,38 +95,26 @@ export class Backlog {
     this.#wake?.();
   }
 
+  /** Makes the next attempt now, and further ones by backoff from its start: what has failed before is past. */
+  startOver(): void {
+    this.#failures = 0;
+    this.#wake?.();
+  }
+
+  /** Removes the entries that are not on their way, and returns them: they stay queued. */
+  takeWaiting(): Entry[] {
+    const waiting = this.#queue.clear();
+    this.#wake?.();
+    return waiting;
+  }
+
   /** Removes all entries and returns them. */
   clear(): Entry[] {
     const all = [...this.#chunk, ...this.#queue.clear()].filter(isQueued);
-    this.#pending = 0;
+    this.#chunk = NONE;
+    this.#holding.release(all);
     this.#wake?.();
     return all;
-  }
-
-  /** Puts new entries into the store. Those that come meanwhile go together with the next. */
-  async #storeAll(): Promise<void> {
-    if (this.#isStoring) return;
-    this.#isStoring = true;
-    await undefined; // the other entries of this turn
-    while (this.#unstored.length > 0) {
-      const held = this.#unstored;
-      this.#unstored = [];
-      let failure: { readonly error: unknown } | undefined;
-      try {
-        await this.#store.append(held.map(({ entry }) => entry));
-      } catch (error) {
-        failure = { error };
-      }
-      for (const { entry, error } of held) {
-        if (!isQueued(entry)) continue; // recorded or dropped meanwhile
-        if (failure === undefined) this.#outcomes.stored(entry, error);
-        else {
-          this.#pending -= entry.count;
-          this.#outcomes.dropped(entry, failure.error);
-        }
-      }
-    }
-    this.#isStoring = false;
   }
 
   /** Makes the next attempt soon: the earlier it shows that Redis is back, the less is dropped. */
@@ -137,11 +126,14 @@ export class Backlog {
   async #sendAll(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    let failures = 1; // what the first entry has failed with
-    while (this.#pending > 0) {
-      if (failures > 0) await this.#pause(this.#backoff.delayMs(failures - 1));
-      if (this.#pending === 0) break;
-      failures = await this.#sendChunk() ? 0 : failures + 1;
+    this.#failures = 1; // what the first entry has failed with
+    while (this.#queue.events > 0) {
+      if (this.#failures > 0) {
+        await this.#pause(this.#backoff.delayMs(this.#failures - 1));
+      }
+      if (this.#queue.events === 0) break;
+      if (await this.#sendChunk()) this.#failures = 0;
+      else this.#failures++;
       this.#triedAt = performance.now();
     }
     this.#isSending = false;
@@ -149,70 +141,81 @@ export class Backlog {
 
   /** Sends the first entries. False if none of them has left the backlog by that. */
   async #sendChunk(): Promise<boolean> {
-    this.#chunk = this.#queue.take().filter(isQueued);
-    if (this.#chunk.length === 0) return true; // the store has refused them all
-    const batches = batchesOf(this.#chunk);
-    try {
-      await this.#writer.write(batches, this.#options);
-    } catch (error) {
-      if (this.#pending === 0) return false; // cleared meanwhile
-      if (this.#isFault(error)) {
-        this.#queue.putBack(this.#chunk);
-        this.#chunk = [];
-        this.#noteFailure(error);
-        return false;
-      }
-      for (const batch of batches) batch.refusal = error;
-    }
-    if (this.#pending === 0) return false;
-    this.#denials = 0;
-    this.#chunk = [];
+    const chunk = this.#queue.take().filter(isQueued);
+    if (chunk.length === 0) return true; // the store has refused them all
+    this.#chunk = chunk;
+    const batches = batchesOf(chunk);
+    await this.#writer.write(batches, this.#options);
+    if (this.#chunk !== chunk) return false; // cleared meanwhile
+    this.#chunk = NONE;
     return this.#conclude(batches);
   }
 
-  /** Whether a failed call says nothing of the entries that were sent. */
+  /** What was acknowledged is recorded; what was not answered stays; what was refused goes behind the others, or is dropped. */
+  #conclude(batches: readonly Batch[]): boolean {
+    const acknowledged: Entry[] = [];
+    const refused: Refused[] = [];
+    const lost: Batch[] = [];
+    const again: Entry[] = [];
+    let passing: Batch | undefined;
+    for (const batch of batches) {
+      const { failure } = batch;
+      if (failure !== undefined && this.#isFault(failure.error)) {
+        lost.push(batch);
+        continue;
+      }
+      const isFinal = failure !== undefined &&
+        this.#availability.outlookOf(failure.error) === "final";
+      if (failure !== undefined && !isFinal) passing = batch;
+      for (const entry of batch.entries.filter(isQueued)) {
+        if (failure === undefined) acknowledged.push(entry);
+        else if (isFinal || entry.refuse(performance.now())) {
+          refused.push([entry, failure.error]);
+        } else again.push(entry);
+      }
+    }
+    this.#putBack(lost);
+    for (const entry of again) this.#queue.push(entry);
+    const gone = [...acknowledged, ...refused.map(([entry]) => entry)];
+    this.#holding.remove(gone);
+    if (acknowledged.length > 0 && lost.length === 0) {
+      this.#availability.clear();
+    }
+    this.#outcomes.recorded(acknowledged);
+    const failed = lost[0] ?? passing;
+    if (failed !== undefined) {
+      this.#availability.failed(failed.failure!.error, failed.key);
+    }
+    this.#outcomes.refused(refused);
+    if (lost.length > 0) this.#noteFault(lost[0]!.failure!.error);
+    else this.#denials = 0;
+    return gone.length > 0;
+  }
+
+  /** Whether a failure says nothing of the entries that were sent. */
   #isFault(error: unknown): boolean {
-    const outlook = outlookOf(error);
+    const outlook = this.#availability.outlookOf(error);
     return outlook === "away" || outlook === "denied" || this.#writer.isClosed;
   }
 
-  #noteFailure(error: unknown): void {
-    const { outlook } = this.#outcomes.failed(error);
-    this.#denials = outlook === "denied" ? this.#denials + 1 : 0;
+  #noteFault(error: unknown): void {
+    const isDenied = this.#availability.outlookOf(error) === "denied";
+    this.#denials = isDenied ? this.#denials + 1 : 0;
     if (this.#writer.isClosed || this.#denials >= MAX_DENIALS) {
       this.#outcomes.lost(this.clear(), error);
     }
   }
 
-  /** What was acknowledged is recorded; what was refused goes behind the others, or is dropped. */
-  #conclude(batches: readonly Batch[]): boolean {
-    const acknowledged: Entry[] = [];
-    const refused: Refused[] = [];
-    const again: Entry[] = [];
-    let passing: unknown;
-    for (const { entries, refusal } of batches) {
-      const isFinal = refusal !== undefined && outlookOf(refusal) === "final";
-      if (refusal !== undefined && !isFinal) passing = refusal;
-      for (const entry of entries.filter(isQueued)) {
-        if (refusal === undefined) acknowledged.push(entry);
-        else if (isFinal || entry.refuse(performance.now())) {
-          refused.push([entry, refusal]);
-        } else again.push(entry);
-      }
+  /** In front of the others, unless their key goes to another server now. */
+  #putBack(lost: readonly Batch[]): void {
+    const staying: Entry[] = [];
+    for (const { key, entries } of lost) {
+      const home = this.#homeOf?.(key) ?? this;
+      const queued = entries.filter(isQueued);
+      if (home === this) staying.push(...queued);
+      else queued.forEach((entry) => home.admit(entry));
     }
-    for (const entry of again) this.#queue.push(entry);
-    const gone = [...acknowledged, ...refused.map(([entry]) => entry)];
-    this.#pending -= countOf(gone);
-    if (gone.length > 0) this.#forget(gone);
-    this.#outcomes.recorded(acknowledged);
-    if (passing !== undefined) this.#outcomes.failed(passing);
-    this.#outcomes.refused(refused);
-    return gone.length > 0;
-  }
-
-  /** What stays in the store is sent once more by the next process: that does no harm. */
-  #forget(entries: readonly Entry[]): void {
-    this.#store.remove(entries).catch(() => {});
+    if (staying.length > 0) this.#queue.putBack(staying);
   }
 
   #pause(ms: number): Promise<void> {

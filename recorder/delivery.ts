@@ -1,7 +1,8 @@
-// The first attempt of each entry: together with the others of its turn, as soon as there is room.
+// The first attempt of each entry of a server: together with the others of its turn, as soon as there is room.
 import { withFate } from "../client/fate.ts";
 import type { SendOptions } from "../client/send_options.ts";
-import type { Backlog } from "./backlog.ts";
+import type { Availability } from "./availability.ts";
+import type { Backlog, HomeOf } from "./backlog.ts";
 import type { Entry } from "./entry.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
@@ -15,18 +16,20 @@ const CHECK_MS = 500;
 const CHECKS_WITHOUT_ANSWER = 2;
 
 /**
- * Sends entries for the first time, with the client's retries.
+ * Sends the entries of one server for the first time, with the client's retries.
  *
  * - The entries of one turn of the event loop travel together, in chunks.
  * - While more is on its way than is sensible, the others wait for room. None
  *   is dropped while Redis answers.
- * - An entry that is not written goes to the backlog. While Redis is away, new
- *   ones go there without an attempt.
+ * - An entry that is not written goes to the backlog. While the server is away,
+ *   new ones go there without an attempt.
  */
 export class Delivery {
   readonly #writer: Writer;
   readonly #outcomes: Outcomes;
+  readonly #availability: Availability;
   readonly #backlog: Backlog;
+  readonly #homeOf: HomeOf | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #queue = new EntryQueue();
   readonly #chunks = new Set<readonly Entry[]>(); // on their way
@@ -34,28 +37,37 @@ export class Delivery {
   #isGathering = false;
   #checkTimer: ReturnType<typeof setTimeout> | undefined;
   #checksWithoutAnswer = 0;
-  #loss: Error | undefined; // what the rest was dropped with, once it has given up
+  #isOver = false; // all of its entries have been given up
 
-  /** @param deadlineMs How long a first attempt may take, in milliseconds. */
+  /**
+   * @param deadlineMs How long a first attempt may take, in milliseconds.
+   * @param homeOf Where there are several servers.
+   */
   constructor(
     writer: Writer,
     outcomes: Outcomes,
+    availability: Availability,
     backlog: Backlog,
     deadlineMs: number | undefined,
+    homeOf?: HomeOf,
   ) {
     this.#writer = writer;
     this.#outcomes = outcomes;
+    this.#availability = availability;
     this.#backlog = backlog;
     this.#deadlineMs = deadlineMs;
+    this.#homeOf = homeOf;
+  }
+
+  /** Whether it has nothing to send, and nothing is on its way. */
+  get isIdle(): boolean {
+    return this.#queue.events === 0 && this.#chunks.size === 0;
   }
 
   /** Takes an entry whose key, score and members are made. */
   accept(entry: Entry): void {
     if (this.#backlog.isFilling) {
-      return this.#backlog.hold(entry, this.#outcomes.outage!.error);
-    }
-    if (this.#loss !== undefined) {
-      return this.#outcomes.dropped(entry, this.#loss);
+      return this.#backlog.hold(entry, this.#availability.outage!.error);
     }
     if (this.#deadlineMs !== undefined) {
       entry.dueAt = performance.now() + this.#deadlineMs;
@@ -67,20 +79,15 @@ export class Delivery {
     queueMicrotask(this.#endTurn);
   }
 
-  /**
-   * Drops all that is not recorded yet, here and in the backlog, and takes no more.
-   *
-   * @returns The error that they are dropped with.
-   */
-  giveUp(reason: unknown): Error {
-    const entries = [
+  /** Sends nothing any more. @returns All that is not recorded yet, here and in the backlog. */
+  end(): Entry[] {
+    this.#isOver = true;
+    this.#stopChecks();
+    return [
       ...[...this.#chunks].flat(),
       ...this.#queue.clear(),
       ...this.#backlog.clear(),
     ];
-    this.#stopChecks();
-    const cause = this.#outcomes.outage?.error ?? reason;
-    return this.#loss = this.#outcomes.lost(entries, cause);
   }
 
   readonly #endTurn = (): void => {
@@ -108,36 +115,59 @@ export class Delivery {
     for (const entry of chunk) entry.enter("in flight");
     this.#chunks.add(chunk);
     this.#eventsInFlight += events;
-    let failure: { readonly error: unknown } | undefined;
-    try {
-      await this.#writer.write(batches, this.#optionsFor(chunk[0]!));
-    } catch (error) {
-      failure = { error };
-    }
+    await this.#writer.write(batches, this.#optionsFor(chunk[0]!));
     this.#chunks.delete(chunk);
     this.#eventsInFlight -= events;
-    if (this.#loss !== undefined) return; // all of them are dropped
-    if (failure === undefined) this.#conclude(batches);
-    else this.#hold(chunk, failure.error);
+    if (this.#isOver) return; // all of them are dropped
+    this.#conclude(batches);
     this.#send();
   }
 
   #conclude(batches: readonly Batch[]): void {
+    let hasFailed = false;
+    for (const { entries, failure } of batches) {
+      if (failure === undefined) this.#outcomes.recorded(entries);
+      else hasFailed = true;
+    }
+    if (hasFailed) return this.#holdFailed(batches);
     this.#checksWithoutAnswer = 0;
-    for (const { entries, refusal } of batches) {
-      if (refusal === undefined) this.#outcomes.recorded(entries);
-      else for (const entry of entries) this.#backlog.hold(entry, refusal);
+    this.#availability.clear();
+  }
+
+  /** What is not written goes to the backlog. If the server is away, so do the entries that wait for room. */
+  #holdFailed(batches: readonly Batch[]): void {
+    const isAnswer = ({ failure }: Batch): boolean =>
+      failure === undefined || !this.#isFault(failure.error);
+    if (batches.some(isAnswer)) this.#checksWithoutAnswer = 0;
+    if (
+      batches.every(isAnswer) &&
+      batches.some(({ failure }) => failure === undefined)
+    ) this.#availability.clear();
+    for (const { failure, entries, key } of batches) {
+      if (failure === undefined) continue;
+      this.#availability.failed(failure.error, key);
+      for (const entry of entries) this.#hold(entry, failure.error);
+    }
+    if (this.#backlog.isFilling) {
+      this.#holdWaiting(this.#availability.outage!.error);
     }
   }
 
-  /** If Redis is away, the entries that wait for room go to the backlog as well. */
-  #hold(chunk: readonly Entry[], error: unknown): void {
-    for (const entry of chunk) this.#backlog.hold(entry, error);
-    if (this.#backlog.isFilling) this.#holdWaiting(error);
+  /** Whether a failure says nothing of the entries that were sent. */
+  #isFault(error: unknown): boolean {
+    const outlook = this.#availability.outlookOf(error);
+    return outlook === "away" || outlook === "denied";
+  }
+
+  #hold(entry: Entry, error: unknown): void {
+    (this.#homeOf?.(entry.key) ?? this.#backlog).hold(entry, error);
   }
 
   #holdWaiting(error: unknown): void {
-    for (const entry of this.#queue.clear()) this.#backlog.hold(entry, error);
+    for (const entry of this.#queue.clear()) {
+      this.#availability.failed(error, entry.key);
+      this.#hold(entry, error);
+    }
   }
 
   /** The options of a chunk, by its first entry: that one has waited longest. */
@@ -166,7 +196,9 @@ export class Delivery {
     let error: Error | undefined;
     while (this.#queue.first !== undefined && this.#queue.first.dueAt <= now) {
       error ??= this.#noRoomFor(this.#deadlineMs!);
-      this.#backlog.hold(this.#queue.shift()!, error);
+      const entry = this.#queue.shift()!;
+      this.#availability.failed(error, entry.key);
+      this.#hold(entry, error);
     }
   }
 

@@ -1,5 +1,5 @@
 // Why events cannot be recorded at present, and since when.
-import { type Outlook, outlookOf } from "../client/outlook.ts";
+import type { Outlook } from "../client/outlook.ts";
 import { ReplyError } from "../resp/errors.ts";
 
 /** Each outlook in words, to stand before the error's message. */
@@ -21,11 +21,12 @@ export class Outage {
 
   /**
    * @param error What an attempt failed with.
+   * @param outlook What to expect of a later attempt.
    * @param before The outage that there was already, if it goes on.
    */
-  constructor(error: unknown, before?: Outage) {
+  constructor(error: unknown, outlook: Outlook, before?: Outage) {
     this.error = error;
-    this.outlook = outlookOf(error);
+    this.outlook = outlook;
     this.since = before?.since ?? Date.now();
   }
 
@@ -45,6 +46,32 @@ export class Outage {
     const seconds = Math.max(0, (Date.now() - this.since) / 1000).toFixed(1);
     return `${what}, for ${seconds} s: ${messageOf(this.error)}`;
   }
+}
+
+/** At most this many servers are named. */
+const MAX_NAMES = 3;
+
+/** What {@linkcode RecorderStats} say of the servers that take no events, the one that has taken none for longest first. */
+export function describeOutages(
+  outages: readonly (readonly [server: string, outage: Outage])[],
+) {
+  const [first] = outages;
+  if (first === undefined) {
+    return { awaySince: undefined, lastError: undefined, reason: undefined };
+  }
+  const [, { since, error }] = first;
+  const names = outages.slice(0, MAX_NAMES).map(([server]) => server);
+  const more = outages.length - names.length;
+  const servers = outages.length === 1
+    ? ""
+    : ` (so do ${outages.length} servers: ${names.join(", ")}${
+      more > 0 ? ` and ${more} more` : ""
+    })`;
+  return {
+    awaySince: since,
+    lastError: error,
+    reason: `${first[1]}${servers}`,
+  };
 }
 
 /** The text of an error. */

@@ -1,6 +1,6 @@
 // What becomes of entries, as the caller, the statistics, onError and telemetry are told.
 import type { Entry, RecordOutcome } from "./entry.ts";
-import { messageOf, Outage } from "./outage.ts";
+import { messageOf } from "./outage.ts";
 import { countOf } from "./queue.ts";
 
 /** What a recorder has done and holds, in events. */
@@ -17,13 +17,25 @@ export interface RecorderStats {
   sent: number;
   /** Lost so far: dropped at once, or from the outbox. */
   dropped: number;
-  /** Since when no event could be recorded: Unix time in milliseconds; `undefined` if the last attempt succeeded. */
+  /** Written once more after a failover so far; see `repeatAfterFailoverMs`. */
+  repeated: number;
+  /**
+   * Since when no event could be recorded: Unix time in milliseconds; `undefined`
+   * if the last attempt succeeded. Of several servers that take none, by the one
+   * that has taken none for longest; so are the next two.
+   */
   awaySince: number | undefined;
   /** What the last attempt failed with; `undefined` if it succeeded. */
   lastError: unknown;
-  /** The outage in words: whether Redis is away or refuses, for how long, and why. */
+  /** The outage in words: whether Redis is away or refuses, for how long, and why; of several servers also which. */
   reason: string | undefined;
 }
+
+/** What became of events, counted. */
+export type Counts = Pick<
+  RecorderStats,
+  "recorded" | "queued" | "sent" | "dropped"
+>;
 
 /** Callbacks for what becomes of entries. */
 export interface OutcomeListener {
@@ -47,7 +59,6 @@ export type Refused = readonly [entry: Entry, error: unknown];
 /** The outcomes of a recorder's entries. */
 export class Outcomes {
   readonly #listener: OutcomeListener;
-  #outage: Outage | undefined;
   #recorded = 0;
   #queued = 0;
   #sent = 0;
@@ -57,32 +68,18 @@ export class Outcomes {
     this.#listener = listener;
   }
 
-  /** Why events cannot be recorded at present; `undefined` if the last attempt succeeded. */
-  get outage(): Outage | undefined {
-    return this.#outage;
-  }
-
-  /** The numbers, and the outage in words. */
-  get stats(): Omit<RecorderStats, "pending" | "capacity"> {
+  /** The numbers so far. */
+  get counts(): Counts {
     return {
       recorded: this.#recorded,
       queued: this.#queued,
       sent: this.#sent,
       dropped: this.#dropped,
-      awaySince: this.#outage?.since,
-      lastError: this.#outage?.error,
-      reason: this.#outage?.toString(),
     };
-  }
-
-  /** An attempt has failed, for a reason that may pass. */
-  failed(error: unknown): Outage {
-    return this.#outage = new Outage(error, this.#outage);
   }
 
   /** Redis has acknowledged entries. */
   recorded(entries: readonly Entry[]): void {
-    if (entries.length > 0) this.#outage = undefined;
     let sent = 0;
     for (const entry of entries) {
       const before = entry.enter("recorded");

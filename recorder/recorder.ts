@@ -12,8 +12,6 @@ import { invokeSafely } from "../client/invoke_safely.ts";
 import { lastingAbort } from "../client/lasting_abort.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
-import { Backlog } from "./backlog.ts";
-import { Delivery } from "./delivery.ts";
 import { Entry, type RecordOutcome } from "./entry.ts";
 import { Epochs } from "./epochs.ts";
 import {
@@ -22,19 +20,25 @@ import {
   membersOf,
   type WebhookEvent,
 } from "./event.ts";
+import { Holding } from "./holding.ts";
+import { Lanes, nameOf } from "./lanes.ts";
 import {
   checkRecorderOptions,
   errorInfoOf,
   type RecorderOptions,
 } from "./options.ts";
+import { describeOutages } from "./outage.ts";
 import { MemoryOutbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
-import { Retention } from "./retention.ts";
-import type { Sender } from "./sender.ts";
-import { Writer, zadd } from "./writer.ts";
+import { LateRepeats } from "./late_repeats.ts";
+import { Retention, ServerClock } from "./retention.ts";
+import type { Failover, Sender } from "./sender.ts";
+import { zadd } from "./writer.ts";
 
 const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;
+/** How far repeats go back where failovers are noticed, in milliseconds. */
+const REPEAT_MS = 2000;
 
 /**
  * Records webhook events in sorted sets, one for each mall, shop and type: the
@@ -80,9 +84,11 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #ending = lastingAbort();
   readonly #epochs = new Epochs();
   readonly #outcomes: Outcomes;
-  readonly #retention: Retention | undefined;
-  readonly #backlog: Backlog;
-  readonly #delivery: Delivery;
+  readonly #holding: Holding;
+  readonly #clock = new ServerClock();
+  readonly #lanes: Lanes;
+  readonly #repeats: LateRepeats | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
   #state: "open" | "closing" | "closed" = "open";
   #closing: Promise<void> | undefined;
 
@@ -119,37 +125,59 @@ export class WebhookRecorder implements AsyncDisposable {
       onError: (error, status, entry) => this.#report(error, status, entry),
       onChange: (change, count, error) => this.#publish(change, count, error),
     });
-    this.#retention = retentionSeconds === undefined
-      ? undefined
-      : new Retention(client, {
-        seconds: retentionSeconds,
-        sendOptions,
-        onRefused: (error, entry) => this.#report(error, "recorded", entry),
-      });
-    const writer = new Writer(client, sendOptions, this.#retention);
-    this.#backlog = new Backlog(
-      writer,
+    this.#holding = new Holding(
       this.#outcomes,
       new MemoryOutbox(),
       options.outboxCapacity ?? 10_000,
     );
-    this.#delivery = new Delivery(
-      writer,
-      this.#outcomes,
-      this.#backlog,
-      deadlineMs,
+    this.#unsubscribe = client.onFailover?.((failover) =>
+      this.#onFailover(failover)
     );
+    const serverOf = this.#unsubscribe && serverOfKey(client);
+    const spanMs = options.repeatAfterFailoverMs ?? REPEAT_MS;
+    if (serverOf !== undefined && spanMs > 0) {
+      this.#repeats = new LateRepeats({
+        sender: client,
+        spanMs,
+        sendOptions,
+        serverOf,
+        onRepeated: (entry) =>
+          this.#lanes.of(entry.key).retention?.add([entry]),
+      });
+    }
+    this.#lanes = new Lanes({
+      sender: client,
+      sendOptions,
+      outcomes: this.#outcomes,
+      holding: this.#holding,
+      deadlineMs,
+      makeRetention: retentionSeconds === undefined
+        ? undefined
+        : () =>
+          new Retention(client, {
+            seconds: retentionSeconds,
+            sendOptions,
+            onRefused: (error, entry) => this.#report(error, "recorded", entry),
+          }, this.#clock),
+      notesOf: this.#repeats && ((server) => this.#repeats!.notesOf(server)),
+    }, serverOf);
   }
 
   /** Events held in the outbox. */
   get pending(): number {
-    return this.#backlog.pending;
+    return this.#holding.pending;
   }
 
   /** What the recorder has done and holds, and why events are not recorded. */
   stats(): RecorderStats {
-    const { pending, capacity } = this.#backlog;
-    return { pending, capacity, ...this.#outcomes.stats };
+    const { pending, capacity } = this.#holding;
+    return {
+      pending,
+      capacity,
+      ...this.#outcomes.counts,
+      repeated: this.#repeats?.repeated ?? 0,
+      ...describeOutages(this.#lanes.outages()),
+    };
   }
 
   /**
@@ -249,6 +277,7 @@ export class WebhookRecorder implements AsyncDisposable {
       this.#giveUp(reason);
     } finally {
       this.#state = "closed";
+      this.#unsubscribe?.();
     }
   }
 
@@ -267,15 +296,24 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    this.#backlog.wake();
+    this.#lanes.wake();
     await this.#epochs.flushed();
-    await this.#retention?.flush();
+    await this.#repeats?.flush();
+    await this.#lanes.trimmed();
   }
 
   #giveUp(reason: unknown): void {
-    const loss = this.#delivery.giveUp(reason);
-    this.#retention?.end();
+    const loss = this.#lanes.giveUp(reason);
+    this.#repeats?.end();
     this.#ending.abort(loss);
+  }
+
+  /** What waits is sent at once; what the server that is gone has acknowledged last is written once more. */
+  #onFailover({ from }: Failover): void {
+    const server = nameOf(from);
+    this.#clock.forget();
+    this.#repeats?.failover(server, this.#lanes.awayMs(server));
+    this.#lanes.reroute();
   }
 
   /** Gives an entry its key, time and members, and hands it to the delivery. */
@@ -294,7 +332,7 @@ export class WebhookRecorder implements AsyncDisposable {
     } catch (error) {
       return this.#outcomes.dropped(entry, error);
     }
-    this.#delivery.accept(entry);
+    this.#lanes.accept(entry);
   }
 
   async #acceptLater(entry: Entry, deliveryId: string): Promise<void> {
@@ -304,7 +342,7 @@ export class WebhookRecorder implements AsyncDisposable {
     } catch (error) {
       return this.#outcomes.dropped(entry, error);
     }
-    this.#delivery.accept(entry);
+    this.#lanes.accept(entry);
   }
 
   #report(
@@ -323,7 +361,7 @@ export class WebhookRecorder implements AsyncDisposable {
     error?: unknown,
   ): void {
     if (sink === undefined) return;
-    const { pending, capacity } = this.#backlog;
+    const { pending, capacity } = this.#holding;
     const what = { change, count, pending, capacity };
     sink.publish(
       "outbox",
@@ -339,4 +377,16 @@ function checkEntry(entry: Entry): void {
   const isText = (word: unknown) => typeof word === "string";
   if (isText(key) && Number.isFinite(score) && members.every(isText)) return;
   checkCommand(zadd([entry]));
+}
+
+/** Where a key goes now, if the client says so. */
+function serverOfKey(client: Sender): ((key: string) => string) | undefined {
+  if (client.originOf === undefined) return undefined;
+  return (key) => {
+    try {
+      return nameOf(client.originOf!(key));
+    } catch {
+      return nameOf(client.origin); // sending it there says what is wrong with the key
+    }
+  };
 }

@@ -1,7 +1,9 @@
 // Keeps sets from growing for ever: old members go, by the server's clock, and sets expire.
 import type { SendOptions } from "../client/send_options.ts";
+import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
+import { type Failure, failureIn, failuresIn } from "./failure.ts";
 import type { Sender } from "./sender.ts";
 
 /** Sets trimmed in one flush at most. */
@@ -32,20 +34,37 @@ export interface RetentionOptions {
 export class Retention {
   readonly #sender: Sender;
   readonly #options: RetentionOptions;
-  readonly #clock = new ServerClock();
+  readonly #clock: ServerClock;
   /** By key, the entry with the latest time. */
   readonly #written = new Map<string, Entry>();
   #trimming: Promise<void> | undefined;
   #isRefused = false;
   #isOver = false;
 
-  constructor(sender: Sender, options: RetentionOptions) {
+  /** @param clock The server's clock. Several of these may share it. */
+  constructor(
+    sender: Sender,
+    options: RetentionOptions,
+    clock: ServerClock = new ServerClock(),
+  ) {
     this.#sender = sender;
     this.#options = options;
+    this.#clock = clock;
+  }
+
+  /** Whether nothing waits to be trimmed, and nothing is under way. */
+  get isIdle(): boolean {
+    return this.#written.size === 0 && this.#trimming === undefined;
   }
 
   /** Entries of one key were acknowledged. */
   add(entries: readonly Entry[]): void {
+    if (this.#isOver) return;
+    this.#keep(entries);
+    this.#start();
+  }
+
+  #keep(entries: readonly Entry[]): void {
     if (this.#isOver) return;
     const { key } = entries[0]!;
     let latest = this.#written.get(key);
@@ -53,13 +72,19 @@ export class Retention {
       if (latest === undefined || entry.score > latest.score) latest = entry;
     }
     this.#written.set(key, latest!);
-    this.#start();
   }
 
   /** Trims now. Resolves once every set that was written is trimmed, or cannot be. */
   async flush(): Promise<void> {
     this.#start();
     await this.#trimming;
+  }
+
+  /** Removes what waits to be trimmed, and returns an entry of each set. */
+  takeWaiting(): Entry[] {
+    const waiting = [...this.#written.values()];
+    this.#written.clear();
+    return waiting;
   }
 
   /** Trims nothing any more. */
@@ -95,19 +120,33 @@ export class Retention {
       this.#clock.set(time);
     }
     const sets = this.#take();
-    let replies: readonly unknown[];
+    const commands = sets.flatMap((set) => this.#trim(set));
+    let failures: Failure[];
     try {
-      replies = await this.#pipeline(sets.flatMap((set) => this.#trim(set)));
+      failures = (await this.#pipeline(commands)).map(failureIn);
     } catch (error) {
-      for (const set of sets) this.add([set]);
-      throw error;
+      failures = failuresIn(error, commands.length);
     }
-    const refused = replies.findIndex((reply) => reply instanceof Error);
-    if (refused >= 0 && !this.#isRefused) {
-      const set = sets[Math.floor(refused / COMMANDS_PER_SET)]!;
-      this.#options.onRefused(replies[refused], set);
-    }
-    this.#isRefused = refused >= 0;
+    this.#conclude(sets, failures);
+    const loss = failures.find(isLoss);
+    if (loss !== undefined) throw loss.error;
+  }
+
+  /** Sets that were not trimmed wait for the next time, unless the server refuses. */
+  #conclude(sets: readonly Entry[], failures: readonly Failure[]): void {
+    let refused: Failure;
+    sets.forEach((set, i) => {
+      const ofSet = failures.slice(
+        i * COMMANDS_PER_SET,
+        (i + 1) * COMMANDS_PER_SET,
+      );
+      if (ofSet.some(isLoss)) return this.#keep([set]);
+      const refusal = ofSet.find((failure) => failure !== undefined);
+      if (refusal === undefined || refused !== undefined) return;
+      refused = refusal;
+      if (!this.#isRefused) this.#options.onRefused(refusal.error, set);
+    });
+    this.#isRefused = refused !== undefined;
   }
 
   #take(): Entry[] {
@@ -134,6 +173,10 @@ export class Retention {
     return this.#sender.pipeline(commands, this.#options.sendOptions);
   }
 }
+
+/** Whether the server did not answer: then it may have trimmed or not. */
+const isLoss = (failure: Failure): boolean =>
+  failure !== undefined && !(failure.error instanceof ReplyError);
 
 /** How long an answer of TIME is used, in milliseconds. */
 const REFRESH_MS = 60_000;

@@ -7,7 +7,7 @@ import type { Origin } from "../client/telemetry.ts";
 /**
  * What a recorder needs of a client: a `Redis` is one, and so is anything else
  * that has the first four members, such as a double in a test. The other two are for
- * a client of several servers.
+ * a client of several servers, and are used together.
  */
 export interface Sender {
   /** Sends one command; an error reply rejects with a `ReplyError`. */
@@ -32,6 +32,7 @@ export interface Sender {
   originOf?(key: string): Origin;
   /**
    * Calls a listener for each failover, after {@linkcode Sender.originOf} has changed.
+   * A client whose servers never replace each other returns a function that does nothing.
    *
    * @param listener Called synchronously; it does not throw.
    * @returns What ends the subscription; `undefined` where no failover can be

@@ -3,6 +3,8 @@ import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
+import { type Failure, failureIn, failuresIn } from "./failure.ts";
+import type { Notes } from "./late_repeats.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
 
@@ -14,8 +16,8 @@ export class Batch {
   members: number;
   /** Whether a member may have been written before, with another time. */
   hasDeliveryId: boolean;
-  /** Why they were not written, if only they were refused: an error reply, or what the client says of their command. */
-  refusal: unknown;
+  /** Why they were not acknowledged by the last attempt: an error reply, or what became of their command. */
+  failure: Failure;
 
   constructor(first: Entry) {
     this.key = first.key;
@@ -79,16 +81,24 @@ export class Writer {
   readonly options: SendOptions;
   readonly #sender: Sender;
   readonly #retention: Retention | undefined;
+  readonly #notes: Notes | undefined;
   #hasGt = true;
 
+  /**
+   * @param options What everything is sent with.
+   * @param retention Trims what was written.
+   * @param notes Notes what was acknowledged.
+   */
   constructor(
     sender: Sender,
     options: SendOptions,
     retention: Retention | undefined,
+    notes?: Notes,
   ) {
     this.#sender = sender;
     this.options = options;
     this.#retention = retention;
+    this.#notes = notes;
   }
 
   /** Whether the client is closed: then nothing can be written any more. */
@@ -97,48 +107,55 @@ export class Writer {
   }
 
   /**
-   * Writes batches. Afterwards each of them has its `refusal`, if the server refused it.
+   * Writes batches in one attempt of the client. Afterwards each has its `failure`,
+   * if there is one. It never rejects.
    *
    * @param batches One or more. To write them again does no harm.
    * @param options How to send them.
-   * @throws What the client throws if the call failed as a whole.
    */
   async write(
     batches: readonly Batch[],
     options: SendOptions,
   ): Promise<void> {
     const hasGt = this.#hasGt;
+    const failovers = this.#notes?.failovers ?? 0;
+    let commands: readonly Command[] = [];
     try {
-      const commands = batches.map(({ entries, hasDeliveryId }) =>
+      commands = batches.map(({ entries, hasDeliveryId }) =>
         zadd(entries, hasDeliveryId && hasGt)
       );
       const replies = commands.length === 1
         ? [await this.#sender.send(commands[0]!, options)]
         : await this.#sender.pipeline(commands, options);
-      batches.forEach((batch, i) => batch.refusal = refusalIn(replies[i]));
+      batches.forEach((batch, i) => batch.failure = failureIn(replies[i]));
     } catch (error) {
-      const isRefusal = batches.length === 1 && error instanceof ReplyError;
-      if (!isRefusal) {
-        this.#retention?.forgetClock();
-        throw error;
-      }
-      batches[0]!.refusal = error;
+      this.#noteFailures(batches, error);
     }
-    if (hasGt && batches.some(refusesGt)) {
-      this.#hasGt = false;
-      return await this.write(batches, options);
+    if (this.#retention !== undefined || this.#notes !== undefined) {
+      batches.forEach(({ entries, failure }, i) => {
+        if (failure !== undefined) return;
+        this.#retention?.add(entries);
+        this.#notes?.add(commands[i]!, entries, failovers);
+      });
     }
-    if (this.#retention === undefined) return;
-    for (const { entries, refusal } of batches) {
-      if (refusal === undefined) this.#retention.add(entries);
-    }
+    if (!hasGt) return;
+    const withoutGt = batches.filter(refusesGt);
+    if (withoutGt.length === 0) return;
+    this.#hasGt = false;
+    await this.write(withoutGt, options);
+  }
+
+  /** Of a call that has failed, a pipeline may have got a part of its replies. */
+  #noteFailures(batches: readonly Batch[], error: unknown): void {
+    const failures = failuresIn(error, batches.length);
+    batches.forEach((batch, i) => batch.failure = failures[i]);
+    const isReply = ({ failure }: Batch) =>
+      failure === undefined || failure.error instanceof ReplyError;
+    if (!batches.every(isReply)) this.#retention?.forgetClock();
   }
 }
 
-const refusalIn = (reply: unknown): ReplyError | undefined =>
-  reply instanceof ReplyError ? reply : undefined;
-
 /** Whether the server is older than 6.2: it has no GT. */
-const refusesGt = ({ hasDeliveryId, refusal }: Batch): boolean =>
-  hasDeliveryId && refusal instanceof ReplyError &&
-  refusal.message.startsWith("ERR syntax error");
+const refusesGt = ({ hasDeliveryId, failure }: Batch): boolean =>
+  hasDeliveryId && failure?.error instanceof ReplyError &&
+  failure.error.message.startsWith("ERR syntax error");

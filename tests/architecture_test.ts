@@ -101,6 +101,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
+  "recorder/late_repeats.ts": ["./repeats.ts"],
 };
 
 /** What may be imported from outside the project, and by whom. */

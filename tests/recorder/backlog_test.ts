@@ -3,9 +3,11 @@ import "../support/strict.ts";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { type RecordOutcome, Redis, WebhookRecorder } from "../../mod.ts";
+import { Availability } from "../../recorder/availability.ts";
 import { Backlog } from "../../recorder/backlog.ts";
 import { Entry } from "../../recorder/entry.ts";
 import { Epoch } from "../../recorder/epochs.ts";
+import { Holding } from "../../recorder/holding.ts";
 import type { Kept, OutboxStore } from "../../recorder/outbox.ts";
 import { Outcomes } from "../../recorder/outcomes.ts";
 import { Writer } from "../../recorder/writer.ts";
@@ -63,7 +65,14 @@ class Away {
     {},
     undefined,
   );
-  readonly backlog = new Backlog(this.#writer, this.outcomes, this.store, 3);
+  readonly holding = new Holding(this.outcomes, this.store, 3);
+  readonly availability = new Availability(false);
+  readonly backlog = new Backlog(
+    this.#writer,
+    this.outcomes,
+    this.holding,
+    this.availability,
+  );
 
   hold(member: string): Promise<RecordOutcome> {
     const event = { mallId: "mall", shopNo: 1, eventType: "e" };
@@ -79,7 +88,7 @@ class Away {
 
 Deno.test("An event is called queued once the store has it, those of one turn in one call", async () => {
   const away = new Away();
-  const { store, changes, backlog } = away;
+  const { store, changes, backlog, holding } = away;
   const outcomes: RecordOutcome[] = [];
   const held = ["a", "b"].map((member) => away.hold(member));
   for (const outcome of held) outcome.then((it) => outcomes.push(it));
@@ -88,7 +97,7 @@ Deno.test("An event is called queued once the store has it, those of one turn in
   await delay(0);
   assertEquals(store.appends.map(({ members }) => members), [["a", "b"]]);
   assertEquals([outcomes, changes], [[], []]);
-  assertEquals(backlog.pending, 3);
+  assertEquals(holding.pending, 3);
   store.appends[0]!.end.resolve();
   await Promise.all(held);
   assertEquals(outcomes.map(({ status }) => status), ["queued", "queued"]);
@@ -101,14 +110,14 @@ Deno.test("An event is called queued once the store has it, those of one turn in
 
 Deno.test("What is sent is forgotten by the store, in the order in which it came", async () => {
   const away = new Away();
-  const { store, backlog } = away;
+  const { store, backlog, holding } = away;
   const held = ["a", "b", "c"].map((member) => away.hold(member));
   await delay(0);
   store.appends[0]!.end.resolve();
   await Promise.all(held);
   assertEquals((await away.hold("d")).status, "dropped"); // there is no room
   away.isAway = false;
-  while (backlog.pending > 0) {
+  while (holding.pending > 0) {
     backlog.wake();
     await delay(1);
   }
@@ -118,10 +127,10 @@ Deno.test("What is sent is forgotten by the store, in the order in which it came
 
 Deno.test("An event that Redis takes before the store has it is recorded", async () => {
   const away = new Away();
-  const { store, backlog, changes } = away;
+  const { store, backlog, holding, changes } = away;
   const held = away.hold("a");
   away.isAway = false;
-  while (backlog.pending > 0) {
+  while (holding.pending > 0) {
     backlog.wake();
     await delay(1);
   }
@@ -133,7 +142,7 @@ Deno.test("An event that Redis takes before the store has it is recorded", async
 
 Deno.test("What the store cannot take is dropped with its error, and not sent", async () => {
   const away = new Away();
-  const { store, backlog, outcomes } = away;
+  const { store, backlog, holding, outcomes, availability } = away;
   const lost = away.hold("a");
   await delay(0);
   const kept = away.hold("b");
@@ -143,15 +152,16 @@ Deno.test("What the store cannot take is dropped with its error, and not sent", 
   await delay(0);
   store.appends[1]!.end.resolve();
   assertEquals((await kept).status, "queued");
-  assertEquals(backlog.pending, 1);
+  assertEquals(holding.pending, 1);
   away.isAway = false;
-  while (backlog.pending > 0) {
+  while (holding.pending > 0) {
     backlog.wake();
     await delay(1);
   }
   assertEquals(away.sent, ["b"]);
-  const { queued, sent, dropped, reason } = outcomes.stats;
-  assertEquals([queued, sent, dropped, reason], [2, 1, 1, undefined]);
+  const { queued, sent, dropped } = outcomes.counts;
+  assertEquals([queued, sent, dropped], [2, 1, 1]);
+  assertEquals(availability.outage, undefined);
 });
 
 Deno.test("Without an outbox each event is tried, and then dropped", async () => {

@@ -1,0 +1,114 @@
+// Which way an entry takes: one lane for each server.
+import type { Origin } from "../client/telemetry.ts";
+import type { Entry } from "./entry.ts";
+import { Lane, type LaneOptions } from "./lane.ts";
+import type { Outage } from "./outage.ts";
+
+/** Where a key goes now; `undefined` where there is one server. */
+export type ServerOf = ((key: string) => string) | undefined;
+
+/** The name of a server. */
+export const nameOf = ({ hostname, port }: Origin): string =>
+  `${hostname}:${port}`;
+
+/**
+ * The lanes of a recorder. A client of one server has one; in a cluster an entry
+ * takes that of the server that its key goes to now.
+ */
+export class Lanes {
+  readonly #options: LaneOptions;
+  readonly #serverOf: ServerOf;
+  readonly #byServer = new Map<string, Lane>();
+  readonly #only: Lane | undefined;
+  #loss: Error | undefined; // what the rest was dropped with, once it has given up
+
+  constructor(options: LaneOptions, serverOf: ServerOf) {
+    this.#options = options;
+    this.#serverOf = serverOf;
+    if (serverOf !== undefined) return;
+    const { sender } = options;
+    this.#only = new Lane(nameOf(sender.origin), options);
+    this.#byServer.set(this.#only.server, this.#only);
+  }
+
+  /** The lane of a key. */
+  of(key: string): Lane {
+    if (this.#only !== undefined) return this.#only;
+    const server = this.#serverOf!(key);
+    let lane = this.#byServer.get(server);
+    if (lane === undefined) {
+      lane = new Lane(server, this.#options, (key) => this.of(key).backlog);
+      this.#byServer.set(server, lane);
+    }
+    return lane;
+  }
+
+  /** Takes an entry whose key, score and members are made. */
+  accept(entry: Entry): void {
+    if (this.#loss === undefined) this.of(entry.key).delivery.accept(entry);
+    else this.#options.outcomes.dropped(entry, this.#loss);
+  }
+
+  /** The servers that take no events, each with the reason; the one that has taken none for longest first. */
+  outages(): readonly (readonly [server: string, outage: Outage])[] {
+    const outages: [string, Outage][] = [];
+    for (const { server, availability } of this.#byServer.values()) {
+      const { outage, key } = availability;
+      if (outage === undefined) continue;
+      // In charge of that key no more: no attempt would ever end its outage.
+      if (this.of(key).server !== server) availability.clear();
+      else outages.push([server, outage]);
+    }
+    return outages.sort(([, a], [, b]) => a.since - b.since);
+  }
+
+  /** For how long a server has been away, in milliseconds. */
+  awayMs(server: string): number {
+    const outage = this.#byServer.get(server)?.availability.outage;
+    return outage === undefined ? 0 : Math.max(0, Date.now() - outage.since);
+  }
+
+  /** Sends each backlog now. */
+  wake(): void {
+    for (const { backlog } of this.#byServer.values()) backlog.wake();
+  }
+
+  /** Each entry that waits takes the lane of its key anew, at once: another server may be in charge. */
+  reroute(): void {
+    this.outages(); // forgets those of servers that have left
+    const lanes = [...this.#byServer.values()];
+    const waiting = lanes.flatMap(({ backlog }) => backlog.takeWaiting());
+    const untrimmed = lanes.flatMap(({ retention }) =>
+      retention?.takeWaiting() ?? []
+    );
+    for (const entry of waiting) this.of(entry.key).backlog.admit(entry);
+    for (const entry of untrimmed) this.of(entry.key).retention!.add([entry]);
+    for (const [server, lane] of this.#byServer) {
+      if (lane.isUnused) this.#byServer.delete(server);
+      else lane.backlog.startOver();
+    }
+  }
+
+  /** Resolves once every set that was written is trimmed, or cannot be. */
+  async trimmed(): Promise<void> {
+    await Promise.all(
+      Array.from(
+        this.#byServer.values(),
+        ({ retention }) => retention?.flush(),
+      ),
+    );
+  }
+
+  /**
+   * Drops all that is not recorded yet, and takes no more.
+   *
+   * @returns The error that they are dropped with.
+   */
+  giveUp(reason: unknown): Error {
+    const cause = this.outages()[0]?.[1].error ?? reason;
+    const lanes = [...this.#byServer.values()];
+    const entries = lanes.flatMap(({ delivery }) => delivery.end());
+    for (const { retention } of lanes) retention?.end();
+    return this.#loss = this.#options.outcomes.lost(entries, cause);
+  }
+}
