@@ -121,9 +121,14 @@ export class Retention {
     }
     const sets = this.#take();
     const commands = sets.flatMap((set) => this.#trim(set));
-    let failures: Failure[];
+    let failures: readonly Failure[];
     try {
-      failures = (await this.#pipeline(commands)).map(failureIn);
+      const replies = await this.#pipeline(commands);
+      if (!replies.some(isError)) {
+        this.#isRefused = false;
+        return;
+      }
+      failures = replies.map(failureIn);
     } catch (error) {
       failures = failuresIn(error, commands.length);
     }
@@ -173,6 +178,8 @@ export class Retention {
     return this.#sender.pipeline(commands, this.#options.sendOptions);
   }
 }
+
+const isError = (reply: unknown): boolean => reply instanceof Error;
 
 /** Whether the server did not answer: then it may have trimmed or not. */
 const isLoss = (failure: Failure): boolean =>

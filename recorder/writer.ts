@@ -138,11 +138,9 @@ export class Writer {
         this.#notes?.add(commands[i]!, entries, failovers);
       });
     }
-    if (!hasGt) return;
-    const withoutGt = batches.filter(refusesGt);
-    if (withoutGt.length === 0) return;
+    if (!hasGt || !batches.some(refusesGt)) return;
     this.#hasGt = false;
-    await this.write(withoutGt, options);
+    await this.write(batches.filter(refusesGt), options);
   }
 
   /** Of a call that has failed, a pipeline may have got a part of its replies. */
