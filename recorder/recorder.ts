@@ -10,6 +10,7 @@ import {
 } from "../client/check.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
 import { lastingAbort } from "../client/lasting_abort.ts";
+import type { Failover } from "../client/failover.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
 import { Entry, type RecordOutcome } from "./entry.ts";
@@ -32,7 +33,7 @@ import { MemoryOutbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
-import type { Failover, Sender } from "./sender.ts";
+import type { Sender } from "./sender.ts";
 import { zadd } from "./writer.ts";
 
 const MAX_COUNT = 10_000;
