@@ -488,7 +488,7 @@ const makeTable = (): Rows => ({
     CAT: row(anyServer, readsNothing),
     DELUSER: row(none, UNKNOWN),
     DRYRUN: row(none, readsNothing),
-    GENPASS: row(none, UNKNOWN),
+    GENPASS: row(anyServer, UNKNOWN),
     GETUSER: row(none, readsNothing),
     LIST: row(none, readsNothing),
     LOAD: row(none, UNKNOWN),
