@@ -28,6 +28,7 @@ export type { Failover } from "./client/failover.ts";
 export { fateOf } from "./client/fate.ts";
 export { Lease, type LeaseSendOptions } from "./client/lease.ts";
 export type { RedisOptions, RetryInfo } from "./client/options.ts";
+export { DepartedError } from "./client/servers/departed_error.ts";
 export { RedisNode } from "./client/node.ts";
 export { PipelineError } from "./client/pipeline_error.ts";
 export { Redis } from "./client/redis.ts";

@@ -2,6 +2,7 @@
 import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import type { Attempts } from "./attempts.ts";
+import type { Call } from "./call.ts";
 import { checkOptions, DURATION, SIGNAL } from "./check.ts";
 import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
 import {
@@ -14,7 +15,7 @@ import { Lease } from "./lease.ts";
 import { PipelineCall } from "./pipeline_call.ts";
 import { promiseOf } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
-import type { Router } from "./servers/directory.ts";
+import type { Routed, Router } from "./servers/directory.ts";
 import { SingleCall } from "./single_call.ts";
 import { type Origin, sink } from "./telemetry.ts";
 
@@ -42,11 +43,13 @@ export class Caller {
 
   /** Sends one command. */
   send(command: Command, options: SendOptions): Promise<Reply> {
-    return sink === undefined ? this.#send(command, options) : sink.trace(
-      () => originOf(this.#router, [command]),
+    if (sink === undefined) return this.#send(command, options);
+    let made: Call | undefined;
+    return sink.trace(
+      () => made?.server?.endpoint ?? originOf(this.#router, [command]),
       [command],
       false,
-      () => this.#send(command, options),
+      () => this.#send(command, options, (call) => made = call),
     );
   }
 
@@ -76,7 +79,12 @@ export class Caller {
     return new Lease(held);
   }
 
-  #send(given: Command, options: SendOptions): Promise<Reply> {
+  /** @param onMade Called with the call, before it is started. */
+  #send(
+    given: Command,
+    options: SendOptions,
+    onMade?: (call: Call) => void,
+  ): Promise<Reply> {
     const attempts = this.#attempts;
     const router = this.#router;
     // Not by promiseOf: its two closures more cost each command 9 ns.
@@ -84,30 +92,29 @@ export class Caller {
       try {
         const command = copyCommand(given);
         const route = routeOf(command);
+        let call: Call;
         switch (route.kind) {
           case "shared":
-            return attempts.start(
-              new SingleCall(attempts, command, options, resolve, reject),
-              router,
-            );
+            call = new SingleCall(attempts, command, options, resolve, reject);
+            break;
           case "blocking":
           case "urgent":
-            return attempts.start(
-              new ExclusiveCall(
-                attempts,
-                command,
-                route,
-                options,
-                resolve,
-                reject,
-              ),
-              router,
+            call = new ExclusiveCall(
+              attempts,
+              command,
+              route,
+              options,
+              resolve,
+              reject,
             );
+            break;
           default:
             throw new TypeError(
               `Cannot send ${command[0]} on a shared connection: ${route.why}`,
             );
         }
+        onMade?.(call);
+        attempts.start(call, router);
       } catch (error) {
         reject(withFate(error, "unsent"));
       }
@@ -136,11 +143,12 @@ export class Caller {
 
 /** Where commands go now: to one server, or else to the address that the user gave. */
 function originOf(router: Router, commands: readonly Command[]): Origin {
-  const servers = new Set(
-    commands.map((command) =>
-      router.serverOf({ command, routing: undefined, server: undefined })
-    ),
-  );
+  const servers = new Set(commands.map((command) => {
+    const routed: Routed = { command, routing: undefined, server: undefined };
+    const server = router.serverOf(routed);
+    const isFree = routed.routing !== undefined && routed.routing.hashSlot < 0;
+    return isFree ? undefined : server; // of those that any server runs
+  }));
   const [server] = servers;
   return (servers.size === 1 ? server : undefined)?.endpoint ??
     router.endpoint;

@@ -1,6 +1,5 @@
 // One server of a client, addressed by itself: what it is sent goes there and nowhere else.
 import type { Command, Reply } from "../resp/types.ts";
-import { ClosedError } from "../pool/errors.ts";
 import type { PoolStats } from "../pool/pool_stats.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
 import type { Attempts } from "./attempts.ts";
@@ -13,6 +12,7 @@ import type {
 } from "./commands/replies.ts";
 import type { Lease } from "./lease.ts";
 import { NO_OPTIONS, type SendOptions } from "./send_options.ts";
+import { DepartedError } from "./servers/departed_error.ts";
 import type {
   Directory,
   Finding,
@@ -32,7 +32,7 @@ import type { Origin } from "./telemetry.ts";
  * - Everything else is as with {@linkcode Redis}: connections, retries, replays,
  *   fates, and the budget of retries, which they share.
  * - Once the server has left the cluster, or another one is the primary, calls reject
- *   with a {@linkcode ClosedError}.
+ *   with a {@linkcode DepartedError}.
  *
  * @example Count the keys of all servers
  * ```ts
@@ -74,7 +74,8 @@ export class RedisNode {
    * @param command The command, such as `["DBSIZE"]`.
    * @param options See {@linkcode SendOptions}.
    * @returns The reply, with the type of its command.
-   * @throws {ClosedError} If the server has left, or the client is closed.
+   * @throws {DepartedError} If the server has left.
+   * @throws {ClosedError} If the client is closed.
    * @throws {CommandError} If the server answers an error, MOVED and ASK included.
    */
   send<const C extends AnyCommand, const Binary extends boolean = false>(
@@ -91,7 +92,8 @@ export class RedisNode {
    * @param commands The commands.
    * @param options See {@linkcode SendOptions}.
    * @returns Their replies, in order. Error replies are values, MOVED and ASK included.
-   * @throws {ClosedError} If the server has left, or the client is closed.
+   * @throws {DepartedError} If the server has left.
+   * @throws {ClosedError} If the client is closed.
    */
   pipeline<
     const Cs extends readonly AnyCommand[],
@@ -112,7 +114,8 @@ export class RedisNode {
    *
    * @param options `signal` and `deadlineMs` end the wait for it, not the lease.
    * @returns The lease. Release it, or declare it with `await using`.
-   * @throws {ClosedError} If the server has left, or the client is closed.
+   * @throws {DepartedError} If the server has left.
+   * @throws {ClosedError} If the client is closed.
    */
   lease(
     options: {
@@ -161,8 +164,8 @@ class OneOf implements Router {
 
   find(_call: Routed, { fail }: Finding): undefined {
     fail(
-      new ClosedError(
-        `Cannot go on: ${this.name} is not in use by ${this.#directory.name} any more; redis.nodes() has the servers that are`,
+      new DepartedError(
+        `${this.name} has left ${this.#directory.name}: redis.nodes() has the servers that are there now`,
       ),
     );
   }

@@ -395,11 +395,13 @@ export class Cluster implements Directory {
         this.endpoint.at(from.hostname, from.port);
       this.#options.onFailover(endpoint, successor.endpoint);
     }
-    for (const { from, evidence } of departures) {
-      const server = this.#servers.get(from);
-      if (server !== undefined && !next.isPrimary(from)) {
-        this.#leave(server, evidence);
-      }
+    const byServer = Map.groupBy(
+      departures,
+      ({ from }) => this.#servers.get(from),
+    );
+    for (const [server, left] of byServer) {
+      if (server === undefined || next.isPrimary(addressOf(server))) continue;
+      this.#leave(server, left.map(({ evidence }) => evidence).join(", "));
     }
   }
 

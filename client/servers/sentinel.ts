@@ -291,13 +291,14 @@ export class SentinelDirectory implements Directory {
    * Its connections end before anything is sent to the other one.
    */
   #leave(server: Server, successor: string): void {
-    const takeover = `${this.#primaryName} went to ${successor}`;
+    const takeover =
+      `Sentinel names ${successor} as the primary of ${this.#primaryName}`;
     const reason = new DepartedError(
       `${server.endpoint} is not the primary any more: ${takeover}`,
     );
     server.leave(reason, takeover);
     // However short its silence: what it answers now may be lost with its data.
-    server.closeSilent(Number.MIN_VALUE, `it was replaced, ${takeover}`);
+    server.closeSilent(Number.MIN_VALUE, `it was replaced: ${takeover}`);
     const gone = server.close(reason); // leases, too
     this.#leaving.add(server);
     gone.then(() => {

@@ -18,7 +18,14 @@ import {
 } from "../../client/servers/directory.ts";
 import { Server } from "../../client/servers/server.ts";
 import { settingsOf } from "../../client/settings.ts";
-import { ClosedError, CommandError, fateOf, Redis, Retry } from "../../mod.ts";
+import {
+  ClosedError,
+  CommandError,
+  DepartedError,
+  fateOf,
+  Redis,
+  Retry,
+} from "../../mod.ts";
 import { dial } from "../../pool/socket/dial.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { startRedis } from "../support/redis_server.ts";
@@ -129,9 +136,9 @@ Deno.test("A call on a node that has left rejects, also one that waits for its n
     assertEquals(fateOf(error), "unsent");
     assertStringIncludes(
       `${error}`,
-      `${endpoint} is not in use by ${endpoint} any more; redis.nodes() has`,
+      `${endpoint} has left ${endpoint}: redis.nodes() has`,
     );
   }
-  await assertRejects(() => node.send(["PING"]), ClosedError);
+  await assertRejects(() => node.send(["PING"]), DepartedError);
   await there.close("over");
 });

@@ -223,7 +223,7 @@ testWithDeployment(
     const error = await assertRejects(
       () => incremented,
       ConnectionClosedError,
-      `it was replaced, mymaster went to ${at(two)}`,
+      `it was replaced: Sentinel names ${at(two)} as the primary of mymaster`,
     );
     assertEquals(error.fate, "unknown");
     one.thaw();
