@@ -158,6 +158,7 @@ import "./pool/forensics/post_mortem_trigger.ts";
 import "./pool/liveness.ts";
 import "./pool/member.ts";
 import "./pool/pool.ts";
+import "./pool/replacement.ts";
 import "./pool/socket/address.ts";
 import "./pool/socket/deno.ts";
 import "./pool/socket/dial.ts";

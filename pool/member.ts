@@ -95,6 +95,7 @@ export class Member {
 /** The members of a pool, in the order in which they were opened. */
 export class Members implements Iterable<Member> {
   readonly #members: Member[] = [];
+  #heardAt = -Infinity; // on those that were removed
 
   /** How many there are. */
   get size(): number {
@@ -106,6 +107,14 @@ export class Members implements Iterable<Member> {
     let inFlight = 0;
     for (const { connection } of this.#members) inFlight += connection.inFlight;
     return inFlight;
+  }
+
+  /** When a byte last came on one of them, or on one that was removed, by `performance.now()`. */
+  get heardAt(): number {
+    return this.#members.reduce(
+      (heardAt, { connection }) => Math.max(heardAt, connection.heardAt),
+      this.#heardAt,
+    );
   }
 
   /** How long one of them has owed a reply in silence at most, in milliseconds; 0 if none does. */
@@ -168,6 +177,7 @@ export class Members implements Iterable<Member> {
   /** Takes a member out; its state is `gone`. */
   remove(member: Member): void {
     this.#members.splice(this.#members.indexOf(member), 1);
+    this.#heardAt = Math.max(this.#heardAt, member.connection.heardAt);
     member.enter("gone");
   }
 }

@@ -5,73 +5,19 @@ import type {
   Connection,
   ConnectionObserver,
 } from "./connection/connection.ts";
-import type { DialProgress } from "./connection/open.ts";
 import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
 import { Dialer } from "./dialer.ts";
 import { checkoutError, type CheckoutTimeoutError } from "./errors.ts";
 import { Liveness } from "./liveness.ts";
 import { Member, Members, type RetirementReason } from "./member.ts";
+import type { PoolOptions } from "./pool_options.ts";
 import type { EvictionReason, PoolStats } from "./pool_stats.ts";
+import { Replacement } from "./replacement.ts";
 import { runtime } from "./socket/runtime.ts";
-import { type Checkout, type CheckoutWait, Waiters } from "./waiters.ts";
-
-/** Options of a {@linkcode Pool}. */
-export interface PoolOptions {
-  /** `host:port`, for errors. */
-  readonly endpoint: string;
-  /** Opens connection number `number`. */
-  readonly open: (
-    number: number,
-    observer: ConnectionObserver,
-    signal: AbortSignal,
-    progress: DialProgress,
-  ) => Promise<Connection>;
-  /** Never more connections than this, those being dialed included. */
-  readonly maxConnections: number;
-  /** How long a caller waits for a connection, in milliseconds. */
-  readonly checkoutTimeoutMs: number;
-  /** How many callers may wait. */
-  readonly maxWaiting: number;
-  /** An idle connection is closed after this, in milliseconds. */
-  readonly idleTimeoutMs: number;
-  /** A connection is retired at this age less up to a tenth, in milliseconds. */
-  readonly maxAgeMs: number;
-  /** A connection idle for longer must answer a PING before its next command, in milliseconds. */
-  readonly validateAfterIdleMs: number;
-  /**
-   * Called for each new connection, after the callers that waited for it were
-   * served, with the time that it took to open it and, if it is shared, the right to
-   * push on it: what is to be sent must be pushed before this returns.
-   */
-  readonly onOpen?: (
-    connection: ConnectionFacts,
-    details: {
-      readonly tookMs: number;
-      readonly right: PushRight | undefined;
-    },
-  ) => void;
-  /** Called when a connection could not be opened. */
-  readonly onDialFailed?: (error: unknown) => void;
-  /** Called with the reason for which a connection has left the pool. */
-  readonly onEvict?: (
-    reason: EvictionReason,
-    connection: ConnectionFacts,
-  ) => void;
-  /** Called when a connection has ended. */
-  readonly onClose: (report: CloseReport, connection: ConnectionFacts) => void;
-  /** Called when a connection has ended before its handshake was over. */
-  readonly onRefused?: (
-    report: CloseReport,
-    connection: ConnectionFacts,
-  ) => void;
-  /** Called for each wait that has ended; a checkout that is served at once is no wait. */
-  readonly onWait?: (wait: CheckoutWait) => void;
-}
+import { type Checkout, Waiters } from "./waiters.ts";
 
 /** How often limits of age are checked. */
 const TICK_MS = 1000;
-/** Connections to the wrong server are replaced at most this often: the next dial may lead to it again. */
-const REPLACEMENT_PAUSE_MS = 250;
 
 /**
  * A pool of connections.
@@ -95,11 +41,10 @@ export class Pool {
   readonly #allocation: Allocation;
   readonly #sleep = runtime.newUnrefSleep();
   readonly #evicted: Partial<Record<EvictionReason, number>> = {};
+  readonly #replacement = new Replacement();
   readonly #empty = Promise.withResolvers<void>();
   #refusal: { readonly reason: unknown } | undefined; // of checkouts, for good
   #isClosed = false;
-  #replacedAt = -Infinity; // connections opened before lead to the wrong server
-  #heardAt = -Infinity; // on connections that have ended
   #lastClose: CloseReport | undefined;
   #isTicking = false;
 
@@ -205,9 +150,10 @@ export class Pool {
    */
   replace(connection: ConnectionFacts, reason: "readonly" | "moved"): void {
     const member = this.#members.of(connection);
-    if (member !== undefined && this.#mayReplace(connection.openedAt)) {
-      this.#retire(member, reason);
-    }
+    if (member === undefined) return;
+    const now = performance.now();
+    if (!this.#replacement.mayTake(connection.openedAt, now)) return;
+    this.#retire(member, reason);
   }
 
   /** The same as {@linkcode replace}, for all that were opened before a moment by `performance.now()`. */
@@ -229,11 +175,7 @@ export class Pool {
 
   /** When a byte last came on any connection, by `performance.now()`; `-Infinity` before the first. */
   get heardAt(): number {
-    let heardAt = this.#heardAt;
-    for (const { connection } of this.#members) {
-      heardAt = Math.max(heardAt, connection.heardAt);
-    }
-    return heardAt;
+    return this.#members.heardAt;
   }
 
   /** How long a connection has owed a reply in silence at most, in milliseconds: see {@linkcode Connection.silentMs}. Dials are in no count. */
@@ -315,14 +257,6 @@ export class Pool {
     if (this.#refusal === undefined || !this.isEmpty) return;
     this.#sleep.end();
     this.#empty.resolve();
-  }
-
-  #mayReplace(openedAt: number): boolean {
-    if (openedAt <= this.#replacedAt) return true; // one of the old ones
-    const now = performance.now();
-    if (now - this.#replacedAt < REPLACEMENT_PAUSE_MS) return false;
-    this.#replacedAt = now;
-    return true;
   }
 
   /** Gives a connection nothing more, and closes it once its lease or what is in flight has ended. */
@@ -430,7 +364,6 @@ export class Pool {
   }
 
   #ended(report: CloseReport, connection: ConnectionFacts): void {
-    this.#heardAt = Math.max(this.#heardAt, connection.heardAt);
     if (report.how !== "requested") this.#lastClose = report;
     this.#options.onClose(report, connection);
     this.#noteEmpty();

@@ -9,7 +9,8 @@ import type {
 } from "../../pool/connection/push_right.ts";
 import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
 import type { Verdict } from "../../pool/forensics/verdict.ts";
-import { Pool, type PoolOptions } from "../../pool/pool.ts";
+import { Pool } from "../../pool/pool.ts";
+import type { PoolOptions } from "../../pool/pool_options.ts";
 import type { PoolStats } from "../../pool/pool_stats.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
