@@ -15,6 +15,7 @@ import {
   type Failure,
   lossFailure,
 } from "./failure.ts";
+import { withFate } from "./fate.ts";
 import { invokeSafely } from "./invoke_safely.ts";
 import { type HeldConnection, LeaseCall } from "./exclusive_call.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
@@ -220,7 +221,7 @@ export class Attempts implements CallEngine {
 
   #failedToConnect(call: Call, reason: unknown): void {
     if (!call.isDone) call.enter("deciding");
-    this.failed(call, connectFailure(reason));
+    this.failed(call, connectFailure(withFate(reason, "unsent")));
   }
 
   #sendOn(call: Call, right: PushRight): void {
