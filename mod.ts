@@ -101,6 +101,7 @@ export {
 // one level of imports after the other without. Worth 4 % of a cold start.
 import "./client/asking.ts";
 import "./client/attempts.ts";
+import "./client/backoff_waits.ts";
 import "./client/blocking.ts";
 import "./client/budget.ts";
 import "./client/call.ts";

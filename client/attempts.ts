@@ -3,8 +3,10 @@ import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { ClosedError } from "../pool/errors.ts";
+import type { Endpoint } from "../pool/socket/endpoint.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import type { Retry } from "../retry/retry.ts";
+import { BackoffWaits } from "./backoff_waits.ts";
 import { RetryBudget } from "./budget.ts";
 import type { Call, CallEngine } from "./call.ts";
 import { DeadlineError, Deadlines } from "./deadlines.ts";
@@ -66,7 +68,7 @@ export class Attempts implements CallEngine {
   readonly #drain: Drain;
   readonly #budget = new RetryBudget();
   readonly #deadlines = new Deadlines();
-  readonly #backingOff = new Set<Call>();
+  readonly #waits = new BackoffWaits();
   #retries = 0;
   #replays = 0;
   #isOver = false; // nothing is tried any more
@@ -138,7 +140,12 @@ export class Attempts implements CallEngine {
   /** Ends the calls that wait for their next attempt, and every later one when it fails. */
   end(reason: ClosedError): void {
     this.#isOver = true;
-    for (const call of this.#backingOff) this.#endBackoff(call, reason);
+    this.#waits.fail(reason);
+  }
+
+  /** Another server has taken over: the calls that wait because of the old one try now. */
+  hurry(from: Endpoint): void {
+    this.#waits.hurry(from);
   }
 
   #closedError(call: Call): ClosedError {
@@ -327,25 +334,22 @@ export class Attempts implements CallEngine {
   }
 
   #backOff(call: Call, policy: Retry, delayMs: number): void {
-    const wait = new AbortController();
-    call.enter("backing-off", (reason) => wait.abort(reason));
-    this.#backingOff.add(call);
-    // What the user's own `sleep` throws is a rejection like others.
-    const sleep = async () => await policy.sleep(delayMs, wait.signal);
-    sleep().then(() => {
-      this.#backingOff.delete(call);
-      if (call.isDone) return;
-      call.enter("deciding");
-      this.#attempt(call);
-    }, (reason) => this.#endBackoff(call, reason));
-  }
-
-  /** The next attempt of a call is not made: the client was closed, or the wait has failed. */
-  #endBackoff(call: Call, reason: unknown): void {
-    this.#backingOff.delete(call);
-    if (call.isDone) return;
-    call.failures!.retries--;
-    call.giveUp(call.failures!.retryError({ endedBy: reason }));
+    this.#waits.add(
+      call,
+      // What the user's own `sleep` throws is a rejection like others.
+      async (signal) => await policy.sleep(delayMs, signal),
+      () => {
+        if (call.isDone) return;
+        call.enter("deciding");
+        this.#attempt(call);
+      },
+      // The next attempt is not made: the client was closed, or the wait has failed.
+      (reason) => {
+        if (call.isDone) return;
+        call.failures!.retries--;
+        call.giveUp(call.failures!.retryError({ endedBy: reason }));
+      },
+    );
   }
 
   /** Finds out whether a command that was lost has run, and sends it again if not. */

@@ -268,6 +268,7 @@ export class Redis implements AsyncDisposable {
     for (const listener of [...this.#failoverListeners]) {
       invokeSafely("onFailover of Redis", listener, failover);
     }
+    this.#attempts.hurry(from);
   }
 
   /** Whether {@linkcode Redis.close} was called. */

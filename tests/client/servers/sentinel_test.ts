@@ -266,6 +266,27 @@ testWithDeployment(
 );
 
 testWithDeployment(
+  "Calls that wait because of a server that was replaced try at once",
+  async (deployment) => {
+    const { one, two } = deployment;
+    const redis = deployment.client({
+      retry: new Retry({
+        backoff: new ExponentialBackoff({ baseMs: 60_000, capMs: 60_000 }),
+      }),
+    });
+    await redis.send(["SET", "key", 1]);
+    await one.kill();
+    const sent = [2, 3].map((n) => redis.send(["SET", `key${n}`, n]));
+    await delay(300);
+    deployment.failOver();
+    const startedAt = performance.now();
+    assertEquals(await Promise.all(sent), ["OK", "OK"]);
+    assertLess(performance.now() - startedAt, 1000);
+    assertEquals(await two.cli("GET", "key3"), "3");
+  },
+);
+
+testWithDeployment(
   "A primary that has become a replica is asked for at the Sentinel",
   async (deployment) => {
     const { one, two } = deployment;

@@ -1,0 +1,127 @@
+// That failovers of real Sentinels lose no event and hide no loss: by hand, after a crash, and from a server that is frozen.
+
+import "../../support/strict.ts";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { ExponentialBackoff, fateOf, Redis, Retry } from "../../../mod.ts";
+import { WebhookRecorder } from "../../../recorder/recorder.ts";
+import {
+  type Sentinels,
+  startSentinels,
+} from "../../support/redis_sentinels.ts";
+import { until } from "../../support/wait.ts";
+
+/** What became of a load. */
+interface Outcome {
+  /** INCRs that were answered. */
+  readonly successes: number;
+  /** INCRs that may have run. */
+  readonly unknown: number;
+  /** Events that a recorder has accepted. */
+  readonly events: number;
+  /** The longest call of the recorder, in milliseconds. */
+  readonly longestMs: number;
+}
+
+/** About 200 INCRs and 200 events a second, until the function returned is called. */
+function startLoad(redis: Redis): () => Promise<Outcome> {
+  const recorder = new WebhookRecorder(redis);
+  const event = { mallId: "mall", shopNo: 1, eventType: "order" };
+  const running = new Set<Promise<void>>();
+  let successes = 0, unknown = 0, events = 0, longestMs = 0;
+  let isOver = false;
+  const increment = async () => {
+    try {
+      await redis.send(["INCR", "counter"]);
+      successes++;
+    } catch (error) {
+      if (fateOf(error) === "unknown") unknown++;
+    }
+  };
+  const record = async () => {
+    events++;
+    const startedAt = performance.now();
+    await recorder.record(event);
+    longestMs = Math.max(longestMs, performance.now() - startedAt);
+  };
+  const start = (run: () => Promise<void>) => {
+    const over = run().finally(() => running.delete(over));
+    running.add(over);
+  };
+  const load = (async () => {
+    while (!isOver) {
+      start(increment);
+      start(record);
+      await delay(5);
+    }
+  })();
+  return async () => {
+    isOver = true;
+    await load;
+    await Promise.all(running);
+    await recorder.flush();
+    await recorder[Symbol.asyncDispose]();
+    return { successes, unknown, events, longestMs };
+  };
+}
+
+/**
+ * Runs a load while the primary changes.
+ *
+ * @returns What became of it, and after how long, in milliseconds, the first command was written on the new primary once it was named.
+ */
+async function failOver(
+  set: Sentinels,
+  cause: () => Promise<unknown>,
+  afterwards: () => Promise<void> = () => delay(500),
+): Promise<Outcome & { readonly caughtUpMs: number }> {
+  const before = await set.primary();
+  await using redis = new Redis(set.url, {
+    ...set.clientOptions,
+    retry: new Retry({
+      backoff: new ExponentialBackoff({ jitter: 0.5 }),
+      retries: 40,
+      deadlineMs: 20_000,
+    }),
+  });
+  const stop = startLoad(redis);
+  await delay(1000);
+  await cause();
+  const { server } = await set.waitForPrimary({ than: before });
+  const namedAt = performance.now();
+  const address = set.addressOf(server);
+  await until(() => (redis.stats().servers[address]?.open ?? 0) > 0);
+  await redis.send(["PING"]);
+  const caughtUpMs = performance.now() - namedAt;
+  await afterwards();
+  const outcome = await stop();
+  const key = "webhook_frequency_mall_1_order";
+  assertEquals(Number(await server.cli("ZCARD", key)), outcome.events);
+  const counter = Number(await server.cli("GET", "counter"));
+  const most = outcome.successes + outcome.unknown;
+  assert(counter <= most, `${counter} of at most ${most}`);
+  return { ...outcome, caughtUpMs };
+}
+
+Deno.test("A failover by hand loses no event, although the old primary goes on answering", async () => {
+  await using set = await startSentinels();
+  const { caughtUpMs } = await failOver(set, () => set.failover());
+  assertLess(caughtUpMs, 800);
+});
+
+Deno.test("A crash of the primary loses no event, and the new one is in use as soon as it is named", async () => {
+  await using set = await startSentinels();
+  const { caughtUpMs } = await failOver(set, () => set.crash());
+  assertLess(caughtUpMs, 500);
+});
+
+Deno.test("A frozen primary loses no event, and what it answers later counts for nothing", async () => {
+  await using set = await startSentinels();
+  const frozen = await set.primary();
+  const freeze = () => Promise.resolve(set.freeze(frozen));
+  const { caughtUpMs } = await failOver(set, freeze, async () => {
+    set.thaw(frozen);
+    await delay(500);
+  });
+  assertLess(caughtUpMs, 500);
+});
