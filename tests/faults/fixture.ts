@@ -1,5 +1,4 @@
 // What a scenario runs on: a server, a proxy, a client, and a record of what happened.
-import { delay } from "@std/async/delay";
 import {
   type CloseReport,
   type Dial,
@@ -14,29 +13,21 @@ import {
   startRedis,
 } from "../support/redis_server.ts";
 import type { LoadProfile } from "./load_profile.ts";
+import { MEMORY } from "./memory.ts";
 import type { Scenario } from "./scenario.ts";
+import { Timeline } from "./timeline.ts";
 
 /** An acknowledged event survives whatever happens to the server. */
 const DURABLE = { appendonly: "yes", appendfsync: "always" };
-/** Files in memory, where there are such: a disk stalls for longer than what is measured. */
-const MEMORY = "/dev/shm";
 
 const startDurable = (
   { config, ...options }: RedisServerOptions,
 ): Promise<RedisServer> =>
   startRedis({
     ...options,
-    ...(existsSync(MEMORY) ? { directory: MEMORY } : {}),
+    ...MEMORY,
     config: { ...DURABLE, ...config },
   });
-
-function existsSync(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
 
 /** The death of a connection that the client did not close on purpose. */
 export interface Death {
@@ -47,8 +38,7 @@ export interface Death {
 }
 
 /** Everything that a scenario may touch. */
-export class FaultFixture implements AsyncDisposable {
-  readonly profile: LoadProfile;
+export class FaultFixture extends Timeline implements AsyncDisposable {
   readonly server: RedisServer;
   readonly proxy: FaultProxy;
   readonly redis: Redis;
@@ -66,13 +56,8 @@ export class FaultFixture implements AsyncDisposable {
   readonly dialedAt: number[] = [];
   /** Connections that died. */
   readonly hits: Death[] = [];
-  /** What is wrong, in sentences. */
-  readonly violations: string[] = [];
   /** When the load began, by `performance.now()`. */
   loadStartedAt = 0;
-  /** When the fault began and ended, by `performance.now()`. */
-  faultAt: number | undefined;
-  backAt: number | undefined;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
@@ -82,7 +67,7 @@ export class FaultFixture implements AsyncDisposable {
     proxy: FaultProxy,
     resources: AsyncDisposableStack,
   ) {
-    this.profile = profile;
+    super(profile);
     this.server = this.truth = server;
     this.proxy = proxy;
     this.#resources = resources;
@@ -151,48 +136,9 @@ export class FaultFixture implements AsyncDisposable {
     return this.#resources.use(thing);
   }
 
-  /** A duration of the long profile, scaled to this one, and at least `leastMs`. */
-  span(ms: number, leastMs = 0): number {
-    return Math.max(leastMs, ms * this.profile.scale);
-  }
-
-  /** Waits for a duration of the long profile, scaled to this one. */
-  async wait(ms: number, leastMs = 0): Promise<void> {
-    await delay(this.span(ms, leastMs));
-  }
-
-  /** Repeats something for a duration of the long profile, scaled to this one. */
-  async repeat(
-    everyMs: number,
-    forMs: number,
-    act: () => unknown,
-  ): Promise<void> {
-    const startedAt = performance.now();
-    const end = startedAt + this.span(forMs, 3 * everyMs);
-    for (let next = startedAt; next < end;) {
-      await act();
-      next = Math.max(next + everyMs, performance.now());
-      await delay(Math.max(0, next - performance.now()));
-    }
-  }
-
-  /** Notes that the fault begins. */
-  away(): void {
-    this.faultAt ??= performance.now();
-  }
-
-  /** Notes that the fault is over. */
-  back(): void {
-    this.backAt = performance.now();
-  }
-
   /** CLIENT KILL of every connection except the one that asks. */
   async killAll(): Promise<void> {
     await this.truth.cli("CLIENT", "KILL", "TYPE", "normal");
-  }
-
-  violate(sentence: string): void {
-    this.violations.push(sentence);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
