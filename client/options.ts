@@ -23,7 +23,7 @@ export interface RetryInfo {
 /** Options of a `Redis` client. Durations are in milliseconds; `Infinity` means no limit. */
 export interface RedisOptions extends EndpointOptions {
   /**
-   * Never more connections than this, except for commands that end what holds up
+   * Never more connections to one server than this, except for commands that end what holds up
    * the others (SCRIPT KILL, FUNCTION KILL, CLIENT UNPAUSE, …): each opens one of
    * its own, and closes it.
    * @default {10}
@@ -66,9 +66,9 @@ export interface RedisOptions extends EndpointOptions {
   dial?: Dial;
   /** Called with the report of each connection that has ended, before the commands that it took along are rejected. */
   onClose?: (report: CloseReport) => void;
-  /** Whether to look for the cause when a connection has ended: with the next one, by INFO, CONFIG GET and CLIENT LIST, after a silence also SLOWLOG GET and LATENCY LATEST. @default {false} */
+  /** Whether to look for the cause when a connection has ended: with the next one, by INFO, CONFIG GET and CLIENT LIST, after a silence also SLOWLOG GET and LATENCY LATEST. Where another server has taken over, that is the verdict, and nothing is asked. @default {false} */
   postMortem?: boolean;
-  /** Called with the verdict of each post-mortem: at most one in 5 seconds. */
+  /** Called with the verdict of each post-mortem: of each server at most one in 5 seconds, and one when another server has taken over. */
   onVerdict?: (verdict: Verdict) => void;
   /** Called after each failed attempt that another one follows, before the wait. */
   onRetry?: (info: RetryInfo) => void;
