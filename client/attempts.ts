@@ -227,7 +227,8 @@ export class Attempts implements CallEngine {
   }
 
   #failedToConnect(call: Call, reason: unknown): void {
-    if (!call.isDone) call.enter("deciding");
+    if (call.isDone) return;
+    call.enter("deciding");
     this.failed(call, connectFailure(withFate(reason, "unsent")));
   }
 
