@@ -4,7 +4,6 @@ import {
   hostIn,
   isIp,
   isPort,
-  textOfAddress,
 } from "../../pool/socket/address.ts";
 import type { Reply } from "../../resp/types.ts";
 import { HASH_SLOTS } from "./directory.ts";
@@ -27,12 +26,17 @@ export interface ListedServer {
   readonly unnamedPort: number | undefined;
 }
 
-/** A range of hash slots, and the servers that hold it. */
+/** A primary of the reply, and its replicas. */
+export interface ListedShard {
+  readonly primary: ListedServer;
+  readonly replicas: readonly ListedServer[];
+}
+
+/** A range of hash slots, and what holds it: one object for all ranges of a primary. */
 export interface ListedRange {
   readonly start: number;
   readonly end: number;
-  readonly primary: ListedServer;
-  readonly replicas: readonly ListedServer[];
+  readonly shard: ListedShard;
 }
 
 /**
@@ -52,22 +56,21 @@ export function rangesIn(
   // Longer ones do not come from a server, and would take long.
   if (!Array.isArray(reply) || reply.length > HASH_SLOTS) return undefined;
   const ranges: ListedRange[] = [];
-  // A server with many ranges is repeated in each of them.
-  const replicasOf = new Map<string, readonly ListedServer[]>();
+  const shards = new Map<string, ListedShard | undefined>();
   for (const entry of reply) {
     if (!Array.isArray(entry)) return undefined;
     const [start, end, first, ...others] = entry;
     if (!isHashSlot(start) || !isHashSlot(end) || start > end) return undefined;
-    const primary = serverIn(first, asked, naming);
-    if (primary === undefined) continue;
-    const name = textOfAddress(primary.address);
-    let replicas = replicasOf.get(name);
-    if (replicas === undefined) {
-      replicas = others.map((node) => serverIn(node, asked, naming))
+    // A server with many ranges is repeated in each of them.
+    const name = Array.isArray(first) ? first.slice(0, 3).join(" ") : "";
+    if (!shards.has(name)) {
+      const primary = serverIn(first, asked, naming);
+      const replicas = others.map((node) => serverIn(node, asked, naming))
         .filter((server) => server !== undefined);
-      replicasOf.set(name, replicas);
+      shards.set(name, primary && { primary, replicas });
     }
-    ranges.push({ start, end, primary, replicas });
+    const shard = shards.get(name);
+    if (shard !== undefined) ranges.push({ start, end, shard });
   }
   return ranges;
 }

@@ -10,22 +10,21 @@ const OPENING = 0x7b; // {
 const CLOSING = 0x7d; // }
 const LAST_ASCII = 0x7f;
 
-/** The sum of each byte with so many zero bytes behind it. */
-const sums = (zeros: number): Uint16Array =>
+/** The sum of each byte, followed by so many bits of 0. */
+const sums = (bits: number): Uint16Array =>
   Uint16Array.from({ length: 256 }, (_, byte) => {
     let sum = byte << 8;
-    for (let bit = 0; bit < 8 * (zeros + 1); bit++) {
+    for (let bit = 0; bit < 8 + bits; bit++) {
       sum = (sum << 1) ^ (sum & 0x8000 ? POLYNOMIAL : 0);
     }
     return sum;
   });
 
-// Four bytes at a time, each looked up on its own: a key of 41 characters takes
-// 100 ns instead of the 165 ns of a loop in which each byte waits for the one before.
-const ALONE = sums(0);
-const BEFORE_ONE = sums(1);
-const BEFORE_TWO = sums(2);
-const BEFORE_THREE = sums(3);
+// Of two characters at a time, each is looked up on its own: a key of 41 takes
+// 100 ns instead of 117 ns, of which 65 ns are to read the characters. Four at a
+// time take 96 ns.
+const LAST = sums(0);
+const LAST_BUT_ONE = sums(8);
 
 const utf8 = new TextEncoder();
 
@@ -58,19 +57,16 @@ function hashSlotOfText(key: string): number {
   let sum = 0;
   let seen = 0; // all bits of all characters
   let at = from;
-  for (; at + 3 < to; at += 4) {
+  for (; at + 1 < to; at += 2) {
     const a = key.charCodeAt(at);
     const b = key.charCodeAt(at + 1);
-    const c = key.charCodeAt(at + 2);
-    const d = key.charCodeAt(at + 3);
-    seen |= a | b | c | d;
-    sum = BEFORE_THREE[((sum >> 8) ^ a) & 0xff]! ^
-      BEFORE_TWO[(sum ^ b) & 0xff]! ^ BEFORE_ONE[c & 0xff]! ^ ALONE[d & 0xff]!;
+    seen |= a | b;
+    sum = LAST_BUT_ONE[((sum >> 8) ^ a) & 0xff]! ^ LAST[(sum ^ b) & 0xff]!;
   }
-  for (; at < to; at++) {
+  if (at < to) {
     const a = key.charCodeAt(at);
     seen |= a;
-    sum = ((sum & 0xff) << 8) ^ ALONE[((sum >> 8) ^ a) & 0xff]!;
+    sum = ((sum & 0xff) << 8) ^ LAST[((sum >> 8) ^ a) & 0xff]!;
   }
   return seen > LAST_ASCII
     ? sumOf(utf8.encode(key.slice(from, to))) & LOWEST_BITS
@@ -89,7 +85,7 @@ function hashSlotOfBytes(key: Uint8Array): number {
 function sumOf(bytes: Uint8Array): number {
   let sum = 0;
   for (let at = 0; at < bytes.length; at++) {
-    sum = ((sum & 0xff) << 8) ^ ALONE[(sum >> 8) ^ bytes[at]!]!;
+    sum = ((sum & 0xff) << 8) ^ LAST[(sum >> 8) ^ bytes[at]!]!;
   }
   return sum;
 }

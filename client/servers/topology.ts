@@ -1,7 +1,12 @@
 // Which server of a cluster holds which hash slots.
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import type { Reply } from "../../resp/types.ts";
-import { type ListedServer, type Naming, rangesIn } from "./cluster_slots.ts";
+import {
+  type ListedServer,
+  type ListedShard,
+  type Naming,
+  rangesIn,
+} from "./cluster_slots.ts";
 import { HASH_SLOTS } from "./directory.ts";
 
 /** A primary and its replicas. */
@@ -87,13 +92,11 @@ export class Topology {
     const ranges = rangesIn(reply, asked, naming);
     if (ranges === undefined) return undefined;
     const topology = Topology.empty();
-    for (const { start, end, primary, replicas } of ranges) {
-      for (const server of [primary, ...replicas]) topology.#names.add(server);
-      const shard = topology.#indexOf(
-        primary.address,
-        replicas.map(({ address }) => address),
-      );
-      for (let at = start; at <= end; at++) topology.#assign(at, shard);
+    const indexes = new Map<ListedShard, number>();
+    for (const { start, end, shard } of ranges) {
+      const index = indexes.get(shard) ?? topology.#add(shard);
+      indexes.set(shard, index);
+      for (let at = start; at <= end; at++) topology.#assign(at, index);
     }
     return topology;
   }
@@ -182,6 +185,15 @@ export class Topology {
     this.#patchedAt = before.#patchedAt?.slice();
     this.#patches = before.#patches;
     return this;
+  }
+
+  /** The index of a shard that was listed, which is made if it is new. */
+  #add({ primary, replicas }: ListedShard): number {
+    for (const server of [primary, ...replicas]) this.#names.add(server);
+    return this.#indexOf(
+      primary.address,
+      replicas.map(({ address }) => address),
+    );
   }
 
   /** The topology after a promotion; `undefined` if there was none. */
