@@ -57,6 +57,8 @@ const POLL_MS = 500;
 const SILENT_MS = 1000;
 /** A connection to a Sentinel is kept this long after the last question, in milliseconds. */
 const KEPT_MS = 10_000;
+/** A call waits for the end of so many questions at most. */
+const MAX_QUESTIONS = 2;
 /** Refusals within this time, in milliseconds, cost one retry together: a failover is one event. */
 const ONE_EVENT_MS = 100;
 
@@ -98,8 +100,6 @@ export class SentinelDirectory implements Directory {
   readonly #lookup = new Lookup({ ask: () => this.#ask() });
   readonly #watch = new Watch(LOOK_MS, () => this.#look());
   readonly #leaving = new Set<Server>();
-  /** Calls that wait for an answer. */
-  readonly #waiting = new Set<() => void>();
   #gone = sumOf([]);
   #primary: Primary | undefined;
   /** The server of the primary while the watch runs and nothing speaks against it. */
@@ -134,20 +134,23 @@ export class SentinelDirectory implements Directory {
     _call: Routed,
     { found, fail }: Finding,
   ): (reason: unknown) => void {
-    const end = () => {
-      this.#waiting.delete(waiter);
-      endWait();
+    let end: () => void;
+    let questions = 0;
+    const wait = (): void => {
+      end = this.#lookup.wait((failure) => {
+        if (this.#closedFor !== undefined) return fail(this.#closedFor.reason);
+        // Refuted after the question was asked: that answer is no news.
+        if (
+          failure === undefined && this.#isRefuted &&
+          ++questions < MAX_QUESTIONS
+        ) return wait();
+        const server = this.#primary?.server;
+        if (server === undefined) return fail(failure!.reason);
+        this.#watch.start();
+        found(server);
+      });
     };
-    const waiter = (failure?: { readonly reason: unknown }) => {
-      end();
-      if (this.#closedFor !== undefined) return fail(this.#closedFor.reason);
-      const server = this.#primary?.server;
-      if (server === undefined) return fail(failure?.reason);
-      this.#watch.start();
-      found(server);
-    };
-    this.#waiting.add(waiter);
-    const endWait = this.#lookup.wait(waiter);
+    wait();
     return (reason) => {
       end();
       fail(reason);
@@ -259,10 +262,6 @@ export class SentinelDirectory implements Directory {
     } finally {
       // Without an answer, too: the primary in use may be back.
       if (refutations === this.#refutations) this.#isRefuted = false;
-    }
-    // Those that came while the question was under way need no other one.
-    if (!this.#isRefuted) {
-      for (const waiter of [...this.#waiting]) waiter();
     }
     return true;
   }
