@@ -41,8 +41,8 @@ export class PipelineCall extends Call {
   #connection: ConnectionFacts | undefined;
   /** The indexes of the commands that are left, in order; `undefined` while all are. */
   #left: readonly number[] | undefined;
-  /** How many of these have an outcome in the attempt in flight: replies come in order, then losses. */
-  #concluded = 0;
+  /** How many of these have no outcome yet in the attempt in flight: replies come in order, then losses. */
+  #outstanding: number;
   #lost: LostCommand[] = [];
   #isInFlight = false;
   /** The indexes of commands that were lost in any attempt, and may have run. */
@@ -59,6 +59,7 @@ export class PipelineCall extends Call {
     super(engine, options, reject);
     commands.forEach(checkCommand);
     this.#commands = commands;
+    this.#outstanding = commands.length;
     this.#resolve = resolve;
   }
 
@@ -79,10 +80,13 @@ export class PipelineCall extends Call {
     this.#isInFlight = true;
     this.enter("in-flight");
     const { isDetour } = this;
-    for (let n = 0; n < this.#length; n++) {
+    const left = this.#left;
+    const length = this.#outstanding;
+    for (let n = 0; n < length; n++) {
+      const command = this.#commands[left === undefined ? n : left[n]!]!;
       try {
         if (isDetour) pushAsking(right);
-        right.push(new PipelineSlot(this, this.#commands[this.#indexOf(n)]!));
+        right.push(new PipelineSlot(this, command));
       } catch (error) {
         if (n === 0) { // else those before it are on their way
           this.#isInFlight = false;
@@ -99,8 +103,10 @@ export class PipelineCall extends Call {
     if (showsReplica(command, reply)) {
       this.server!.leaveReplica(this.#connection!);
     }
-    this.#replies[this.#indexOf(this.#concluded)] = reply;
-    if (++this.#concluded === this.#length) this.#conclude();
+    // Worth 5 ns of a command: in the first attempt the replies come in the order of the indexes.
+    if (this.#left === undefined) this.#replies.push(reply);
+    else this.#replies[this.#indexOf(this.#concluded)] = reply;
+    if (--this.#outstanding === 0) this.#conclude();
   }
 
   /** The connection ended before the reply to a command came. */
@@ -110,7 +116,7 @@ export class PipelineCall extends Call {
       this.#mayHaveRun.add(this.#indexOf(this.#concluded));
     }
     this.#lost.push({ command, loss });
-    if (++this.#concluded === this.#length) this.#conclude();
+    if (--this.#outstanding === 0) this.#conclude();
   }
 
   override reject(error: Error): void {
@@ -163,6 +169,11 @@ export class PipelineCall extends Call {
   /** How many commands are left. */
   get #length(): number {
     return this.#left?.length ?? this.#commands.length;
+  }
+
+  /** How many of them have an outcome in the attempt in flight. */
+  get #concluded(): number {
+    return this.#length - this.#outstanding;
   }
 
   get #hasAnswers(): boolean {
@@ -233,7 +244,7 @@ export class PipelineCall extends Call {
   /** The attempt has failed for the commands that are left. */
   #failed(left: readonly number[], failure: Failure): void {
     this.#left = left;
-    this.#concluded = 0;
+    this.#outstanding = left.length;
     this.#lost = [];
     this.engine.failed(this, failure);
   }
