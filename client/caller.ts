@@ -16,6 +16,7 @@ import { PipelineCall } from "./pipeline_call.ts";
 import { promiseOf } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Routed, Router } from "./servers/directory.ts";
+import type { SplitPipelineStart } from "./split_pipeline.ts";
 import { SingleCall } from "./single_call.ts";
 import { type Origin, sink } from "./telemetry.ts";
 
@@ -25,6 +26,19 @@ export interface LeaseOptions {
   signal?: AbortSignal | undefined;
   /** How long to wait for it, in milliseconds. */
   deadlineMs?: number | undefined;
+}
+
+/** Starts a pipeline of a cluster, once the code for it is loaded. */
+let startSplit: ((call: SplitPipelineStart) => void) | undefined;
+
+/** Loads that code, and starts the pipeline that needed it first. */
+async function startFirstSplit(call: SplitPipelineStart): Promise<void> {
+  try {
+    ({ startSplit } = await import("./split_pipeline.ts"));
+    startSplit(call);
+  } catch (error) {
+    call.reject(withFate(error, "unsent"));
+  }
 }
 
 /** Makes calls, which a router leads to their servers. */
@@ -126,8 +140,14 @@ export class Caller {
     options: SendOptions,
   ): Promise<Reply[]> {
     const attempts = this.#attempts;
+    const router = this.#router;
     return promiseOf((resolve, reject) => {
       const commands = pipelineOf(given);
+      if (router.isCluster) {
+        const call = { attempts, router, commands, options, resolve, reject };
+        if (startSplit === undefined) return void startFirstSplit(call);
+        return startSplit(call);
+      }
       const call = new PipelineCall(
         attempts,
         commands,
@@ -136,7 +156,7 @@ export class Caller {
         reject,
       );
       if (commands.length === 0) resolve([]);
-      else attempts.start(call, this.#router);
+      else attempts.start(call, router);
     });
   }
 }

@@ -139,6 +139,7 @@ export class RedisNode {
 
 /** Leads every call to one server, for as long as its directory has it. */
 class OneOf implements Router {
+  readonly isCluster = false;
   readonly #directory: Directory;
   readonly #server: Server;
 

@@ -137,6 +137,11 @@ export class PipelineCall extends Call {
     return false;
   }
 
+  /** What it resolves with if there are errors among its replies. */
+  protected withErrors(replies: Reply[]): Reply[] | Promise<Reply[]> {
+    return withErrors(replies);
+  }
+
   /** What it rejects with if `error` ends it. */
   protected failureOf(error: Error): Error {
     return this.#hasAnswers ? this.pipelineError(error) : error;
@@ -230,7 +235,7 @@ export class PipelineCall extends Call {
       !isPassingRefusal(values[i]!) && !this.#isRedirected(i)
     );
     const left = hasRun ? redirected : sent;
-    if (left.length === 0) return this.#succeed(withErrors(values));
+    if (left.length === 0) return this.#succeed(this.withErrors(values));
     const last = values[redirected.at(-1) ?? left[0]!];
     this.#failed(left, replyFailure(last as CommandError));
   }

@@ -38,7 +38,7 @@ export async function rejection(error: Error, fate: Fate): Promise<never> {
   await untilAwaited();
   leadToCaller(error, rejection);
   if (error instanceof PipelineError) {
-    for (const outcome of new Set(error.outcomes)) {
+    for (const outcome of new Set([...error.outcomes, error.cause])) {
       if (!(outcome instanceof Error)) continue;
       leadToCaller(outcome, rejection);
       withFate(outcome, fateOf(outcome));

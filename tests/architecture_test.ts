@@ -92,6 +92,7 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
+  "client/caller.ts": ["./split_pipeline.ts"],
   "client/choose_directory.ts": [
     "./servers/cluster.ts",
     "./servers/sentinel.ts",

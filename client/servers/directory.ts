@@ -87,6 +87,8 @@ export interface Router {
   readonly endpoint: Endpoint;
   /** The name of all of it in errors, such as `the cluster of h:7000`. */
   readonly name: string;
+  /** Whether commands on different keys may go to different servers. */
+  readonly isCluster: boolean;
   /** The server in charge of a call now; `undefined` if it must be found first. */
   serverOf(call: Routed): Server | undefined;
   /**
@@ -101,8 +103,6 @@ export interface Router {
 
 /** The servers of a client. */
 export interface Directory extends Router {
-  /** Whether commands on different keys may go to different servers. */
-  readonly isCluster: boolean;
   /** The server that a key goes to now; `undefined` if it is not known. */
   serverOfKey(key: string): Server | undefined;
   /** The servers in charge of something now. */

@@ -31,6 +31,7 @@ function serverAt(url: string): Server {
 
 /** A router by a function that gives the server in charge. */
 const routerBy = (serverOf: Router["serverOf"]): Router => ({
+  isCluster: false,
   endpoint: new Endpoint(),
   name: "a test",
   serverOf,
