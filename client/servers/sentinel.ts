@@ -55,8 +55,8 @@ const LOOK_MS = 250;
 const POLL_MS = 500;
 /** A server that has owed a reply for this long, in milliseconds, is in doubt. */
 const SILENT_MS = 1000;
-/** A connection to a Sentinel is kept this long after the last question, in milliseconds. */
-const KEPT_MS = 10_000;
+/** How long a connection to a Sentinel is kept after the last answer. Tests shorten it. */
+export const KEPT = { ms: 10_000 };
 /** A call waits for the end of so many questions at most. */
 const MAX_QUESTIONS = 2;
 /** Refusals within this time, in milliseconds, cost one retry together: a failover is one event. */
@@ -238,7 +238,7 @@ export class SentinelDirectory implements Directory {
       return true;
     }
     this.#ready = undefined;
-    if (sinceAnswerMs < KEPT_MS) return true;
+    if (sinceAnswerMs < KEPT.ms) return true;
     this.#discovery.hangUp();
     return false;
   }

@@ -218,6 +218,24 @@ Deno.test("A lower epoch is believed after ten seconds: the Sentinels were set u
   assertEquals((await asking.discovery.ask()).primary.hostname, "new");
 });
 
+Deno.test("The addresses that a Sentinel names are mapped to those that can be reached", async () => {
+  await using hidden = new SentinelDouble({ primary: "db:6380" });
+  const seed = new SentinelDouble({
+    primary: "db:6380",
+    others: ["inside:26379"],
+  });
+  await using asking = new Asking([seed.port], {
+    mapAddress: ({ hostname, port }) =>
+      hostname === "inside"
+        ? { hostname: "127.0.0.1", port: hidden.port }
+        : { hostname: `${hostname}.outside`, port },
+  });
+  const { primary } = await asking.discovery.ask();
+  assertEquals(primary, { hostname: "db.outside", port: 6380 });
+  await seed[Symbol.asyncDispose]();
+  assertEquals((await asking.discovery.ask()).by, hidden.address);
+});
+
 Deno.test("Connections to Sentinels are closed when they are not needed", async () => {
   await using one = new SentinelDouble({ primary: "db:6380" });
   await using two = new SentinelDouble({ primary: "db:6380" });

@@ -1,9 +1,21 @@
 // That failovers of real Sentinels lose no event and hide no loss: by hand, after a crash, and from a server that is frozen.
 
 import "../../support/strict.ts";
-import { assert, assertEquals, assertLess } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { delay } from "@std/async/delay";
-import { ExponentialBackoff, fateOf, Redis, Retry } from "../../../mod.ts";
+import {
+  DialError,
+  ExponentialBackoff,
+  fateOf,
+  Redis,
+  Retry,
+} from "../../../mod.ts";
 import { WebhookRecorder } from "../../../recorder/recorder.ts";
 import {
   type Sentinels,
@@ -124,4 +136,44 @@ Deno.test("A frozen primary loses no event, and what it answers later counts for
     await delay(500);
   });
   assertLess(caughtUpMs, 500);
+});
+
+Deno.test("Sentinels over TLS, with a password of their own, name a primary; one that answers is enough", async () => {
+  await using set = await startSentinels({
+    tls: true,
+    password: "of the data",
+    sentinelPassword: "of the Sentinels",
+  });
+  const [first, second, third] = set.sentinels;
+  await using redis = new Redis(set.url, set.clientOptions);
+  assertEquals(await redis.send(["SET", "key", "value"]), "OK");
+  const primary = await set.primary();
+  await first!.kill();
+  await second!.kill();
+  await delay(700);
+  assertEquals(await redis.send(["GET", "key"]), "value");
+  await using late = new Redis(set.url, set.clientOptions);
+  assertEquals(await late.send(["GET", "key"]), "value");
+
+  const { sentinel: { tls } = {}, ...own } = set.clientOptions;
+  await using locked = new Redis(
+    `rediss://${set.addressOf(third!)}?sentinel=mymaster`,
+    { ...own, sentinel: { ...tls === undefined ? {} : { tls } } },
+  );
+  const error = await assertRejects(() => locked.send(["PING"]), DialError);
+  assertEquals(
+    error.message,
+    `Cannot connect to the primary mymaster: 1 Sentinel asked: ${
+      set.addressOf(third!)
+    } asks for a password: give it in sentinel.password`,
+  );
+
+  await third!.kill();
+  assertEquals(await redis.send(["GET", "key"]), "value");
+  await primary.restart();
+  assertEquals(await redis.send(["PING"]), "PONG");
+  await using none = new Redis(set.url, { ...set.clientOptions, retry: false });
+  const refused = await assertRejects(() => none.send(["PING"]), DialError);
+  assertStringIncludes(refused.message, "3 Sentinels asked: ");
+  assert(refused.isRetriable);
 });

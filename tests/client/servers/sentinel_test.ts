@@ -12,6 +12,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { KEPT } from "../../../client/servers/sentinel.ts";
 import {
   ClosedError,
   ConnectionClosedError,
@@ -98,6 +99,17 @@ function testWithDeployment(
   });
 }
 
+/** Shortens how long an idle connection to a Sentinel is kept. */
+function keptFor(ms: number): Disposable {
+  const before = KEPT.ms;
+  KEPT.ms = ms;
+  return {
+    [Symbol.dispose]: () => {
+      KEPT.ms = before;
+    },
+  };
+}
+
 /** Sends without a pause until the function returned is called. */
 function keepSending(redis: Redis, key = "load"): () => Promise<number> {
   let isOver = false;
@@ -180,6 +192,20 @@ testWithDeployment(
     await delay(1000);
     assertEquals(sentinel.asked, before);
     assertEquals(sentinel.accepted, 1);
+  },
+);
+
+testWithDeployment(
+  "The connection to a Sentinel is closed when it has been idle for long",
+  async (deployment) => {
+    using _kept = keptFor(300);
+    const { sentinel } = deployment;
+    const redis = deployment.client();
+    await redis.send(["PING"]);
+    await delay(1000);
+    await redis.send(["PING"]);
+    await until(() => sentinel.asked === 2);
+    assertEquals(sentinel.accepted, 2);
   },
 );
 
