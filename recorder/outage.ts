@@ -64,7 +64,7 @@ export function describeOutages(
   const more = outages.length - names.length;
   const servers = outages.length === 1
     ? ""
-    : ` (so do ${outages.length} servers: ${names.join(", ")}${
+    : ` (${outages.length} servers take no events: ${names.join(", ")}${
       more > 0 ? ` and ${more} more` : ""
     })`;
   return {

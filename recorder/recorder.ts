@@ -159,7 +159,7 @@ export class WebhookRecorder implements AsyncDisposable {
             seconds: retentionSeconds,
             sendOptions,
             onRefused: (error, entry) => this.#report(error, "recorded", entry),
-          }, this.#clock),
+          }, serverOf && this.#clock),
       notesOf: this.#repeats && ((server) => this.#repeats!.notesOf(server)),
     }, serverOf);
   }

@@ -27,7 +27,10 @@ export interface RetentionOptions {
  * - Only a set whose ZADD was acknowledged is touched: EXPIRE would be obeyed
  *   for a key of any type.
  * - Time is the server's. However fast this machine's clock is, no member goes
- *   that others have just written.
+ *   that others have just written. In a cluster it is that of any one of the
+ *   servers. Whichever is asked, a set is trimmed by the time of its latest event or
+ *   by the server's, the earlier of the two: a server whose clock is fast removes
+ *   nothing early, and one whose clock is slow leaves members for longer.
  * - No caller waits for it. What is lost with its connection is done again
  *   after the next acknowledgement.
  */
@@ -35,21 +38,23 @@ export class Retention {
   readonly #sender: Sender;
   readonly #options: RetentionOptions;
   readonly #clock: ServerClock;
+  readonly #isClockShared: boolean;
   /** By key, the entry with the latest time. */
   readonly #written = new Map<string, Entry>();
   #trimming: Promise<void> | undefined;
   #isRefused = false;
   #isOver = false;
 
-  /** @param clock The server's clock. Several of these may share it. */
+  /** @param clock The clock that this one shares with those of other servers. */
   constructor(
     sender: Sender,
     options: RetentionOptions,
-    clock: ServerClock = new ServerClock(),
+    clock?: ServerClock,
   ) {
     this.#sender = sender;
     this.#options = options;
-    this.#clock = clock;
+    this.#clock = clock ?? new ServerClock();
+    this.#isClockShared = clock !== undefined;
   }
 
   /** Whether nothing waits to be trimmed, and nothing is under way. */
@@ -93,9 +98,9 @@ export class Retention {
     this.#written.clear();
   }
 
-  /** The next write may reach another server: its clock is asked for again. */
+  /** A write has failed, and the next may reach another server: its clock is asked for again. A clock that is shared is not that of this server. */
   forgetClock(): void {
-    this.#clock.forget();
+    if (!this.#isClockShared) this.#clock.forget();
   }
 
   /** At once: a process may be frozen as soon as its caller has an answer. */
@@ -115,10 +120,7 @@ export class Retention {
   }
 
   async #trimSome(): Promise<void> {
-    if (this.#clock.isStale(performance.now())) {
-      const [time] = await this.#pipeline([["TIME"]]);
-      this.#clock.set(time);
-    }
+    if (this.#clock.isStale(performance.now())) await this.#askTime();
     const sets = this.#take();
     const commands = sets.flatMap((set) => this.#trim(set));
     let failures: readonly Failure[];
@@ -135,6 +137,16 @@ export class Retention {
     this.#conclude(sets, failures);
     const loss = failures.find(isLoss);
     if (loss !== undefined) throw loss.error;
+  }
+
+  /** Without an answer the clock goes on from the one before: of several servers it may be another one that is away. */
+  async #askTime(): Promise<void> {
+    try {
+      const [time] = await this.#pipeline([["TIME"]]);
+      this.#clock.set(time);
+    } catch (error) {
+      if (!this.#isClockShared || !this.#clock.wasAsked) throw error;
+    }
   }
 
   /** Sets that were not trimmed wait for the next time, unless the server refuses. */
@@ -200,10 +212,16 @@ const REFRESH_MS = 60_000;
 export class ServerClock {
   #atServer: number | undefined; // in seconds
   #askedAt = -Infinity;
+  #isForgotten = false;
+
+  /** Whether there was an answer. */
+  get wasAsked(): boolean {
+    return this.#askedAt > -Infinity;
+  }
 
   /** Whether TIME should be asked again, at `now` by `performance.now()`. */
   isStale(now: number): boolean {
-    return now - this.#askedAt > REFRESH_MS;
+    return this.#isForgotten || now - this.#askedAt > REFRESH_MS;
   }
 
   /** Takes the reply of TIME: an array of seconds and microseconds, or a refusal. */
@@ -211,11 +229,12 @@ export class ServerClock {
     const seconds = Array.isArray(reply) ? Number(reply[0]) : NaN;
     this.#atServer = Number.isSafeInteger(seconds) ? seconds : undefined;
     this.#askedAt = performance.now();
+    this.#isForgotten = false;
   }
 
   /** The next server may have another clock. */
   forget(): void {
-    this.#askedAt = -Infinity;
+    this.#isForgotten = true;
   }
 
   /** Unix time in seconds, at `now` by `performance.now()`. */

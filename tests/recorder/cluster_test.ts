@@ -41,7 +41,10 @@ Deno.test("A primary of a cluster is killed: no event is missing, no other serve
   const replicas = await cluster.replicasOf(victim);
   await cluster.kill(victim);
   await until(() => recorder.pending > 0, "events wait in the outbox");
-  assert(recorder.stats().reason?.startsWith("Redis "), recorder.stats().reason);
+  assert(
+    recorder.stats().reason?.startsWith("Redis "),
+    recorder.stats().reason,
+  );
   await cluster.waitForPromotion(victim, replicas);
   const promotedAt = performance.now();
   await until(() => recorder.pending === 0, "the outbox is empty");
@@ -53,7 +56,13 @@ Deno.test("A primary of a cluster is killed: no event is missing, no other serve
   await recorder.flush();
 
   const stats = recorder.stats();
-  console.log({ statuses, longestMs, drainedMs, stats, redis: redis.stats().topology });
+  console.log({
+    statuses,
+    longestMs,
+    drainedMs,
+    stats,
+    redis: redis.stats().topology,
+  });
   assertEquals(stats.dropped, 0);
   assertEquals(stats.reason, undefined);
   assert(stats.repeated > 0);
