@@ -193,9 +193,14 @@ export class Retention {
 
 const isError = (reply: unknown): boolean => reply instanceof Error;
 
-/** Whether the server did not answer: then it may have trimmed or not. */
+/** Refusals of a cluster that moves hash slots, or misses some. */
+const MOVING: readonly string[] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
+
+/** Whether a set should be trimmed later: there was no answer, or it is with no server for now. */
 const isLoss = (failure: Failure): boolean =>
-  failure !== undefined && !(failure.error instanceof ReplyError);
+  failure !== undefined &&
+  !(failure.error instanceof ReplyError &&
+    !MOVING.includes(failure.error.code));
 
 /** How long an answer of TIME is used, in milliseconds. */
 const REFRESH_MS = 60_000;
