@@ -182,8 +182,7 @@ export class Topology {
       if (shard === undefined) return; // an answer after the redirect has none
       this.#assign(hashSlot, this.#indexOf(shard.primary, shard.replicas));
     });
-    this.#patchedAt = before.#patchedAt?.slice();
-    this.#patches = before.#patches;
+    this.#takePatches(before);
     return this;
   }
 
@@ -206,20 +205,24 @@ export class Topology {
     const shard = this.#shards[index];
     if (
       shard === undefined || shard !== this.#shardAt(from) ||
-      !includes(shard.replicas, to) || this.#shardAt(to) !== undefined
+      !includes(shard.replicas, to)
     ) return undefined;
-    const replicas = shard.replicas.filter((replica) => !equals(replica, to));
     const promoted = new Topology(
-      this.#shards.with(index, { ...shard, primary: to, replicas }),
+      this.#shards,
       this.#table.slice(),
       this.#names,
     );
-    promoted.#patchedAt = this.#patchedAt?.slice();
-    promoted.#patches = this.#patches;
+    promoted.#takePatches(this);
+    const successor = promoted.#indexOf(
+      to,
+      shard.replicas.filter((replica) => !equals(replica, to)),
+    );
     this.#table.forEach((holder, each) => {
-      if (holder === index) promoted.#patch(each);
+      if (holder !== index) return;
+      promoted.#patch(each);
+      promoted.#assign(each, successor);
     });
-    return promoted;
+    return promoted.#withoutEmpty();
   }
 
   /** The same without the shards that have lost all hash slots. */
@@ -237,9 +240,13 @@ export class Topology {
         topology.#indexOf(shard.primary, shard.replicas),
       );
     });
-    topology.#patchedAt = this.#patchedAt?.slice();
-    topology.#patches = this.#patches;
+    topology.#takePatches(this);
     return topology;
+  }
+
+  #takePatches(other: Topology): void {
+    this.#patchedAt = other.#patchedAt?.slice();
+    this.#patches = other.#patches;
   }
 
   #patch(hashSlot: number): void {

@@ -137,6 +137,11 @@ const ENDPOINTS: readonly (readonly [
   [["", 7001, "id", []], "asked.example:7001", "asked.example:7001"],
   [["", 0, "id", []], "asked.example:7000", "asked.example:7000"],
   [["h", 0, "id", []], "h:7000", "h:7000"],
+  [
+    ["n1.internal", 7001, "id", ["hostname", "n1.redis.example"]],
+    "n1.internal:7001",
+    "n1.internal:7001",
+  ],
   [["::1", 7001, "id", []], "[::1]:7001", "[::1]:7001"],
   [["0:0::1", 7001, "id", ["hostname", "n1"]], "[::1]:7001", "n1:7001", [
     "[::1]:7001",
@@ -217,6 +222,21 @@ Deno.test("Each address is mapped, also that which a redirect may give, and an a
     at(17001, "mapped-n1"),
   );
   assertEquals(topology.atPort(7005), at(17005, "mapped-10.0.0.5"));
+});
+
+Deno.test("Behind a host that hides the others, that host is dialed, whatever they are called", () => {
+  const node = [null, 7001, "id", ["hostname", "n1.redis.example"]];
+  const topology = read([[0, 5, node]], TLS, at(7000, "192.0.2.1"));
+  assertEquals(holderOf(topology, 5), "192.0.2.1:7001");
+});
+
+Deno.test("An address at which a server is dialed is that of no other server", () => {
+  const topology = read([
+    [0, 5, ["10.0.0.1", 7001, "1", []]],
+    [6, 9, ["h", 7001, "2", ["ip", "10.0.0.1"]]],
+  ]);
+  const address = at(7001, "10.0.0.1");
+  assertStrictEquals(topology.canonical(address), address);
 });
 
 Deno.test("A server whose host the others do not know is found by its port, unless there are several", () => {
@@ -322,9 +342,26 @@ Deno.test("A redirect from a primary to its replica is a promotion: all of its h
   assertEquals(before.shards[0]!.primary, at(7001));
   after.moved(1, at(7002), at(7004));
   assertEquals(holderOf(before, 1), "h:7001");
+  assertEquals(before.shards.map(({ hashSlots }) => hashSlots), [
+    5461,
+    5462,
+    5461,
+  ]);
   // What the old primary still answers is no news.
   assertStrictEquals(after.moved(8, at(7004), at(7001)), after);
   assertEquals(after.rangesOf(at(7004)), "0,2-5460");
+});
+
+Deno.test("A replica that redirects have given hash slots before is promoted all the same", () => {
+  const before = threeByThree();
+  before.moved(5461, at(7004), at(7002));
+  const after = before.moved(7, at(7004), at(7001));
+  assertEquals(rangesOf(after), {
+    "h:7004": "0-5461",
+    "h:7002": "5462-10922",
+    "h:7003": "10923-16383",
+  });
+  assertEquals(after.covered, 16384);
 });
 
 Deno.test("It is no promotion if another server says so, or the replica is another's", () => {
@@ -369,15 +406,18 @@ Deno.test("An answer does not overwrite what redirects have said since the quest
 
 Deno.test("An answer that is older than a promotion does not undo it", () => {
   const asked = threeByThree();
+  const { patches } = asked;
+  asked.moved(10923, at(7002), at(7003));
   const promoted = asked.moved(7, at(7004), at(7001));
-  const merged = threeByThree().patchedBy(promoted, asked.patches);
+  const merged = threeByThree().patchedBy(promoted, patches);
   assertEquals(merged.rangesOf(at(7004)), "0-5460");
+  assertEquals(merged.rangesOf(at(7002)), "5461-10923");
   assert(!merged.isPrimary(at(7001)));
   // Where the answer says the same, it is taken as it is.
   const answer = read([
     [0, 5460, ["h", 7004, "4", []], ["h", 7001, "1", []]],
     [5461, 16383, ["h", 7002, "2", []]],
-  ]).patchedBy(promoted, asked.patches);
+  ]).patchedBy(promoted, patches);
   assertEquals(answer.shards.map(({ primary }) => primary.port), [7004, 7002]);
   assertEquals(answer.shards[0]!.replicas, [at(7001)]);
   assertEquals(departuresOf(promoted, answer).length, 1);
