@@ -1,6 +1,7 @@
 // Where a watch learns which servers there are: a cluster, or Sentinels that name a primary.
 import type { Redis, RedisNode } from "../../mod.ts";
-import { type Departure, Topology } from "../../client/servers/topology.ts";
+import type { Departure } from "../../client/servers/departures.ts";
+import { Topology } from "../../client/servers/topology.ts";
 import { textOfAddress } from "../../pool/socket/address.ts";
 
 /** Says which servers there are, each time that it is asked. */

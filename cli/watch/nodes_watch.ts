@@ -1,6 +1,7 @@
 // A watch of several servers: one watch each, for as long as it holds hash slots.
 import { delay } from "@std/async/delay";
-import { departuresOf, type Topology } from "../../client/servers/topology.ts";
+import { departuresOf } from "../../client/servers/departures.ts";
+import type { Topology } from "../../client/servers/topology.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";

@@ -9,6 +9,7 @@ import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { DepartedError } from "./departed_error.ts";
 import { placeOf } from "../commands/place.ts";
 import { rowOf } from "../commands/table.ts";
+import { departuresOf } from "./departures.ts";
 import type {
   Advice,
   Directory,
@@ -24,7 +25,7 @@ import { Lookup } from "./lookup.ts";
 import { type Redirect, redirectOf } from "./redirect.ts";
 import type { Server } from "./server.ts";
 import { ServerSet } from "./server_set.ts";
-import { departuresOf, Topology } from "./topology.ts";
+import { Topology } from "./topology.ts";
 import { askTopology } from "./topology_question.ts";
 import { Watch } from "./watch.ts";
 

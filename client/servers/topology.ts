@@ -1,5 +1,10 @@
 // Which server of a cluster holds which hash slots.
-import { type Address, textOfAddress } from "../../pool/socket/address.ts";
+import {
+  type Address,
+  equals,
+  includes,
+  textOfAddress,
+} from "../../pool/socket/address.ts";
 import type { Reply } from "../../resp/types.ts";
 import {
   type ListedServer,
@@ -8,6 +13,7 @@ import {
   rangesIn,
 } from "./cluster_slots.ts";
 import { HASH_SLOTS } from "./directory.ts";
+import { Ranges } from "./ranges.ts";
 
 /** A primary and its replicas. */
 export interface Shard {
@@ -274,74 +280,6 @@ export class Topology {
     if (before !== undefined) before.hashSlots--;
     this.#shards[index]!.hashSlots++;
     this.#table[hashSlot] = index;
-  }
-}
-
-/** Hash slots that have gone from one primary to another. */
-export interface Departure {
-  readonly from: Address;
-  readonly to: Address;
-  /** Whether the new primary was a replica of the old one: its data may lack what was written last. */
-  readonly isPromotion: boolean;
-  /** What has gone where, such as `hash slots 0-5460 went to h:7004`. */
-  readonly evidence: string;
-}
-
-/** What has changed its primary between two topologies. */
-export function departuresOf(before: Topology, after: Topology): Departure[] {
-  const left = new Map<string, Departing>();
-  for (let hashSlot = 0; hashSlot < HASH_SLOTS; hashSlot++) {
-    const old = before.shards[before.shardOf(hashSlot)];
-    const { primary: to } = after.shards[after.shardOf(hashSlot)] ?? {};
-    if (old === undefined || to === undefined || equals(old.primary, to)) {
-      continue;
-    }
-    const key = `${textOfAddress(old.primary)} ${textOfAddress(to)}`;
-    let departing = left.get(key);
-    if (departing === undefined) {
-      departing = { old, to, ranges: new Ranges() };
-      left.set(key, departing);
-    }
-    departing.ranges.add(hashSlot);
-  }
-  return Array.from(left.values(), ({ old, to, ranges }) => ({
-    from: old.primary,
-    to,
-    isPromotion: includes(old.replicas, to),
-    evidence: `${ranges.count === 1 ? "hash slot" : "hash slots"} ${ranges} ` +
-      `went to ${textOfAddress(to)}`,
-  }));
-}
-
-interface Departing {
-  readonly old: Shard;
-  readonly to: Address;
-  readonly ranges: Ranges;
-}
-
-/** Whether two addresses are one. */
-const equals = (a: Address, b: Address): boolean =>
-  a === b || a.port === b.port && a.hostname === b.hostname;
-
-const includes = (addresses: readonly Address[], address: Address): boolean =>
-  addresses.some((each) => equals(each, address));
-
-/** Hash slots in ascending order, as ranges. */
-class Ranges {
-  readonly #ranges: { readonly start: number; end: number }[] = [];
-  count = 0;
-
-  add(hashSlot: number): void {
-    this.count++;
-    const last = this.#ranges.at(-1);
-    if (last?.end === hashSlot - 1) last.end = hashSlot;
-    else this.#ranges.push({ start: hashSlot, end: hashSlot });
-  }
-
-  toString(): string {
-    return this.#ranges.map(({ start, end }) =>
-      start === end ? `${start}` : `${start}-${end}`
-    ).join();
   }
 }
 

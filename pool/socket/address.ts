@@ -17,6 +17,16 @@ const HOSTNAME = /^[\w.:-]+$/;
 export const textOfAddress = ({ hostname, port }: Address): string =>
   hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 
+/** Whether two addresses are one. */
+export const equals = (a: Address, b: Address): boolean =>
+  a === b || a.port === b.port && a.hostname === b.hostname;
+
+/** Whether an address is one of several. */
+export const includes = (
+  addresses: readonly Address[],
+  address: Address,
+): boolean => addresses.some((each) => equals(each, address));
+
 /**
  * The host that a value names, IPv6 in its shortest form.
  *

@@ -3,11 +3,7 @@
 import "../../support/strict.ts";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { Naming } from "../../../client/servers/cluster_slots.ts";
-import {
-  type Departure,
-  departuresOf,
-  Topology,
-} from "../../../client/servers/topology.ts";
+import { Topology } from "../../../client/servers/topology.ts";
 import { type Address, textOfAddress } from "../../../pool/socket/address.ts";
 import { ReplyError } from "../../../resp/errors.ts";
 import type { Reply } from "../../../resp/types.ts";
@@ -420,7 +416,7 @@ Deno.test("An answer that is older than a promotion does not undo it", () => {
   ]).patchedBy(promoted, patches);
   assertEquals(answer.shards.map(({ primary }) => primary.port), [7004, 7002]);
   assertEquals(answer.shards[0]!.replicas, [at(7001)]);
-  assertEquals(departuresOf(promoted, answer).length, 1);
+  assertEquals(answer.rangesOf(at(7004)), "0-5460");
 });
 
 Deno.test("A hash slot that an answer after the redirect has left uncovered stays so", () => {
@@ -447,40 +443,6 @@ Deno.test("Redirects to servers without end take bounded memory and keep every h
   assertEquals(topology.rangesOf(at(7001)), "3-5460");
   assertEquals(topology.patches, 70_000);
   assertEquals(topology.shards[topology.shardOf(5)]!.replicas, [at(7004)]);
-});
-
-const inWords = ({ from, to, isPromotion, evidence }: Departure): string =>
-  `${textOfAddress(from)}, ${isPromotion ? "promotion" : "reshard"} of ${
-    textOfAddress(to)
-  }: ${evidence}`;
-
-Deno.test("Between two topologies, a primary whose hash slots went to its replica was replaced, and others were resharded", () => {
-  const before = threeByThree();
-  const after = read([
-    [0, 99, ["h", 7004, "4"], ["h", 7001, "1"]],
-    [100, 199, ["h", 7002, "2"], ["h", 7005, "5"]],
-    [200, 300, ["h", 7004, "4"], ["h", 7001, "1"]],
-    [5461, 10922, ["h", 7002, "2"], ["h", 7005, "5"]],
-    [10923, 10923, ["::1", 7007, "7"]],
-    [10924, 16383, ["h", 7003, "3"], ["h", 7006, "6"]],
-  ]);
-  assertEquals(departuresOf(before, after).map(inWords), [
-    "h:7001, promotion of h:7004: hash slots 0-99,200-300 went to h:7004",
-    "h:7001, reshard of h:7002: hash slots 100-199 went to h:7002",
-    "h:7003, reshard of [::1]:7007: hash slot 10923 went to [::1]:7007",
-  ]);
-  // A hash slot without a server has not gone to one, nor come from one.
-  assertEquals(departuresOf(before, read([])), []);
-  assertEquals(departuresOf(read([]), after), []);
-  assertEquals(departuresOf(before, threeByThree()), []);
-});
-
-Deno.test("A promotion by a redirect is a departure like any other", () => {
-  const before = threeByThree();
-  const after = before.moved(7, at(7004), at(7001));
-  assertEquals(departuresOf(before, after).map(inWords), [
-    "h:7001, promotion of h:7004: hash slots 0-5460 went to h:7004",
-  ]);
 });
 
 Deno.test("The topology of a real node alone is all of it", async () => {
