@@ -46,6 +46,7 @@ export class Repeats {
   readonly #backoff = new ExponentialBackoff({ jitter: 0.2 });
   #waiting: Written[] = [];
   #running: Promise<void> | undefined;
+  #failovers = 0;
   #repeated = 0;
   #isOver = false;
   #wake: (() => void) | undefined; // ends the wait between two attempts
@@ -95,6 +96,7 @@ export class Repeats {
    * @param awayMs For how long it has been away, in milliseconds.
    */
   failover(server: string, awayMs: number): void {
+    this.#failovers++;
     this.#add(this.#recent.take(server, performance.now() - awayMs));
     this.#wake?.();
   }
@@ -132,6 +134,7 @@ export class Repeats {
   async #repeatSome(): Promise<boolean> {
     const some = this.#take();
     const commands = some.map(({ command }) => command);
+    const failovers = this.#failovers;
     let failures: Failure[];
     try {
       const replies = await this.#options.sender.pipeline(
@@ -143,9 +146,12 @@ export class Repeats {
       failures = failuresIn(error, commands.length);
     }
     if (this.#isOver) return true;
+    // The server that has answered may be the one that is gone.
+    const isLate = failovers !== this.#failovers;
     const left = some.filter((written, i) => {
       const failure = failures[i];
       if (failure !== undefined) return this.#isLeft(written, failure.error);
+      if (isLate) return true;
       this.#repeated += written.events;
       this.#recent.add(this.#options.serverOf(written.latest.key), {
         ...written,

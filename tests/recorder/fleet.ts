@@ -98,12 +98,14 @@ export class FleetServer {
   }
 }
 
-/** A client of several servers. The key of shop 4 is on the fifth of them. */
+/** A client of several servers. The key of shop 7 is on the last of four of them. */
 export class Fleet implements Sender {
   readonly origin: Origin = { hostname: "seed", port: 1, database: 0 };
   isClosed = false;
   /** In charge of the shops, by their number. */
   readonly primaries: FleetServer[];
+  /** By the number of a shop, the place of the server that it has moved to. */
+  readonly moved = new Map<number, number>();
   readonly #listeners = new Set<(failover: Failover) => void>();
   #made = 0;
 
@@ -166,7 +168,8 @@ export class Fleet implements Sender {
 
   #serverOf(key: string): FleetServer {
     const shopNo = Number(/_(\d+)_/.exec(key)?.[1] ?? 0);
-    return this.primaries[shopNo % this.primaries.length]!;
+    const place = this.moved.get(shopNo) ?? shopNo % this.primaries.length;
+    return this.primaries[place]!;
   }
 
   /** What became of each command: an error that is no reply, if it has none. */

@@ -154,18 +154,35 @@ Deno.test("A failover sends what is queued at once, at the server that has taken
   await recorder.close();
 });
 
-Deno.test("After a failover that finds the server not ready yet, attempts come soon again", async () => {
+Deno.test("After a failover that finds a server not ready yet, attempts come soon again", async () => {
   const fleet = new Fleet(2);
   const recorder = new WebhookRecorder(fleet);
-  fleet.primaries[0]!.become("down");
-  await recorder.record(ofShop(0));
-  await delay(1600);
-  const to = fleet.promote(0, { tells: false });
-  to.become("down");
-  fleet.tell(fleet.primaries[1]!, to);
+  for (const server of fleet.primaries) server.become("down");
+  for (const shopNo of [0, 1]) await recorder.record(ofShop(shopNo));
+  await delay(1600); // the waits between attempts are a second now
+  fleet.promote(0);
+  await until(() => recorder.pending === 1);
   await delay(20);
-  to.become("well");
+  fleet.primaries[1]!.become("well");
   await until(() => recorder.pending === 0, "drained", 300);
+  await recorder.close();
+});
+
+Deno.test("Events that have moved from a server that is away to another one are that one's, also when it is away", async () => {
+  const fleet = new Fleet(2);
+  const recorder = new WebhookRecorder(fleet);
+  for (const server of fleet.primaries) server.become("gone");
+  await recorder.record(ofShop(8));
+  fleet.moved.set(8, 1);
+  await delay(300); // an attempt has failed
+  fleet.primaries[0]!.become("well");
+  for (let i = 0; i < 3; i++) {
+    assertEquals(statusOf(await recorder.record(ofShop(0))), "recorded");
+    await delay(100);
+  }
+  assertEquals(recorder.pending, 1);
+  fleet.primaries[1]!.become("well");
+  await recorder.flush();
   await recorder.close();
 });
 
