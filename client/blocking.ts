@@ -37,7 +37,7 @@ export function blockOf(command: Command): Block | undefined {
     !("extraReplyTimeoutMs" in route) ||
     !(route.extraReplyTimeoutMs > SLICE.ms)
   ) return undefined;
-  const { timeoutAt, unitMs, hasTimedOut } = route;
+  const { timeoutAt, hasTimedOut } = route;
   const newest = newestOf(command, route);
   // A timeout that is no number is for the server to refuse.
   if (
@@ -47,13 +47,42 @@ export function blockOf(command: Command): Block | undefined {
   return {
     ms: route.extraReplyTimeoutMs,
     newest,
-    // Before Redis 6 a timeout in seconds is a whole number.
-    lasting: (ms, [name, ...args]) => {
-      args[timeoutAt - 1] = Math.ceil(ms / unitMs);
-      return [name, ...args];
-    },
+    lasting: (ms, command) => lasting(command, route, ms),
     hasTimedOut: (reply) => hasTimedOut(reply, command),
   };
+}
+
+/** A command with another timeout. Before Redis 6 a timeout in seconds is a whole number. */
+function lasting(
+  [name, ...args]: Command,
+  { timeoutAt, unitMs }: Wait,
+  ms: number,
+  isFraction = false,
+): Command {
+  args[timeoutAt - 1] = isFraction
+    ? Math.ceil(ms) / unitMs
+    : Math.ceil(ms / unitMs);
+  return [name, ...args];
+}
+
+/**
+ * A command that blocks for less time than its caller has said.
+ *
+ * @param command The command.
+ * @param ms How long, in milliseconds; `Infinity` or `NaN` leaves it as it is.
+ * @param version The version of the server; since Redis 6 seconds have fractions.
+ */
+export function withTimeout(
+  command: Command,
+  ms: number,
+  version = "0",
+): Command {
+  const route = routeOf(command);
+  if (!("extraReplyTimeoutMs" in route) || !Number.isFinite(ms)) {
+    return command;
+  }
+  // With 0 it would block without end.
+  return lasting(command, route, Math.max(ms, 1), parseInt(version) >= 6);
 }
 
 /** The streams of which a command reads what is new; `undefined` if it cannot be sent in slices. */

@@ -3,7 +3,7 @@ import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Call } from "./call.ts";
-import { checkOptions, DURATION, SIGNAL } from "./check.ts";
+import { checkOptions, DURATION, type OptionRule, SIGNAL } from "./check.ts";
 import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
 import {
   ExclusiveCall,
@@ -22,11 +22,19 @@ import { type Origin, sink } from "./telemetry.ts";
 
 /** Options of a lease. */
 export interface LeaseOptions {
+  /** In a cluster, a key of the server that it is for. */
+  key?: string | undefined;
   /** Ends the wait for it. */
   signal?: AbortSignal | undefined;
   /** How long to wait for it, in milliseconds. */
   deadlineMs?: number | undefined;
 }
+
+const LEASE_OPTIONS = {
+  key: [(value) => typeof value === "string", "a key, a string"],
+  signal: SIGNAL,
+  deadlineMs: DURATION,
+} satisfies Record<keyof LeaseOptions, OptionRule>;
 
 /** Starts a pipeline of a cluster, once the code for it is loaded. */
 let startSplit: ((call: SplitPipelineStart) => void) | undefined;
@@ -84,9 +92,10 @@ export class Caller {
   async lease(options: LeaseOptions): Promise<Lease> {
     const attempts = this.#attempts;
     const held = await promiseOf<HeldConnection>((resolve, reject) => {
-      checkOptions(options, { signal: SIGNAL, deadlineMs: DURATION });
+      checkOptions(options, LEASE_OPTIONS);
+      const { key, ...limits } = options;
       attempts.start(
-        new LeaseCall(attempts, options, resolve, reject),
+        new LeaseCall(attempts, limits, resolve, reject, key),
         this.#router,
       );
     });

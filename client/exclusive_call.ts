@@ -4,7 +4,8 @@ import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
 import { ask } from "../pool/connection/in_flight.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
-import { blockOf, sendInSlices } from "./blocking.ts";
+import { pushAsking } from "./asking.ts";
+import { blockOf, sendInSlices, withTimeout } from "./blocking.ts";
 import { Call, type CallEngine } from "./call.ts";
 import { errorOf, showsReplica } from "./command_error.ts";
 import type { Route } from "./commands/row.ts";
@@ -26,6 +27,8 @@ export class ExclusiveCall extends Call {
   readonly need: "blocking" | "beside";
   readonly #route: ExclusiveRoute;
   readonly #resolve: (reply: Reply | Promise<never>) => void;
+  /** When it is over, by `performance.now()`: each attempt blocks for what is left of its time. */
+  #dueAt: number | undefined;
 
   /** @throws {TypeError} If the command cannot be encoded. */
   constructor(
@@ -53,18 +56,21 @@ export class ExclusiveCall extends Call {
   }
 
   sendOn(right: PushRight): void {
-    const { command } = this;
+    const command = this.#withTimeLeft(right);
+    const { isDetour } = this;
     this.enter(
       "in-flight",
       () => right.close("the command in flight on it was aborted"),
     );
-    const push = (command: Command) =>
-      ask(
+    const push = (command: Command) => {
+      if (isDetour) pushAsking(right);
+      return ask(
         right,
         command,
         this.options.binary,
         extraReplyTimeoutMs(routeOf(command)),
       );
+    };
     const block = blockOf(command);
     const reply = block === undefined
       ? push(command)
@@ -77,6 +83,17 @@ export class ExclusiveCall extends Call {
 
   protected override resolveWith(failed: Promise<never>): void {
     this.#resolve(failed);
+  }
+
+  /** The command of this attempt: after a refusal or a redirect it does not block for the whole time again. */
+  #withTimeLeft({ connection }: PushRight): Command {
+    const now = performance.now();
+    if (this.#dueAt === undefined) {
+      this.#dueAt = now + this.blocksForMs;
+      return this.command;
+    }
+    const leftMs = this.#dueAt - now;
+    return withTimeout(this.command, leftMs, connection.identity?.version);
   }
 
   #answered(right: PushRight, reply: Reply): void {
@@ -118,6 +135,8 @@ export interface HeldConnection {
   release(clean: boolean): void;
   /** Its server is a replica: it is closed when it is given back. */
   leaveReplica(): void;
+  /** A command on it was refused: what that says of the server is for later calls. */
+  heed(error: Error): void;
 }
 
 /**
@@ -125,16 +144,20 @@ export interface HeldConnection {
  * counts as under way until that is given back.
  */
 export class LeaseCall extends Call {
+  readonly key: string | undefined;
   readonly #resolve: (held: HeldConnection | Promise<never>) => void;
 
+  /** @param key In a cluster, a key of the server that it is for. */
   constructor(
     engine: CallEngine,
     options: SendOptions,
     resolve: (held: HeldConnection | Promise<never>) => void,
     reject: (reason: unknown) => void,
+    key?: string,
   ) {
     super(engine, options, reject);
     this.#resolve = resolve;
+    this.key = key;
   }
 
   get name(): string {
@@ -164,6 +187,7 @@ export class LeaseCall extends Call {
         this.engine.ended(false);
       },
       leaveReplica: () => server.leaveReplica(right.connection),
+      heed: (error) => void this.router!.heed(this, error),
     });
   }
 

@@ -224,7 +224,11 @@ export class Lease implements AsyncDisposable {
   /** A reply as its caller gets it. */
   #replyOf(command: Command, reply: Reply): Reply {
     if (isError(reply)) {
-      return errorOf(command, reply, this.#held.right.connection.identity);
+      const { identity } = this.#held.right.connection;
+      const error = errorOf(command, reply, identity);
+      // ASK is of one key: it says nothing of the next command.
+      if (error.code !== "ASK") this.#held.heed(error);
+      return error;
     }
     return Array.isArray(reply) && rowOf(command).runs === "transaction"
       ? repliesOfExec(command, reply)

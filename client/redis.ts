@@ -193,8 +193,10 @@ export class Redis implements AsyncDisposable {
   /**
    * Takes a connection out of the pool, for its holder alone.
    *
-   * @param options `signal` and `deadlineMs` end the wait for it, not the lease.
+   * @param options `key`: in a cluster, a key of the server that it is for; ignored
+   * without one. `signal` and `deadlineMs` end the wait for it, not the lease.
    * @returns The lease. Release it, or declare it with `await using`.
+   * @throws {TypeError} If there is no `key` in a cluster.
    * @throws {CheckoutTimeoutError} If none is free in time.
    * @throws {DialError} If no connection can be opened.
    * @throws {RetryError} If every attempt failed.
@@ -203,6 +205,7 @@ export class Redis implements AsyncDisposable {
    */
   lease(
     options: {
+      key?: string | undefined;
       signal?: AbortSignal | undefined;
       deadlineMs?: number | undefined;
     } = {},
