@@ -40,10 +40,14 @@ export function snapshotOf(
     notes: directory.entries().flatMap(({ server: { note, endpoint } }) =>
       note === undefined ? [] : isCluster ? `${endpoint}: ${note}` : note
     ),
-    primary: found.primary,
+    primary: found.primary ?? unnamedPrimary(endpoint.sentinel),
     stats: statsOf(directory, attempts, found),
   };
 }
+
+/** The primary before the first call. */
+const unnamedPrimary = (name: string | undefined): PrimaryStats | undefined =>
+  name === undefined ? undefined : { name, namedBy: undefined };
 
 /**
  * A client in a few lines of text: what it holds, how many calls wait, and what

@@ -18,6 +18,7 @@ import type {
 import {
   ClusterNodes,
   type NodeSource,
+  SentinelNodes,
 } from "../../../cli/watch/node_source.ts";
 import { NodesWatch } from "../../../cli/watch/nodes_watch.ts";
 import { Topology } from "../../../client/servers/topology.ts";
@@ -26,6 +27,7 @@ import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { startCluster } from "../../support/redis_cluster.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 import { until } from "../../support/wait.ts";
+import { SentinelDouble } from "../../client/servers/sentinel_double.ts";
 import { idsOf, NAME } from "./clients.ts";
 
 /** A watch in this process. */
@@ -236,6 +238,31 @@ Deno.test("A server without a cluster is watched as one that holds every hash sl
   const [{ nodes, of }] = run.of("nodes") as [NodesEvent];
   assertEquals(nodes, [{ node: nameOf(server), hashSlots: "0-16383" }]);
   assertEquals(of, `the cluster of ${nameOf(server)}`);
+});
+
+Deno.test("The primary that Sentinels name is watched, and left when they name another", async () => {
+  await using one = await startRedis();
+  await using two = await startRedis();
+  await using sentinel = new SentinelDouble({ primary: nameOf(one), epoch: 1 });
+  await using source = new SentinelNodes(
+    new Redis(`redis://${sentinel.address}?sentinel=mymaster`),
+    "mymaster",
+  );
+  await using run = new Run(source, one.url);
+  await until(() => run.watch.status.open === 3);
+  assertEquals(run.of("nodes")[0]!.of, "the primary mymaster");
+  sentinel.says.primary = nameOf(two);
+  sentinel.says.epoch = 2;
+  await one.stop();
+  await until(() => run.deaths.length === 3);
+  for (const { cause, node, evidence } of run.deaths) {
+    assertEquals([cause, node], ["failover", nameOf(one)]);
+    assertStringIncludes(
+      evidence.join(),
+      `Sentinel names ${nameOf(two)} as the primary of mymaster`,
+    );
+  }
+  await until(() => run.watch.status.open === 3);
 });
 
 Deno.test("Each primary of a cluster is watched, through a crash and a failover by hand", async () => {
