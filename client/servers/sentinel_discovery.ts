@@ -1,6 +1,6 @@
 // Asking Sentinels where the primary is: which of them, in which order, and which answer counts.
 import type { ParserLimits } from "../../resp/limits.ts";
-import type { Command } from "../../resp/types.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
@@ -34,6 +34,8 @@ export interface SentinelDiscoveryOptions {
   readonly mapAddress?: (address: Address) => Address;
   /** A clock, in milliseconds. @default {performance.now} */
   readonly now?: () => number;
+  /** Gives numbers of 0 or more, less than 1: in which order the seeds are asked first. @default {Math.random} */
+  readonly random?: () => number;
 }
 
 /** Where the primary is, and which Sentinel has said so. */
@@ -51,6 +53,18 @@ const NEXT_AFTER_MS = 100;
  * that of Sentinels that were set up anew.
  */
 const EPOCH_KEPT_MS = 10_000;
+/** What the answer of a Sentinel has beside the address is asked for this often, in milliseconds, as long as the address stays. */
+const FULL_MS = 10_000;
+
+/** What a Sentinel has answered in full. */
+interface LastAnswer {
+  readonly sentinel: Sentinel;
+  /** The address as it was answered. */
+  readonly address: string;
+  readonly answer: SentinelAnswer;
+  /** When, by the clock. */
+  readonly at: number;
+}
 
 /**
  * Asks Sentinels where the primary is.
@@ -72,6 +86,7 @@ export class SentinelDiscovery {
   #over: AbortController | undefined;
   #closedFor: { readonly reason: unknown } | undefined;
   #seen: { readonly epoch: number; readonly at: number } | undefined;
+  #last: LastAnswer | undefined;
 
   /** @param options See {@linkcode SentinelDiscoveryOptions}. */
   constructor(options: SentinelDiscoveryOptions) {
@@ -79,7 +94,10 @@ export class SentinelDiscovery {
     this.#questions = questionsFor(options.name);
     this.#now = options.now ?? (() => performance.now());
     this.#sentinels = [];
-    for (const seed of options.seeds) this.#add(seed, true);
+    // Or all clients of a deployment would ask the same one.
+    for (const seed of shuffled(options.seeds, options.random)) {
+      this.#add(seed, true);
+    }
   }
 
   /** How many Sentinels there are to ask. */
@@ -155,11 +173,21 @@ export class SentinelDiscovery {
   ): Promise<{ sentinel: Sentinel; answer: SentinelAnswer }> {
     if (this.#closedFor !== undefined) throw this.#closedFor.reason;
     const { dial, limits, name, mapAddress } = this.#options;
-    const replies = await sentinel.converse(this.#questions, {
-      dial,
-      signal,
-      ...limits === undefined ? {} : { limits },
-    });
+    const converse = (commands: readonly Command[]): Promise<Reply[]> =>
+      sentinel.converse(commands, {
+        dial,
+        signal,
+        ...limits === undefined ? {} : { limits },
+      });
+    const last = this.#last;
+    if (last?.sentinel === sentinel && this.#now() - last.at < FULL_MS) {
+      // The address alone: a tenth of the work of a Sentinel, which may have thousands of clients.
+      const [address] = await converse(this.#questions.slice(0, 1));
+      if (`${address}` === last.address) {
+        return { sentinel, answer: last.answer };
+      }
+    }
+    const replies = await converse(this.#questions);
     const said = answerOf(replies);
     if (said === undefined) {
       throw new Error(`has no primary of the name ${name}`);
@@ -176,6 +204,12 @@ export class SentinelDiscovery {
         }`,
       );
     }
+    this.#last = {
+      sentinel,
+      address: `${replies[0]}`,
+      answer,
+      at: this.#now(),
+    };
     return { sentinel, answer };
   }
 
@@ -233,3 +267,11 @@ export class SentinelDiscovery {
     );
   }
 }
+
+/** In an order by chance. */
+const shuffled = <T>(
+  items: readonly T[],
+  random: () => number = Math.random,
+): T[] =>
+  items.map((item) => ({ item, at: random() }))
+    .sort((a, b) => a.at - b.at).map(({ item }) => item);

@@ -40,6 +40,7 @@ class Asking implements AsyncDisposable {
       name: "mymaster",
       seeds,
       dial,
+      random: () => 0, // in their order
       ...options,
     });
   }
@@ -52,52 +53,86 @@ class Asking implements AsyncDisposable {
 const failureOf = (discovery: SentinelDiscovery): Promise<DialError> =>
   assertRejects(() => discovery.ask(), DialError);
 
-Deno.test("A Sentinel is asked three questions at once, and the next time on the same connection", async () => {
+Deno.test("A Sentinel is asked three questions at once, and then on the same connection for the address alone", async () => {
+  let now = 0;
   await using sentinel = new SentinelDouble({ primary: "db:6380", epoch: 3 });
-  await using asking = new Asking([sentinel.port]);
-  for (let i = 0; i < 2; i++) {
+  await using asking = new Asking([sentinel.port], { now: () => now });
+  const ask = async () => {
     assertEquals(await asking.discovery.ask(), {
       primary: { hostname: "db", port: 6380 },
-      epoch: 3,
+      epoch: sentinel.says.epoch,
       others: [],
       by: sentinel.address,
     });
-  }
-  const questions = [
-    "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster",
+    return sentinel.heard.flat();
+  };
+  const address = "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster";
+  const all = [
+    address,
     "SENTINEL SENTINELS mymaster",
     "SENTINEL MASTER mymaster",
   ];
-  assertEquals(sentinel.heard, [["HELLO 2", ...questions, ...questions]]);
+  assertEquals(await ask(), ["HELLO 2", ...all]);
+  assertEquals(await ask(), ["HELLO 2", ...all, address]);
+  now = 10_000;
+  sentinel.says.epoch = 4;
+  assertEquals(await ask(), ["HELLO 2", ...all, address, ...all]);
+  assertEquals(sentinel.accepted, 1);
+});
+
+Deno.test("Another address is believed after all three questions", async () => {
+  await using sentinel = new SentinelDouble({ primary: "old:6379", epoch: 3 });
+  await using asking = new Asking([sentinel.port]);
+  await asking.discovery.ask();
+  Object.assign(sentinel.says, { primary: "new:6380", epoch: 2 });
+  assertStringIncludes(
+    (await failureOf(asking.discovery)).message,
+    "names the primary before the last failover, new:6380",
+  );
+  sentinel.says.epoch = 4;
+  assertEquals((await asking.discovery.ask()).primary.hostname, "new");
+});
+
+Deno.test("Sentinels are asked in an order by chance at first, so that clients spread over them", async () => {
+  const randoms = [0.5, 0.2];
+  await using one = new SentinelDouble({ primary: "db:6380" });
+  await using two = new SentinelDouble({ primary: "db:6380" });
+  await using asking = new Asking([one.port, two.port], {
+    random: () => randoms.shift()!,
+  });
+  assertEquals((await asking.discovery.ask()).by, two.address);
 });
 
 Deno.test("The Sentinel that answered last is asked first, and alone", async () => {
-  await using good = new SentinelDouble({ primary: "db:6380" });
-  await using asking = new Asking([NOWHERE, good.port]);
-  await asking.discovery.ask();
   await using late = new SentinelDouble({ primary: "db:6380" });
-  good.says.others = [late.address];
-  await asking.discovery.ask();
-  await asking.discovery.ask();
+  await using good = new SentinelDouble({
+    primary: "db:6380",
+    others: [late.address],
+  });
+  await using asking = new Asking([NOWHERE, good.port]);
+  for (let i = 0; i < 3; i++) await asking.discovery.ask();
   assertEquals(asking.discovery.size, 3);
   assertEquals([good.asked, late.asked], [3, 0]);
 });
 
 Deno.test("A Sentinel that another one lists is asked when that one has gone, and no longer once it is not listed", async () => {
+  let now = 0;
   await using listed = new SentinelDouble({ primary: "db:6380" });
   const seed = new SentinelDouble({
     primary: "db:6380",
     others: [listed.address],
   });
-  await using asking = new Asking([seed.port]);
+  await using asking = new Asking([seed.port], { now: () => now });
   const { discovery } = asking;
   await discovery.ask();
   await seed[Symbol.asyncDispose]();
   assertEquals((await discovery.ask()).by, listed.address);
   listed.says.others = [`127.0.0.1:${NOWHERE}`];
+  now += 10_000;
   await discovery.ask();
   assertEquals(discovery.size, 3);
   listed.says.others = [];
+  now += 10_000;
   await discovery.ask();
   assertEquals(discovery.size, 2); // the seed stays
 });

@@ -313,6 +313,42 @@ testWithDeployment(
 );
 
 testWithDeployment(
+  "A primary that comes back is used again, without a question for each call",
+  async (deployment) => {
+    const { sentinel, one } = deployment;
+    const redis = deployment.client({ retry: PATIENT });
+    await redis.send(["SET", "key", 1]);
+    await one.kill();
+    const sent = later(redis.send(["SET", "key", 2]));
+    await delay(300);
+    await one.start();
+    assertEquals(await sent, "OK");
+    const before = sentinel.asked;
+    const startedAt = performance.now();
+    for (let i = 0; i < 50; i++) await redis.send(["SET", "key", i]);
+    const tookMs = performance.now() - startedAt;
+    assertLess(tookMs, 1000);
+    assertLess(sentinel.asked - before, 2 + tookMs / 100);
+  },
+);
+
+testWithDeployment(
+  "After a while without a connection a Sentinel is asked before the next dial",
+  async (deployment) => {
+    const { one, two } = deployment;
+    const redis = deployment.client();
+    await redis.send(["SET", "key", 1]);
+    await one.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await until(() => redis.stats().open === 0);
+    await delay(600);
+    deployment.failOver();
+    await redis.send(["SET", "key", 2]);
+    assertEquals(await one.cli("GET", "key"), "1");
+    assertEquals(await two.cli("GET", "key"), "2");
+  },
+);
+
+testWithDeployment(
   "A primary that has become a replica is asked for at the Sentinel",
   async (deployment) => {
     const { one, two } = deployment;
@@ -350,9 +386,12 @@ testWithDeployment(
   async (deployment) => {
     const { one, two } = deployment;
     await one.cli("REPLICAOF", "127.0.0.1", two.port);
-    await using stale = new SentinelDouble({ primary: at(one) });
     await using right = new SentinelDouble({ primary: at(two) });
-    await using redis = new Redis(urlOf([stale, right]), { retry: PATIENT });
+    await using stale = new SentinelDouble({
+      primary: at(one),
+      others: [right.address],
+    });
+    await using redis = new Redis(urlOf([stale]), { retry: PATIENT });
     assertEquals(await redis.send(["SET", "key", "value"]), "OK");
     assertEquals(await two.cli("GET", "key"), "value");
     assertEquals([stale.asked, right.asked], [1, 1]);
