@@ -4,6 +4,8 @@ import { type LoadProfile, LONG, QUICK } from "./faults/load_profile.ts";
 import { recordUnder } from "./faults/record.ts";
 import type { Measured } from "./faults/measured.ts";
 import { scenarios } from "./faults/scenarios.ts";
+import { type RoutedRow, routedUnder } from "./faults/routed/row.ts";
+import { routedScenarios } from "./faults/routed/scenarios.ts";
 
 const WORDS = `fault      what was broken while the calls were made
 events     calls of record(), each with one event; calls: of INCR
@@ -26,6 +28,19 @@ unknown    it may have run, the caller cannot tell
 of these ran  how many of the unknown ones had run
 `;
 
+const ROUTED_WORDS =
+  `events     events to 300 shops, 300 a second, and as many INCRs
+failover   from the fault until there was a new primary
+catch up   from the new primary until everything queued was sent
+net        the longest event without the time in which this process did not run
+unsent,    INCRs that were rejected, by their fate; the others succeeded
+unknown
+INCR lost  INCRs that succeeded and are not in the counter in the end
+twice      what the counters have beyond the successes and the unknown fates
+conns      the most connections to one server
+asked/s    the most questions of topology in a second
+`;
+
 const HELP = `Breaks connections in every known way and counts what is lost.
 
 ./dev faults [options]
@@ -36,7 +51,12 @@ const HELP = `Breaks connections in every known way and counts what is lost.
 
 What the columns mean:
 ${WORDS.replace(/^(?=.)/gm, "  ")}
+Of a cluster and of Sentinels:
+${ROUTED_WORDS.replace(/^(?=.)/gm, "  ")}
 Faults: ${scenarios.map(({ name }) => name).join(", ")}
+Of a cluster and of Sentinels: ${
+  routedScenarios.map(({ name }) => name).join(", ")
+}
 
 Exit: 0 if every row holds, 1 if not, 2 for bad usage.
 `;
@@ -77,7 +97,7 @@ function parse(args: readonly string[]): Options | "help" {
     }
   }
   const unknown = options.only.find((name) =>
-    !scenarios.some((scenario) => scenario.name === name)
+    ![...scenarios, ...routedScenarios].some((one) => one.name === name)
   );
   if (unknown !== undefined) {
     throw new Error(`there is no fault ${unknown}, try --help`);
@@ -126,8 +146,30 @@ const COUNTED: readonly Column<MeasuredIncr>[] = [
   ["of these ran", 12, (row) => row.ranUnknown],
 ];
 
+const ROUTED: readonly Column<RoutedRow>[] = [
+  ["fault", 42, (row) => row.fault],
+  ["events", 6, (row) => row.events],
+  ["missing", 7, (row) => row.missing],
+  ["dropped", 7, (row) => row.dropped],
+  ["queued", 6, (row) => row.queued],
+  ["hung", 4, (row) => row.hung],
+  ["doubled", 7, (row) => row.doubled],
+  ["p99 hit", 7, (row) => ms(row.p99Hit)],
+  ["longest", 7, (row) => ms(row.longest)],
+  ["net", 5, (row) => ms(row.net)],
+  ["failover", 8, (row) => ms(row.failoverMs)],
+  ["catch up", 8, (row) => ms(row.catchUpMs)],
+  ["unsent", 6, (row) => row.increments.unsent],
+  ["unknown", 7, (row) => row.increments.unknown],
+  ["INCR lost", 9, (row) => row.incrLost],
+  ["twice", 5, (row) => row.incrDoubled],
+  ["conns hit", 9, (row) => row.hit],
+  ["conns", 5, (row) => row.connections],
+  ["asked/s", 7, (row) => ms(row.questions)],
+];
+
 /** A table that is printed row by row. */
-class Table<Row extends Measured> {
+class Table<Row> {
   readonly #columns: readonly Column<Row>[];
 
   constructor(columns: readonly Column<Row>[]) {
@@ -201,15 +243,27 @@ async function main(): Promise<number> {
     calls?.add(row);
   }
 
+  say(`\nRedis Cluster and Sentinel\n\n${ROUTED_WORDS}`);
+  const routed: RoutedRow[] = [];
+  const rows = json ? undefined : new Table(ROUTED);
+  for (const scenario of routedScenarios) {
+    if (only.length > 0 && !only.includes(scenario.name)) continue;
+    if (only.length === 0 && profile === QUICK && scenario.onlyLong) continue;
+    const row = await routedUnder(scenario, profile);
+    routed.push(row);
+    rows?.add(row);
+  }
+
   const misses = [
     ...recorded.map((row) => ["record", row] as const),
     ...counted.map((row) => ["INCR", row] as const),
+    ...routed.map((row) => ["both", row] as const),
   ].flatMap(([what, { name, misses }]) =>
     misses.map((miss) => `${what}, ${name}: ${miss}`)
   );
   if (json) {
     console.log(
-      JSON.stringify({ profile, recorded, counted, misses }, null, 2),
+      JSON.stringify({ profile, recorded, counted, routed, misses }, null, 2),
     );
   } else {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);

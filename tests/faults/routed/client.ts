@@ -33,7 +33,7 @@ export interface RoutedClient {
   /** Events that are kept and not in Redis yet. */
   readonly pending: number;
   readonly deaths: readonly RoutedDeath[];
-  /** Where a shop's events go now; `undefined` if the client does not say. */
+  /** `host:port` of the server that a shop's events go to now; `undefined` if the client does not say. */
   serverOf(shop: number): string | undefined;
   /** Waits until everything kept is in Redis. */
   flush(signal: AbortSignal): Promise<void>;
@@ -95,11 +95,8 @@ export const ours: MakeClient = (site, { retry, bySend = false }) => {
     increment: (key) =>
       redis.send(["INCR", key]).then(() => "success" as const, fateOf),
     serverOf: (shop) => {
-      try {
-        return `${redis.originOf(eventsKey(shop))}`;
-      } catch {
-        return undefined; // not known yet
-      }
+      const { hostname, port } = redis.originOf(eventsKey(shop));
+      return `${hostname}:${port}`;
     },
     flush: (signal) => recorder.flush({ signal }),
     async close() {
