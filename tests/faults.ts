@@ -32,7 +32,7 @@ const ROUTED_WORDS =
   `events     events to 300 shops, 300 a second, and as many INCRs
 failover   from the fault until there was a new primary
 catch up   from the new primary until everything queued was sent
-net        the longest event without the time in which this process did not run
+net        the longest event, less the time in which this process did not run
 unsent,    INCRs that were rejected, by their fate; the others succeeded
 unknown
 INCR lost  INCRs that succeeded and are not in the counter in the end

@@ -54,7 +54,7 @@ export interface RoutedRow {
   readonly doubled: number;
   readonly p99Hit: number;
   readonly longest: number;
-  /** The longest of them without the time in which the process did not run. */
+  /** The longest, each without the longest time in which the process did not run meanwhile. */
   readonly net: number;
   /** From the fault until there was a new primary, in milliseconds. */
   readonly failoverMs: number;
@@ -316,10 +316,14 @@ class Sampling {
       this.connections = Math.max(this.connections, connections);
       const passed = performance.now() - windowAt;
       if (passed < WINDOW_MS) continue;
-      const total = await this.#site.questions().catch(() => asked);
-      const rate = (total - asked) / (passed / 1000);
-      this.questions = Math.max(this.questions, rate);
-      asked = total;
+      const counts = await this.#site.questions().catch(() => asked);
+      // Not what a server was asked before it was frozen.
+      const more = [...counts].reduce(
+        (sum, [server, count]) => sum + count - (asked.get(server) ?? count),
+        0,
+      );
+      this.questions = Math.max(this.questions, more / (passed / 1000));
+      asked = counts;
       windowAt = performance.now();
     }
   }

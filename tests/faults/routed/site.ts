@@ -13,8 +13,8 @@ export interface Site extends AsyncDisposable {
   members(pattern: string): Promise<Map<string, string[]>>;
   /** The number in every key that matches, by key. */
   counters(pattern: string): Promise<Map<string, number>>;
-  /** How often the running servers were asked who serves what. */
-  questions(): Promise<number>;
+  /** How often each running server was asked which one serves what, since it started. */
+  questions(): Promise<Map<RedisServer, number>>;
   /** The most connections of one name that one running server has. */
   connections(name: string): Promise<number>;
 }
@@ -39,9 +39,9 @@ export class ClusterSite implements Site {
   }
 
   /** Not CLUSTER NODES: the cluster for tests asks that itself. */
-  async questions(): Promise<number> {
-    return await this.#cluster.calls("cluster|slots") +
-      await this.#cluster.calls("cluster|shards");
+  questions(): Promise<Map<RedisServer, number>> {
+    const servers = this.#cluster.running.map(({ server }) => server);
+    return callsOf(servers, ["cluster|slots", "cluster|shards"]);
   }
 
   connections(name: string): Promise<number> {
@@ -78,18 +78,12 @@ export class SentinelSite implements Site {
     return this.#read(pattern, ["GET", ""], Number);
   }
 
-  async questions(): Promise<number> {
+  questions(): Promise<Map<RedisServer, number>> {
     const { sentinels } = this.#sentinels;
-    const counts = await Promise.all(
-      this.#sentinels.running(sentinels).map(async (sentinel) => {
-        const text = await sentinel.cli("INFO", "commandstats");
-        const [, calls] = /sentinel\|get-master-addr-by-name:calls=(\d+)/.exec(
-          text,
-        ) ?? [];
-        return Number(calls ?? 0);
-      }),
+    return callsOf(
+      this.#sentinels.running(sentinels),
+      ["sentinel|get-master-addr-by-name"],
     );
-    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   connections(name: string): Promise<number> {
@@ -118,6 +112,24 @@ export class SentinelSite implements Site {
 }
 
 const linesOf = (text: string): string[] => text === "" ? [] : text.split("\n");
+
+/** How often each server ran these commands. */
+async function callsOf(
+  servers: readonly RedisServer[],
+  names: readonly string[],
+): Promise<Map<RedisServer, number>> {
+  const entries = await Promise.all(servers.map(async (server) => {
+    const text = await server.cli("INFO", "commandstats");
+    const counts = names.map((name) => {
+      const start = `cmdstat_${name}:calls=`;
+      const line = text.split("\n").find((line) => line.startsWith(start));
+      return parseInt(line?.slice(start.length) ?? "0");
+    });
+    const sum = counts.reduce((sum, count) => sum + count, 0);
+    return [server, sum] as const;
+  }));
+  return new Map(entries);
+}
 
 async function mostConnections(
   servers: readonly RedisServer[],

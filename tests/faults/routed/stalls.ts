@@ -19,21 +19,18 @@ export class Stalls implements Disposable {
     }, EVERY_MS);
   }
 
-  /** How much of a time it did not run, in milliseconds. */
+  /** The longest time within another in which it did not run, in milliseconds. */
   within(startedAt: number, endedAt: number): number {
-    let sum = 0;
-    for (const { from, to } of this.#stalls) {
-      sum += Math.max(0, Math.min(to, endedAt) - Math.max(from, startedAt));
-    }
-    return sum;
-  }
-
-  /** The longest, in milliseconds. */
-  get longest(): number {
     return this.#stalls.reduce(
-      (most, { from, to }) => Math.max(most, to - from),
+      (most, { from, to }) =>
+        Math.max(most, Math.min(to, endedAt) - Math.max(from, startedAt)),
       0,
     );
+  }
+
+  /** The longest of all, in milliseconds. */
+  get longest(): number {
+    return this.within(-Infinity, Infinity);
   }
 
   [Symbol.dispose](): void {
