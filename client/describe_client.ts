@@ -97,7 +97,7 @@ export function describeClient(
       `${ago(lastVerdict.report.closedAt, now)}: ${lastVerdict.text}`,
     ],
   ];
-  const width = Math.max(13, ...servers.map(([name]) => name.length + 1));
+  const width = Math.max(13, ...servers.map(([name]) => name.length + 2));
   return [
     `Redis ${heading(client, now)}, ${isClosed ? "closed" : "open"}`,
     ...rows.flatMap(([name, text]) =>

@@ -101,14 +101,14 @@ Deno.test("A client of a cluster has a line for each server", () => {
       NOW,
     ),
     `Redis cluster of h:7000 (3 servers, 16384 hash slots covered, asked 2.1 s ago), closed
-  h:7003               has left, 1 of 10 open: 1 leased, 0 in flight, 0 waiting
-  h:7000               5461 hash slots, 1 of 10 open: 1 idle, 0 in flight, 0 waiting
-  redis-1.example:7001 5462 hash slots, 0 of 10 open, 2 in flight, 3 waiting, away for 3.0 s
-  h:7002               5461 hash slots, 1 of 10 open: 1 idle, 0 in flight, 0 waiting
-  connections          2 of 40 open: 2 idle
-  commands             0 in flight, 0 waiting
-  so far               0 dialed, 0 dials failed, 1 retries, 2 replays, 4 MOVED, 1 ASK, budget for 99 retries
-  away                 since 3.0 s ago: refused`,
+  h:7003                has left, 1 of 10 open: 1 leased, 0 in flight, 0 waiting
+  h:7000                5461 hash slots, 1 of 10 open: 1 idle, 0 in flight, 0 waiting
+  redis-1.example:7001  5462 hash slots, 0 of 10 open, 2 in flight, 3 waiting, away for 3.0 s
+  h:7002                5461 hash slots, 1 of 10 open: 1 idle, 0 in flight, 0 waiting
+  connections           2 of 40 open: 2 idle
+  commands              0 in flight, 0 waiting
+  so far                0 dialed, 0 dials failed, 1 retries, 2 replays, 4 MOVED, 1 ASK, budget for 99 retries
+  away                  since 3.0 s ago: refused`,
   );
 });
 
