@@ -10,7 +10,7 @@ import { PipelineCall } from "./pipeline_call.ts";
 import { PipelineError } from "./pipeline_error.ts";
 import { rejection, withErrors } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
-import { ANY_SERVER } from "./servers/cluster.ts";
+import { ANY_SERVER } from "./servers/routing.ts";
 import type { Router } from "./servers/directory.ts";
 import { hashSlotOf } from "./servers/hash_slot.ts";
 import { redirectOf } from "./servers/redirect.ts";

@@ -1,15 +1,13 @@
 // The directory of a cluster: which server holds a hash slot now.
-import type { Command } from "../../resp/types.ts";
 import { ReplyError } from "../../resp/errors.ts";
 import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
 import { CheckoutTimeoutError } from "../../pool/errors.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
+import { ChargeWindow } from "./charge_window.ts";
+import { ClusterServers } from "./cluster_servers.ts";
 import { DepartedError } from "./departed_error.ts";
-import { placeOf } from "../commands/place.ts";
-import { rowOf } from "../commands/table.ts";
-import { departuresOf } from "./departures.ts";
 import type {
   Advice,
   Directory,
@@ -20,17 +18,14 @@ import type {
   ServerEntry,
 } from "./directory.ts";
 import type { DirectoryEvents } from "./directory_events.ts";
+import { Doubts } from "./doubts.ts";
 import { hashSlotOf } from "./hash_slot.ts";
 import { Lookup } from "./lookup.ts";
 import { type Redirect, redirectOf } from "./redirect.ts";
+import { ANY_SERVER, isOfScript, refusalOf, routingOf } from "./routing.ts";
 import type { Server } from "./server.ts";
-import { ServerSet } from "./server_set.ts";
-import { Topology } from "./topology.ts";
 import { askTopology } from "./topology_question.ts";
 import { Watch } from "./watch.ts";
-
-/** The hash slot of a call without keys that any server can run. */
-export const ANY_SERVER = -1;
 
 /** Redirects that a call follows without a wait between them. */
 const MAX_REDIRECTS = 5;
@@ -40,16 +35,6 @@ const SELF_REDIRECT = 3;
 const SILENT_MS = 1000;
 /** While calls are open, silence is looked for this often, in milliseconds. */
 const WATCH_MS = 250;
-/** A server without hash slots stays this long after the last ASK that named it, in milliseconds. */
-const DETOUR_MS = 10_000;
-/** A server that has left may owe a reply for this long, in milliseconds; what comes later is no answer. */
-const LAST_WORD_MS = 500;
-/** What a server refuses within this time, in milliseconds, is charged to the retry budget once. */
-const CHARGE_MS = 100;
-/** How many servers of a kind are asked for the topology at most. */
-const MAX_SOURCES = 3;
-/** How long a doubt lasts that no byte of the server has ended, in milliseconds. */
-const DOUBT_MS = 2000;
 
 /** Options of a {@linkcode Cluster}. */
 export interface ClusterOptions {
@@ -81,19 +66,13 @@ export class Cluster implements Directory {
   readonly endpoint: Endpoint;
   readonly name: string;
   readonly #options: ClusterOptions;
-  readonly #servers: ServerSet;
+  readonly #servers: ClusterServers;
   readonly #lookup: Lookup;
   readonly #watch = new Watch(WATCH_MS, () => this.#look());
-  /** Since when a server may have been replaced, by `performance.now()`. */
-  readonly #doubts = new Map<Server, number>();
-  /** When ASK last named a server, by `performance.now()`. */
-  readonly #detours = new Map<Server, number>();
-  readonly #charges = new WeakMap<Server, Charge>();
+  readonly #doubts = new Doubts();
+  readonly #charges = new WeakMap<Server, ChargeWindow>();
   /** The hash slots of calls that wait for a server, and how many wait for each. */
   readonly #wanted = new Map<number, number>();
-  #topology: Topology = Topology.empty();
-  /** By the index of a shard, its primary. */
-  #primaries: (Server | undefined)[] = [];
   #askedAt: number | undefined;
   #why = "the first call";
   #moved = 0;
@@ -104,9 +83,7 @@ export class Cluster implements Directory {
     this.#options = options;
     this.endpoint = options.endpoint;
     this.name = options.name;
-    this.#servers = new ServerSet(({ hostname, port }) =>
-      options.serverAt(options.endpoint.at(hostname, port))
-    );
+    this.#servers = new ClusterServers(options);
     this.#lookup = new Lookup({ ask: () => this.#ask() });
   }
 
@@ -117,7 +94,7 @@ export class Cluster implements Directory {
     if (routing.detour !== undefined) return routing.detour;
     return routing.hashSlot === ANY_SERVER
       ? this.#anyServer()
-      : this.#holderOf(routing.hashSlot);
+      : this.#servers.holderOf(routing.hashSlot);
   }
 
   find(
@@ -164,14 +141,11 @@ export class Cluster implements Directory {
   }
 
   serverOfKey(key: string): Server | undefined {
-    return this.#holderOf(hashSlotOf(key));
+    return this.#servers.holderOf(hashSlotOf(key));
   }
 
   entries(): ServerEntry[] {
-    const { shards } = this.#topology;
-    return shards.flatMap(({ hashSlots }, i) =>
-      hashSlots === 0 ? [] : [{ server: this.#primary(i)!, hashSlots }]
-    );
+    return this.#servers.entries();
   }
 
   leaving(): Server[] {
@@ -184,7 +158,7 @@ export class Cluster implements Directory {
       topology: {
         askedAt: this.#askedAt,
         asked: this.#lookup.asked,
-        covered: this.#topology.covered,
+        covered: this.#servers.topology.covered,
       },
       gone: this.#servers.gone,
     };
@@ -198,27 +172,13 @@ export class Cluster implements Directory {
     ]);
   }
 
-  #primary(shard: number): Server | undefined {
-    const known = this.#primaries[shard];
-    if (known !== undefined) return known;
-    const primary = this.#topology.shards[shard]?.primary;
-    return primary &&
-      (this.#primaries[shard] = this.#servers.at(primary));
-  }
-
-  #holderOf(hashSlot: number): Server | undefined {
-    return this.#primary(this.#topology.shardOf(hashSlot));
-  }
-
   /** A server for a call without keys: one that is connected and not in doubt, if there is one. */
   #anyServer(): Server | undefined {
-    const { length } = this.#topology.shards;
-    const first = Math.floor(Math.random() * length);
+    const entries = this.entries();
+    const first = Math.floor(Math.random() * entries.length);
     let best: Server | undefined;
-    for (let i = 0; i < length; i++) {
-      const shard = (first + i) % length;
-      if (this.#topology.shards[shard]!.hashSlots === 0) continue;
-      const server = this.#primary(shard)!;
+    for (let i = 0; i < entries.length; i++) {
+      const { server } = entries[(first + i) % entries.length]!;
       if (this.#doubts.has(server)) best ??= server;
       else if (server.hasOpen) return server;
       else if (best === undefined || this.#doubts.has(best)) best = server;
@@ -257,15 +217,13 @@ export class Cluster implements Directory {
     }
   }
 
-  /** What refusals of a server are charged to: however many come in a moment, they are one event. */
   #chargeOf(server: Server): object {
-    const now = performance.now();
-    let charge = this.#charges.get(server);
-    if (charge === undefined || now - charge.at > CHARGE_MS) {
-      charge = { at: now };
-      this.#charges.set(server, charge);
+    let window = this.#charges.get(server);
+    if (window === undefined) {
+      window = new ChargeWindow();
+      this.#charges.set(server, window);
     }
-    return charge;
+    return window.chargeAt(performance.now());
   }
 
   #follow(redirect: Redirect, routing: Routing, asked: Server): Advice {
@@ -287,17 +245,14 @@ export class Cluster implements Directory {
     });
     if (!isMoved) {
       this.#asks++;
-      routing.detour = this.#servers.at(address);
-      this.#detours.set(routing.detour, performance.now());
+      routing.detour = this.#servers.detourTo(address);
       return "at-once";
     }
     this.#moved++;
     routing.hashSlot = redirect.hashSlot; // of a command whose keys are not known
     // The name leads to another server by now: https://github.com/redis/ioredis/issues/1865
     if (isSelf) asked.retireOlder(performance.now(), "moved");
-    else {this.#adopt(
-        this.#topology.moved(redirect.hashSlot, address, addressOf(asked)),
-      );}
+    else this.#servers.move(redirect.hashSlot, address, asked);
     this.#lookup.doubt();
     return "at-once";
   }
@@ -306,18 +261,17 @@ export class Cluster implements Directory {
   #addressOf(redirect: Redirect, asked: Server): Address | undefined {
     const port = redirect.port || asked.endpoint.port;
     const hostname = redirect.hostname || asked.endpoint.hostname;
+    const { topology } = this.#servers;
     // A server without an announced host name, where the others have one.
-    return hostname === "?"
-      ? this.#topology.atPort(port)
-      : this.#topology.canonical(
-        this.endpoint.mapAddress({ hostname, port }),
-      );
+    return hostname === "?" ? topology.atPort(port) : topology.canonical(
+      this.endpoint.mapAddress({ hostname, port }),
+    );
   }
 
   /** A server may have been replaced: the others are asked, until it is heard from or the doubt is old. */
   #doubt(server: Server, why: string): void {
     if (!this.#servers.has(server)) return;
-    this.#doubts.set(server, performance.now());
+    this.#doubts.add(server, performance.now());
     this.#why = why;
     this.#lookup.doubt();
   }
@@ -326,195 +280,56 @@ export class Cluster implements Directory {
   async #ask(): Promise<boolean> {
     const startedAt = performance.now();
     const why = this.#why;
-    const patches = this.#topology.patches;
+    const { patches } = this.#servers.topology;
     const wanted = [...this.#wanted.keys()].filter((hashSlot) =>
       hashSlot !== ANY_SERVER
     );
     try {
       const { topology, askedOf, isComplete } = await askTopology({
         name: this.name,
-        sources: this.#sources(),
+        sources: this.#servers.sources((server) => this.#isTrusted(server)),
         deadlineMs: this.#options.connectTimeoutMs,
         mapAddress: (address) => this.endpoint.mapAddress(address),
         wanted,
       });
       this.#askedAt = Date.now();
-      this.#adopt(topology.patchedBy(this.#topology, patches));
+      this.#servers.adopt(
+        topology.patchedBy(this.#servers.topology, patches),
+      );
       this.#publish(why, askedOf, startedAt);
       return isComplete;
     } finally {
-      this.#dropUnused();
-      this.#reconsiderDoubts();
+      this.#servers.dropUnused();
+      if (this.#doubts.reconsider(performance.now())) this.#lookup.doubt();
     }
   }
 
   #publish(why: string, asked: Server, startedAt: number): void {
     this.#options.events.onTopology(asked.endpoint, {
       servers: this.entries().map(({ server }) => `${server.endpoint}`),
-      covered: this.#topology.covered,
+      covered: this.#servers.topology.covered,
       tookMs: performance.now() - startedAt,
       why,
     });
   }
 
-  /** The servers to ask, the best first: connected ones, replicas, the addresses to begin with, and those in doubt. */
-  #sources(): Server[] {
-    const now = performance.now();
-    const isTrusted = (server: Server) =>
-      !this.#doubts.has(server) && server.silentMs(now) < SILENT_MS;
-    const known = shuffled([...this.#servers]);
-    const connected = known.filter((server) =>
-      server.hasOpen && isTrusted(server)
-    );
-    const { shards } = this.#topology;
-    const others = shuffled(
-      shards.flatMap(({ primary, replicas }) => [primary, ...replicas]),
-    ).slice(0, MAX_SOURCES).map((address) => this.#servers.at(address));
-    const seeds = this.endpoint.seeds.map((seed) => this.#servers.at(seed));
-    const all = [...connected.slice(0, MAX_SOURCES), ...others, ...seeds];
-    return [
-      ...new Set([
-        ...all.filter(isTrusted),
-        ...all.filter((server) => !isTrusted(server)),
-      ]),
-    ];
+  /** Whether nothing speaks against what a server says. */
+  #isTrusted(server: Server): boolean {
+    return !this.#doubts.has(server) &&
+      server.silentMs(performance.now()) < SILENT_MS;
   }
 
-  /** Takes over a topology. Servers that have lost their hash slots are left. */
-  #adopt(next: Topology): void {
-    const before = this.#topology;
-    if (next === before) return; // one hash slot has moved
-    this.#topology = next;
-    this.#primaries = [];
-    const departures = departuresOf(before, next);
-    for (const { from, to, isPromotion } of departures) {
-      // A replica that was not listed yet may have been promoted, too.
-      if (!isPromotion && next.isPrimary(from)) continue;
-      const successor = this.#servers.at(to);
-      const server = this.#servers.get(from);
-      const endpoint = server?.endpoint ??
-        this.endpoint.at(from.hostname, from.port);
-      this.#options.onFailover(endpoint, successor.endpoint);
-    }
-    const byServer = Map.groupBy(
-      departures,
-      ({ from }) => this.#servers.get(from),
-    );
-    for (const [server, left] of byServer) {
-      if (server === undefined || next.isPrimary(addressOf(server))) continue;
-      this.#leave(server, left.map(({ evidence }) => evidence).join(", "));
-    }
-  }
-
-  /**
-   * A server has lost its hash slots. If it is silent, its connections end before
-   * their commands are sent to another one: what it answers once it goes on
-   * would be of data that is gone.
-   */
-  #leave(server: Server, evidence?: string): void {
-    this.#doubts.delete(server);
-    this.#detours.delete(server);
-    this.#servers.leave(server, this.name, evidence);
-    if (server.silentMs(performance.now()) >= LAST_WORD_MS) {
-      server.closeSilent(1, `it was replaced: ${evidence}`);
-    }
-    this.#watch.start();
-  }
-
-  /** Leaves servers that are neither in the topology nor named by an ASK of late. */
-  #dropUnused(): void {
-    const now = performance.now();
-    for (const server of this.#servers) {
-      const askedAt = this.#detours.get(server) ?? -Infinity;
-      if (
-        !this.#topology.isPrimary(addressOf(server)) &&
-        now - askedAt > DETOUR_MS
-      ) this.#leave(server);
-    }
-  }
-
-  #reconsiderDoubts(): void {
-    const now = performance.now();
-    for (const [server, since] of this.#doubts) {
-      if (server.heardAt > since || now - since > DOUBT_MS) {
-        this.#doubts.delete(server);
-      }
-    }
-    if (this.#doubts.size > 0) this.#lookup.doubt();
-  }
-
-  /** Looks for silent servers. Returns whether any is in use. */
+  /** Looks for servers that do not answer. Returns whether any is in use. */
   #look(): boolean {
     const now = performance.now();
-    let isBusy = false;
+    let isBusy = this.#servers.leaving().length > 0;
+    this.#servers.endLastWords();
     for (const server of this.#servers) {
-      isBusy ||= isBusyNow(server);
-      const silentMs = server.silentMs(now);
-      if (silentMs >= SILENT_MS) this.#doubt(server, "silence");
-    }
-    for (const server of this.#servers.leaving()) {
-      isBusy = true;
-      if (server.silentMs(now) < LAST_WORD_MS) continue;
-      server.closeSilent(LAST_WORD_MS, "it was replaced");
+      const { open, inFlight, waiting, leased } = server.stats();
+      isBusy ||= inFlight > 0 || waiting > 0 || leased > 0;
+      if (server.silentMs(now) >= SILENT_MS) this.#doubt(server, "silence");
+      else if (open === 0 && waiting > 0) this.#doubt(server, "a slow dial");
     }
     return isBusy;
   }
 }
-
-/** Refusals of one moment. */
-interface Charge {
-  /** When the first came, by `performance.now()`. */
-  readonly at: number;
-}
-
-const addressOf = ({ endpoint: { hostname, port } }: Server): Address => ({
-  hostname,
-  port,
-});
-
-/** Whether a call waits for it, or a reply of it. */
-function isBusyNow(server: Server): boolean {
-  const { inFlight, waiting, leased } = server.stats();
-  return inFlight > 0 || waiting > 0 || leased > 0;
-}
-
-/** Where a call goes; `undefined` if it cannot be sent to a cluster. */
-function routingOf({ command, key }: Routed): Routing | undefined {
-  if (command === undefined) {
-    return key === undefined ? undefined : routingTo(hashSlotOf(key));
-  }
-  const place = placeOf(command);
-  if (place === "any") return routingTo(ANY_SERVER);
-  return "key" in place ? routingTo(hashSlotOf(place.key)) : undefined;
-}
-
-const routingTo = (hashSlot: number): Routing => ({
-  hashSlot,
-  detour: undefined,
-  redirects: 0,
-});
-
-/** Why a call cannot be sent to a cluster. */
-function refusalOf({ command }: Routed, name: string): TypeError {
-  if (command === undefined) {
-    return new TypeError(
-      `Cannot lease a connection to ${name} without a key: expected lease({ key }), or a lease of one of redis.nodes()`,
-    );
-  }
-  const place = placeOf(command);
-  return new TypeError(place !== "any" && "why" in place ? place.why : name);
-}
-
-/** Whether a redirect is what a script has let through of its own commands: the server has run it. */
-const isOfScript = (
-  command: Command | undefined,
-  { hashSlot }: Redirect,
-  routing: Routing,
-): boolean =>
-  command !== undefined && rowOf(command).runs === "script" &&
-  hashSlot !== routing.hashSlot;
-
-/** In an order by chance. */
-const shuffled = <T>(items: readonly T[]): T[] =>
-  items.map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at).map(({ item }) => item);

@@ -5,6 +5,7 @@ import { CheckoutTimeoutError } from "../../pool/errors.ts";
 import { textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
+import { ChargeWindow } from "./charge_window.ts";
 import {
   type Advice,
   type Directory,
@@ -59,8 +60,6 @@ const SILENT_MS = 1000;
 export const KEPT = { ms: 10_000 };
 /** A call waits for the end of so many questions at most. */
 const MAX_QUESTIONS = 2;
-/** Refusals within this time, in milliseconds, cost one retry together: a failover is one event. */
-const ONE_EVENT_MS = 100;
 
 /** Refusals by a server that is no primary, or one that has lost its replicas. */
 const REFUTING: readonly string[] = [
@@ -108,7 +107,7 @@ export class SentinelDirectory implements Directory {
   #isRefuted = false;
   #answeredAt = -Infinity; // by performance.now()
   #namedBy: string | undefined;
-  #event = { at: -Infinity };
+  readonly #charges = new ChargeWindow();
   #closedFor: { readonly reason: unknown } | undefined;
 
   /** @param options See {@linkcode SentinelDirectoryOptions}. */
@@ -172,7 +171,7 @@ export class SentinelDirectory implements Directory {
       this.#lookup.doubt();
     } else if (error instanceof ReplyError && REFUTING.includes(error.code)) {
       this.#refute();
-      return { charge: this.#eventNow() };
+      return { charge: this.#charges.chargeAt(performance.now()) };
     }
     return undefined;
   }
@@ -304,11 +303,5 @@ export class SentinelDirectory implements Directory {
       this.#leaving.delete(server);
       this.#gone = sumOf([this.#gone, tallyOfGone(server)]);
     });
-  }
-
-  #eventNow(): object {
-    const now = performance.now();
-    if (now - this.#event.at > ONE_EVENT_MS) this.#event = { at: now };
-    return this.#event;
   }
 }
