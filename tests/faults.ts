@@ -29,7 +29,8 @@ of these ran  how many of the unknown ones had run
 `;
 
 const ROUTED_WORDS =
-  `events     events to 300 shops, 300 a second, and as many INCRs
+  `events     events to 300 shops, 300 a second, and as many calls with INCRs, each
+           tenth with ten of them in a pipeline
 failover   from the fault until there was a new primary
 catch up   from the new primary until everything queued was sent
 net        the longest event, less the time in which this process did not run

@@ -7,6 +7,7 @@ import {
   type MakeClient,
   memberOf,
   ours,
+  type Outcome,
   type RoutedClient,
 } from "../faults/routed/client.ts";
 import type { Site } from "../faults/routed/site.ts";
@@ -21,6 +22,8 @@ function plain(
   send: (command: string[]) => Promise<unknown>,
   close: () => unknown,
 ): RoutedClient {
+  const increment = (key: string): Promise<Outcome> =>
+    send(["INCR", key]).then(() => "success" as const, fateOfAny);
   return {
     pending: 0,
     deaths: [],
@@ -30,8 +33,8 @@ function plain(
         () => "recorded",
         () => "dropped",
       ),
-    increment: (key) =>
-      send(["INCR", key]).then(() => "success" as const, fateOfAny),
+    increment,
+    incrementAll: (keys) => Promise.all(keys.map(increment)),
     flush: () => Promise.resolve(),
     close: () => Promise.resolve(close()).then(() => {}),
   };

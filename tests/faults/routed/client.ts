@@ -3,6 +3,7 @@ import {
   type CloseReport,
   type Fate,
   fateOf,
+  PipelineError,
   Redis,
   type RedisOptions,
   type Retry,
@@ -16,6 +17,9 @@ export const CLIENT_NAME = "faults";
 /** What became of an event: in Redis, kept by the client, or neither. */
 export type Recorded = "recorded" | "queued" | "dropped";
 
+/** What became of an INCR: success, or its fate. */
+export type Outcome = "success" | Fate;
+
 /** The death of a connection that the client did not close on purpose. */
 export interface RoutedDeath {
   /** When, by `performance.now()`. */
@@ -28,8 +32,9 @@ export interface RoutedDeath {
 export interface RoutedClient {
   /** Adds an event to the sorted set of a shop, as the member that {@linkcode memberOf} says. */
   record(shop: number, id: string): Promise<Recorded>;
-  /** INCR; its fate if it is rejected. */
-  increment(key: string): Promise<"success" | Fate>;
+  increment(key: string): Promise<Outcome>;
+  /** INCR of each key, in one pipeline if the client has such over several servers. */
+  incrementAll(keys: readonly string[]): Promise<Outcome[]>;
   /** Events that are kept and not in Redis yet. */
   readonly pending: number;
   readonly deaths: readonly RoutedDeath[];
@@ -47,7 +52,7 @@ export type MakeClient = (
 ) => RoutedClient | Promise<RoutedClient>;
 
 /** The sorted set of a shop. */
-export const eventsKey = (shop: number): string =>
+export const eventsKey = (shop: number | "*"): string =>
   `webhook_frequency_faults_${shop}_orders`;
 
 /** The member of an event, or the n-th of them. */
@@ -94,6 +99,18 @@ export const ours: MakeClient = (site, { retry, bySend = false }) => {
     },
     increment: (key) =>
       redis.send(["INCR", key]).then(() => "success" as const, fateOf),
+    async incrementAll(keys) {
+      const commands = keys.map((key) => ["INCR", key] as const);
+      const outcomeOf = (reply: unknown): Outcome =>
+        typeof reply === "number" ? "success" : fateOf(reply);
+      try {
+        return (await redis.pipeline(commands)).map(outcomeOf);
+      } catch (error) {
+        return error instanceof PipelineError
+          ? error.outcomes.map(outcomeOf)
+          : keys.map(() => fateOf(error));
+      }
+    },
     serverOf: (shop) => {
       const { hostname, port } = redis.originOf(eventsKey(shop));
       return `${hostname}:${port}`;

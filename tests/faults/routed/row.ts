@@ -2,31 +2,18 @@
 import type { Fate } from "../../../mod.ts";
 import { delay } from "@std/async/delay";
 import type { LoadProfile } from "../load_profile.ts";
-import {
-  callAtRate,
-  durations,
-  percentile,
-  type Timing,
-} from "../rate_limiter.ts";
 import { Timeline } from "../timeline.ts";
 import {
   CLIENT_NAME,
-  eventsKey,
   type MakeClient,
-  memberOf,
   ours,
-  type Recorded,
   type RoutedClient,
 } from "./client.ts";
+import { KeyedLoad } from "./keyed_load.ts";
 import type { RoutedScenario } from "./scenario.ts";
 import type { Site } from "./site.ts";
 import { Stalls } from "./stalls.ts";
 
-/** Events a second, and as many INCRs. */
-const PER_SECOND = 300;
-const SHOPS = 300;
-/** Calls do not wait for each other: those of a failover pile up. */
-const IN_FLIGHT = 20_000;
 const PATIENCE_MS = 8000;
 const LOOK_MS = 5;
 const SAMPLE_MS = 250;
@@ -93,7 +80,7 @@ export async function routedUnder(
     ...retry === undefined ? {} : { retry },
   });
   const startedAt = performance.now();
-  const load = new Load(client, profile);
+  const load = new KeyedLoad(client, profile);
   try {
     using stalls = new Stalls();
     await load.warmUp();
@@ -135,127 +122,6 @@ export async function routedUnder(
     await client.close();
   }
 }
-
-/** Events and INCRs at a steady rate. */
-class Load {
-  readonly stop = new AbortController();
-  readonly #client: RoutedClient;
-  readonly #profile: LoadProfile;
-  readonly #recorded: (Recorded | undefined)[] = [];
-  readonly #servers: (string | undefined)[] = [];
-  readonly #increments: ("success" | Fate | undefined)[] = [];
-  #timings: [events: Timing[], increments: Timing[]] = [[], []];
-
-  constructor(client: RoutedClient, profile: LoadProfile) {
-    this.#client = client;
-    this.#profile = profile;
-  }
-
-  /** One call for each shop: connections, and code that is compiled on its first run. */
-  async warmUp(): Promise<void> {
-    for (let shop = 0; shop < SHOPS; shop++) {
-      await this.#client.increment(`warm-up:${shop}`);
-    }
-  }
-
-  async run(): Promise<void> {
-    const options = {
-      calls: Infinity,
-      dueMs: (call: number) => call * 1000 / PER_SECOND,
-      inFlight: IN_FLIGHT,
-      hangMs: this.#profile.hangMs,
-      stop: this.stop.signal,
-    };
-    this.#timings = await Promise.all([
-      callAtRate(options, async (number) => {
-        const shop = number % SHOPS;
-        this.#servers[number] = this.#client.serverOf(shop);
-        this.#recorded[number] = await this.#client.record(shop, `${number}`);
-      }),
-      callAtRate(options, async (number) => {
-        const key = counterKey(number % SHOPS);
-        this.#increments[number] = await this.#client.increment(key);
-      }),
-    ]);
-  }
-
-  /** What is in Redis, against what the client has said. */
-  async check(site: Site) {
-    const [events, increments] = this.#timings;
-    const members = await site.members("webhook_frequency_*");
-    const counters = await site.counters(`${counterKey("*")}`);
-    const sets = new Map(
-      [...members].map(([key, those]) => [key, new Set(those)]),
-    );
-    const isThere = (number: number) =>
-      sets.get(eventsKey(number % SHOPS))?.has(memberOf(number)) ?? false;
-    const present = events.filter((_, number) => isThere(number)).length;
-    const found = [...sets.values()].reduce((sum, { size }) => sum + size, 0);
-    const claims = { success: 0, unsent: 0, executed: 0, unknown: 0 };
-    const most = new Map<string, { least: number; most: number }>();
-    increments.forEach((_, number) => {
-      const claim = this.#increments[number] ?? "unknown";
-      claims[claim]++;
-      const key = counterKey(number % SHOPS);
-      const bounds = most.get(key) ?? { least: 0, most: 0 };
-      if (claim === "success") bounds.least++;
-      if (claim === "success" || claim === "unknown") bounds.most++;
-      most.set(key, bounds);
-    });
-    let incrLost = 0;
-    let incrDoubled = 0;
-    for (const [key, { least, most: limit }] of most) {
-      const count = counters.get(key) ?? 0;
-      incrLost += Math.max(0, least - count);
-      incrDoubled += Math.max(0, count - limit);
-    }
-    const count = (what: Recorded) =>
-      this.#recorded.filter((outcome) => outcome === what).length;
-    const open = (timings: readonly Timing[]) =>
-      timings.filter(({ endedAt }) => endedAt === undefined).length;
-    return {
-      events: events.length,
-      missing:
-        events.filter((_, number) =>
-          this.#recorded[number] !== "dropped" && !isThere(number)
-        ).length,
-      dropped: count("dropped"),
-      queued: count("queued"),
-      hung: open(events) + open(increments),
-      doubled: found - present,
-      increments: claims,
-      incrLost,
-      incrDoubled,
-    };
-  }
-
-  /** How long the calls took. */
-  times(stalls: Stalls) {
-    const [events, increments] = this.#timings;
-    const net = (timings: readonly Timing[]) =>
-      timings.flatMap(({ startedAt, endedAt }) =>
-        endedAt === undefined
-          ? []
-          : [endedAt - startedAt - stalls.within(startedAt, endedAt)]
-      ).sort((a, b) => a - b);
-    const { deaths } = this.#client;
-    const hit = events.filter(({ startedAt, endedAt = Infinity }, number) =>
-      deaths.some(({ at, server }) =>
-        startedAt <= at && at <= endedAt &&
-        (server === undefined || this.#servers[number] === undefined ||
-          server === this.#servers[number])
-      )
-    );
-    return {
-      p99Hit: percentile(net(hit), 0.99),
-      longest: percentile(durations(events), 1),
-      net: percentile(net(events), 1),
-      longestIncr: percentile(durations(increments), 1),
-    };
-  }
-}
-
-const counterKey = (shop: number | string): string => `incr:${shop}`;
 
 /** Measures when nothing is kept any more. */
 class Watch {
