@@ -2,6 +2,7 @@
 
 import type { RedisServer } from "../cli/redis_server.ts";
 import { compare } from "./compare.ts";
+import { fleet } from "./fleet.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -32,6 +33,7 @@ interface Setting {
 
 async function main(): Promise<number> {
   if (Deno.args[0] === "compare") return await compare(Deno.args.slice(1));
+  if (Deno.args[0] === "fleet") return fleet(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {
     console.log(HELP);

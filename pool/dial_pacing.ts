@@ -2,7 +2,10 @@
 
 /** Dials under way at once. */
 const MAX_DIALS = 3;
-/** The pause after a failed dial, in milliseconds. */
+/**
+ * The shortest pause after a failed dial, in milliseconds. Chance makes each up to
+ * twice as long, so that the clients of a server that is away do not dial in step.
+ */
 export const DIAL_PAUSE_MS = 50;
 /**
  * The pause doubles up to this with each further failure while other
@@ -29,9 +32,15 @@ export interface FailedDial {
  *   probably hit by what closed the others.
  */
 export class DialPacing {
+  readonly #random: () => number;
   #failures = 0; // since the last success
   #readyAt = -Infinity;
   #retriedCutHandshake = false;
+
+  /** @param random Gives numbers of 0 or more, less than 1. */
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
 
   /** Whether the last dial has failed. */
   get hasFailed(): boolean {
@@ -64,9 +73,10 @@ export class DialPacing {
       this.#retriedCutHandshake = true;
       return true;
     }
-    const pauseMs = isAnyOpen
-      ? Math.min(MAX_DIAL_PAUSE_MS, DIAL_PAUSE_MS * 2 ** this.#failures)
+    const leastMs = isAnyOpen
+      ? DIAL_PAUSE_MS * 2 ** this.#failures
       : DIAL_PAUSE_MS;
+    const pauseMs = Math.min(MAX_DIAL_PAUSE_MS, leastMs * (1 + this.#random()));
     this.#failures++;
     this.#readyAt = now + pauseMs;
     return false;

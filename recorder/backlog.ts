@@ -10,6 +10,8 @@ import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
 /** After this many attempts in a row that were denied a connection the backlog is given up. */
 const MAX_DENIALS = 5;
+/** The share of the pause between two attempts that is by chance. */
+export const BACKLOG_JITTER = 0.2;
 /** While the backlog is full, an event that is dropped starts the next attempt, unless the last one is less than this ago, in milliseconds. */
 const HURRY_MS = 100;
 
@@ -37,7 +39,7 @@ export class Backlog {
   readonly #homeOf: HomeOf | undefined;
   readonly #options: SendOptions;
   readonly #queue = new EntryQueue();
-  readonly #backoff = new ExponentialBackoff({ jitter: 0.2 });
+  readonly #backoff = new ExponentialBackoff({ jitter: BACKLOG_JITTER });
   #chunk = NONE; // on its way
   #isSending = false;
   #failures = 0; // in a row

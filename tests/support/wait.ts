@@ -31,4 +31,4 @@ export function later<T>(promise: Promise<T>): Promise<T> {
 }
 
 /** Waits until the pool dials again: for a while after a failed dial, callers get that dial's error. */
-export const pastDialPause = (): Promise<void> => delay(DIAL_PAUSE_MS + 10);
+export const pastDialPause = (): Promise<void> => delay(2 * DIAL_PAUSE_MS + 10);
