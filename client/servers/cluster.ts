@@ -300,7 +300,10 @@ export class Cluster implements Directory {
       return isComplete;
     } finally {
       this.#servers.dropUnused();
-      if (this.#doubts.reconsider(performance.now())) this.#lookup.doubt();
+      const now = performance.now();
+      if (this.#doubts.reconsider(now, (server) => this.#servers.has(server))) {
+        this.#lookup.doubt();
+      }
     }
   }
 

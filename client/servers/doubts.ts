@@ -4,7 +4,7 @@ import type { Server } from "./server.ts";
 /** How long a doubt lasts that nothing has ended, in milliseconds. */
 const DOUBT_MS = 2000;
 
-/** The servers in doubt: each until it is heard from, has left, or nothing has spoken against it for a while. */
+/** The servers in doubt: each until it is heard from, is in use no more, or nothing has spoken against it for a while. */
 export class Doubts {
   readonly #doubts = new Map<Server, number>();
 
@@ -18,17 +18,17 @@ export class Doubts {
     this.#doubts.set(server, now);
   }
 
-  /** A server has left. */
-  delete(server: Server): void {
-    this.#doubts.delete(server);
-  }
-
-  /** Drops the doubts that are over. Returns whether any is left. */
-  reconsider(now: number): boolean {
+  /**
+   * Drops the doubts that are over.
+   *
+   * @param now The present, by `performance.now()`.
+   * @param isInUse Whether a server is still in use.
+   * @returns Whether any doubt is left.
+   */
+  reconsider(now: number, isInUse: (server: Server) => boolean): boolean {
     for (const [server, since] of this.#doubts) {
-      if (server.heardAt > since || now - since > DOUBT_MS) {
-        this.#doubts.delete(server);
-      }
+      const isOver = server.heardAt > since || now - since > DOUBT_MS;
+      if (isOver || !isInUse(server)) this.#doubts.delete(server);
     }
     return this.#doubts.size > 0;
   }
