@@ -1,5 +1,4 @@
 // Repeats after a failover, whose code is loaded only where failovers are noticed.
-import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
 import type { Repeats, RepeatsOptions } from "./repeats.ts";
 
@@ -7,8 +6,17 @@ import type { Repeats, RepeatsOptions } from "./repeats.ts";
 export interface Notes {
   /** How many failovers there have been when a write begins. */
   readonly failovers: number;
-  /** A ZADD was acknowledged; `failovers` is what it was when the write began. */
-  add(command: Command, entries: readonly Entry[], failovers: number): void;
+  /**
+   * Entries of one key were acknowledged.
+   *
+   * @param keepsLater Whether by ZADD GT.
+   * @param failovers What it was when the write began.
+   */
+  add(
+    entries: readonly Entry[],
+    keepsLater: boolean,
+    failovers: number,
+  ): void;
 }
 
 /** {@linkcode Repeats} that are being loaded. What happens meanwhile is done once they are there. */
@@ -34,13 +42,13 @@ export class LateRepeats {
       get failovers() {
         return failovers();
       },
-      add: (command, entries, before) => {
+      add: (entries, keepsLater, before) => {
         const isLate = before !== this.#failovers;
         if (this.#loaded !== undefined) {
-          this.#loaded.note(server, command, entries, isLate);
+          this.#loaded.note(server, entries, keepsLater, isLate);
         } else {
           this.#early.push((repeats) =>
-            repeats.note(server, command, entries, isLate)
+            repeats.note(server, entries, keepsLater, isLate)
           );
         }
       },

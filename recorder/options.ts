@@ -7,8 +7,9 @@ import {
   MAX_TIMER_MS,
   type OptionRule,
 } from "../client/check.ts";
-import type { Entry, RecordOutcome } from "./entry.ts";
+import type { RecordOutcome } from "./entry.ts";
 import type { WebhookEvent } from "./event.ts";
+import type { Kept } from "./outbox.ts";
 
 /** Options of a {@linkcode WebhookRecorder}. */
 export interface RecorderOptions {
@@ -122,7 +123,7 @@ export function checkRecorderOptions(options: RecorderOptions): void {
 
 /** What onError is called with. */
 export function errorInfoOf(
-  { event, score, count }: Entry,
+  { event, score, count }: Kept,
   status: RecordOutcome["status"],
 ): RecordErrorInfo {
   const { mallId, shopNo, eventType, deliveryId } = event;

@@ -81,7 +81,7 @@ export class EntryQueue {
 }
 
 /** How many events entries are. */
-export function countOf(entries: readonly Entry[]): number {
+export function countOf(entries: readonly Pick<Entry, "count">[]): number {
   let count = 0;
   for (const entry of entries) count += entry.count;
   return count;

@@ -1,6 +1,5 @@
 // What servers have acknowledged lately: what a replica that takes over may lack.
-import type { Command } from "../resp/types.ts";
-import type { Entry } from "./entry.ts";
+import type { Kept } from "./outbox.ts";
 
 /** At most this many events are kept, of all servers together: 5 seconds of 10,000 a second. */
 const MAX_EVENTS = 50_000;
@@ -14,9 +13,10 @@ const LEFT_MS = 600_000;
 
 /** A ZADD that was acknowledged. */
 export interface Written {
-  readonly command: Command;
-  /** Of its entries, the one with the latest time. */
-  readonly latest: Entry;
+  /** What was written. The command is made of it again: it would take as much memory as all the rest. */
+  readonly entries: readonly Kept[];
+  /** Whether it was a ZADD GT. */
+  readonly keepsLater: boolean;
   /** How many members it has. */
   readonly events: number;
   /** When it was acknowledged, by `performance.now()`. */

@@ -29,7 +29,7 @@ import {
   type RecorderOptions,
 } from "./options.ts";
 import { describeOutages } from "./outage.ts";
-import { MemoryOutbox } from "./outbox.ts";
+import { type Kept, MemoryOutbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
@@ -142,8 +142,8 @@ export class WebhookRecorder implements AsyncDisposable {
         spanMs,
         sendOptions,
         serverOf,
-        onRepeated: (entry) =>
-          this.#lanes.of(entry.key).retention?.add([entry]),
+        onRepeated: (entries) =>
+          this.#lanes.of(entries[0]!.key).retention?.add(entries),
       });
     }
     this.#lanes = new Lanes({
@@ -349,7 +349,7 @@ export class WebhookRecorder implements AsyncDisposable {
   #report(
     error: unknown,
     status: RecordOutcome["status"],
-    entry: Entry,
+    entry: Kept,
   ): void {
     if (this.#onError === undefined) return;
     const info = errorInfoOf(entry, status);

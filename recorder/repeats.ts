@@ -1,12 +1,13 @@
 // After a failover, what the server that is gone has acknowledged last is written once more.
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import type { Command } from "../resp/types.ts";
 import { outlookAmongMany } from "./availability.ts";
-import type { Entry } from "./entry.ts";
+import type { Kept } from "./outbox.ts";
 import { type Failure, failureIn, failuresIn } from "./failure.ts";
+import { countOf } from "./queue.ts";
 import { Recent, type Written } from "./recent.ts";
 import type { Sender } from "./sender.ts";
+import { zadd } from "./writer.ts";
 
 /** At most this many events in one flush. */
 const MAX_EVENTS = 1000;
@@ -24,8 +25,8 @@ export interface RepeatsOptions {
   readonly sendOptions: SendOptions;
   /** The server that a key goes to now. */
   readonly serverOf: (key: string) => string;
-  /** Called for each entry whose set was written once more. */
-  readonly onRepeated: (entry: Entry) => void;
+  /** Called with the entries of each set that was written once more. */
+  readonly onRepeated: (entries: readonly Kept[]) => void;
 }
 
 /**
@@ -71,19 +72,19 @@ export class Repeats {
    */
   note(
     server: string,
-    command: Command,
-    entries: readonly Entry[],
+    entries: readonly Kept[],
+    keepsLater: boolean,
     isLate: boolean,
   ): void {
-    let latest = entries[0]!;
-    let events = 0;
-    for (const entry of entries) {
-      if (entry.score > latest.score) latest = entry;
-      events += entry.count;
-    }
-    const written = { command, latest, events, at: performance.now() };
+    const at = performance.now();
+    const written = {
+      entries: entries.map(keptOf),
+      keepsLater,
+      events: countOf(entries),
+      at,
+    };
     this.#recent.add(server, written);
-    const now = this.#options.serverOf(latest.key);
+    const now = this.#options.serverOf(entries[0]!.key);
     if (now === server) return;
     this.#recent.add(now, written);
     if (isLate) this.#add([written]);
@@ -133,7 +134,9 @@ export class Repeats {
   /** Repeats the first writes. False if they are all left over. */
   async #repeatSome(): Promise<boolean> {
     const some = this.#take();
-    const commands = some.map(({ command }) => command);
+    const commands = some.map(({ entries, keepsLater }) =>
+      zadd(entries, keepsLater)
+    );
     const failovers = this.#failovers;
     let failures: Failure[];
     try {
@@ -153,11 +156,11 @@ export class Repeats {
       if (failure !== undefined) return this.#isLeft(written, failure.error);
       if (isLate) return true;
       this.#repeated += written.events;
-      this.#recent.add(this.#options.serverOf(written.latest.key), {
+      this.#recent.add(this.#options.serverOf(written.entries[0]!.key), {
         ...written,
         at: performance.now(),
       });
-      this.#options.onRepeated(written.latest);
+      this.#options.onRepeated(written.entries);
       return false;
     });
     this.#waiting = [...left, ...this.#waiting];
@@ -197,3 +200,12 @@ export class Repeats {
     });
   }
 }
+
+/** A copy without what an entry needs on its way: the promise of its caller is let go. */
+const keptOf = ({ event, count, key, score, members }: Kept): Kept => ({
+  event,
+  count,
+  key,
+  score,
+  members,
+});

@@ -2,8 +2,8 @@
 import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
-import type { Entry } from "./entry.ts";
 import { type Failure, failureIn, failuresIn } from "./failure.ts";
+import type { Kept } from "./outbox.ts";
 import type { Sender } from "./sender.ts";
 
 /** Sets trimmed in one flush at most. */
@@ -18,7 +18,7 @@ export interface RetentionOptions {
   /** The options that everything is sent with. */
   readonly sendOptions: SendOptions;
   /** Called with the first of several refusals in a row, and an entry of the set that was not trimmed. */
-  readonly onRefused: (error: unknown, entry: Entry) => void;
+  readonly onRefused: (error: unknown, entry: Kept) => void;
 }
 
 /**
@@ -40,7 +40,7 @@ export class Retention {
   readonly #clock: ServerClock;
   readonly #isClockShared: boolean;
   /** By key, the entry with the latest time. */
-  readonly #written = new Map<string, Entry>();
+  readonly #written = new Map<string, Kept>();
   #trimming: Promise<void> | undefined;
   #isRefused = false;
   #isOver = false;
@@ -63,13 +63,13 @@ export class Retention {
   }
 
   /** Entries of one key were acknowledged. */
-  add(entries: readonly Entry[]): void {
+  add(entries: readonly Kept[]): void {
     if (this.#isOver) return;
     this.#keep(entries);
     this.#start();
   }
 
-  #keep(entries: readonly Entry[]): void {
+  #keep(entries: readonly Kept[]): void {
     if (this.#isOver) return;
     const { key } = entries[0]!;
     let latest = this.#written.get(key);
@@ -86,7 +86,7 @@ export class Retention {
   }
 
   /** Removes what waits to be trimmed, and returns an entry of each set. */
-  takeWaiting(): Entry[] {
+  takeWaiting(): Kept[] {
     const waiting = [...this.#written.values()];
     this.#written.clear();
     return waiting;
@@ -150,7 +150,7 @@ export class Retention {
   }
 
   /** Sets that were not trimmed wait for the next time, unless the server refuses. */
-  #conclude(sets: readonly Entry[], failures: readonly Failure[]): void {
+  #conclude(sets: readonly Kept[], failures: readonly Failure[]): void {
     let refused: Failure;
     sets.forEach((set, i) => {
       const ofSet = failures.slice(
@@ -166,8 +166,8 @@ export class Retention {
     this.#isRefused = refused !== undefined;
   }
 
-  #take(): Entry[] {
-    const taken: Entry[] = [];
+  #take(): Kept[] {
+    const taken: Kept[] = [];
     for (const [key, entry] of this.#written) {
       if (taken.length === MAX_SETS) break;
       this.#written.delete(key);
@@ -176,7 +176,7 @@ export class Retention {
     return taken;
   }
 
-  #trim({ key, score }: Entry): Command[] {
+  #trim({ key, score }: Kept): Command[] {
     const { seconds } = this.#options;
     const now = Math.floor(this.#clock.seconds(performance.now()));
     const latest = Math.min(score, now);

@@ -5,6 +5,7 @@ import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
 import { type Failure, failureIn, failuresIn } from "./failure.ts";
 import type { Notes } from "./late_repeats.ts";
+import type { Kept } from "./outbox.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
 
@@ -59,7 +60,7 @@ export function batchesOf(entries: readonly Entry[]): Batch[] {
  * @param keepsLater Whether a member that is there already keeps the later of its two times.
  * @see {@link https://redis.io/docs/latest/commands/zadd/}
  */
-export function zadd(entries: readonly Entry[], keepsLater = false): Command {
+export function zadd(entries: readonly Kept[], keepsLater = false): Command {
   const { key } = entries[0]!;
   const command: [string, ...(string | number)[]] = keepsLater
     ? ["ZADD", key, "GT"]
@@ -119,9 +120,8 @@ export class Writer {
   ): Promise<void> {
     const hasGt = this.#hasGt;
     const failovers = this.#notes?.failovers ?? 0;
-    let commands: readonly Command[] = [];
     try {
-      commands = batches.map(({ entries, hasDeliveryId }) =>
+      const commands = batches.map(({ entries, hasDeliveryId }) =>
         zadd(entries, hasDeliveryId && hasGt)
       );
       const replies = commands.length === 1
@@ -132,11 +132,11 @@ export class Writer {
       this.#noteFailures(batches, error);
     }
     if (this.#retention !== undefined || this.#notes !== undefined) {
-      batches.forEach(({ entries, failure }, i) => {
-        if (failure !== undefined) return;
+      for (const { entries, failure, hasDeliveryId } of batches) {
+        if (failure !== undefined) continue;
         this.#retention?.add(entries);
-        this.#notes?.add(commands[i]!, entries, failovers);
-      });
+        this.#notes?.add(entries, hasDeliveryId && hasGt, failovers);
+      }
     }
     if (!hasGt || !batches.some(refusesGt)) return;
     this.#hasGt = false;

@@ -5,7 +5,7 @@ import { Entry } from "../../recorder/entry.ts";
 import { Epoch } from "../../recorder/epochs.ts";
 import { Recent, type Written } from "../../recorder/recent.ts";
 
-const latest = new Entry(
+const entry = new Entry(
   { mallId: "m", shopNo: 1, eventType: "e" },
   1,
   new Epoch(),
@@ -13,8 +13,8 @@ const latest = new Entry(
 );
 
 const written = (at: number, events = 1): Written => ({
-  command: ["ZADD", "key", 1, `${at}`],
-  latest,
+  entries: [entry],
+  keepsLater: false,
   events,
   at,
 });
