@@ -4,7 +4,9 @@
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
 //   GET  /healthz                                                200, or 503 while no event can be recorded
 //
-// REDIS_URL says where Redis is, PORT where to listen (8000). This file is a
+// REDIS_URL says where Redis is, PORT where to listen (8000): one server, a cluster
+// (rediss://…?cluster=true) or what Sentinels name (redis://…?sentinel=name).
+// With --allow-net=… every node must be in the list. This file is a
 // whole entry point, on Deno Deploy, too. Copy it and add the module:
 //
 //   deno add jsr:@unzombie/redis

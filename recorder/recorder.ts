@@ -53,6 +53,10 @@ const REPEAT_MS = 2000;
  *   later of its times, on servers before Redis 6.2 the one written last.
  * - While Redis is away, events wait in the outbox, in order, up to
  *   `outboxCapacity`; those that come later do not wait for a timeout again.
+ * - Of several servers, in a cluster, each is by itself: one that is away makes
+ *   no event of another one wait. After a failover the outbox is sent at once, and
+ *   what the server that is gone has acknowledged last is written once more; see
+ *   `repeatAfterFailoverMs`.
  * - An event that Redis will never take, such as for lack of a permission, is
  *   dropped; so is one that it has refused for a quarter of an hour.
  * - The outbox is in memory: what it holds is lost when the process ends.
