@@ -23,6 +23,7 @@ import {
 import {
   type ConnectionNeed,
   Server,
+  type ServerEvents,
   type ServerOptions,
 } from "../../../client/servers/server.ts";
 import { ask } from "../../../pool/connection/in_flight.ts";
@@ -33,7 +34,11 @@ import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import type { Command, Reply } from "../../../resp/types.ts";
 import { type FaultProxy, startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
-import { helloOf, ScriptedServer } from "../../support/scripted_server.ts";
+import {
+  CLOSE,
+  helloOf,
+  ScriptedServer,
+} from "../../support/scripted_server.ts";
 import { later, SOON_MS, until } from "../../support/wait.ts";
 
 const OPTIONS: ServerOptions = {
@@ -48,6 +53,14 @@ const OPTIONS: ServerOptions = {
   dial,
   limits: {},
   postMortem: false,
+};
+const IGNORED: ServerEvents = {
+  onDialFailed: () => {},
+  onEvict: () => {},
+  onWait: () => {},
+  onOpen: () => {},
+  onClose: () => {},
+  onVerdict: () => {},
 };
 const LEFT = new Error("its hash slots went elsewhere");
 
@@ -71,10 +84,8 @@ class Setup implements AsyncDisposable {
       ...OPTIONS,
       ...options,
     }, {
-      onDialFailed: () => {},
+      ...IGNORED,
       onEvict: (reason) => this.evicted.push(reason),
-      onWait: () => {},
-      onOpen: () => {},
       onClose: (report) => this.reports.push(report),
       onVerdict: (verdict) => this.verdicts.push(verdict),
     });
@@ -559,14 +570,7 @@ Deno.test("The role of a server is that of HELLO, else that of ROLE, which is as
       const server = new Server(new Endpoint(scripted.url), {
         ...OPTIONS,
         ...(expects === undefined ? {} : { expects }),
-      }, {
-        onDialFailed: () => {},
-        onEvict: () => {},
-        onWait: () => {},
-        onOpen: () => {},
-        onClose: () => {},
-        onVerdict: () => {},
-      });
+      }, IGNORED);
       const outcome = await askWithin(server, ["PING"], { deadlineMs: 5000 })
         .catch((error: Error) => error.message);
       assertEquals(
@@ -587,22 +591,28 @@ Deno.test("The role of a server is that of HELLO, else that of ROLE, which is as
   }
 });
 
+Deno.test("A peer that closes on HELLO is asked for its role, too", async () => {
+  await using scripted = new ScriptedServer(([name]) =>
+    name === "PING" ? "+PONG\r\n" : name === "ROLE" ? ROLES[6]![1].ROLE : CLOSE
+  );
+  const options = { ...OPTIONS, expects: "primary" } as const;
+  const server = new Server(new Endpoint(scripted.url), options, IGNORED);
+  await assertRejects(
+    () => askWithin(server, ["PING"], { deadlineMs: 5000 }),
+    DialError,
+    "the server is a replica, expected the primary",
+  );
+  await server.close("the test is over");
+});
+
 Deno.test("The mode of a server is a surprise only where it is not known to be a node of a cluster", async () => {
   await using scripted = new ScriptedServer(([name]) =>
     name === "HELLO" ? helloOf({ mode: "cluster" }) : "+PONG\r\n"
   );
-  const events = {
-    onDialFailed: () => {},
-    onEvict: () => {},
-    onWait: () => {},
-    onOpen: () => {},
-    onClose: () => {},
-    onVerdict: () => {},
-  };
   for (const isClusterNode of [true, false]) {
     const endpoint = new Endpoint(scripted.url);
     const options = { ...OPTIONS, isClusterNode };
-    const server = new Server(endpoint, options, events);
+    const server = new Server(endpoint, options, IGNORED);
     await askWithin(server, ["PING"], { deadlineMs: 5000 });
     assertEquals(server.note === undefined, isClusterNode);
     await server.close("the test is over");
