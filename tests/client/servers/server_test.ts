@@ -39,6 +39,7 @@ import {
   helloOf,
   ScriptedServer,
 } from "../../support/scripted_server.ts";
+import { runProgram } from "../../support/run_program.ts";
 import { later, SOON_MS, until } from "../../support/wait.ts";
 
 const OPTIONS: ServerOptions = {
@@ -267,6 +268,17 @@ Deno.test("Nothing waits any more once a server that has left is empty", async (
   }
 });
 
+Deno.test("A server that has left is not empty while a command runs beside its pool", async () => {
+  await using setup = await Setup.start();
+  const { server } = setup;
+  const right = await setup.connect("beside");
+  const left = server.leave(LEFT);
+  assertEquals([server.isEmpty, await isSettled(left)], [false, false]);
+  assertEquals(await ask(right, ["ECHO", "x"]), "x");
+  server.release(right, true);
+  assertEquals([server.isEmpty, await isSettled(left)], [true, true]);
+});
+
 Deno.test("A server leaves once, and can be closed before it is empty", async () => {
   await using setup = await Setup.start();
   const { server } = setup;
@@ -374,7 +386,9 @@ Deno.test("A reply that comes after its connection was closed for silence settle
   const lost = later(setup.ask(["GET", "key"]));
   lost.then(() => answers++, () => {});
   await delay(50);
+  const { heardAt } = server;
   server.closeSilent(20, "replaced");
+  assertEquals([server.stats().open, server.heardAt], [0, heardAt]);
   await assertRejects(() => lost, ConnectionClosedError);
   proxy.pass();
   assertEquals(await setup.ask(["ECHO", "mine"]), "mine");
@@ -489,6 +503,30 @@ Deno.test("A question that is not answered in time is over, and its late reply r
     await reasonOf(askWithin(server, ["PING"], { deadlineMs: 50, signal })),
     "no longer needed",
   );
+});
+
+Deno.test("A question that was answered keeps no process alive", async () => {
+  await using redis = await startRedis();
+  const source = (path: string) =>
+    JSON.stringify(new URL(`../../../${path}`, import.meta.url).href);
+  const { code, stdout, stderr, ms } = await runProgram(
+    ["-A"],
+    `
+    import { askWithin } from ${source("client/servers/ask_within.ts")};
+    import { dial } from ${source("pool/socket/dial.ts")};
+    import { Endpoint } from ${source("pool/socket/endpoint.ts")};
+    import { Server } from ${source("client/servers/server.ts")};
+    const none = () => {};
+    const server = new Server(
+      new Endpoint(${JSON.stringify(redis.url)}),
+      { ...${JSON.stringify(OPTIONS)}, dial },
+      { onDialFailed: none, onEvict: none, onWait: none, onOpen: none, onClose: none, onVerdict: none },
+    );
+    console.log(await askWithin(server, ["ECHO", "x"], { deadlineMs: 60_000 }));
+  `,
+  );
+  assertEquals([code, stdout], [0, "x\n"], stderr);
+  assertLess(ms, SOON_MS);
 });
 
 Deno.test("A question fails by the dial that fails, the connection that ends, and the server that has left", async () => {
