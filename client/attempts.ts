@@ -132,8 +132,12 @@ export class Attempts implements CallEngine {
     try {
       if (!call.isDone) this.#decide(call, failure);
     } catch (thrown) {
-      call.failures ??= new FailedAttempts();
-      call.reject(call.failures.retryError({ endedBy: thrown }));
+      const { failures } = call;
+      call.reject(
+        failures === undefined && thrown instanceof Error
+          ? thrown // by the user's map of addresses, at a first redirect
+          : (failures ?? new FailedAttempts()).retryError({ endedBy: thrown }),
+      );
     }
   }
 

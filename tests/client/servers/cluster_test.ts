@@ -20,6 +20,7 @@ import {
   Retry,
 } from "../../../mod.ts";
 import { type Cluster, startCluster } from "../../support/redis_cluster.ts";
+import { startProxy } from "../../support/fault_proxy.ts";
 import { startRedis } from "../../support/redis_server.ts";
 
 /** Tries for as long as a failover takes. */
@@ -262,4 +263,80 @@ Deno.test("A client that is closed while it asks for the topology leaves nothing
   await redis.close({ drainMs: 0 });
   await sent;
   server.thaw();
+});
+
+Deno.test("Over TLS the nodes are dialed by the names in their certificates, with one password", async () => {
+  await using cluster = await startCluster({
+    tls: true,
+    hostnames: true,
+    password: "a b",
+    replicasPerPrimary: 0,
+  });
+  await using redis = new Redis(cluster.url, {
+    tls: { caCerts: [cluster.caCert] },
+  });
+  const all = keys(50);
+  await Promise.all(all.map((key) => redis.send(["SET", key, key])));
+  assertEquals(Object.keys(redis.stats().servers).length, 3);
+  for (const name of Object.keys(redis.stats().servers)) {
+    assertMatch(name, /^localhost:/);
+  }
+  assert(!Deno.inspect(redis).includes("a b"));
+});
+
+Deno.test("Addresses are mapped, those of redirects as well", async () => {
+  await using stack = new AsyncDisposableStack();
+  const proxies = new Map<string, string>();
+  for (const { server, address } of cluster.nodes) {
+    const proxy = stack.use(await startProxy({ target: server }));
+    proxies.set(address, `127.0.0.1:${proxy.port}`);
+  }
+  const first = proxies.get(cluster.nodes[0]!.address)!;
+  await using redis = new Redis(`redis://${first}`, {
+    cluster: { mapAddress: (address) => proxies.get(address) ?? address },
+  });
+  const all = keys(50);
+  await Promise.all(all.map((key) => redis.send(["SET", key, key])));
+  const hashSlot = await cluster.hashSlotOf("{mapped}");
+  const from = await cluster.primaryOf(hashSlot);
+  const to = (await cluster.primaries()).find((node) => node !== from)!;
+  await redis.send(["SET", "{mapped}", "1"]);
+  await cluster.migrate([hashSlot, hashSlot], from, to);
+  assertEquals(await redis.send(["INCR", "{mapped}"]), 2);
+  assertEquals(
+    Object.keys(redis.stats().servers).filter((name) =>
+      ![...proxies.values()].includes(name)
+    ),
+    [],
+  );
+  await cluster.migrate([hashSlot, hashSlot], to, from);
+});
+
+Deno.test("A map of addresses that throws rejects the call with its error, and nothing else", async () => {
+  const { address } = cluster.nodes[0]!;
+  let isBroken = false;
+  await using redis = new Redis(`redis://${address}`, {
+    cluster: {
+      mapAddress: (address) => {
+        if (isBroken) throw new Error("the map is broken");
+        return address;
+      },
+    },
+  });
+  const hashSlot = await cluster.hashSlotOf("{broken}");
+  const from = await cluster.primaryOf(hashSlot);
+  const to = (await cluster.primaries()).find((node) => node !== from)!;
+  await redis.send(["SET", "{broken}", "1"]);
+  await cluster.migrate([hashSlot, hashSlot], from, to);
+  isBroken = true;
+  const error = await assertRejects(
+    () => redis.send(["INCR", "{broken}"]),
+    TypeError,
+    "Cannot use mapAddress: it threw for 127.0.0.1:",
+  );
+  assertEquals(fateOf(error), "unsent");
+  assertEquals((error.cause as Error).message, "the map is broken");
+  isBroken = false;
+  assertEquals(await redis.send(["INCR", "{broken}"]), 2);
+  await cluster.migrate([hashSlot, hashSlot], to, from);
 });
