@@ -191,6 +191,7 @@ import "./recorder/outcomes.ts";
 import "./recorder/queue.ts";
 import "./recorder/retention.ts";
 import "./recorder/writer.ts";
+import "./recorder/zadd.ts";
 import "./resp/command.ts";
 import "./resp/command_buffer.ts";
 import "./resp/encode.ts";

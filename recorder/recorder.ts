@@ -34,7 +34,7 @@ import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
 import type { Sender } from "./sender.ts";
-import { zadd } from "./writer.ts";
+import { zadd } from "./zadd.ts";
 
 const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;

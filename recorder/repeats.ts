@@ -7,7 +7,7 @@ import { type Failure, failureIn, failuresIn } from "./failure.ts";
 import { countOf } from "./queue.ts";
 import { Recent, type Written } from "./recent.ts";
 import type { Sender } from "./sender.ts";
-import { zadd } from "./writer.ts";
+import { zadd } from "./zadd.ts";
 
 /** At most this many events in one flush. */
 const MAX_EVENTS = 1000;

@@ -5,9 +5,9 @@ import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
 import { type Failure, failureIn, failuresIn } from "./failure.ts";
 import type { Notes } from "./late_repeats.ts";
-import type { Kept } from "./outbox.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
+import { zadd } from "./zadd.ts";
 
 /** Entries of one key, to be written by one ZADD. */
 export class Batch {
@@ -51,24 +51,6 @@ export function batchesOf(entries: readonly Entry[]): Batch[] {
     }
   }
   return [...batches.values()];
-}
-
-/**
- * The ZADD of entries that have the same key.
- *
- * @param entries One or more.
- * @param keepsLater Whether a member that is there already keeps the later of its two times.
- * @see {@link https://redis.io/docs/latest/commands/zadd/}
- */
-export function zadd(entries: readonly Kept[], keepsLater = false): Command {
-  const { key } = entries[0]!;
-  const command: [string, ...(string | number)[]] = keepsLater
-    ? ["ZADD", key, "GT"]
-    : ["ZADD", key];
-  for (const { score, members } of entries) {
-    for (const member of members) command.push(score, member);
-  }
-  return command;
 }
 
 /**
