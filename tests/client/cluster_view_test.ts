@@ -214,6 +214,12 @@ async function publishesMoves(cluster: Cluster): Promise<void> {
     await until(() => topologies.messages.length === 2);
     assertEquals(topologies.messages[1]!.why, "MOVED");
     await cluster.migrate([hashSlot, hashSlot], to, from);
+    // What any server runs is traced to the one that ran it.
+    for (let i = 0; i < 10; i++) {
+      const nodes = await redis.send(["CLUSTER", "NODES"]) as string;
+      const [, port] = /:(\d+)@\d+\S* myself/.exec(nodes)!;
+      assertEquals(traced.at(-1), ["end", Number(port)]);
+    }
   } finally {
     commands.start.unsubscribe(listeners.start);
     commands.asyncEnd.unsubscribe(listeners.asyncEnd);
