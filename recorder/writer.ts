@@ -1,7 +1,6 @@
 // How entries are written: one ZADD for those of a key, all of them in one flush.
 import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
-import type { Command } from "../resp/types.ts";
 import type { Entry } from "./entry.ts";
 import { type Failure, failureIn, failuresIn } from "./failure.ts";
 import type { Notes } from "./late_repeats.ts";
