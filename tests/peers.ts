@@ -4,7 +4,11 @@ import { findContestants, pinned } from "../bench/contestants.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { LONG } from "./faults/load_profile.ts";
+import { routedUnder } from "./faults/routed/row.ts";
+import { routedScenarios } from "./faults/routed/scenarios.ts";
 import { CLIENTS } from "./peers/clients.ts";
+import { ROUTED_CLIENTS } from "./peers/routed_clients.ts";
 import {
   counterKey,
   EVENTS_KEY,
@@ -17,6 +21,7 @@ const HELP =
 
 ./dev peers [options]
   --only NAMES  only these faults, by name, separated by commas
+  --cluster     the faults of a cluster and of Sentinels (8 minutes)
   --json        the figures as JSON
   --help        this text
 
@@ -29,6 +34,10 @@ silently  those of them that the client had acknowledged
 doubled   INCRs that ran twice
 hung      calls without an outcome 15 s after the last one was made
 longest   the longest wait for an outcome, in seconds
+
+With --cluster the load and the faults are those of \`./dev faults\`, one after
+the other; doubled counts INCRs that ran beyond the successes and the unknown fates.
+The peers tell of no fate: a rejected INCR counts as unknown.
 `;
 
 const LOAD = { forMs: 5000, perSecond: 200, patienceMs: 15_000 };
@@ -144,6 +153,22 @@ async function measure(client: string, fault: Fault): Promise<Row> {
   };
 }
 
+/** Runs one client under one fault of a cluster or of Sentinels. */
+async function measureRouted(client: string, fault: string): Promise<Row> {
+  const scenario = routedScenarios.find(({ name }) => name === fault)!;
+  const row = await routedUnder(scenario, LONG, ROUTED_CLIENTS[client]);
+  return {
+    fault,
+    client,
+    events: row.events,
+    lost: row.dropped + row.missing,
+    silently: row.missing,
+    doubled: row.incrDoubled,
+    hung: row.hung,
+    longestS: row.longest / 1000,
+  };
+}
+
 function print(rows: readonly Row[], versions: Record<string, string>): void {
   const cells = [
     [
@@ -183,13 +208,19 @@ async function main(args: readonly string[]): Promise<number> {
   const at = args.findIndex((arg) => arg.startsWith("--only"));
   const value = at < 0 ? undefined : args[at]!.split("=")[1] ?? args[at + 1];
   const only = value?.split(",");
+  const isRouted = args.includes("--cluster");
+  const faults = isRouted
+    ? routedScenarios
+      .filter(({ bySend }) => !bySend)
+      .map(({ name, fault }) => ({ name, what: fault }))
+    : FAULTS;
   const unknown = only?.find((name) =>
-    !FAULTS.some((fault) => fault.name === name)
+    !faults.some((fault) => fault.name === name)
   );
   if (unknown !== undefined) {
     console.error(
       `--only: no fault ${unknown}, expected one of ${
-        FAULTS.map(({ name }) => name).join(", ")
+        faults.map(({ name }) => name).join(", ")
       }`,
     );
     return 2;
@@ -205,11 +236,16 @@ async function main(args: readonly string[]): Promise<number> {
     "node-redis": `node-redis ${pins.redis}`,
   };
   const rows: Row[] = [];
-  for (const fault of FAULTS) {
+  for (const fault of faults) {
     if (only?.includes(fault.name) === false) continue;
     console.error(`peers: ${fault.name}: ${fault.what}`);
     for (const client of Object.keys(CLIENTS)) {
-      if (installed.includes(client)) rows.push(await measure(client, fault));
+      if (!installed.includes(client)) continue;
+      rows.push(
+        "play" in fault
+          ? await measure(client, fault)
+          : await measureRouted(client, fault.name),
+      );
     }
   }
   if (args.includes("--json")) console.log(JSON.stringify(rows, null, 2));
@@ -217,4 +253,11 @@ async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-if (import.meta.main) Deno.exitCode = await main(Deno.args);
+if (import.meta.main) {
+  // The end of a peer's connections may reject calls that nothing awaits any more.
+  globalThis.addEventListener(
+    "unhandledrejection",
+    (event) => event.preventDefault(),
+  );
+  Deno.exit(await main(Deno.args));
+}
