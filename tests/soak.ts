@@ -18,6 +18,7 @@ import {
   planFaults,
   runFaults,
 } from "./soak/fault_schedule.ts";
+import { soakCluster } from "./soak/cluster_soak.ts";
 import { startProxy } from "./support/fault_proxy.ts";
 import { numberFromEnv, Random } from "./support/random.ts";
 import { startRedis } from "./support/redis_server.ts";
@@ -38,6 +39,8 @@ const HELP =
 
 ./dev soak [options]
   --minutes N  how long (default 3)
+  --cluster    events and INCRs on a cluster of 3 primaries with a replica each:
+               failover, freeze, crash, resharding, ASK, CLIENT KILL
   --seed N     the faults of an earlier run, in the same order
   --help       this text
 
@@ -76,13 +79,15 @@ const LEFT_OVER_MS = 100;
 interface Options {
   minutes: number;
   seed: number;
+  cluster: boolean;
 }
 
 /** @throws {Error} If an argument is not known. */
 function parse(args: readonly string[]): Options {
   const seed = numberFromEnv("SEED", Math.floor(Math.random() * 2 ** 32));
-  const options = { minutes: 3, seed };
-  const left = args.flatMap((arg) => arg.split("="));
+  const options = { minutes: 3, seed, cluster: args.includes("--cluster") };
+  const left = args.filter((arg) => arg !== "--cluster")
+    .flatMap((arg) => arg.split("="));
   while (left.length > 0) {
     const [name, text = ""] = left.splice(0, 2);
     const value = text === "" ? NaN : Number(text);
@@ -95,7 +100,7 @@ function parse(args: readonly string[]): Options {
         `cannot use ${
           `${name} ${text}`.trim()
         }: expected --minutes N (above 0), ` +
-          "--seed N (a whole number from 0 to 4294967295) and --help",
+          "--seed N (a whole number from 0 to 4294967295), --cluster and --help",
       );
     }
   }
@@ -199,22 +204,27 @@ async function runRounds(
   return slotsOf(fixture);
 }
 
-async function soak({ minutes, seed }: Options): Promise<number> {
+async function soak({ minutes, seed, cluster }: Options): Promise<number> {
   const random = new Random(seed);
   using interrupt = onInterrupt();
-  console.log(WORDS);
+  const { signal } = interrupt;
+  if (!cluster) console.log(WORDS);
   const log = new OutcomeLog();
   const { violations } = log;
   const begin = await measure(0);
-  const slots = await runRounds(random, log, minutes, interrupt.signal);
+  let slots = 0;
+  if (cluster) {
+    const endAt = performance.now() + minutes * 60_000;
+    await soakCluster(random, log, endAt, signal);
+  } else slots = await runRounds(random, log, minutes, signal);
   const end = await measure(slots);
   for (const sentence of growth(begin, end, MOST_GROWTH)) {
     log.violate(sentence);
   }
   console.log(
-    `\n${log}\nat the start: ${describe(begin)}\nin the end:   ${
-      describe(end)
-    }`,
+    `\n${cluster ? "" : `${log}\n`}at the start: ${
+      describe(begin)
+    }\nin the end:   ${describe(end)}`,
   );
   if (violations.length === 0) console.log("Nothing broke.");
   else {
