@@ -121,9 +121,12 @@ export class Cluster implements Directory {
   heed(call: Routed, error: Error): Advice | undefined {
     const { routing, server } = call;
     if (routing === undefined || server === undefined) return undefined;
-    if (error instanceof DepartedError) return "at-once";
     const asked = routing.detour ?? server;
     routing.detour = undefined;
+    if (error instanceof DepartedError) {
+      routing.redirects++;
+      return this.#atOnce(routing, asked);
+    }
     if (error instanceof ReplyError) {
       const redirect = redirectOf(error);
       if (redirect === undefined) return this.#heedRefusal(error, asked);
@@ -233,10 +236,11 @@ export class Cluster implements Directory {
       textOfAddress(address) === `${asked.endpoint}`;
     routing.redirects += isSelf ? SELF_REDIRECT : 1;
     if (isMoved) this.#why = "MOVED";
-    if (address === undefined || routing.redirects > MAX_REDIRECTS) {
-      routing.redirects = 0;
+    if (address === undefined) routing.redirects = Infinity;
+    const advice = this.#atOnce(routing, asked);
+    if (address === undefined || advice !== "at-once") {
       this.#doubt(asked, redirect.kind.toUpperCase());
-      return { mayRunAgain: true, charge: this.#chargeOf(asked) };
+      return advice;
     }
     this.#options.events.onRedirect(asked.endpoint, {
       code: isMoved ? "MOVED" : "ASK",
@@ -255,6 +259,13 @@ export class Cluster implements Directory {
     else this.#servers.move(redirect.hashSlot, address, asked);
     this.#lookup.doubt();
     return "at-once";
+  }
+
+  /** The next attempt follows at once, unless there were too many in a row: then it is up to the policy. */
+  #atOnce(routing: Routing, asked: Server): Advice {
+    if (routing.redirects <= MAX_REDIRECTS) return "at-once";
+    routing.redirects = 0;
+    return { mayRunAgain: true, charge: this.#chargeOf(asked) };
   }
 
   /** Where a redirect leads; `undefined` if it names no server that is known. */

@@ -116,7 +116,7 @@ export class ClusterServers {
     for (const left of byPrimary.values()) {
       const { from } = left[0]!;
       const server = this.#servers.get(from);
-      if (server === undefined || next.isPrimary(from)) continue;
+      if (server === undefined || this.#isUsed(server)) continue;
       this.#leave(server, left.map(({ evidence }) => evidence).join(", "));
     }
     for (const { from, to, isPromotion } of departures) {
@@ -147,12 +147,8 @@ export class ClusterServers {
 
   /** Leaves servers that neither hold hash slots nor were named by an ASK of late. */
   dropUnused(): void {
-    const now = performance.now();
     for (const server of this.#servers) {
-      const namedAt = this.#detours.get(server) ?? -Infinity;
-      const isUsed = this.#topology.isPrimary(addressOf(server)) ||
-        now - namedAt < DETOUR_MS;
-      if (!isUsed) this.#leave(server);
+      if (!this.#isUsed(server)) this.#leave(server);
     }
   }
 
@@ -178,8 +174,16 @@ export class ClusterServers {
       (this.#primaries[shard] = this.#servers.at(primary));
   }
 
+  #isUsed(server: Server): boolean {
+    const namedAt = this.#detours.get(server) ?? -Infinity;
+    return this.#topology.isPrimary(addressOf(server)) ||
+      performance.now() - namedAt < DETOUR_MS;
+  }
+
   #leave(server: Server, evidence?: string): void {
     this.#detours.delete(server);
+    // Its shard may get hash slots again, and then needs a new server.
+    this.#primaries = [];
     this.#servers.leave(server, this.#options.name, evidence);
     if (server.silentMs(performance.now()) >= LAST_WORD_MS) {
       // However short the silence of one of its connections: it is the server that is silent.

@@ -1,0 +1,241 @@
+// That redirects are followed by their rules, with peers that answer what no real cluster can be made to.
+
+import "../../support/strict.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { CommandError, fateOf, Redis, Retry } from "../../../mod.ts";
+import { hashSlotOf } from "../../../client/servers/hash_slot.ts";
+import {
+  type Answer,
+  CLOSE,
+  helloOf,
+  ScriptedServer,
+} from "../../support/scripted_server.ts";
+
+const SLOT = hashSlotOf("key");
+
+/** The answer to CLUSTER SLOTS of a cluster of one primary. */
+const slotsOf = (port: number): string =>
+  `*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:${port}\r\n$2\r\nid\r\n`;
+
+/** A node of a cluster: the handshake is answered as by a real one, all else by `answer`. */
+const nodeBy = (
+  answer: (command: string[], connection: number) => Answer,
+  slots: () => string | undefined,
+): ScriptedServer =>
+  new ScriptedServer((command, connection) => {
+    switch (command[0]) {
+      case "HELLO":
+        return helloOf({
+          server: "redis",
+          version: "7.0.0",
+          mode: "cluster",
+          role: "master",
+        });
+      case "CLUSTER":
+        return slots();
+      case "ASKING":
+        return "+OK\r\n";
+      default:
+        return answer(command, connection);
+    }
+  });
+
+const urlOf = (server: ScriptedServer): string =>
+  `redis://${server.address}?cluster=true`;
+
+/** How often a command was heard. */
+const countOf = ({ heard }: ScriptedServer, name: string): number =>
+  heard.flat().filter((command) => command.startsWith(name)).length;
+
+Deno.test("Two nodes that send a call to each other are followed five times, then by the retry policy", async () => {
+  await using other = nodeBy(
+    () => `-MOVED ${SLOT} 127.0.0.1:${node.port}\r\n`,
+    () => slotsOf(node.port),
+  );
+  await using node: ScriptedServer = nodeBy(
+    () => `-MOVED ${SLOT} 127.0.0.1:${other.port}\r\n`,
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), {
+    retry: new Retry({ retries: 2 }),
+  });
+  const error = await assertRejects(() => redis.send(["INCR", "key"]));
+  assertEquals(fateOf(error), "unsent");
+  // Three attempts of the policy, each with five redirects.
+  assertEquals(countOf(node, "INCR") + countOf(other, "INCR"), 3 * 6);
+  assertLess(redis.stats().topology!.asked, 8);
+});
+
+Deno.test("Without a retry policy five redirects are followed all the same", async () => {
+  await using node: ScriptedServer = nodeBy(
+    () =>
+      countOf(node, "INCR") <= 5
+        ? `-ASK ${SLOT} 127.0.0.1:${node.port}\r\n`
+        : ":1\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), { retry: false });
+  const error = await assertRejects(() => redis.send(["INCR", "key"]));
+  assert(error instanceof CommandError);
+  assertEquals([error.code, error.fate], ["ASK", "unsent"]);
+});
+
+Deno.test("A node that sends a call to itself gets it on a new connection, once", async () => {
+  await using node = nodeBy(
+    (_, connection) =>
+      connection === 1 ? `-MOVED ${SLOT} 127.0.0.1:${node.port}\r\n` : ":1\r\n",
+    (): string => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), { retry: false });
+  assertEquals(await redis.send(["INCR", "key"]), 1);
+  assertEquals(node.heard.length, 2);
+  assertEquals(redis.stats().evicted.moved, 1);
+});
+
+Deno.test("A node that goes on sending calls to itself is refused by the policy, not dialed for ever", async () => {
+  await using node = nodeBy(
+    () => `-MOVED ${SLOT} 127.0.0.1:${node.port}\r\n`,
+    (): string => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), {
+    retry: new Retry({ retries: 2 }),
+  });
+  await assertRejects(() => redis.send(["INCR", "key"]));
+  assertLess(node.heard.length, 6);
+});
+
+Deno.test("ASKING and its command stand together, whatever else is sent in that turn", async () => {
+  await using target = nodeBy(
+    ([name]) => name === "GET" ? "$-1\r\n" : ":1\r\n",
+    () => undefined,
+  );
+  await using node: ScriptedServer = nodeBy(
+    ([name, key]) =>
+      name === "INCR" && key === "key"
+        ? `-ASK ${SLOT} 127.0.0.1:${target.port}\r\n`
+        : `-MOVED ${hashSlotOf(key!)} 127.0.0.1:${target.port}\r\n`,
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node));
+  const calls: Promise<unknown>[] = [];
+  for (let i = 0; i < 50; i++) {
+    calls.push(redis.send(["INCR", "key"]), redis.send(["GET", `other-${i}`]));
+    calls.push(redis.pipeline([["INCR", "key"], ["INCR", "key"]]));
+  }
+  await Promise.all(calls);
+  for (const commands of target.heard) {
+    commands.forEach((command, i) => {
+      if (command === "INCR key") assertEquals(commands[i - 1], "ASKING");
+    });
+  }
+  assertEquals(countOf(target, "INCR key"), 150);
+  assertEquals(countOf(target, "ASKING"), 150);
+});
+
+Deno.test("A server that has left and is named again is dialed anew", async () => {
+  await using target: ScriptedServer = nodeBy(
+    () => ":1\r\n",
+    () => slotsOf(node.port),
+  );
+  let isMoved = true;
+  await using node: ScriptedServer = nodeBy(
+    () => isMoved ? `-MOVED ${SLOT} 127.0.0.1:${target.port}\r\n` : ":2\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), { retry: false });
+  for (let i = 0; i < 3; i++) {
+    isMoved = true;
+    assertEquals(await redis.send(["INCR", "key"]), 1);
+    // The question that the redirect has led to is answered: the target holds nothing.
+    while (redis.originOf("key").port !== node.port) await delay(10);
+    isMoved = false;
+    assertEquals(await redis.send(["INCR", "key"]), 2);
+  }
+  assertEquals(target.heard.length, 3);
+});
+
+Deno.test("A redirect that makes no sense is an error of the call", async () => {
+  for (
+    const text of [
+      "MOVED __proto__ x:1",
+      "MOVED 99999 127.0.0.1:1",
+      "MOVED 1",
+      "ASK",
+    ]
+  ) {
+    await using node = nodeBy(
+      () => `-${text}\r\n`,
+      (): string => slotsOf(node.port),
+    );
+    await using redis = new Redis(urlOf(node), { retry: false });
+    const error = await assertRejects(
+      () => redis.send(["INCR", "key"]),
+      CommandError,
+    );
+    assertEquals([error.message, error.fate], [text, "unsent"]);
+  }
+});
+
+Deno.test("A redirect within what a script answers is the script's own, and is not followed", async () => {
+  await using node: ScriptedServer = nodeBy(
+    () => `-MOVED ${(SLOT + 1) % 16384} 127.0.0.1:1\r\n`,
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node));
+  const error = await assertRejects(
+    () => redis.send(["EVAL", "return redis.call('GET', 'other')", 1, "key"]),
+    CommandError,
+  );
+  assertEquals(fateOf(error), "unknown");
+  assertEquals(countOf(node, "EVAL"), 1);
+});
+
+Deno.test("A redirect without a host leads to the host that was asked", async () => {
+  await using target = nodeBy(() => ":1\r\n", () => undefined);
+  await using node: ScriptedServer = nodeBy(
+    () => `-MOVED ${SLOT} :${target.port}\r\n`,
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node));
+  assertEquals(await redis.send(["INCR", "key"]), 1);
+  assertEquals(countOf(target, "INCR"), 1);
+});
+
+Deno.test("A thousand calls that fail ask for the topology a few times", async () => {
+  await using node: ScriptedServer = nodeBy(
+    () => "-CLUSTERDOWN The cluster is down\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), { retry: false });
+  await Promise.allSettled(
+    Array.from({ length: 1000 }, () => redis.send(["GET", "key"])),
+  );
+  await delay(250);
+  assertLess(countOf(node, "CLUSTER SLOTS"), 6);
+});
+
+Deno.test("Refusals of one moment cost one retry of the budget, however many commands are refused", async () => {
+  let refused = 0;
+  await using node: ScriptedServer = nodeBy(
+    () => refused++ < 1500 ? "-CLUSTERDOWN The cluster is down\r\n" : "$-1\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), {
+    retry: new Retry({ retries: 20 }),
+  });
+  await Promise.all(
+    Array.from({ length: 1000 }, () => redis.send(["GET", "key"])),
+  );
+  assert(redis.stats().retries >= 1000);
+  assert(redis.stats().retryBudget > 80, `${redis.stats().retryBudget}`);
+});
+
+Deno.test("A node that closes on every command is left to the policy, and dialed no more often than that", async () => {
+  await using node = nodeBy(() => CLOSE, (): string => slotsOf(node.port));
+  await using redis = new Redis(urlOf(node), {
+    retry: new Retry({ retries: 2 }),
+  });
+  await assertRejects(() => redis.send(["GET", "key"]));
+  assertLess(node.heard.length, 12);
+});
