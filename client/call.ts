@@ -2,6 +2,7 @@
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
 import type { Fate } from "../pool/connection/fate.ts";
+import type { Slot } from "../pool/connection/in_flight.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { DeadlineError, type Expirable } from "./deadlines.ts";
 import type { FailedAttempts, Failure } from "./failure.ts";
@@ -41,6 +42,23 @@ const WAITED_FOR: Readonly<Partial<Record<CallState, string>>> = {
   "backing-off": "it waited for its next attempt",
   resolving: "its fate was being looked for",
 };
+
+/** Drops the reply: a refusal shows in that to the command which follows. */
+const ASKING: Slot = {
+  command: ["ASKING"],
+  binary: false,
+  extraReplyTimeoutMs: 0,
+  resolve() {},
+  lose() {},
+};
+
+/**
+ * Pushes ASKING. The command that it is for must be pushed in the same turn:
+ * any command ends what ASKING has allowed, another caller's as well.
+ *
+ * @see {@link https://redis.io/docs/latest/commands/asking/}
+ */
+export const pushAsking = (right: PushRight): void => right.push(ASKING);
 
 /** What a call reports to. */
 export interface CallEngine {

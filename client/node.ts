@@ -1,5 +1,6 @@
 // One server of a client, addressed by itself: what it is sent goes there and nowhere else.
 import type { Command, Reply } from "../resp/types.ts";
+import { DepartedError } from "../pool/errors.ts";
 import type { PoolStats } from "../pool/pool_stats.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
 import type { Attempts } from "./attempts.ts";
@@ -12,7 +13,6 @@ import type {
 } from "./commands/replies.ts";
 import type { Lease } from "./lease.ts";
 import { NO_OPTIONS, type SendOptions } from "./send_options.ts";
-import { DepartedError } from "./servers/departed_error.ts";
 import type {
   Directory,
   Finding,

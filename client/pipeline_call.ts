@@ -7,8 +7,7 @@ import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
-import { pushAsking } from "./asking.ts";
-import { Call, type CallEngine } from "./call.ts";
+import { Call, type CallEngine, pushAsking } from "./call.ts";
 import { CommandError, errorOf, showsReplica } from "./command_error.ts";
 import {
   type Failure,

@@ -8,7 +8,7 @@ import { Retry } from "../retry/retry.ts";
 import { Attempts } from "./attempts.ts";
 import { Caller } from "./caller.ts";
 import { checkOptions, DURATION } from "./check.ts";
-import { directoryOf } from "./choose_directory.ts";
+import { directoryOf, SingleServer } from "./choose_directory.ts";
 import type {
   AnyCommand,
   BulkOf,
@@ -24,7 +24,7 @@ import type { RedisOptions } from "./options.ts";
 import { RedisNode } from "./node.ts";
 import { NO_OPTIONS, type SendOptions } from "./send_options.ts";
 import { publishedEvents } from "./server_events.ts";
-import { type Directory, SingleServer } from "./servers/directory.ts";
+import type { Directory } from "./servers/directory.ts";
 import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
 import { type RedisStats, statsOf } from "./stats.ts";

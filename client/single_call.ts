@@ -6,8 +6,7 @@ import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
-import { pushAsking } from "./asking.ts";
-import { Call, type CallEngine } from "./call.ts";
+import { Call, type CallEngine, pushAsking } from "./call.ts";
 import { errorOf, showsReplica } from "./command_error.ts";
 import { lossFailure, replyFailure } from "./failure.ts";
 import type { SendOptions } from "./send_options.ts";

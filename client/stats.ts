@@ -3,7 +3,6 @@ import type { Verdict } from "../pool/forensics/verdict.ts";
 import type { PoolStats } from "../pool/pool_stats.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Directory, DirectoryStats } from "./servers/directory.ts";
-import { sumOf, tallyOf } from "./servers/tally.ts";
 
 /** What the connections to one server have done and are doing, and what it serves. */
 export interface ServerStats extends PoolStats {
@@ -61,24 +60,17 @@ export function statsOf(
   const entries = [
     ...directory.leaving().map((server) => ({ server, hashSlots: 0 })),
     ...directory.entries(),
-  ].map(({ server, hashSlots }) => ({
-    name: `${server.endpoint}`,
-    tally: tallyOf(server),
-    hashSlots,
-  }));
-  const { stats, lastVerdict } = sumOf([
-    ...found.gone === undefined ? [] : [found.gone],
-    ...entries.map(({ tally }) => tally),
-  ]);
+  ];
+  const { stats, lastVerdict } = directory.tally();
   const { redirects, topology } = found;
   return {
     ...stats,
     ...attempts.stats(),
     lastVerdict,
     servers: Object.fromEntries(
-      entries.map(({ name, tally, hashSlots }) => [
-        name,
-        { ...tally.stats, hashSlots },
+      entries.map(({ server, hashSlots }) => [
+        `${server.endpoint}`,
+        { ...server.stats(), hashSlots },
       ]),
     ),
     redirects: { ...redirects },

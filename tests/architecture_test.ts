@@ -94,6 +94,7 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 const LATER: Readonly<Record<string, string[]>> = {
   "client/caller.ts": ["./split_pipeline.ts"],
   "client/choose_directory.ts": [
+    "./directory_events.ts",
     "./servers/cluster.ts",
     "./servers/sentinel.ts",
   ],

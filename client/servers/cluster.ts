@@ -1,13 +1,12 @@
 // The directory of a cluster: which server holds a hash slot now.
 import { ReplyError } from "../../resp/errors.ts";
 import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
-import { CheckoutTimeoutError } from "../../pool/errors.ts";
+import { CheckoutTimeoutError, DepartedError } from "../../pool/errors.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { ChargeWindow } from "./charge_window.ts";
 import { ClusterServers } from "./cluster_servers.ts";
-import { DepartedError } from "./departed_error.ts";
 import type {
   Advice,
   Directory,
@@ -23,7 +22,7 @@ import { hashSlotOf } from "./hash_slot.ts";
 import { Lookup } from "./lookup.ts";
 import { type Redirect, redirectOf } from "./redirect.ts";
 import { ANY_SERVER, isOfScript, refusalOf, routingOf } from "./routing.ts";
-import type { Server } from "./server.ts";
+import type { Server, Tally } from "./server.ts";
 import { askTopology } from "./topology_question.ts";
 import { Watch } from "./watch.ts";
 
@@ -155,6 +154,10 @@ export class Cluster implements Directory {
     return this.#servers.leaving();
   }
 
+  tally(): Tally {
+    return this.#servers.tally();
+  }
+
   stats(): DirectoryStats {
     return {
       redirects: { moved: this.#moved, ask: this.#asks },
@@ -163,7 +166,6 @@ export class Cluster implements Directory {
         asked: this.#lookup.asked,
         covered: this.#servers.topology.covered,
       },
-      gone: this.#servers.gone,
     };
   }
 

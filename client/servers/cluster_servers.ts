@@ -4,8 +4,7 @@ import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { departuresOf } from "./departures.ts";
 import type { ServerEntry } from "./directory.ts";
 import { ServerSet } from "./server_set.ts";
-import type { Server } from "./server.ts";
-import type { Tally } from "./tally.ts";
+import type { Server, Tally } from "./server.ts";
 import { Topology } from "./topology.ts";
 
 /** A server without hash slots stays this long after the last ASK that named it, in milliseconds. */
@@ -58,9 +57,12 @@ export class ClusterServers {
     return this.#topology;
   }
 
-  /** What servers have done that are gone. */
-  get gone(): Tally | undefined {
-    return this.#servers.gone;
+  /** What the primaries and those that have left have done and hold. */
+  tally(): Tally {
+    return this.#servers.tallyWith([
+      ...this.leaving(),
+      ...this.entries().map(({ server }) => server),
+    ]);
   }
 
   /** Those that have not left. */

@@ -6,7 +6,7 @@ import {
   isPort,
 } from "../../pool/socket/address.ts";
 import type { Reply } from "../../resp/types.ts";
-import { HASH_SLOTS } from "./directory.ts";
+import { HASH_SLOTS } from "./server.ts";
 
 /** How the addresses in a reply become those that are dialed. */
 export interface Naming {

@@ -5,7 +5,7 @@ import {
   includes,
   textOfAddress,
 } from "../../pool/socket/address.ts";
-import { HASH_SLOTS } from "./directory.ts";
+import { HASH_SLOTS } from "./server.ts";
 import { Ranges } from "./ranges.ts";
 import type { Shard, Topology } from "./topology.ts";
 

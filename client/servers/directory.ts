@@ -1,8 +1,7 @@
 // Which server is in charge of a call.
 import type { Command } from "../../resp/types.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
-import type { Server } from "./server.ts";
-import type { Tally } from "./tally.ts";
+import type { Server, Tally } from "./server.ts";
 
 /** Where a call goes in a cluster. It is made for the first attempt, and redirects change it. */
 export interface Routing {
@@ -49,8 +48,6 @@ export interface DirectoryStats {
   readonly topology: TopologyStats | undefined;
   /** The primary that Sentinels name; `undefined` without Sentinels. */
   readonly primary?: PrimaryStats | undefined;
-  /** What servers have done that are gone, their last connections included: the sum of their {@linkcode tallyOfGone}. */
-  readonly gone?: Tally | undefined;
 }
 
 /** What a client has learned from Sentinels. */
@@ -109,6 +106,8 @@ export interface Directory extends Router {
   entries(): ServerEntry[];
   /** Servers that have left, whose last connections are still in use. */
   leaving(): Server[];
+  /** What all of its servers have done and hold, those that have gone included. */
+  tally(): Tally;
   /** What it has found out. */
   stats(): DirectoryStats;
   /**
@@ -117,155 +116,4 @@ export interface Directory extends Router {
    * @param reason What waits and dials fail with.
    */
   close(reason: unknown): Promise<void>;
-}
-
-const NOTHING: DirectoryStats = {
-  redirects: { moved: 0, ask: 0 },
-  topology: undefined,
-};
-
-/** How many hash slots a cluster has, and so a server that holds all of them. */
-export const HASH_SLOTS = 16384;
-
-/** The directory of a client that has one server. */
-export class SingleServer implements Directory {
-  readonly isCluster = false;
-  readonly #server: Server;
-
-  constructor(server: Server) {
-    this.#server = server;
-  }
-
-  get endpoint(): Endpoint {
-    return this.#server.endpoint;
-  }
-
-  get name(): string {
-    return `${this.#server.endpoint}`;
-  }
-
-  serverOf(_call: Routed): Server {
-    return this.#server;
-  }
-
-  find(_call: Routed, { found }: Finding): undefined {
-    found(this.#server);
-  }
-
-  heed(_call: Routed, _error: Error): undefined {
-    return undefined;
-  }
-
-  serverOfKey(_key: string): Server {
-    return this.#server;
-  }
-
-  entries(): ServerEntry[] {
-    return [{ server: this.#server, hashSlots: HASH_SLOTS }];
-  }
-
-  leaving(): Server[] {
-    return [];
-  }
-
-  stats(): DirectoryStats {
-    return NOTHING;
-  }
-
-  close(reason: unknown): Promise<void> {
-    return this.#server.close(reason);
-  }
-}
-
-/**
- * A directory whose code is loaded by the first call, so that a client with one
- * server loads none of it.
- */
-export class LateDirectory implements Directory {
-  readonly endpoint: Endpoint;
-  readonly name: string;
-  readonly isCluster: boolean;
-  readonly #load: () => Promise<Directory>;
-  #loading: Promise<void> | undefined;
-  #loaded: Directory | undefined;
-  #closedFor: { readonly reason: unknown } | undefined;
-
-  /**
-   * @param about What is known of it before it is loaded.
-   * @param load Loads it.
-   */
-  constructor(
-    about: Pick<Directory, "endpoint" | "name" | "isCluster">,
-    load: () => Promise<Directory>,
-  ) {
-    this.endpoint = about.endpoint;
-    this.name = about.name;
-    this.isCluster = about.isCluster;
-    this.#load = load;
-  }
-
-  serverOf(call: Routed): Server | undefined {
-    return this.#loaded?.serverOf(call);
-  }
-
-  find(
-    call: Routed,
-    finding: Finding,
-  ): ((reason: unknown) => void) | undefined {
-    if (this.#loaded !== undefined) return this.#loaded.find(call, finding);
-    let cancel: ((reason: unknown) => void) | undefined;
-    let isOver = false;
-    this.#loading ??= this.#loadNow();
-    this.#loading.then(() => {
-      if (isOver) return;
-      if (this.#closedFor !== undefined) {
-        return finding.fail(this.#closedFor.reason);
-      }
-      const server = this.#loaded!.serverOf(call);
-      if (server !== undefined) finding.found(server);
-      else cancel = this.#loaded!.find(call, finding);
-    }, (error) => {
-      if (!isOver) finding.fail(error);
-    });
-    return (reason) => {
-      if (cancel !== undefined) return cancel(reason);
-      isOver = true;
-      finding.fail(reason);
-    };
-  }
-
-  heed(call: Routed, error: Error): Advice | undefined {
-    return this.#loaded?.heed(call, error);
-  }
-
-  serverOfKey(key: string): Server | undefined {
-    return this.#loaded?.serverOfKey(key);
-  }
-
-  entries(): ServerEntry[] {
-    return this.#loaded?.entries() ?? [];
-  }
-
-  leaving(): Server[] {
-    return this.#loaded?.leaving() ?? [];
-  }
-
-  stats(): DirectoryStats {
-    return this.#loaded?.stats() ?? NOTHING;
-  }
-
-  async close(reason: unknown): Promise<void> {
-    this.#closedFor = { reason };
-    await this.#loading?.catch(() => {});
-    await this.#loaded?.close(reason);
-  }
-
-  async #loadNow(): Promise<void> {
-    try {
-      this.#loaded = await this.#load();
-    } catch (error) {
-      this.#loading = undefined; // the next call tries again
-      throw error;
-    }
-  }
 }

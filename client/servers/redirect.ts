@@ -1,6 +1,6 @@
 // Where an error reply sends a command instead: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
 import type { ReplyError } from "../../resp/errors.ts";
-import { HASH_SLOTS } from "./directory.ts";
+import { HASH_SLOTS } from "./server.ts";
 import { addressIn } from "../../pool/socket/address.ts";
 
 /** What MOVED or ASK says. The command that it answers was not run. */

@@ -1,21 +1,19 @@
 // The directory of a primary that Sentinels name.
 import { ReplyError } from "../../resp/errors.ts";
 import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
-import { CheckoutTimeoutError } from "../../pool/errors.ts";
+import { CheckoutTimeoutError, DepartedError } from "../../pool/errors.ts";
 import { textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { ChargeWindow } from "./charge_window.ts";
-import {
-  type Advice,
-  type Directory,
-  type DirectoryStats,
-  type Finding,
-  HASH_SLOTS,
-  type Routed,
-  type ServerEntry,
+import type {
+  Advice,
+  Directory,
+  DirectoryStats,
+  Finding,
+  Routed,
+  ServerEntry,
 } from "./directory.ts";
-import { DepartedError } from "./departed_error.ts";
 import type { DirectoryEvents } from "./directory_events.ts";
 import { Lookup } from "./lookup.ts";
 import {
@@ -23,7 +21,7 @@ import {
   SentinelDiscovery,
   type SentinelDiscoveryOptions,
 } from "./sentinel_discovery.ts";
-import type { Server } from "./server.ts";
+import { HASH_SLOTS, NOTHING, type Server, type Tally } from "./server.ts";
 import { sumOf, tallyOfGone } from "./tally.ts";
 import { Watch } from "./watch.ts";
 
@@ -99,7 +97,7 @@ export class SentinelDirectory implements Directory {
   readonly #lookup = new Lookup({ ask: () => this.#ask() });
   readonly #watch = new Watch(LOOK_MS, () => this.#look());
   readonly #leaving = new Set<Server>();
-  #gone = sumOf([]);
+  #gone = NOTHING;
   #primary: Primary | undefined;
   /** The server of the primary while the watch runs and nothing speaks against it. */
   #ready: Server | undefined;
@@ -190,12 +188,19 @@ export class SentinelDirectory implements Directory {
     return [...this.#leaving];
   }
 
+  tally(): Tally {
+    const servers = [
+      ...this.#leaving,
+      ...this.entries().map(({ server }) => server),
+    ];
+    return sumOf([this.#gone, ...servers.map((server) => server.tally())]);
+  }
+
   stats(): DirectoryStats {
     return {
       redirects: { moved: 0, ask: 0 },
       topology: undefined,
       primary: { name: this.#primaryName, namedBy: this.#namedBy },
-      gone: this.#gone,
     };
   }
 

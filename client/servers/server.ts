@@ -17,6 +17,9 @@ import type { Dial } from "../../pool/socket/socket.ts";
 import type { Checkout, CheckoutKind } from "../../pool/waiters.ts";
 import { ConnectionsBeside } from "./connections_beside.ts";
 
+/** How many hash slots a cluster has, and so a server without one. */
+export const HASH_SLOTS = 16384;
+
 /** What a call needs a connection for: a kind of checkout, or `beside`, a new connection beside the pool. */
 export type ConnectionNeed = CheckoutKind | "beside";
 
@@ -57,6 +60,38 @@ export interface ServerEvents
   /** A post-mortem has come to a verdict. */
   onVerdict(verdict: Verdict): void;
 }
+
+/** What one server has done and holds, or several together. */
+export interface Tally {
+  /** Counts are sums, what was last is the newest; `awaySince` is that of the server that is away for longest. */
+  readonly stats: PoolStats;
+  /** The newest verdict. */
+  readonly lastVerdict: Verdict | undefined;
+  /** When the last dial failed, by `performance.now()`; before that `-Infinity`. */
+  readonly dialFailedAt: number;
+}
+
+/** The tally of a server that was never used. */
+export const NOTHING: Tally = {
+  stats: {
+    maxConnections: 0,
+    open: 0,
+    idle: 0,
+    inFlight: 0,
+    suspect: 0,
+    leased: 0,
+    dialing: 0,
+    waiting: 0,
+    dialed: 0,
+    dialFailures: 0,
+    evicted: {},
+    lastClose: undefined,
+    lastDialError: undefined,
+    awaySince: undefined,
+  },
+  lastVerdict: undefined,
+  dialFailedAt: -Infinity,
+};
 
 /**
  * A server, and the connections to it.
@@ -141,19 +176,18 @@ export class Server {
     return this.#note;
   }
 
-  /** What the last post-mortem has found. */
-  get lastVerdict(): Verdict | undefined {
-    return this.#lastVerdict;
-  }
-
-  /** When the last dial failed, by `performance.now()`; before that `-Infinity`. */
-  get dialFailedAt(): number {
-    return this.#dialFailedAt;
-  }
-
   /** What its pool looks like now. */
   stats(): PoolStats {
     return this.#pool.stats();
+  }
+
+  /** What it has done and holds. */
+  tally(): Tally {
+    return {
+      stats: this.#pool.stats(),
+      lastVerdict: this.#lastVerdict,
+      dialFailedAt: this.#dialFailedAt,
+    };
   }
 
   /** The right to push on a shared connection, if there is one at once. */

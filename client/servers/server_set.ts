@@ -1,8 +1,8 @@
 // The servers of a deployment, by their address, and those that have left it.
+import { DepartedError } from "../../pool/errors.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
-import { DepartedError } from "./departed_error.ts";
-import type { Server } from "./server.ts";
-import { sumOf, type Tally, tallyOfGone } from "./tally.ts";
+import { NOTHING, type Server, type Tally } from "./server.ts";
+import { sumOf, tallyOfGone } from "./tally.ts";
 
 /**
  * Servers, each made when it is first needed.
@@ -14,7 +14,7 @@ export class ServerSet implements Iterable<Server> {
   readonly #make: (address: Address) => Server;
   readonly #servers = new Map<string, Server>();
   readonly #leaving = new Set<Server>();
-  #gone: Tally | undefined;
+  #gone = NOTHING;
 
   /** @param make Makes the server at an address. */
   constructor(make: (address: Address) => Server) {
@@ -76,9 +76,13 @@ export class ServerSet implements Iterable<Server> {
     if (server.isEmpty) this.#forget(server);
   }
 
-  /** What those have done that are gone. */
-  get gone(): Tally | undefined {
-    return this.#gone;
+  /**
+   * What those have done that are gone, and what some have done and hold.
+   *
+   * @param servers These.
+   */
+  tallyWith(servers: readonly Server[]): Tally {
+    return sumOf([this.#gone, ...servers.map((server) => server.tally())]);
   }
 
   /** Closes all of them now. */
@@ -89,7 +93,6 @@ export class ServerSet implements Iterable<Server> {
 
   #forget(server: Server): void {
     this.#leaving.delete(server);
-    const tally = tallyOfGone(server);
-    this.#gone = this.#gone === undefined ? tally : sumOf([this.#gone, tally]);
+    this.#gone = sumOf([this.#gone, tallyOfGone(server)]);
   }
 }

@@ -1,49 +1,10 @@
 // What servers have done and hold, taken together.
-import type { Verdict } from "../../pool/forensics/verdict.ts";
 import type { EvictionReason, PoolStats } from "../../pool/pool_stats.ts";
-import type { Server } from "./server.ts";
-
-/** What one server has done and holds, or several together. */
-export interface Tally {
-  /** Counts are sums, what was last is the newest; `awaySince` is that of the server that is away for longest. */
-  readonly stats: PoolStats;
-  /** The newest verdict. */
-  readonly lastVerdict: Verdict | undefined;
-  /** When the last dial failed, by `performance.now()`; before that `-Infinity`. */
-  readonly dialFailedAt: number;
-}
-
-const NOTHING: Tally = {
-  stats: {
-    maxConnections: 0,
-    open: 0,
-    idle: 0,
-    inFlight: 0,
-    suspect: 0,
-    leased: 0,
-    dialing: 0,
-    waiting: 0,
-    dialed: 0,
-    dialFailures: 0,
-    evicted: {},
-    lastClose: undefined,
-    lastDialError: undefined,
-    awaySince: undefined,
-  },
-  lastVerdict: undefined,
-  dialFailedAt: -Infinity,
-};
-
-/** What a server has done and holds. */
-export const tallyOf = (server: Server): Tally => ({
-  stats: server.stats(),
-  lastVerdict: server.lastVerdict,
-  dialFailedAt: server.dialFailedAt,
-});
+import { NOTHING, type Server, type Tally } from "./server.ts";
 
 /** What is left of a server that has gone: what it has done. */
 export function tallyOfGone(server: Server): Tally {
-  const tally = tallyOf(server);
+  const tally = server.tally();
   const { stats } = tally;
   const { dialed, dialFailures, evicted, lastClose, lastDialError } = stats;
   return {

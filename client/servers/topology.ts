@@ -12,7 +12,7 @@ import {
   type Naming,
   rangesIn,
 } from "./cluster_slots.ts";
-import { HASH_SLOTS } from "./directory.ts";
+import { HASH_SLOTS } from "./server.ts";
 import { Ranges } from "./ranges.ts";
 
 /** A primary and its replicas. */

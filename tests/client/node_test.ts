@@ -11,11 +11,8 @@ import { Attempts } from "../../client/attempts.ts";
 import { Drain } from "../../client/drain.ts";
 import { RedisNode } from "../../client/node.ts";
 import { publishedEvents } from "../../client/server_events.ts";
-import {
-  type Directory,
-  type ServerEntry,
-  SingleServer,
-} from "../../client/servers/directory.ts";
+import { SingleServer } from "../../client/choose_directory.ts";
+import type { Directory, ServerEntry } from "../../client/servers/directory.ts";
 import { Server } from "../../client/servers/server.ts";
 import { settingsOf } from "../../client/settings.ts";
 import {

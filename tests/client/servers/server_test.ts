@@ -308,7 +308,7 @@ Deno.test("Its connections have ended: a server that leaves gets its verdict wit
   const [{ cause, evidence }] = setup.verdicts as [Verdict];
   assertEquals(cause, "failover");
   assert(evidence[0]!.startsWith("hash slots 0-5460 went to h:7004"));
-  assertEquals(server.lastVerdict?.cause, "failover");
+  assertEquals(server.tally().lastVerdict?.cause, "failover");
   assertEquals(proxy.connections, dialed);
 });
 

@@ -2,13 +2,8 @@
 
 import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
-import type { Server } from "../../../client/servers/server.ts";
-import {
-  sumOf,
-  type Tally,
-  tallyOf,
-  tallyOfGone,
-} from "../../../client/servers/tally.ts";
+import type { Server, Tally } from "../../../client/servers/server.ts";
+import { sumOf, tallyOfGone } from "../../../client/servers/tally.ts";
 import type { CloseReport, Verdict } from "../../../mod.ts";
 import type { PoolStats } from "../../../pool/pool_stats.ts";
 import { REPORT } from "../../pool/forensics/incidents.ts";
@@ -104,11 +99,12 @@ Deno.test("Of several servers that are away the oldest outage counts", () => {
 
 Deno.test("A server that has gone leaves what it has done, and holds nothing", () => {
   const server = {
-    stats: () => ({ ...STATS, awaySince: 5, lastClose: closed(3) }),
-    lastVerdict: verdict(3),
-    dialFailedAt: 4,
+    tally: () =>
+      tally({ awaySince: 5, lastClose: closed(3) }, {
+        lastVerdict: verdict(3),
+        dialFailedAt: 4,
+      }),
   } as Server;
-  assertEquals(tallyOf(server).stats.maxConnections, 10);
   const { stats, ...rest } = tallyOfGone(server);
   assertEquals(rest, { lastVerdict: verdict(3), dialFailedAt: 4 });
   assertEquals(stats, {
