@@ -1,6 +1,7 @@
 // Bench: runs every client through every row, round after round, and prints the table.
 
 import type { RedisServer } from "../cli/redis_server.ts";
+import { cluster } from "./cluster.ts";
 import { compare } from "./compare.ts";
 import { fleet } from "./fleet.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
@@ -33,6 +34,7 @@ interface Setting {
 
 async function main(): Promise<number> {
   if (Deno.args[0] === "compare") return await compare(Deno.args.slice(1));
+  if (Deno.args[0] === "cluster") return await cluster(Deno.args.slice(1));
   if (Deno.args[0] === "fleet") return fleet(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {

@@ -277,7 +277,7 @@ export class OurIsolate implements Isolate {
 
   /** Asks known servers and the seeds, one after the other and one beside the other where they take long. */
   #askClosed(): void {
-    const { chance, seeds, agenda, size } = this.#world;
+    const { chance, seeds, agenda, size, servers } = this.#world;
     const known = Array.from(
       { length: SOURCES },
       () => chance.below(2 * size.shards),
@@ -295,6 +295,14 @@ export class OurIsolate implements Isolate {
       if (isOver || started === sources.length) return;
       const source = sources[started++]!;
       const number = started;
+      const server = servers[source]!;
+      if (this.#links[source] === undefined && !server.isUp(this.#world.now)) {
+        // Its first dial, which has no pause; the next one hardly ever comes within it.
+        server.dials.count(this.#world.now);
+        if (++failed === sources.length) end(false);
+        else startNext();
+        return;
+      }
       this.connect(source, {
         connected: (server) => this.#askOf(server, () => end(true)),
         failed: (_server, at) =>
