@@ -15,15 +15,13 @@ Deno.test("A primary of a cluster is killed: no event is missing, no other serve
   await using recorder = new WebhookRecorder(redis, { retentionSeconds: 3600 });
   const expected = new Map<string, number>();
   const recording: Promise<void>[] = [];
-  const statuses: Record<string, number> = {};
   let longestMs = 0;
   const record = (shopNo: number) => {
     const key = keyOfShop(shopNo);
     expected.set(key, (expected.get(key) ?? 0) + 1);
     const startedAt = performance.now();
     recording.push(
-      recorder.record(ofShop(shopNo)).then(({ status }) => {
-        statuses[status] = (statuses[status] ?? 0) + 1;
+      recorder.record(ofShop(shopNo)).then(() => {
         longestMs = Math.max(longestMs, performance.now() - startedAt);
       }),
     );
@@ -56,13 +54,6 @@ Deno.test("A primary of a cluster is killed: no event is missing, no other serve
   await recorder.flush();
 
   const stats = recorder.stats();
-  console.log({
-    statuses,
-    longestMs,
-    drainedMs,
-    stats,
-    redis: redis.stats().topology,
-  });
   assertEquals(stats.dropped, 0);
   assertEquals(stats.reason, undefined);
   assert(stats.repeated > 0);
