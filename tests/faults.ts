@@ -217,26 +217,31 @@ async function main(): Promise<number> {
   const say = (text: string) => json || console.log(text);
   const startedAt = performance.now();
 
+  const onOneServer = chosen.length > 0;
   // The first dead connection of a process costs 5 ms of compiling.
   for (const scenario of scenarios.filter(({ name }) => name === WARM_UP)) {
     await recordUnder(scenario, QUICK);
   }
 
-  say(
-    `${profile.events} events at ${profile.perSecond} a second, ${profile.inFlight} in flight, ` +
-      `times in milliseconds, after a warm-up run\n\n${WORDS}\nWebhookRecorder.record\n`,
-  );
+  if (onOneServer) {
+    say(
+      `${profile.events} events at ${profile.perSecond} a second, ${profile.inFlight} in flight, ` +
+        `times in milliseconds, after a warm-up run\n\n${WORDS}\nWebhookRecorder.record\n`,
+    );
+  }
   const recorded: Measured[] = [];
-  const events = json ? undefined : new Table(RECORDED);
+  const events = json || !onOneServer ? undefined : new Table(RECORDED);
   for (const scenario of chosen) {
     const row = await recordUnder(scenario, profile);
     recorded.push(row);
     events?.add(row);
   }
 
-  say("\nRedis.send INCR: missing are successes that did not run\n");
+  if (onOneServer) {
+    say("\nRedis.send INCR: missing are successes that did not run\n");
+  }
   const counted: MeasuredIncr[] = [];
-  const calls = json ? undefined : new Table(COUNTED);
+  const calls = json || !onOneServer ? undefined : new Table(COUNTED);
   for (const scenario of chosen) {
     if (scenario.recorderOnly) continue;
     const row = await incrUnder(scenario, profile);
@@ -244,12 +249,14 @@ async function main(): Promise<number> {
     calls?.add(row);
   }
 
-  say(`\nRedis Cluster and Sentinel\n\n${ROUTED_WORDS}`);
+  const routedChosen = routedScenarios.filter(({ name, onlyLong = false }) =>
+    only.length === 0 ? profile !== QUICK || !onlyLong : only.includes(name)
+  );
+  const onSeveral = routedChosen.length > 0;
+  if (onSeveral) say(`\nRedis Cluster and Sentinel\n\n${ROUTED_WORDS}`);
   const routed: RoutedRow[] = [];
-  const rows = json ? undefined : new Table(ROUTED);
-  for (const scenario of routedScenarios) {
-    if (only.length > 0 && !only.includes(scenario.name)) continue;
-    if (only.length === 0 && profile === QUICK && scenario.onlyLong) continue;
+  const rows = json || !onSeveral ? undefined : new Table(ROUTED);
+  for (const scenario of routedChosen) {
     const row = await routedUnder(scenario, profile);
     routed.push(row);
     rows?.add(row);

@@ -57,7 +57,7 @@ export interface RoutedRow {
   readonly hit: number;
   /** The most connections to one server. */
   readonly connections: number;
-  /** The most questions of topology in a second. */
+  /** The most questions of topology in a second; NaN if they are not counted. */
   readonly questions: number;
   /** The longest time in which the process did not run, in milliseconds. */
   readonly stall: number;
@@ -154,8 +154,8 @@ class Watch {
 class Sampling {
   /** The most connections to one server. */
   connections = 0;
-  /** The most questions of topology in a second. */
-  questions = 0;
+  /** The most questions of topology in a second; NaN if they are not counted. */
+  questions = NaN;
   readonly #site: Site;
   readonly #over: Promise<void>;
   #isEnded = false;
@@ -173,6 +173,7 @@ class Sampling {
   async #run(): Promise<void> {
     let windowAt = performance.now();
     let asked = await this.#site.questions();
+    if (asked.size > 0) this.questions = 0;
     while (!this.#isEnded) {
       await delay(SAMPLE_MS);
       // A server may go away while it is asked.

@@ -13,7 +13,7 @@ export interface Site extends AsyncDisposable {
   members(pattern: string): Promise<Map<string, string[]>>;
   /** The number in every key that matches, by key. */
   counters(pattern: string): Promise<Map<string, number>>;
-  /** How often each running server was asked which one serves what, since it started. */
+  /** How often each running server was asked which one serves what, since it started; of none if that is not known. */
   questions(): Promise<Map<RedisServer, number>>;
   /** The most connections of one name that one running server has. */
   connections(name: string): Promise<number>;
@@ -78,12 +78,9 @@ export class SentinelSite implements Site {
     return this.#read(pattern, ["GET", ""], Number);
   }
 
+  /** A Sentinel does not count the commands it is sent. */
   questions(): Promise<Map<RedisServer, number>> {
-    const { sentinels } = this.#sentinels;
-    return callsOf(
-      this.#sentinels.running(sentinels),
-      ["sentinel|get-master-addr-by-name"],
-    );
+    return Promise.resolve(new Map());
   }
 
   connections(name: string): Promise<number> {
