@@ -34,6 +34,7 @@ export { Redis } from "./client/redis.ts";
 export type { SendOptions } from "./client/send_options.ts";
 export type { RedisStats, ServerStats } from "./client/stats.ts";
 export type { Origin } from "./client/telemetry.ts";
+export type { WatchOptions } from "./client/watched_transaction.ts";
 export type {
   AnyCommand,
   AnyReply,
@@ -107,6 +108,7 @@ import "./client/backoff_waits.ts";
 import "./client/blocking.ts";
 import "./client/budget.ts";
 import "./client/call.ts";
+import "./client/call_start.ts";
 import "./client/caller.ts";
 import "./client/check.ts";
 import "./client/choose_directory.ts";
@@ -122,6 +124,7 @@ import "./client/describe_client.ts";
 import "./client/drain.ts";
 import "./client/exclusive_call.ts";
 import "./client/failure.ts";
+import "./client/given_commands.ts";
 import "./client/invoke_safely.ts";
 import "./client/lasting_abort.ts";
 import "./client/lease_state.ts";

@@ -3,8 +3,9 @@ import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Call } from "./call.ts";
+import { type CallStart, late } from "./call_start.ts";
 import { checkOptions, DURATION, type OptionRule, SIGNAL } from "./check.ts";
-import { reasonAgainstPipeline, routeOf } from "./commands/routing.ts";
+import { routeOf } from "./commands/routing.ts";
 import {
   ExclusiveCall,
   type HeldConnection,
@@ -13,12 +14,16 @@ import {
 import { withFate } from "./fate.ts";
 import { Lease } from "./lease.ts";
 import { PipelineCall } from "./pipeline_call.ts";
+import { pipelineOf, transactionOf } from "./given_commands.ts";
 import { promiseOf } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Routed, Router } from "./servers/directory.ts";
-import type { SplitPipelineStart } from "./split_pipeline.ts";
 import { SingleCall } from "./single_call.ts";
 import { type Origin, sink } from "./telemetry.ts";
+import type {
+  WatchedTransaction,
+  WatchOptions,
+} from "./watched_transaction.ts";
 
 /** Options of a lease. */
 export interface LeaseOptions {
@@ -36,18 +41,18 @@ const LEASE_OPTIONS = {
   deadlineMs: DURATION,
 } satisfies Record<keyof LeaseOptions, OptionRule>;
 
-/** Starts a pipeline of a cluster, once the code for it is loaded. */
-let startSplit: ((call: SplitPipelineStart) => void) | undefined;
-
-/** Loads that code, and starts the pipeline that needed it first. */
-async function startFirstSplit(call: SplitPipelineStart): Promise<void> {
-  try {
-    ({ startSplit } = await import("./split_pipeline.ts"));
-    startSplit(call);
-  } catch (error) {
-    call.reject(withFate(error, "unsent"));
-  }
-}
+const startSplit = late(async () => {
+  const { startSplit } = await import("./split_pipeline.ts");
+  return startSplit;
+});
+const startTransaction = late(async () => {
+  const { startTransaction } = await import("./transaction.ts");
+  return startTransaction;
+});
+const startClusterTransaction = late(async () => {
+  const { startClusterTransaction } = await import("./cluster_transaction.ts");
+  return startClusterTransaction;
+});
 
 /** Makes calls, which a router leads to their servers. */
 export class Caller {
@@ -86,6 +91,37 @@ export class Caller {
       true,
       () => this.#pipeline(commands, options),
     );
+  }
+
+  /** Sends several commands at once, of which all run or none. */
+  transaction(
+    commands: readonly Command[],
+    options: SendOptions,
+  ): Promise<Reply[]> {
+    return sink === undefined
+      ? this.#transaction(commands, options)
+      : sink.trace(
+        () => originOf(this.#router, commands),
+        commands,
+        true,
+        () => this.#transaction(commands, options),
+      );
+  }
+
+  /** Runs a transaction, again while another client writes one of the keys. */
+  async watch(
+    keys: readonly string[],
+    plan: WatchedTransaction["plan"],
+    options: WatchOptions,
+  ): Promise<Reply[] | undefined> {
+    const { runWatched } = await import("./watched_transaction.ts");
+    return await runWatched({
+      keys,
+      plan,
+      options,
+      lease: (options) => this.lease(options),
+      isCluster: this.#router.isCluster,
+    });
   }
 
   /** Takes a connection out of its pool, for its holder alone. */
@@ -149,13 +185,11 @@ export class Caller {
     options: SendOptions,
   ): Promise<Reply[]> {
     const attempts = this.#attempts;
-    const router = this.#router;
     return promiseOf((resolve, reject) => {
       const commands = pipelineOf(given);
-      if (router.isCluster) {
-        const call = { attempts, router, commands, options, resolve, reject };
-        if (startSplit === undefined) return void startFirstSplit(call);
-        return startSplit(call);
+      if (this.#router.isCluster && commands.length > 0) {
+        const ends = { resolve, reject };
+        return startSplit(this.#startOf(commands, options, ends));
       }
       const call = new PipelineCall(
         attempts,
@@ -165,8 +199,31 @@ export class Caller {
         reject,
       );
       if (commands.length === 0) resolve([]);
-      else attempts.start(call, router);
+      else attempts.start(call, this.#router);
     });
+  }
+
+  #transaction(
+    given: readonly Command[],
+    options: SendOptions,
+  ): Promise<Reply[]> {
+    return promiseOf((resolve, reject) => {
+      const commands = transactionOf(given);
+      if (commands.length === 0) return resolve([]);
+      const start = this.#router.isCluster
+        ? startClusterTransaction
+        : startTransaction;
+      start(this.#startOf(commands, options, { resolve, reject }));
+    });
+  }
+
+  #startOf(
+    commands: readonly Command[],
+    options: SendOptions,
+    ends: Pick<CallStart, "resolve" | "reject">,
+  ): CallStart {
+    const attempts = this.#attempts;
+    return { attempts, router: this.#router, commands, options, ...ends };
   }
 }
 
@@ -181,30 +238,4 @@ function originOf(router: Router, commands: readonly Command[]): Origin {
   const [server] = servers;
   return (servers.size === 1 ? server : undefined)?.endpoint ??
     router.endpoint;
-}
-
-/**
- * A copy of the commands of a pipeline.
- *
- * @throws {TypeError} If one of them is none, or cannot be sent on a shared connection.
- */
-function pipelineOf(given: readonly Command[]): Command[] {
-  if (!Array.isArray(given)) {
-    throw new TypeError(
-      `Cannot send a pipeline: expected an array of commands, got ${
-        given === null ? "null" : typeof given
-      }`,
-    );
-  }
-  const commands = Array.from(given, copyCommand);
-  for (const command of commands) {
-    const route = routeOf(command);
-    if (route.kind === "shared") continue;
-    throw new TypeError(
-      `Cannot send ${command[0]} in a pipeline: ${
-        reasonAgainstPipeline(route)
-      }`,
-    );
-  }
-  return commands;
 }

@@ -134,13 +134,19 @@ export const errorOf = (
  * The replies of a transaction as its caller gets them. EXEC has run all of its
  * commands, so that none is unsent: one that says so is a script, or the ACL
  * has changed.
+ *
+ * @param replies What EXEC has answered.
+ * @param nameOf The name for an error of the i-th command.
  */
-export const repliesOfExec = (command: Command, replies: Reply[]): Reply[] =>
-  replies.map((reply) =>
+export const repliesOfExec = (
+  replies: readonly Reply[],
+  nameOf: (i: number) => string,
+): Reply[] =>
+  replies.map((reply, i) =>
     reply instanceof ReplyError
       ? new CommandError(
         reply.message,
-        command[0],
+        nameOf(i),
         fateOfReply(reply) === "executed" ? "executed" : "unknown",
       )
       : reply

@@ -231,7 +231,7 @@ export class Lease implements AsyncDisposable {
       return error;
     }
     return Array.isArray(reply) && rowOf(command).runs === "transaction"
-      ? repliesOfExec(command, reply)
+      ? repliesOfExec(reply, () => command[0])
       : reply;
   }
 

@@ -29,6 +29,10 @@ import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
 import { type RedisStats, statsOf } from "./stats.ts";
 import type { Origin } from "./telemetry.ts";
+import type {
+  WatchedTransaction,
+  WatchOptions,
+} from "./watched_transaction.ts";
 
 /** More microtasks than it takes from the loss of a connection until the callers of its commands are rejected. */
 const REJECTION_MICROTASKS = 100;
@@ -188,6 +192,98 @@ export class Redis implements AsyncDisposable {
     options: SendOptions = NO_OPTIONS,
   ): Promise<Reply[]> {
     return this.#caller.pipeline(commands, options);
+  }
+
+  /**
+   * Sends several commands at once between MULTI and EXEC: all run or none, and no
+   * command of another client comes between. For WATCH, use {@linkcode Redis.watch}.
+   *
+   * The commands have one fate. After a loss they are sent again only if a second
+   * run of every one of them is harmless (or `replay` says so). In a cluster all keys need the
+   * same hash slot, such as by the same `{tag}`.
+   *
+   * @param commands The commands, without MULTI and EXEC. BLPOP and the like do not block in it.
+   * @param options See {@linkcode SendOptions}.
+   * @returns Their replies, in order, each with the type of its command. Error
+   * replies are values, each a `CommandError`: the other commands ran.
+   * @throws {CommandError} If a command was refused, so that none ran: its `command` is
+   * the one that was refused.
+   * @throws {ConnectionClosedError} If the connection ended and a command must not be sent again.
+   * @throws {DialError} If no connection can be opened, and never will be.
+   * @throws {RetryError} If every attempt failed.
+   * @throws {CheckoutTimeoutError} If `maxWaiting` calls wait for a connection already.
+   * @throws {DeadlineError} If the deadline passes first, that of the retry policy included.
+   * @throws {ClosedError} If the client is closed.
+   * @throws {TypeError} If a command cannot be sent, or not in a transaction; none has been then.
+   * @throws {RangeError} If a command is too large; none has been sent then.
+   *
+   * @example Both or neither
+   * ```ts
+   * import { Redis } from "@unzombie/redis";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+   * const [stock, sold] = await redis.transaction([
+   *   ["DECR", "{shirt}stock"],
+   *   ["INCR", "{shirt}sold"],
+   * ]);
+   * assertEquals([stock, sold], [-1, 1]);
+   * await redis.send(["DEL", "{shirt}stock", "{shirt}sold"]);
+   * ```
+   */
+  transaction<
+    const Cs extends readonly AnyCommand[],
+    const Binary extends boolean = false,
+  >(
+    commands: Cs | readonly AnyCommand[],
+    options?: SendOptions & { binary?: Binary | undefined },
+  ): Promise<RepliesOf<Cs, BulkOf<Binary>>>;
+  transaction(
+    commands: readonly Command[],
+    options: SendOptions = NO_OPTIONS,
+  ): Promise<Reply[]> {
+    return this.#caller.transaction(commands, options);
+  }
+
+  /**
+   * Runs a transaction only if no other client has written the keys since they were
+   * read, and tries again while one has: WATCH, what `plan` reads, then MULTI, its commands and EXEC.
+   *
+   * @param keys The keys to be watched. In a cluster they need the same hash slot.
+   * @param plan Reads by the lease, and returns the commands of the transaction;
+   * `undefined` for none. It is called once an attempt, and must not release the lease.
+   * @param options `attempts`: how often to try. @default {10} `signal`: ends it.
+   * @returns The replies, in order; error replies are values. `undefined` if `plan` returned that.
+   * @throws {RetryError} If a key was written during each attempt: nothing has run.
+   * @throws {CommandError} If a command was refused, so that none ran.
+   * @throws {ConnectionClosedError} If the connection ended first.
+   * @throws {TypeError} If there is no key, or a command cannot be sent in a transaction.
+   * @throws What {@linkcode Redis.lease} and `plan` throw.
+   *
+   * @example Add to a number, but not beyond 10
+   * ```ts
+   * import { Redis } from "@unzombie/redis";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+   * const replies = await redis.watch(["seats"], async (lease) => {
+   *   const taken = Number(await lease.send(["GET", "seats"]));
+   *   return taken < 10 ? [["SET", "seats", taken + 1]] : undefined;
+   * });
+   * assertEquals(replies, ["OK"]);
+   * await redis.send(["DEL", "seats"]);
+   * ```
+   */
+  watch<const Cs extends readonly AnyCommand[]>(
+    keys: readonly string[],
+    plan: (lease: Lease) => Promise<Cs | undefined>,
+    options: WatchOptions = {},
+  ): Promise<RepliesOf<Cs> | undefined> {
+    return this.#caller.watch(
+      keys,
+      plan as WatchedTransaction["plan"],
+      options,
+    ) as Promise<RepliesOf<Cs> | undefined>;
   }
 
   /**

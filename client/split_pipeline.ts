@@ -1,17 +1,15 @@
 // A pipeline in a cluster: its commands by hash slot, each group a call of its own.
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
-import type { Attempts } from "./attempts.ts";
 import type { CallEngine } from "./call.ts";
+import type { CallStart } from "./call_start.ts";
 import { placeOf } from "./commands/place.ts";
-import { rowOf } from "./commands/table.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { PipelineCall } from "./pipeline_call.ts";
 import { PipelineError } from "./pipeline_error.ts";
 import { rejection, withErrors } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
-import { ANY_SERVER } from "./servers/routing.ts";
-import type { Router } from "./servers/directory.ts";
+import { ANY_SERVER, isOfScript, routingTo } from "./servers/routing.ts";
 import { hashSlotOf } from "./servers/hash_slot.ts";
 import { redirectOf } from "./servers/redirect.ts";
 
@@ -21,20 +19,6 @@ interface Group {
   readonly commands: Command[];
   /** Which commands of the pipeline they are. */
   readonly indexes: number[];
-}
-
-/** A pipeline to be sent, and the two ends of its promise. */
-export interface SplitPipelineStart {
-  /** The attempts of the client. */
-  readonly attempts: Attempts;
-  /** Which server is in charge of each hash slot. */
-  readonly router: Router;
-  /** The commands; nothing outside can change them. */
-  readonly commands: readonly Command[];
-  readonly options: SendOptions;
-  /** Gets the replies in the order of the commands. Error replies are values. */
-  readonly resolve: (replies: Reply[] | Promise<Reply[]>) => void;
-  readonly reject: (reason: unknown) => void;
 }
 
 /**
@@ -50,22 +34,14 @@ export interface SplitPipelineStart {
  * @throws {TypeError} If a command cannot be sent to a cluster; none has been then.
  * @throws What the start of a call throws; nothing has been sent then.
  */
-export function startSplit(pipeline: SplitPipelineStart): void {
+export function startSplit(pipeline: CallStart): void {
   const { attempts, router, commands, options, resolve, reject } = pipeline;
   const groups = groupsOf(commands);
-  const [group] = groups;
-  if (group === undefined) return resolve([]);
   if (groups.length > 1) return new SplitPipeline(pipeline).start(groups);
   const call = new HashSlotCall(attempts, commands, options, resolve, reject);
-  call.routing = routingTo(group.hashSlot);
+  call.routing = routingTo(groups[0]!.hashSlot);
   attempts.start(call, router);
 }
-
-const routingTo = (hashSlot: number) => ({
-  hashSlot,
-  detour: undefined,
-  redirects: 0,
-});
 
 /**
  * Groups commands by hash slot, in the order in which the hash slots first appear.
@@ -93,16 +69,14 @@ function groupsOf(commands: readonly Command[]): Group[] {
 class HashSlotCall extends PipelineCall {
   protected override isRedirect(command: Command, reply: ReplyError): boolean {
     const redirect = redirectOf(reply);
-    // A script may answer what it likes, and has run then.
     return redirect !== undefined &&
-      (rowOf(command).runs !== "script" ||
-        redirect.hashSlot === this.routing?.hashSlot);
+      !isOfScript(command, redirect, this.routing!);
   }
 }
 
 /** A pipeline of several groups. */
 class SplitPipeline {
-  readonly #pipeline: SplitPipelineStart;
+  readonly #pipeline: CallStart;
   readonly #outcomes: (Reply | Error)[];
   #open = 0; // groups without an outcome
   #isAnswered = false; // at least one command
@@ -110,7 +84,7 @@ class SplitPipeline {
   #cause: Error | undefined;
   #abort: { readonly reason: unknown } | undefined;
 
-  constructor(pipeline: SplitPipelineStart) {
+  constructor(pipeline: CallStart) {
     this.#pipeline = pipeline;
     this.#outcomes = new Array(pipeline.commands.length).fill(null);
   }

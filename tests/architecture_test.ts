@@ -92,7 +92,12 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
-  "client/caller.ts": ["./split_pipeline.ts"],
+  "client/caller.ts": [
+    "./split_pipeline.ts",
+    "./transaction.ts",
+    "./cluster_transaction.ts",
+    "./watched_transaction.ts",
+  ],
   "client/choose_directory.ts": [
     "./directory_events.ts",
     "./servers/cluster.ts",

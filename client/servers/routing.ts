@@ -19,7 +19,8 @@ export function routingOf({ command, key }: Routed): Routing | undefined {
   return "key" in place ? routingTo(hashSlotOf(place.key)) : undefined;
 }
 
-const routingTo = (hashSlot: number): Routing => ({
+/** Where a call of a hash slot goes first. */
+export const routingTo = (hashSlot: number): Routing => ({
   hashSlot,
   detour: undefined,
   redirects: 0,

@@ -192,7 +192,7 @@ Deno.test("The errors of a transaction are of commands that EXEC has run", async
 
 Deno.test("What EXEC answers without an error is handed on as it is", () => {
   const replies = ["OK", 1, null, new ReplyError("MOVED 1 a:1")];
-  const [ok, one, none, moved] = repliesOfExec(["EXEC"], replies);
+  const [ok, one, none, moved] = repliesOfExec(replies, () => "EXEC");
   assertEquals([ok, one, none], ["OK", 1, null]);
   assertEquals(fateOf(moved), "unknown");
 });

@@ -302,3 +302,84 @@ Deno.test("A lease is of the server of its key", async () => {
     "expected a key",
   );
 });
+
+Deno.test("A transaction goes to the server of its keys, which need one hash slot", async () => {
+  await using redis = clientOf();
+  for (const [key] of await keyOfEach()) {
+    assertEquals(
+      await redis.transaction([
+        ["PING"],
+        ["SET", `{${key}}a`, 1],
+        ["INCR", `{${key}}a`],
+        ["DEL", `{${key}}a`],
+      ]),
+      ["PONG", "OK", 2, 1],
+    );
+  }
+  const [[first], [second]] = await keyOfEach();
+  const error = await assertRejects(
+    () => redis.transaction([["SET", first, 1], ["INCR", second]]),
+    TypeError,
+  );
+  assertEquals(
+    error.message,
+    "Cannot send a transaction to a cluster: the keys of SET and INCR have different hash slots; give them the same {tag}",
+  );
+  assertEquals(fateOf(error), "unsent");
+  await assertRejects(() => redis.transaction([["DBSIZE"]]), TypeError);
+  const crossing = await assertRejects(
+    () => redis.transaction([["MSET", first, 1, second, 1]]),
+    CommandError,
+  );
+  assertMatch(crossing.message, /since MSET was refused: CROSSSLOT/);
+  assertEquals(redis.stats().redirects, { moved: 0, ask: 0 });
+});
+
+Deno.test("A transaction and what is watched follow their hash slot, and never run in part", async () => {
+  const [a, b] = ["{tx}a", "{tx}b"];
+  const hashSlot = hashSlotOf(a);
+  const from = await cluster.primaryOf(a);
+  const to = cluster.nodes.find((node) => node !== from)!;
+  await using redis = clientOf({ retry: false });
+  const both: Command[] = [["INCR", a], ["INCR", b]];
+  assertEquals(await redis.transaction(both), [1, 1]);
+  await cluster.migrate([hashSlot, hashSlot], from, to);
+  assertEquals(await redis.transaction(both), [2, 2]);
+  assertEquals(redis.stats().redirects, { moved: 1, ask: 0 });
+  await using late = clientOf();
+  await late.pipeline([["GET", a], ["GET", b]]);
+  await cluster.migrate([hashSlot, hashSlot], to, from);
+  assertEquals(
+    await late.watch([a], async (lease) => [
+      ["SET", a, Number(await lease.send(["GET", a])) + 1],
+      ["INCR", b],
+    ]),
+    ["OK", 3],
+  );
+
+  await using migration = await cluster.openMigration(
+    [hashSlot, hashSlot],
+    from,
+    to,
+  );
+  await migration.moveKey(b);
+  // Of the two keys each server has one.
+  const error = await assertRejects(
+    () => redis.transaction(both),
+    CommandError,
+  );
+  assertEquals([error.code, error.fate], ["TRYAGAIN", "unsent"]);
+  const waiting = redis.transaction(both, {
+    retry: new Retry({ retries: 20 }),
+  });
+  await delay(30);
+  await migration.moveKey(a);
+  // Now the target has both, and ASKING holds for the whole transaction.
+  assertEquals(await waiting, [4, 4]);
+  assertEquals(await redis.transaction(both), [5, 5]);
+  assertEquals(await redis.transaction([["INCR", b]]), [6]);
+  assert(redis.stats().redirects.ask >= 3);
+  await migration.finish();
+  await redis.pipeline([["DEL", a], ["DEL", b]]);
+  await cluster.migrate([hashSlot, hashSlot], to, from);
+});
