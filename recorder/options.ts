@@ -45,10 +45,10 @@ export interface RecorderOptions {
    * has acknowledged last, in milliseconds before its last acknowledgement; 0 for
    * nothing. Replication is asynchronous: these events may be missing on the
    * replica that was promoted. Writing them again counts nothing twice, but a member
-   * that somebody has removed since comes back. Not covered is what a server
+   * that was removed since by anything else comes back. Not covered is what a server
    * acknowledged earlier and never replicated, what it acknowledged to a process
    * that has ended, and all but the last 50,000 events.
-   * @default {2000 in a cluster and with Sentinels; without effect on one server}
+   * @default {3000 in a cluster and with Sentinels; without effect on one server}
    */
   repeatAfterFailoverMs?: number;
   /**

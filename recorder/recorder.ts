@@ -39,7 +39,7 @@ import { zadd } from "./zadd.ts";
 const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;
 /** How far repeats go back where failovers are noticed, in milliseconds. */
-const REPEAT_MS = 2000;
+const REPEAT_MS = 3000;
 
 /**
  * Records webhook events in sorted sets, one for each mall, shop and type: the
