@@ -1,9 +1,9 @@
 // Entries that could not be written to a server: sent again in order, by backoff while nothing goes through.
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import type { Availability } from "./availability.ts";
 import type { Entry } from "./entry.ts";
-import type { Holding } from "./holding.ts";
+import type { Availability } from "./outage.ts";
+import type { Holding } from "./outbox.ts";
 import type { Outcomes, Refused } from "./outcomes.ts";
 import { EntryQueue } from "./queue.ts";
 import { type Batch, batchesOf, type Writer } from "./writer.ts";

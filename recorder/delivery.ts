@@ -1,9 +1,9 @@
 // The first attempt of each entry of a server: together with the others of its turn, as soon as there is room.
 import { withFate } from "../client/fate.ts";
 import type { SendOptions } from "../client/send_options.ts";
-import type { Availability } from "./availability.ts";
 import type { Backlog, HomeOf } from "./backlog.ts";
 import type { Entry } from "./entry.ts";
+import type { Availability } from "./outage.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
 import { type Batch, batchesOf, type Writer } from "./writer.ts";

@@ -1,4 +1,5 @@
-// An accepted event: what is written for it, and its one state.
+// An accepted event: what is written for it, by which command, and its one state.
+import type { Command } from "../resp/types.ts";
 import type { Epoch } from "./epochs.ts";
 import type { WebhookEvent } from "./event.ts";
 
@@ -161,4 +162,25 @@ export class Entry {
     return this.#refusals >= MAX_REFUSALS &&
       now - this.#refusedAt >= REFUSED_MS;
   }
+}
+
+/**
+ * The ZADD of entries that have the same key.
+ *
+ * @param entries One or more.
+ * @param keepsLater Whether a member that is there already keeps the later of its two times.
+ * @see {@link https://redis.io/docs/latest/commands/zadd/}
+ */
+export function zadd(
+  entries: readonly Pick<Entry, "key" | "score" | "members">[],
+  keepsLater = false,
+): Command {
+  const { key } = entries[0]!;
+  const command: [string, ...(string | number)[]] = keepsLater
+    ? ["ZADD", key, "GT"]
+    : ["ZADD", key];
+  for (const { score, members } of entries) {
+    for (const member of members) command.push(score, member);
+  }
+  return command;
 }

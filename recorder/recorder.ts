@@ -13,7 +13,7 @@ import { lastingAbort } from "../client/lasting_abort.ts";
 import type { Failover } from "../client/failover.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
-import { Entry, type RecordOutcome } from "./entry.ts";
+import { Entry, type RecordOutcome, zadd } from "./entry.ts";
 import { Epochs } from "./epochs.ts";
 import {
   checkEvent,
@@ -21,7 +21,6 @@ import {
   membersOf,
   type WebhookEvent,
 } from "./event.ts";
-import { Holding } from "./holding.ts";
 import { Lanes, nameOf } from "./lanes.ts";
 import {
   checkRecorderOptions,
@@ -29,12 +28,11 @@ import {
   type RecorderOptions,
 } from "./options.ts";
 import { describeOutages } from "./outage.ts";
-import { type Kept, MemoryOutbox } from "./outbox.ts";
+import { Holding, type Kept, MemoryOutbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
 import type { Sender } from "./sender.ts";
-import { zadd } from "./zadd.ts";
 
 const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;

@@ -1,13 +1,17 @@
 // After a failover, what the server that is gone has acknowledged last is written once more.
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import { outlookAmongMany } from "./availability.ts";
+import { zadd } from "./entry.ts";
 import type { Kept } from "./outbox.ts";
-import { type Failure, failureIn, failuresIn } from "./failure.ts";
+import {
+  type Failure,
+  failureIn,
+  failuresIn,
+  outlookAmongMany,
+} from "./outage.ts";
 import { countOf } from "./queue.ts";
 import { Recent, type Written } from "./recent.ts";
 import type { Sender } from "./sender.ts";
-import { zadd } from "./zadd.ts";
 
 /** At most this many events in one flush. */
 const MAX_EVENTS = 1000;

@@ -2,7 +2,7 @@
 import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
-import { type Failure, failureIn, failuresIn } from "./failure.ts";
+import { type Failure, failureIn, failuresIn } from "./outage.ts";
 import type { Kept } from "./outbox.ts";
 import type { Sender } from "./sender.ts";
 

@@ -1,12 +1,11 @@
 // How entries are written: one ZADD for those of a key, all of them in one flush.
 import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
-import type { Entry } from "./entry.ts";
-import { type Failure, failureIn, failuresIn } from "./failure.ts";
+import { type Entry, zadd } from "./entry.ts";
+import { type Failure, failureIn, failuresIn } from "./outage.ts";
 import type { Notes } from "./late_repeats.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
-import { zadd } from "./zadd.ts";
 
 /** Entries of one key, to be written by one ZADD. */
 export class Batch {
