@@ -33,6 +33,7 @@ const ROUTED_WORDS =
            tenth with ten of them in a pipeline
 failover   from the fault until there was a new primary
 catch up   from the new primary until everything queued was sent
+repeat     from the new primary until it had what the old one had acknowledged
 net        the longest event, less the time in which this process did not run
 unsent,    INCRs that were rejected, by their fate; the others succeeded
 unknown
@@ -160,6 +161,7 @@ const ROUTED: readonly Column<RoutedRow>[] = [
   ["net", 5, (row) => ms(row.net)],
   ["failover", 8, (row) => ms(row.failoverMs)],
   ["catch up", 8, (row) => ms(row.catchUpMs)],
+  ["repeat", 6, (row) => ms(row.repeatMs)],
   ["unsent", 6, (row) => row.increments.unsent],
   ["unknown", 7, (row) => row.increments.unknown],
   ["INCR lost", 9, (row) => row.incrLost],

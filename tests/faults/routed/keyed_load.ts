@@ -122,26 +122,49 @@ export class KeyedLoad {
     };
   }
 
+  /** The numbers of the events that are in Redis by what the client has said. */
+  recorded(): number[] {
+    return [...this.#recorded.keys()].filter((number) =>
+      this.#recorded[number] === "recorded"
+    );
+  }
+
+  /** Whether all of these events are in Redis. */
+  async hasAll(site: Site, numbers: readonly number[]): Promise<boolean> {
+    const isThere = await this.#look(site);
+    return numbers.every((number) => isThere(number));
+  }
+
   async #checkEvents(
     site: Site,
   ): Promise<Pick<Checked, "missing" | "doubled">> {
-    const [events] = this.#timings;
+    const isThere = await this.#look(site);
+    const present = [...this.#timings[0].keys()].filter((number) =>
+      isThere(number)
+    );
+    return {
+      missing:
+        this.#timings[0].filter((_, number) =>
+          this.#recorded[number] !== "dropped" && !isThere(number)
+        ).length,
+      doubled: isThere.found - present.length,
+    };
+  }
+
+  /** What says whether an event is in Redis, and how many members there are. */
+  async #look(
+    site: Site,
+  ): Promise<((number: number) => boolean) & { found: number }> {
     const sets = new Map<string, Set<string>>();
     for (const [key, members] of await site.members(eventsKey("*"))) {
       const those = members.filter((one) => one.startsWith(this.#prefix));
       sets.set(key, new Set(those));
     }
-    const isThere = (_: unknown, number: number) =>
+    const found = [...sets.values()].reduce((sum, { size }) => sum + size, 0);
+    const isThere = (number: number) =>
       sets.get(eventsKey(number % SHOPS))?.has(memberOf(this.#idOf(number))) ??
         false;
-    const found = [...sets.values()].reduce((sum, { size }) => sum + size, 0);
-    return {
-      missing:
-        events.filter((timing, number) =>
-          this.#recorded[number] !== "dropped" && !isThere(timing, number)
-        ).length,
-      doubled: found - events.filter(isThere).length,
-    };
+    return Object.assign(isThere, { found });
   }
 
   async #checkCounters(

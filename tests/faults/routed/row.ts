@@ -47,6 +47,8 @@ export interface RoutedRow {
   readonly failoverMs: number;
   /** From the new primary until nothing was kept any more, in milliseconds. */
   readonly catchUpMs: number;
+  /** From the new primary until it had all that the old one had acknowledged, in milliseconds; NaN if that was not looked at. */
+  readonly repeatMs: number;
   /** INCRs by their outcome. */
   readonly increments: Readonly<Record<"success" | Fate, number>>;
   /** INCRs that succeeded, and did not run; runs beyond the successes and unknown fates. */
@@ -87,12 +89,16 @@ export async function routedUnder(
     const sampling = new Sampling(site);
     const watch = new Watch(client);
     const calls = load.run();
+    const repeated = scenario.demands.repeatMs === undefined
+      ? NaN
+      : timeOfRepeat(site, load, timeline);
     try {
       await stage.run(timeline);
     } finally {
       load.stop.abort();
     }
     await calls;
+    const repeatMs = await repeated;
     await client.flush(AbortSignal.timeout(PATIENCE_MS)).catch(() =>
       timeline.violate(`${client.pending} events wait in the outbox`)
     );
@@ -107,6 +113,7 @@ export async function routedUnder(
       ...load.times(stalls),
       failoverMs: backAt - faultAt,
       catchUpMs: emptyAt === undefined ? NaN : Math.max(0, emptyAt - backAt),
+      repeatMs,
       hit: client.deaths.length,
       connections: sampling.connections,
       questions: sampling.questions,
@@ -120,6 +127,25 @@ export async function routedUnder(
     return { ...row, misses };
   } finally {
     await client.close();
+  }
+}
+
+/** How long after the new primary it had all events that were acknowledged before, in milliseconds. */
+async function timeOfRepeat(
+  site: Site,
+  load: KeyedLoad,
+  timeline: Timeline,
+): Promise<number> {
+  while (timeline.backAt === undefined) {
+    if (load.stop.signal.aborted) return NaN;
+    await delay(LOOK_MS);
+  }
+  const { backAt } = timeline;
+  const recorded = load.recorded();
+  while (true) {
+    const ms = performance.now() - backAt;
+    if (await load.hasAll(site, recorded)) return ms;
+    if (ms > PATIENCE_MS) return Infinity;
   }
 }
 
@@ -227,6 +253,7 @@ function missesOf(
   limit("the longest event took", row.net, demands.longestMs?.(row.failoverMs));
   limit("p99 of the events that were hit is", row.p99Hit, demands.p99HitMs);
   limit("delivering what was kept took", row.catchUpMs, demands.catchUpMs);
+  limit("repeating what was acknowledged took", row.repeatMs, demands.repeatMs);
   if (row.questions > QUESTIONS_PER_SECOND) {
     misses.push(
       `${

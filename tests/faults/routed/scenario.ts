@@ -46,6 +46,8 @@ export interface RoutedDemands {
   readonly p99HitMs?: number;
   /** From a new primary until nothing is kept, in milliseconds. */
   readonly catchUpMs?: number;
+  /** From a new primary until it has all events that were acknowledged before, in milliseconds. */
+  readonly repeatMs?: number;
   /** No INCR may fail except with the fate "unknown". */
   readonly onlyUnknown?: boolean;
   /** Whether an acknowledged INCR may be lost: a primary that was replaced still took it. */

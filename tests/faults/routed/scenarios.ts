@@ -161,7 +161,7 @@ export const routedScenarios: readonly RoutedScenario[] = [
   onSentinels({
     name: "sentinel-failover",
     fault: "SENTINEL FAILOVER",
-    demands: { catchUpMs: 500, mayLoseIncr: true },
+    demands: { catchUpMs: 500, repeatMs: 500, mayLoseIncr: true },
   }, async (sentinels, timeline) => {
     await timeline.wait(1000, 500);
     const primary = await sentinels.primary();
@@ -176,7 +176,7 @@ export const routedScenarios: readonly RoutedScenario[] = [
     name: "sentinel-crash",
     fault: "the primary crashes",
     onlyLong: true,
-    demands: { longestMs: () => 1000, catchUpMs: 500 },
+    demands: { longestMs: () => 1000, catchUpMs: 500, repeatMs: 500 },
   }, async (sentinels, timeline) => {
     await timeline.wait(1000, 500);
     timeline.away();
