@@ -176,7 +176,8 @@ export const routedScenarios: readonly RoutedScenario[] = [
     name: "sentinel-crash",
     fault: "the primary crashes",
     onlyLong: true,
-    demands: { longestMs: () => 1000, catchUpMs: 500, repeatMs: 500 },
+    // The retries, and a question to the Sentinels before each of them.
+    demands: { longestMs: () => 1500, catchUpMs: 500, repeatMs: 500 },
   }, async (sentinels, timeline) => {
     await timeline.wait(1000, 500);
     timeline.away();
