@@ -214,8 +214,8 @@ export function directoryOf(
   if (endpoint.cluster) {
     const name = `the cluster of ${endpoint}`;
     return new LateDirectory({ endpoint, name, isCluster: true }, async () => {
-      const { Cluster } = await import("./servers/cluster.ts");
-      return new Cluster({
+      const { ClusterDirectory } = await import("./servers/cluster.ts");
+      return new ClusterDirectory({
         endpoint,
         name,
         connectTimeoutMs,

@@ -22,21 +22,21 @@ import { hashSlotOf } from "./hash_slot.ts";
 import { Lookup } from "./lookup.ts";
 import { type Redirect, redirectOf } from "./redirect.ts";
 import { ANY_SERVER, isOfScript, refusalOf, routingOf } from "./routing.ts";
+import { PeriodicCheck } from "./periodic_check.ts";
 import type { Server, Tally } from "./server.ts";
 import { askTopology } from "./topology_question.ts";
-import { Watch } from "./watch.ts";
 
 /** Redirects that a call follows without a wait between them. */
 const MAX_REDIRECTS = 5;
-/** How much of that a redirect to the very server takes that has sent it: two in a row are too many. */
+/** A redirect to the server that has sent it counts as this many: two in a row are too many. */
 const SELF_REDIRECT = 3;
 /** A server that owes a reply for this long, in milliseconds, may have been replaced. */
 const SILENT_MS = 1000;
-/** While calls are open, silence is looked for this often, in milliseconds. */
-const WATCH_MS = 250;
+/** While calls are open, servers are checked for silence this often, in milliseconds. */
+const CHECK_MS = 250;
 
-/** Options of a {@linkcode Cluster}. */
-export interface ClusterOptions {
+/** Options of a {@linkcode ClusterDirectory}. */
+export interface ClusterDirectoryOptions {
   /** The address that the user gave, with the credentials for every server. */
   readonly endpoint: Endpoint;
   /** Its name in errors. */
@@ -52,7 +52,7 @@ export interface ClusterOptions {
 }
 
 /**
- * A cluster.
+ * The directory of a cluster.
  *
  * - The topology is asked for by CLUSTER SLOTS when something shows that it may
  *   have changed, one question at a time, on a connection that is open if there
@@ -60,14 +60,14 @@ export interface ClusterOptions {
  * - A server that has lost its hash slots is left: its silent connections end
  *   before anything is sent again, so that none of them can answer any more.
  */
-export class Cluster implements Directory {
+export class ClusterDirectory implements Directory {
   readonly isCluster = true;
   readonly endpoint: Endpoint;
   readonly name: string;
-  readonly #options: ClusterOptions;
+  readonly #options: ClusterDirectoryOptions;
   readonly #servers: ClusterServers;
   readonly #lookup: Lookup;
-  readonly #watch = new Watch(WATCH_MS, () => this.#look());
+  readonly #checks = new PeriodicCheck(CHECK_MS, () => this.#check());
   readonly #doubts = new Doubts();
   readonly #charges = new WeakMap<Server, ChargeWindow>();
   /** The hash slots of calls that wait for a server, and how many wait for each. */
@@ -77,8 +77,8 @@ export class Cluster implements Directory {
   #moved = 0;
   #asks = 0;
 
-  /** @param options See {@linkcode ClusterOptions}. */
-  constructor(options: ClusterOptions) {
+  /** @param options See {@linkcode ClusterDirectoryOptions}. */
+  constructor(options: ClusterDirectoryOptions) {
     this.#options = options;
     this.endpoint = options.endpoint;
     this.name = options.name;
@@ -89,7 +89,7 @@ export class Cluster implements Directory {
   serverOf(call: Routed): Server | undefined {
     const routing = call.routing ??= routingOf(call);
     if (routing === undefined) return undefined;
-    this.#watch.start();
+    this.#checks.start();
     if (routing.detour !== undefined) return routing.detour;
     return routing.hashSlot === ANY_SERVER
       ? this.#anyServer()
@@ -170,7 +170,7 @@ export class Cluster implements Directory {
   }
 
   async close(reason: unknown): Promise<void> {
-    this.#watch.end();
+    this.#checks.end();
     await Promise.all([
       this.#lookup.close(reason),
       this.#servers.close(reason),
@@ -259,7 +259,7 @@ export class Cluster implements Directory {
     // The name leads to another server by now: https://github.com/redis/ioredis/issues/1865
     if (isSelf) asked.retireOlder(performance.now(), "moved");
     else this.#servers.move(redirect.hashSlot, address, asked);
-    this.#lookup.doubt();
+    this.#lookup.renew();
     return "at-once";
   }
 
@@ -286,7 +286,7 @@ export class Cluster implements Directory {
     if (!this.#servers.has(server)) return;
     this.#doubts.add(server, performance.now());
     this.#why = why;
-    this.#lookup.doubt();
+    this.#lookup.renew();
   }
 
   /** Asks for the topology. Returns whether the answer is of use. */
@@ -315,7 +315,7 @@ export class Cluster implements Directory {
       this.#servers.dropUnused();
       const now = performance.now();
       if (this.#doubts.reconsider(now, (server) => this.#servers.has(server))) {
-        this.#lookup.doubt();
+        this.#lookup.renew();
       }
     }
   }
@@ -336,7 +336,7 @@ export class Cluster implements Directory {
   }
 
   /** Looks for servers that do not answer. Returns whether any is in use. */
-  #look(): boolean {
+  #check(): boolean {
     const now = performance.now();
     let isBusy = this.#servers.leaving().length > 0;
     this.#servers.endLastWords();

@@ -17,7 +17,7 @@ export interface LookupOptions {
 type Waiter = (failure: { readonly reason: unknown } | undefined) => void;
 
 /**
- * Asks a question again whenever the answer is in doubt.
+ * Asks a question again whenever a newer answer is needed.
  *
  * - One question is under way at a time, and none without need.
  * - Between two there is a pause: see {@linkcode QuestionPacing}.
@@ -44,8 +44,8 @@ export class Lookup {
     return this.#asked;
   }
 
-  /** The answer is in doubt: asks, at once or as soon as the pause allows. */
-  doubt(): void {
+  /** Asks again: at once, or as soon as the question under way and the pause after it are over. */
+  renew(): void {
     this.#isWanted = true;
     this.#start();
   }
@@ -59,7 +59,7 @@ export class Lookup {
     this.#waiters.add(waiter);
     if (this.#closedFor !== undefined) {
       queueMicrotask(() => this.#end(this.#closedFor));
-    } else if (this.#underWay === undefined) this.doubt();
+    } else if (this.#underWay === undefined) this.renew();
     return () => this.#waiters.delete(waiter);
   }
 

@@ -16,6 +16,7 @@ import type {
 } from "./directory.ts";
 import type { DirectoryEvents } from "./directory_events.ts";
 import { Lookup } from "./lookup.ts";
+import { PeriodicCheck } from "./periodic_check.ts";
 import {
   type NamedPrimary,
   SentinelDiscovery,
@@ -23,7 +24,6 @@ import {
 } from "./sentinel_discovery.ts";
 import { HASH_SLOTS, NOTHING, type Server, type Tally } from "./server.ts";
 import { sumOf, tallyOfGone } from "./tally.ts";
-import { Watch } from "./watch.ts";
 
 /** Options of a {@linkcode SentinelDirectory}. */
 export interface SentinelDirectoryOptions extends
@@ -45,8 +45,8 @@ export interface SentinelDirectoryOptions extends
   readonly onFailover: (from: Endpoint, to: Endpoint) => void;
 }
 
-/** How often to look whether a question is due, in milliseconds; while the primary is in doubt, that is a question each. */
-const LOOK_MS = 250;
+/** How often to check whether a question is due, in milliseconds; while the primary is in doubt, that is a question each. */
+const CHECK_MS = 250;
 /**
  * While calls are open, Sentinels are asked this often, in milliseconds: in a failover by
  * hand the old primary goes on answering for up to 11 seconds, and what it answers then is lost.
@@ -95,11 +95,11 @@ export class SentinelDirectory implements Directory {
   readonly #primaryName: string;
   readonly #discovery: SentinelDiscovery;
   readonly #lookup = new Lookup({ ask: () => this.#ask() });
-  readonly #watch = new Watch(LOOK_MS, () => this.#look());
+  readonly #checks = new PeriodicCheck(CHECK_MS, () => this.#check());
   readonly #leaving = new Set<Server>();
   #gone = NOTHING;
   #primary: Primary | undefined;
-  /** The server of the primary while the watch runs and nothing speaks against it. */
+  /** The server of the primary while checks are made and nothing speaks against it. */
   #ready: Server | undefined;
   #refutations = 0;
   #isRefuted = false;
@@ -143,7 +143,7 @@ export class SentinelDirectory implements Directory {
         ) return wait();
         const server = this.#primary?.server;
         if (server === undefined) return fail(failure!.reason);
-        this.#watch.start();
+        this.#checks.start();
         found(server);
       });
     };
@@ -166,7 +166,7 @@ export class SentinelDirectory implements Directory {
       error instanceof ConnectionClosedError ||
       error instanceof CheckoutTimeoutError
     ) {
-      this.#lookup.doubt();
+      this.#lookup.renew();
     } else if (error instanceof ReplyError && REFUTING.includes(error.code)) {
       this.#refute();
       return { charge: this.#charges.chargeAt(performance.now()) };
@@ -207,7 +207,7 @@ export class SentinelDirectory implements Directory {
   async close(reason: unknown): Promise<void> {
     this.#closedFor = { reason };
     this.#ready = undefined;
-    this.#watch.end();
+    this.#checks.end();
     await Promise.all([
       this.#lookup.close(reason),
       this.#discovery.close(reason),
@@ -216,28 +216,28 @@ export class SentinelDirectory implements Directory {
     ]);
   }
 
-  /** The primary, if a call may go there at once. The watch runs from then on. */
+  /** The primary, if a call may go there at once. Checks are made from then on. */
   #resume(): Server | undefined {
     const server = this.#primary?.server;
     if (server === undefined || this.#isRefuted) return undefined;
     if (performance.now() - this.#answeredAt > POLL_MS) {
       if (!server.hasOpen) return undefined; // a dial may wait for an answer
-      this.#lookup.doubt();
+      this.#lookup.renew();
     }
-    this.#watch.start();
+    this.#checks.start();
     return this.#ready = server;
   }
 
-  /** Looks whether a question is due. Returns whether to look again. */
-  #look(): boolean {
+  /** Checks whether a question is due. Returns whether to check again. */
+  #check(): boolean {
     const now = performance.now();
     const sinceAnswerMs = now - this.#answeredAt;
     if (this.#options.hasCalls()) {
       const server = this.#primary?.server;
       const isInDoubt = server === undefined || this.#isRefuted ||
         server.stats().open === 0 || server.silentMs(now) >= SILENT_MS;
-      if (isInDoubt || sinceAnswerMs > POLL_MS - LOOK_MS / 2) {
-        this.#lookup.doubt();
+      if (isInDoubt || sinceAnswerMs > POLL_MS - CHECK_MS / 2) {
+        this.#lookup.renew();
       }
       return true;
     }
@@ -252,7 +252,7 @@ export class SentinelDirectory implements Directory {
     this.#refutations++;
     this.#isRefuted = true;
     this.#ready = undefined;
-    this.#lookup.doubt();
+    this.#lookup.renew();
   }
 
   async #ask(): Promise<boolean> {

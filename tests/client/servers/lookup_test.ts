@@ -45,10 +45,10 @@ Deno.test("A question that fails ends the waits with its reason", async () => {
   await lookup.close("over");
 });
 
-Deno.test("Doubts while a question is under way lead to one more, after a pause", async () => {
+Deno.test("A lookup that is renewed while a question is under way asks one more, however often, after a pause", async () => {
   const { lookup, questions } = lookupByHand();
-  lookup.doubt();
-  for (let i = 0; i < 100; i++) lookup.doubt();
+  lookup.renew();
+  for (let i = 0; i < 100; i++) lookup.renew();
   questions[0]!.answer(true);
   const endedAt = performance.now();
   await delay(20);
@@ -80,7 +80,7 @@ Deno.test("A closed lookup ends its waits and asks nothing", async () => {
   assertEquals(await waiting, { reason: "it is closed" });
   questions[0]!.answer(false);
   await closed;
-  lookup.doubt();
+  lookup.renew();
   assertEquals(await waitOn(lookup), { reason: "it is closed" });
   assertEquals(questions.length, 1);
 });

@@ -1,24 +1,23 @@
-// A watch: looks at servers from time to time while calls are open.
+// A check that is made from time to time while there is need of it, such as while calls are open.
 import { runtime } from "../../pool/socket/runtime.ts";
 
 /**
- * Looks again and again until a look finds nothing to watch. Without calls it
- * does not run, and it keeps no process alive.
+ * Checks again and again until a check finds no need of another. It keeps no process alive.
  */
-export class Watch {
+export class PeriodicCheck {
   readonly #intervalMs: number;
-  readonly #look: () => boolean;
+  readonly #check: () => boolean;
   readonly #sleep = runtime.newUnrefSleep();
   #isRunning = false;
   #isOver = false;
 
   /**
-   * @param intervalMs The time between two looks, in milliseconds.
-   * @param look Looks. Returns whether to look again. It may not throw.
+   * @param intervalMs The time between two checks, in milliseconds.
+   * @param check Checks. Returns whether to check again. It may not throw.
    */
-  constructor(intervalMs: number, look: () => boolean) {
+  constructor(intervalMs: number, check: () => boolean) {
     this.#intervalMs = intervalMs;
-    this.#look = look;
+    this.#check = check;
   }
 
   /** Starts it; without effect while it runs. */
@@ -36,7 +35,7 @@ export class Watch {
     this.#isRunning = true;
     do {
       await this.#sleep.wait(this.#intervalMs);
-    } while (!this.#isOver && this.#look());
+    } while (!this.#isOver && this.#check());
     this.#isRunning = false;
   }
 }
