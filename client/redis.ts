@@ -100,7 +100,7 @@ export class Redis implements AsyncDisposable {
         limits: serverOptions.limits,
       },
       hasCalls: () => !this.#drain.isIdle,
-      onFailover: (from, to) => this.#tellFailover(from, to),
+      onFailover: (from, to) => this.#publishFailover(from, to),
     });
     this.#attempts = new Attempts(this.#directory, {
       retry: options.retry ??
@@ -362,7 +362,7 @@ export class Redis implements AsyncDisposable {
     return () => this.#failoverListeners.delete(listener);
   }
 
-  #tellFailover(from: Endpoint, to: Endpoint): void {
+  #publishFailover(from: Endpoint, to: Endpoint): void {
     const failover = { from: originOf(from), to: originOf(to) };
     for (const listener of [...this.#failoverListeners]) {
       invokeSafely("onFailover of Redis", listener, failover);

@@ -1,6 +1,8 @@
-// Where a watch learns which servers there are: a cluster, or Sentinels that name a primary.
+// Which servers there are to watch: a cluster, or Sentinels that name a primary.
 import type { Redis, RedisNode } from "../../mod.ts";
 import type { Departure } from "../../client/servers/departures.ts";
+import { takeoverIn } from "../../client/servers/sentinel_answer.ts";
+import { shuffled } from "../../client/servers/shuffled.ts";
 import { Topology } from "../../client/servers/topology.ts";
 import { textOfAddress } from "../../pool/socket/address.ts";
 
@@ -42,7 +44,7 @@ export class ClusterNodes implements NodeSource {
     // The client finds the servers, and notices when they have changed.
     await redis.send(["PING"]);
     let failure: unknown;
-    for (const node of inAnyOrder(redis.nodes())) {
+    for (const node of shuffled(redis.nodes())) {
       try {
         return await this.#ask(node);
       } catch (error) {
@@ -57,22 +59,16 @@ export class ClusterNodes implements NodeSource {
       retry: false,
       deadlineMs: ANSWER_MS,
     });
-    if (reply instanceof Error) {
-      // A server without a cluster is one that holds everything.
-      if (/cluster support disabled/.test(reply.message)) {
-        return Topology.ofOne(node.origin);
-      }
-      throw reply;
-    }
     const topology = Topology.from(reply, node.origin, {
       isTls: this.#isTls,
       mapAddress: (address) => address,
     });
     if (topology !== undefined && topology.covered > 0) return topology;
+    if (reply instanceof Error) throw reply;
     throw new Error(
       `Cannot watch ${this.name}: ${
         textOfAddress(node.origin)
-      } knows no server that holds hash slots`,
+      } lists no server that holds hash slots`,
     );
   }
 
@@ -108,16 +104,10 @@ export class SentinelNodes implements NodeSource {
   }
 
   evidenceOf({ to }: Departure): string {
-    return `Sentinel names ${
-      textOfAddress(to)
-    } as the primary of ${this.#primary}`;
+    return takeoverIn(to, this.#primary);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#redis.close({ drainMs: 0 });
   }
 }
-
-const inAnyOrder = <T>(list: readonly T[]): T[] =>
-  list.map((it) => [Math.random(), it] as const)
-    .sort(([a], [b]) => a - b).map(([, it]) => it);

@@ -1,10 +1,12 @@
 // The servers of a cluster by their hash slots: which hold some, which have lost them, which can be asked.
+import { DepartedError } from "../../pool/errors.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { departuresOf } from "./departures.ts";
 import type { ServerEntry } from "./directory.ts";
 import { ServerSet } from "./server_set.ts";
 import type { Server, Tally } from "./server.ts";
+import { shuffled } from "./shuffled.ts";
 import { Topology } from "./topology.ts";
 
 /** A server without hash slots stays this long after the last ASK that named it, in milliseconds. */
@@ -59,10 +61,7 @@ export class ClusterServers {
 
   /** What the primaries and those that have left have done and hold. */
   tally(): Tally {
-    return this.#servers.tallyWith([
-      ...this.leaving(),
-      ...this.entries().map(({ server }) => server),
-    ]);
+    return this.#servers.tallyWith(this.entries());
   }
 
   /** Those that have not left. */
@@ -101,7 +100,7 @@ export class ClusterServers {
 
   /** A hash slot has gone to the server at an address, as another one has said. */
   move(hashSlot: number, to: Address, saidBy: Server): void {
-    this.adopt(this.#topology.moved(hashSlot, to, addressOf(saidBy)));
+    this.adopt(this.#topology.moved(hashSlot, to, saidBy.endpoint));
   }
 
   /** Takes over a topology. Servers that have lost their hash slots are left. */
@@ -123,7 +122,7 @@ export class ClusterServers {
     }
     for (const { from, to, isPromotion } of departures) {
       // A replica that was not listed yet may have been promoted, too.
-      if (isPromotion || !next.isPrimary(from)) this.#tellFailover(from, to);
+      if (isPromotion || !next.isPrimary(from)) this.#reportFailover(from, to);
     }
   }
 
@@ -178,7 +177,7 @@ export class ClusterServers {
 
   #isUsed(server: Server): boolean {
     const namedAt = this.#detours.get(server) ?? -Infinity;
-    return this.#topology.isPrimary(addressOf(server)) ||
+    return this.#topology.isPrimary(server.endpoint) ||
       performance.now() - namedAt < DETOUR_MS;
   }
 
@@ -186,14 +185,21 @@ export class ClusterServers {
     this.#detours.delete(server);
     // Its shard may get hash slots again, and then needs a new server.
     this.#primaries = [];
-    this.#servers.leave(server, this.#options.name, evidence);
+    const reason = `${server.endpoint} has left ${this.#options.name}`;
+    this.#servers.leave(
+      server,
+      new DepartedError(
+        evidence === undefined ? reason : `${reason}: ${evidence}`,
+      ),
+      evidence,
+    );
     if (server.silentMs(performance.now()) >= LAST_WORD_MS) {
       // However short the silence of one of its connections: it is the server that is silent.
       server.closeSilent(Number.MIN_VALUE, `it was replaced: ${evidence}`);
     }
   }
 
-  #tellFailover(from: Address, to: Address): void {
+  #reportFailover(from: Address, to: Address): void {
     const { endpoint, onFailover } = this.#options;
     onFailover(
       endpoint.at(from.hostname, from.port),
@@ -201,13 +207,3 @@ export class ClusterServers {
     );
   }
 }
-
-const addressOf = ({ endpoint: { hostname, port } }: Server): Address => ({
-  hostname,
-  port,
-});
-
-/** In an order by chance. */
-const shuffled = <T>(items: readonly T[]): T[] =>
-  items.map((item) => ({ item, at: Math.random() }))
-    .sort((a, b) => a.at - b.at).map(({ item }) => item);

@@ -2,7 +2,6 @@
 import { ReplyError } from "../../resp/errors.ts";
 import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
 import { CheckoutTimeoutError, DepartedError } from "../../pool/errors.ts";
-import { textOfAddress } from "../../pool/socket/address.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
 import { ChargeWindow } from "./charge_window.ts";
@@ -22,8 +21,9 @@ import {
   SentinelDiscovery,
   type SentinelDiscoveryOptions,
 } from "./sentinel_discovery.ts";
-import { HASH_SLOTS, NOTHING, type Server, type Tally } from "./server.ts";
-import { sumOf, tallyOfGone } from "./tally.ts";
+import { HASH_SLOTS, type Server, type Tally } from "./server.ts";
+import { ServerSet } from "./server_set.ts";
+import { takeoverIn } from "./sentinel_answer.ts";
 
 /** Options of a {@linkcode SentinelDirectory}. */
 export interface SentinelDirectoryOptions extends
@@ -71,12 +71,6 @@ const REFUTING: readonly string[] = [
 const isAboutRole = ({ phase, reason }: DialError): boolean =>
   phase === "handshake" && reason.endsWith("expected the primary");
 
-/** The primary in use. */
-interface Primary {
-  readonly key: string;
-  readonly server: Server;
-}
-
 /**
  * The directory of a primary that Sentinels name.
  *
@@ -96,10 +90,10 @@ export class SentinelDirectory implements Directory {
   readonly #discovery: SentinelDiscovery;
   readonly #lookup = new Lookup({ ask: () => this.#ask() });
   readonly #checks = new PeriodicCheck(CHECK_MS, () => this.#check());
-  readonly #leaving = new Set<Server>();
-  #gone = NOTHING;
-  #primary: Primary | undefined;
-  /** The server of the primary while checks are made and nothing speaks against it. */
+  readonly #servers: ServerSet;
+  /** The primary in use. */
+  #primary: Server | undefined;
+  /** The same while checks are made and nothing speaks against it. */
   #ready: Server | undefined;
   #refutations = 0;
   #isRefuted = false;
@@ -114,6 +108,9 @@ export class SentinelDirectory implements Directory {
     this.endpoint = endpoint;
     this.name = name;
     this.#options = options;
+    this.#servers = new ServerSet(({ hostname, port }) =>
+      options.serverAt(endpoint.at(hostname, port))
+    );
     this.#primaryName = endpoint.sentinel!;
     this.#discovery = new SentinelDiscovery({
       ...options,
@@ -141,7 +138,7 @@ export class SentinelDirectory implements Directory {
           failure === undefined && this.#isRefuted &&
           ++questions < MAX_QUESTIONS
         ) return wait();
-        const server = this.#primary?.server;
+        const server = this.#primary;
         if (server === undefined) return fail(failure!.reason);
         this.#checks.start();
         found(server);
@@ -156,7 +153,7 @@ export class SentinelDirectory implements Directory {
 
   heed({ server }: Routed, error: Error): Advice | undefined {
     if (error instanceof DepartedError) return "at-once";
-    if (server === undefined || server !== this.#primary?.server) {
+    if (server === undefined || server !== this.#primary) {
       return undefined; // an answer of the Sentinels, or of a server that was left
     }
     if (error instanceof DialError) {
@@ -175,25 +172,21 @@ export class SentinelDirectory implements Directory {
   }
 
   serverOfKey(_key: string): Server | undefined {
-    return this.#primary?.server;
+    return this.#primary;
   }
 
   entries(): ServerEntry[] {
     return this.#primary === undefined
       ? []
-      : [{ server: this.#primary.server, hashSlots: HASH_SLOTS }];
+      : [{ server: this.#primary, hashSlots: HASH_SLOTS }];
   }
 
   leaving(): Server[] {
-    return [...this.#leaving];
+    return this.#servers.leaving();
   }
 
   tally(): Tally {
-    const servers = [
-      ...this.#leaving,
-      ...this.entries().map(({ server }) => server),
-    ];
-    return sumOf([this.#gone, ...servers.map((server) => server.tally())]);
+    return this.#servers.tallyWith(this.entries());
   }
 
   stats(): DirectoryStats {
@@ -211,14 +204,13 @@ export class SentinelDirectory implements Directory {
     await Promise.all([
       this.#lookup.close(reason),
       this.#discovery.close(reason),
-      this.#primary?.server.close(reason),
-      ...Array.from(this.#leaving, (server) => server.close(reason)),
+      this.#servers.close(reason),
     ]);
   }
 
   /** The primary, if a call may go there at once. Checks are made from then on. */
   #resume(): Server | undefined {
-    const server = this.#primary?.server;
+    const server = this.#primary;
     if (server === undefined || this.#isRefuted) return undefined;
     if (performance.now() - this.#answeredAt > POLL_MS) {
       if (!server.hasOpen) return undefined; // a dial may wait for an answer
@@ -233,7 +225,7 @@ export class SentinelDirectory implements Directory {
     const now = performance.now();
     const sinceAnswerMs = now - this.#answeredAt;
     if (this.#options.hasCalls()) {
-      const server = this.#primary?.server;
+      const server = this.#primary;
       const isInDoubt = server === undefined || this.#isRefuted ||
         server.stats().open === 0 || server.silentMs(now) >= SILENT_MS;
       if (isInDoubt || sinceAnswerMs > POLL_MS - CHECK_MS / 2) {
@@ -271,42 +263,35 @@ export class SentinelDirectory implements Directory {
   }
 
   #take({ primary: address, by }: NamedPrimary): void {
-    const { serverAt, events, onFailover } = this.#options;
-    const key = textOfAddress(address);
+    const { events, onFailover } = this.#options;
     const before = this.#primary;
-    if (before?.key === key) return;
-    const server = serverAt(this.endpoint.at(address.hostname, address.port));
-    this.#primary = { key, server };
+    const server = this.#servers.at(address);
+    if (server === before) return;
+    this.#primary = server;
     this.#ready = undefined;
     this.#isRefuted = false;
     events.onPrimary(server.endpoint, {
       name: this.#primaryName,
-      from: before?.key,
+      from: before && `${before.endpoint}`,
       namedBy: by,
     });
     if (before === undefined) return;
-    this.#leave(before.server, key);
-    onFailover(before.server.endpoint, server.endpoint);
+    this.#leave(before, server);
+    onFailover(before.endpoint, server.endpoint);
   }
 
   /**
    * Leaves a server that another one has replaced: no reply of it counts any more.
    * Its connections end before anything is sent to the other one.
    */
-  #leave(server: Server, successor: string): void {
-    const takeover =
-      `Sentinel names ${successor} as the primary of ${this.#primaryName}`;
+  #leave(server: Server, { endpoint }: Server): void {
+    const takeover = takeoverIn(endpoint, this.#primaryName);
     const reason = new DepartedError(
       `${server.endpoint} is not the primary any more: ${takeover}`,
     );
-    server.leave(reason, takeover);
+    this.#servers.leave(server, reason, takeover);
     // However short its silence: what it answers now may be lost with its data.
     server.closeSilent(Number.MIN_VALUE, `it was replaced: ${takeover}`);
-    const gone = server.close(reason); // leases, too
-    this.#leaving.add(server);
-    gone.then(() => {
-      this.#leaving.delete(server);
-      this.#gone = sumOf([this.#gone, tallyOfGone(server)]);
-    });
+    server.close(reason); // leases, too
   }
 }

@@ -1,7 +1,11 @@
 // What is asked of a Sentinel, and what its answer says.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command, Reply } from "../../resp/types.ts";
-import { type Address, hostIn } from "../../pool/socket/address.ts";
+import {
+  type Address,
+  hostIn,
+  textOfAddress,
+} from "../../pool/socket/address.ts";
 
 /** What a Sentinel says. */
 export interface SentinelAnswer {
@@ -62,6 +66,15 @@ export function answerOf(
       .filter((other) => other !== undefined),
   };
 }
+
+/**
+ * An answer in words, as evidence that another server has taken over.
+ *
+ * @param primary Where the primary is now.
+ * @param name The name of the primary in the configuration of the Sentinels.
+ */
+export const takeoverIn = (primary: Address, name: string): string =>
+  `Sentinel names ${textOfAddress(primary)} as the primary of ${name}`;
 
 /** The names and values of a flat list. */
 function entriesOf(reply: Reply | undefined): Map<Reply, Reply> {

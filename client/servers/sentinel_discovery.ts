@@ -13,6 +13,7 @@ import {
   type SentinelAnswer,
 } from "./sentinel_answer.ts";
 import { describeFailure, isPassing, Sentinel } from "./sentinel_peer.ts";
+import { shuffled } from "./shuffled.ts";
 
 /** Options of a {@linkcode SentinelDiscovery}. */
 export interface SentinelDiscoveryOptions {
@@ -267,11 +268,3 @@ export class SentinelDiscovery {
     );
   }
 }
-
-/** In an order by chance. */
-const shuffled = <T>(
-  items: readonly T[],
-  random: () => number = Math.random,
-): T[] =>
-  items.map((item) => ({ item, at: random() }))
-    .sort((a, b) => a.at - b.at).map(({ item }) => item);

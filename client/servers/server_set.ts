@@ -1,6 +1,7 @@
 // The servers of a deployment, by their address, and those that have left it.
-import { DepartedError } from "../../pool/errors.ts";
+import type { DepartedError } from "../../pool/errors.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
+import type { ServerEntry } from "./directory.ts";
 import { NOTHING, type Server, type Tally } from "./server.ts";
 import { sumOf, tallyOfGone } from "./tally.ts";
 
@@ -49,9 +50,6 @@ export class ServerSet implements Iterable<Server> {
 
   /** Those that have left and still hold a connection. */
   leaving(): Server[] {
-    for (const server of this.#leaving) {
-      if (server.isEmpty) this.#forget(server);
-    }
     return [...this.#leaving];
   }
 
@@ -59,29 +57,24 @@ export class ServerSet implements Iterable<Server> {
    * A server leaves.
    *
    * @param server The server.
-   * @param name What it leaves, for errors.
-   * @param evidence What has taken its place, if that is known.
+   * @param reason What calls fail with that wait for it.
+   * @param takeover What has gone to another server, if that is known: see {@linkcode Server.leave}.
    */
-  leave(server: Server, name: string, evidence: string | undefined): void {
+  leave(server: Server, reason: DepartedError, takeover?: string): void {
     this.#servers.delete(`${server.endpoint}`);
     this.#leaving.add(server);
-    server.leave(
-      new DepartedError(
-        `${server.endpoint} has left ${name}${
-          evidence === undefined ? "" : `: ${evidence}`
-        }`,
-      ),
-      evidence,
-    );
+    const empty = server.leave(reason, takeover);
     if (server.isEmpty) this.#forget(server);
+    else empty.then(() => this.#forget(server));
   }
 
   /**
-   * What those have done that are gone, and what some have done and hold.
+   * What those have done and hold that have left, together with those in charge.
    *
-   * @param servers These.
+   * @param entries The servers in charge; others, such as those that were only asked, do not count.
    */
-  tallyWith(servers: readonly Server[]): Tally {
+  tallyWith(entries: readonly ServerEntry[]): Tally {
+    const servers = [...this.#leaving, ...entries.map(({ server }) => server)];
     return sumOf([this.#gone, ...servers.map((server) => server.tally())]);
   }
 

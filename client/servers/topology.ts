@@ -5,6 +5,7 @@ import {
   includes,
   textOfAddress,
 } from "../../pool/socket/address.ts";
+import { ReplyError } from "../../resp/errors.ts";
 import type { Reply } from "../../resp/types.ts";
 import {
   type ListedServer,
@@ -83,7 +84,8 @@ export class Topology {
   }
 
   /**
-   * The topology in a reply to CLUSTER SLOTS. Where ranges overlap, the later one counts.
+   * The topology in a reply to CLUSTER SLOTS. Where ranges overlap, the later one
+   * counts. A server without a cluster refuses the question, and holds all hash slots.
    *
    * @param reply The reply.
    * @param asked Where the server was dialed that it is from.
@@ -95,6 +97,10 @@ export class Topology {
     asked: Address,
     naming: Naming,
   ): Topology | undefined {
+    if (
+      reply instanceof ReplyError &&
+      reply.message.includes("cluster support disabled")
+    ) return Topology.ofOne(asked);
     const ranges = rangesIn(reply, asked, naming);
     if (ranges === undefined) return undefined;
     const topology = Topology.empty();

@@ -50,12 +50,11 @@ export async function askTopology(
       deadlineMs: askedOf.hasOpen ? STAGGER_MS : deadlineMs,
       signal,
     });
-    const topology = reply instanceof ReplyError
-      ? topologyOfRefusal(reply, askedOf)
-      : Topology.from(reply, addressOf(askedOf), {
-        isTls: askedOf.endpoint.tls !== undefined,
-        mapAddress,
-      });
+    const { endpoint } = askedOf;
+    const topology = Topology.from(reply, endpoint, {
+      isTls: endpoint.tls !== undefined,
+      mapAddress,
+    });
     if (topology === undefined) {
       throw new Error(
         reply instanceof ReplyError
@@ -88,20 +87,6 @@ export async function askTopology(
     throw noAnswer(name, sources, error.failures);
   }
 }
-
-/** A server without a cluster holds all hash slots. */
-const topologyOfRefusal = (
-  { message }: ReplyError,
-  askedOf: Server,
-): Topology | undefined =>
-  message.includes("cluster support disabled")
-    ? Topology.ofOne(addressOf(askedOf))
-    : undefined;
-
-const addressOf = ({ endpoint: { hostname, port } }: Server): Address => ({
-  hostname,
-  port,
-});
 
 /** Every server of a cluster has the same users. */
 const isRefusedLogin = (error: unknown): boolean =>

@@ -257,7 +257,7 @@ Deno.test("A reply that is none to CLUSTER SLOTS gives no topology", () => {
     null,
     5,
     "OK",
-    new ReplyError("ERR This instance has cluster support disabled"),
+    new ReplyError("LOADING Redis is loading the dataset in memory"),
     new Uint8Array(5),
     ["a"],
     [[]],
@@ -281,8 +281,12 @@ Deno.test("A reply that is none to CLUSTER SLOTS gives no topology", () => {
   assertEquals(read([[0, 5]]).covered, 0);
 });
 
-Deno.test("A server without a cluster holds all hash slots", () => {
-  const topology = Topology.ofOne(at(6379));
+Deno.test("A server without a cluster refuses the question, and holds all hash slots", () => {
+  const topology = Topology.from(
+    new ReplyError("ERR This instance has cluster support disabled"),
+    at(6379),
+    PLAIN,
+  )!;
   assertEquals(topology.covered, 16384);
   assertEquals(rangesOf(topology), { "h:6379": "0-16383" });
   assertEquals(topology.canonical(at(6379)), at(6379));
