@@ -72,6 +72,7 @@ export class Attempts implements CallEngine {
   #retries = 0;
   #replays = 0;
   #isOver = false; // nothing is tried any more
+  #isAdmitting = false; // calls begin that were admitted before
 
   /**
    * @param router Which server is in charge of a call, unless it comes with another router.
@@ -108,7 +109,9 @@ export class Attempts implements CallEngine {
     const { options } = call;
     // The check would cost a call without options 8 ns of the 100 from its start to its outcome.
     if (options !== NO_OPTIONS) checkSendOptions(options);
-    if (this.#drain.isClosing) throw this.#closedError(call);
+    if (this.#drain.isClosing && (this.#isOver || !this.#isAdmitting)) {
+      throw this.#closedError(call.purpose, router);
+    }
     const { signal } = options;
     refuseIfAborted(signal);
     const deadlineMs = this.#deadlineOf(call);
@@ -121,6 +124,28 @@ export class Attempts implements CallEngine {
       this.#limit(call, signal, deadlineMs);
     }
     this.#attempt(call);
+  }
+
+  /**
+   * Admits calls that begin later, once their code is loaded: close() waits for them.
+   *
+   * @param purpose What they do, to follow "Cannot" in an error.
+   * @param router Which server is in charge of them.
+   * @returns Must be called once: it calls `begin`, which may start them even if close() was called meanwhile.
+   * @throws {ClosedError} If the client is closed.
+   */
+  admit(purpose: string, router: Router): (begin: () => void) => void {
+    if (this.#drain.isClosing) throw this.#closedError(purpose, router);
+    this.#drain.enter();
+    return (begin) => {
+      this.#isAdmitting = true;
+      try {
+        begin();
+      } finally {
+        this.#isAdmitting = false;
+        this.#drain.leave();
+      }
+    };
   }
 
   ended(wasAnswered: boolean): void {
@@ -152,9 +177,9 @@ export class Attempts implements CallEngine {
     this.#waits.hurry(from);
   }
 
-  #closedError(call: Call): ClosedError {
+  #closedError(purpose: string, { name }: Router): ClosedError {
     return new ClosedError(
-      `Cannot ${call.purpose}: this client of ${call.router!.name} is closed`,
+      `Cannot ${purpose}: this client of ${name} is closed`,
     );
   }
 

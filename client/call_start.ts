@@ -20,22 +20,39 @@ export interface CallStart {
 }
 
 /**
- * A start whose code is loaded once. From then on it starts within the turn.
+ * A start whose code is loaded once. From then on it starts within the turn. A
+ * call that waits for the code is under way: close() waits for it.
  *
+ * @param purpose What the calls do, to follow "Cannot" in an error.
  * @param load Loads the code.
  * @returns Starts a call. What is thrown before anything is sent rejects it, or is thrown.
  */
 export function late(
+  purpose: string,
   load: () => Promise<(call: CallStart) => void>,
 ): (call: CallStart) => void {
   let loaded: ((call: CallStart) => void) | undefined;
-  const first = async (call: CallStart) => {
+  const first = async (
+    call: CallStart,
+    admitted: (begin: () => void) => void,
+  ) => {
+    let failure: { readonly reason: unknown } | undefined;
     try {
       loaded = await load();
-      loaded(call);
-    } catch (error) {
-      call.reject(withFate(error, "unsent"));
+    } catch (reason) {
+      failure = { reason };
     }
+    admitted(() => {
+      try {
+        if (failure !== undefined) throw failure.reason;
+        loaded!(call);
+      } catch (error) {
+        call.reject(withFate(error, "unsent"));
+      }
+    });
   };
-  return (call) => loaded === undefined ? void first(call) : loaded(call);
+  return (call) => {
+    if (loaded !== undefined) return loaded(call);
+    void first(call, call.attempts.admit(purpose, call.router));
+  };
 }

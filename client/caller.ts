@@ -41,15 +41,15 @@ const LEASE_OPTIONS = {
   deadlineMs: DURATION,
 } satisfies Record<keyof LeaseOptions, OptionRule>;
 
-const startSplit = late(async () => {
+const startSplit = late("send a pipeline", async () => {
   const { startSplit } = await import("./split_pipeline.ts");
   return startSplit;
 });
-const startTransaction = late(async () => {
+const startTransaction = late("send a transaction", async () => {
   const { startTransaction } = await import("./transaction.ts");
   return startTransaction;
 });
-const startClusterTransaction = late(async () => {
+const startClusterTransaction = late("send a transaction", async () => {
   const { startClusterTransaction } = await import("./cluster_transaction.ts");
   return startClusterTransaction;
 });

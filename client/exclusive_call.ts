@@ -186,7 +186,13 @@ export class LeaseCall extends Call {
         this.engine.ended(false);
       },
       leaveReplica: () => server.leaveReplica(right.connection),
-      heed: (error) => void this.router!.heed(this, error),
+      heed: (error) => {
+        try {
+          this.router!.heed(this, error);
+        } catch {
+          // By the user's map of addresses. What the caller gets is the server's answer.
+        }
+      },
     });
   }
 

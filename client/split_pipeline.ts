@@ -4,7 +4,7 @@ import type { Command, Reply } from "../resp/types.ts";
 import type { CallEngine } from "./call.ts";
 import type { CallStart } from "./call_start.ts";
 import { placeOf } from "./commands/place.ts";
-import { noteAbort, withFate } from "./fate.ts";
+import { fateOf, noteAbort, withFate } from "./fate.ts";
 import { PipelineCall } from "./pipeline_call.ts";
 import { PipelineError } from "./pipeline_error.ts";
 import { rejection, withErrors } from "./rejection.ts";
@@ -79,7 +79,7 @@ class SplitPipeline {
   readonly #pipeline: CallStart;
   readonly #outcomes: (Reply | Error)[];
   #open = 0; // groups without an outcome
-  #isAnswered = false; // at least one command
+  #mayHaveRun = false; // at least one command
   #hasErrors = false;
   #cause: Error | undefined;
   #abort: { readonly reason: unknown } | undefined;
@@ -111,7 +111,7 @@ class SplitPipeline {
 
   /** A group was answered. */
   answered(indexes: readonly number[], replies: readonly Reply[]): void {
-    this.#isAnswered = true;
+    this.#mayHaveRun = true;
     for (let n = 0; n < indexes.length; n++) {
       const reply = replies[n]!;
       if (reply instanceof ReplyError) this.#hasErrors = true;
@@ -127,7 +127,9 @@ class SplitPipeline {
     cause: Error,
   ): void {
     this.#cause ??= cause;
-    this.#isAnswered ||= outcomes.some((one) => !(one instanceof Error));
+    this.#mayHaveRun ||= outcomes.some((one) =>
+      !(one instanceof Error) || fateOf(one) !== "unsent"
+    );
     for (let n = 0; n < indexes.length; n++) {
       this.#outcomes[indexes[n]!] = outcomes[n]!;
     }
@@ -145,7 +147,7 @@ class SplitPipeline {
     const { resolve, reject } = this.#pipeline;
     if (this.#abort !== undefined) {
       const { reason } = this.#abort;
-      if (this.#isAnswered) noteAbort(reason, "unknown");
+      if (this.#mayHaveRun) noteAbort(reason, "unknown");
       reject(reason);
     } else if (this.#cause !== undefined) {
       const error = new PipelineError(this.#outcomes, this.#cause);

@@ -11,6 +11,8 @@ import { Topology } from "./topology.ts";
 
 /** A server without hash slots stays this long after the last ASK that named it, in milliseconds. */
 const DETOUR_MS = 10_000;
+/** So many servers may be there because of an ASK: redirects may name servers without end. */
+const MAX_DETOURS = 256;
 /** A server that has left may owe a reply for this long, in milliseconds; what comes later is no answer. */
 const LAST_WORD_MS = 500;
 /** How many servers of a kind are asked for the topology at most. */
@@ -94,7 +96,10 @@ export class ClusterServers {
   /** The server that an ASK names. */
   detourTo(address: Address): Server {
     const server = this.#servers.at(address);
+    this.#detours.delete(server); // the order is that of the last ASK
     this.#detours.set(server, performance.now());
+    const [oldest] = this.#detours.keys();
+    if (this.#detours.size > MAX_DETOURS) this.#endDetour(oldest!);
     return server;
   }
 
@@ -117,7 +122,8 @@ export class ClusterServers {
     for (const left of byPrimary.values()) {
       const { from } = left[0]!;
       const server = this.#servers.get(from);
-      if (server === undefined || this.#isUsed(server)) continue;
+      // Named by an ASK or not: it may be frozen, and what it answers later is of data that is gone.
+      if (server === undefined || next.isPrimary(from)) continue;
       this.#leave(server, left.map(({ evidence }) => evidence).join(", "));
     }
     for (const { from, to, isPromotion } of departures) {
@@ -179,6 +185,11 @@ export class ClusterServers {
     const namedAt = this.#detours.get(server) ?? -Infinity;
     return this.#topology.isPrimary(server.endpoint) ||
       performance.now() - namedAt < DETOUR_MS;
+  }
+
+  #endDetour(server: Server): void {
+    this.#detours.delete(server);
+    if (!this.#isUsed(server)) this.#leave(server);
   }
 
   #leave(server: Server, evidence?: string): void {

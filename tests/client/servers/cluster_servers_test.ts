@@ -1,0 +1,73 @@
+// Which servers of a cluster are kept, and which leave.
+
+import "../../support/strict.ts";
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { ClusterServers } from "../../../client/servers/cluster_servers.ts";
+import { Server } from "../../../client/servers/server.ts";
+import { Topology } from "../../../client/servers/topology.ts";
+import { dial } from "../../../pool/socket/dial.ts";
+import { Endpoint } from "../../../pool/socket/endpoint.ts";
+
+const clusterServers = () =>
+  new ClusterServers({
+    endpoint: new Endpoint("redis://h:7000?cluster=true"),
+    name: "the cluster of h:7000",
+    serverAt: (endpoint) =>
+      new Server(endpoint, {
+        maxConnections: 1,
+        checkoutTimeoutMs: 5000,
+        maxWaiting: 100,
+        idleTimeoutMs: 60_000,
+        maxAgeMs: 600_000,
+        validateAfterIdleMs: 60_000,
+        connectTimeoutMs: 5000,
+        replyTimeoutMs: 5000,
+        dial,
+        limits: {},
+        postMortem: false,
+      }, {
+        onDialFailed: () => {},
+        onEvict: () => {},
+        onWait: () => {},
+        onOpen: () => {},
+        onClose: () => {},
+        onVerdict: () => {},
+      }),
+    onFailover: () => {},
+  });
+
+Deno.test("Servers that ASK makes up are bounded in number, and a primary that it names stays", () => {
+  const servers = clusterServers();
+  servers.adopt(Topology.ofOne({ hostname: "h", port: 7000 }));
+  const primary = servers.detourTo({ hostname: "h", port: 7000 });
+  for (let port = 1; port <= 5000; port++) {
+    servers.detourTo({ hostname: "made.up", port });
+  }
+  assert([...servers].length <= 257, `${[...servers].length}`);
+  assert(servers.has(primary));
+  assertEquals(servers.leaving(), []);
+});
+
+Deno.test("The server that an ASK has named last is not the one to leave", () => {
+  const servers = clusterServers();
+  const first = servers.detourTo({ hostname: "made.up", port: 1 });
+  for (let port = 2; port <= 256; port++) {
+    servers.detourTo({ hostname: "made.up", port });
+  }
+  assertEquals(servers.detourTo({ hostname: "made.up", port: 1 }), first);
+  const second = servers.detourTo({ hostname: "made.up", port: 2 });
+  servers.detourTo({ hostname: "made.up", port: 257 });
+  assert(servers.has(first));
+  assert(servers.has(second));
+  servers.detourTo({ hostname: "made.up", port: 258 });
+  const third = [...servers].some(({ endpoint }) => endpoint.port === 3);
+  assertFalse(third);
+});
+
+Deno.test("A primary without hash slots leaves, even if an ASK has named it of late", () => {
+  const servers = clusterServers();
+  servers.adopt(Topology.ofOne({ hostname: "h", port: 7000 }));
+  const before = servers.detourTo({ hostname: "h", port: 7000 });
+  servers.adopt(Topology.ofOne({ hostname: "h", port: 7001 }));
+  assertFalse(servers.has(before));
+});
