@@ -73,7 +73,7 @@ export class Caller {
     if (sink === undefined) return this.#send(command, options);
     let made: Call | undefined;
     return sink.trace(
-      () => made?.server?.endpoint ?? originOf(this.#router, [command]),
+      () => made?.server?.endpoint ?? destinationOf(this.#router, [command]),
       [command],
       false,
       () => this.#send(command, options, (call) => made = call),
@@ -86,7 +86,7 @@ export class Caller {
     options: SendOptions,
   ): Promise<Reply[]> {
     return sink === undefined ? this.#pipeline(commands, options) : sink.trace(
-      () => originOf(this.#router, commands),
+      () => destinationOf(this.#router, commands),
       commands,
       true,
       () => this.#pipeline(commands, options),
@@ -101,7 +101,7 @@ export class Caller {
     return sink === undefined
       ? this.#transaction(commands, options)
       : sink.trace(
-        () => originOf(this.#router, commands),
+        () => destinationOf(this.#router, commands),
         commands,
         true,
         () => this.#transaction(commands, options),
@@ -228,7 +228,7 @@ export class Caller {
 }
 
 /** Where commands go now: to one server, or else to the address that the user gave. */
-function originOf(router: Router, commands: readonly Command[]): Origin {
+function destinationOf(router: Router, commands: readonly Command[]): Origin {
   const servers = new Set(commands.map((command) => {
     const routed: Routed = { command, routing: undefined, server: undefined };
     const server = router.serverOf(routed);

@@ -3,12 +3,12 @@ import type { Endpoint } from "../pool/socket/endpoint.ts";
 import type {
   Advice,
   Directory,
+  DirectoryEvents,
   DirectoryStats,
   Finding,
   Routed,
   ServerEntry,
 } from "./servers/directory.ts";
-import type { DirectoryEvents } from "./servers/directory_events.ts";
 import type { SentinelDirectoryOptions } from "./servers/sentinel.ts";
 import {
   HASH_SLOTS,
@@ -194,8 +194,8 @@ export interface DirectoryParts {
   readonly onFailover: (from: Endpoint, to: Endpoint) => void;
 }
 
-/** Publishes what a directory of several servers finds out. */
-async function publishedEvents(): Promise<DirectoryEvents> {
+/** Loads what publishes what a directory of several servers finds out. */
+async function loadEvents(): Promise<DirectoryEvents> {
   const { PUBLISHED_EVENTS } = await import("./directory_events.ts");
   return PUBLISHED_EVENTS;
 }
@@ -220,7 +220,7 @@ export function directoryOf(
         name,
         connectTimeoutMs,
         serverAt: (endpoint) => serverAt(endpoint, { isClusterNode: true }),
-        events: await publishedEvents(),
+        events: await loadEvents(),
         onFailover,
       });
     });
@@ -235,7 +235,7 @@ export function directoryOf(
         name,
         serverAt: (endpoint) => serverAt(endpoint, { expects: "primary" }),
         hasCalls: parts.hasCalls,
-        events: await publishedEvents(),
+        events: await loadEvents(),
         onFailover,
       });
     });

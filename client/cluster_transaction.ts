@@ -1,10 +1,8 @@
 // Where a transaction goes in a cluster: to the server that holds the one hash slot of its keys.
 import type { Command } from "../resp/types.ts";
 import type { CallStart } from "./call_start.ts";
-import { placeOf } from "./commands/place.ts";
 import { NO_ROW, rowOf } from "./commands/table.ts";
-import { hashSlotOf } from "./servers/hash_slot.ts";
-import { ANY_SERVER, routingTo } from "./servers/routing.ts";
+import { ANY_SERVER, hashSlotOfCommand, routingTo } from "./servers/routing.ts";
 import { TransactionCall } from "./transaction.ts";
 
 /**
@@ -31,10 +29,8 @@ function hashSlotOfAll(commands: readonly Command[]): number {
   let found: { readonly hashSlot: number; readonly name: string } | undefined;
   let guess = ANY_SERVER;
   for (const command of commands) {
-    const place = placeOf(command);
-    if (place === "any") continue;
-    if ("why" in place) throw new TypeError(place.why);
-    const hashSlot = hashSlotOf(place.key);
+    const hashSlot = hashSlotOfCommand(command);
+    if (hashSlot === ANY_SERVER) continue;
     if (rowOf(command) === NO_ROW) { // its first argument may be no key
       if (guess === ANY_SERVER) guess = hashSlot;
       continue;

@@ -13,7 +13,7 @@
  * | `@unzombie/redis:checkout:wait` | `waitedMs`, `exclusive`, `connection`, or `error` |
  * | `@unzombie/redis:retry`, `@unzombie/redis:replay` | what `onRetry` receives |
  * | `@unzombie/redis:cluster:redirect` | `code`, `hashSlot`, `from`, `to` |
- * | `@unzombie/redis:cluster:topology` | `servers`, `covered`, `askedOf`, `tookMs`, `why`, or also `error` |
+ * | `@unzombie/redis:cluster:topology` | `servers`, `covered`, `askedOf`, `tookMs`, `why` |
  * | `@unzombie/redis:sentinel:primary` | `name`, `from`, `to`, `namedBy` |
  * | `@unzombie/redis:outbox` | `change`, `count`, `pending`, `capacity`, `error` |
  * | `tracing:@unzombie/redis:command:start`, `:end`, `:asyncStart`, `:asyncEnd`, `:error` | a {@linkcode CommandTrace} |
@@ -119,7 +119,7 @@ export class CommandTrace implements Message {
     this.#commands = commands;
     this.#origin = origin;
     this.attributes = {
-      ...placeOf(origin()),
+      ...serverOf(origin()),
       "db.operation.name": operationOf(commands, isPipeline),
       ...(commands.length > 1
         ? { "db.operation.batch.size": commands.length }
@@ -128,8 +128,8 @@ export class CommandTrace implements Message {
   }
 
   /** @ignore Called when the call has ended: a cluster may have redirected it. */
-  renewPlace(): void {
-    Object.assign(this.attributes, placeOf(this.#origin()));
+  renewServer(): void {
+    Object.assign(this.attributes, serverOf(this.#origin()));
   }
 
   /**
@@ -162,7 +162,7 @@ function operationOf(
   return names.size === 1 ? `PIPELINE ${first}` : "PIPELINE";
 }
 
-const placeOf = ({ hostname, port, database }: Origin): Attributes => ({
+const serverOf = ({ hostname, port, database }: Origin): Attributes => ({
   "db.system.name": "redis",
   "db.namespace": `${database}`,
   "server.address": hostname,
@@ -170,7 +170,7 @@ const placeOf = ({ hostname, port, database }: Origin): Attributes => ({
 });
 
 const poolOf = (origin: Origin): Attributes => ({
-  ...placeOf(origin),
+  ...serverOf(origin),
   "db.client.connection.pool.name":
     `${origin.hostname}:${origin.port}/${origin.database}`,
 });
@@ -188,10 +188,10 @@ const trace = <T>(
     commands.end.publish(message);
     try {
       const reply = await running;
-      message.renewPlace();
+      message.renewServer();
       return reply;
     } catch (error) {
-      message.renewPlace();
+      message.renewServer();
       message.error = error;
       if (error instanceof ReplyError) {
         message.attributes["db.response.status_code"] = error.code;

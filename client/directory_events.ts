@@ -1,5 +1,5 @@
 // What is published of what a directory finds out.
-import type { DirectoryEvents } from "./servers/directory_events.ts";
+import type { DirectoryEvents } from "./servers/directory.ts";
 import { sink } from "./telemetry.ts";
 
 /** Publishes what a directory finds out. */

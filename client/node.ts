@@ -21,7 +21,7 @@ import type {
   ServerEntry,
 } from "./servers/directory.ts";
 import type { Server } from "./servers/server.ts";
-import type { Origin } from "./telemetry.ts";
+import { type Origin, originOf } from "./telemetry.ts";
 
 /**
  * One server of a client: of a cluster one of its primaries, else the only one.
@@ -61,8 +61,7 @@ export class RedisNode {
     directory: Directory,
     attempts: Attempts,
   ) {
-    const { hostname, port, database } = server.endpoint;
-    this.origin = { hostname, port, database };
+    this.origin = originOf(server.endpoint);
     this.hashSlots = hashSlots;
     this.#server = server;
     this.#caller = new Caller(attempts, new OneOf(directory, server));

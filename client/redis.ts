@@ -28,7 +28,7 @@ import type { Directory } from "./servers/directory.ts";
 import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
 import { type RedisStats, statsOf } from "./stats.ts";
-import type { Origin } from "./telemetry.ts";
+import { type Origin, originOf } from "./telemetry.ts";
 import type {
   WatchedTransaction,
   WatchOptions,
@@ -422,9 +422,3 @@ export class Redis implements AsyncDisposable {
     );
   }
 }
-
-const originOf = ({ hostname, port, database }: Origin): Origin => ({
-  hostname,
-  port,
-  database,
-});

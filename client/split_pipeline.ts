@@ -3,15 +3,13 @@ import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
 import type { CallEngine } from "./call.ts";
 import type { CallStart } from "./call_start.ts";
-import { placeOf } from "./commands/place.ts";
 import { fateOf, noteAbort, withFate } from "./fate.ts";
 import { PipelineCall } from "./pipeline_call.ts";
 import { PipelineError } from "./pipeline_error.ts";
 import { rejection, withErrors } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
-import { ANY_SERVER, isOfScript, routingTo } from "./servers/routing.ts";
-import { hashSlotOf } from "./servers/hash_slot.ts";
 import { redirectOf } from "./servers/redirect.ts";
+import { hashSlotOfCommand, isOfScript, routingTo } from "./servers/routing.ts";
 
 /** Commands of one hash slot, or those that any server can run. */
 interface Group {
@@ -51,9 +49,7 @@ export function startSplit(pipeline: CallStart): void {
 function groupsOf(commands: readonly Command[]): Group[] {
   const groups = new Map<number, Group>();
   for (const [i, command] of commands.entries()) {
-    const place = placeOf(command);
-    if (place !== "any" && "why" in place) throw new TypeError(place.why);
-    const hashSlot = place === "any" ? ANY_SERVER : hashSlotOf(place.key);
+    const hashSlot = hashSlotOfCommand(command);
     const group = groups.get(hashSlot);
     if (group === undefined) {
       groups.set(hashSlot, { hashSlot, commands: [command], indexes: [i] });

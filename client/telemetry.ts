@@ -11,6 +11,13 @@ import type { RetryInfo } from "./options.ts";
  */
 export type Origin = Pick<Endpoint, "hostname" | "port" | "database">;
 
+/** An origin alone, such as that of an endpoint without its credentials. */
+export const originOf = ({ hostname, port, database }: Origin): Origin => ({
+  hostname,
+  port,
+  database,
+});
+
 /** The message of each channel, by the name of the channel. */
 export interface TelemetryEvents {
   /** A connection was opened. */
@@ -67,8 +74,6 @@ export interface TelemetryEvents {
     readonly tookMs: number;
     /** Why it was asked, such as `"MOVED"`. */
     readonly why: string;
-    /** Why there is no answer that can be used. */
-    readonly error?: unknown;
   };
   /** Sentinels name another primary than before, or the first one. */
   "sentinel:primary": {

@@ -10,13 +10,13 @@ import { ClusterServers } from "./cluster_servers.ts";
 import type {
   Advice,
   Directory,
+  DirectoryEvents,
   DirectoryStats,
   Finding,
   Routed,
   Routing,
   ServerEntry,
 } from "./directory.ts";
-import type { DirectoryEvents } from "./directory_events.ts";
 import { Doubts } from "./doubts.ts";
 import { hashSlotOf } from "./hash_slot.ts";
 import { Lookup } from "./lookup.ts";

@@ -94,7 +94,7 @@ export interface Router {
    * @returns Ends the search: its reason is the failure.
    */
   find(call: Routed, finding: Finding): ((reason: unknown) => void) | undefined;
-  /** An attempt has failed with an error: learns from it, and says what follows from it here. */
+  /** An attempt has failed with an error: takes note of what that shows, and says what follows from it. */
   heed(call: Routed, error: Error): Advice | undefined;
 }
 
@@ -116,4 +116,53 @@ export interface Directory extends Router {
    * @param reason What waits and dials fail with.
    */
   close(reason: unknown): Promise<void>;
+}
+
+/** Called with what a directory finds out. None may throw. */
+export interface DirectoryEvents {
+  /**
+   * A server has answered MOVED or ASK, and the command goes to another one.
+   *
+   * @param from The server that answered.
+   * @param redirect Its answer; `to` is `host:port`.
+   */
+  onRedirect(
+    from: Endpoint,
+    redirect: {
+      readonly code: "MOVED" | "ASK";
+      readonly hashSlot: number;
+      readonly to: string;
+    },
+  ): void;
+  /**
+   * A server was asked for the topology.
+   *
+   * @param asked The server.
+   * @param answer What is known now, how long it took in milliseconds, and why it
+   * was asked.
+   */
+  onTopology(
+    asked: Endpoint,
+    answer: {
+      readonly servers: readonly string[];
+      readonly covered: number;
+      readonly tookMs: number;
+      readonly why: string;
+    },
+  ): void;
+  /**
+   * Sentinels name another primary than before, or the first one.
+   *
+   * @param primary The primary now.
+   * @param change The name of the primary, where it was before, `host:port`, and
+   * the Sentinel that has said so.
+   */
+  onPrimary(
+    primary: Endpoint,
+    change: {
+      readonly name: string;
+      readonly from: string | undefined;
+      readonly namedBy: string;
+    },
+  ): void;
 }

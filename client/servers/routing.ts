@@ -27,6 +27,19 @@ export const routingTo = (hashSlot: number): Routing => ({
 });
 
 /**
+ * The hash slot of a command that is sent together with others.
+ *
+ * @returns {@linkcode ANY_SERVER} if it has no key.
+ * @throws {TypeError} If each server answers it for itself.
+ */
+export function hashSlotOfCommand(command: Command): number {
+  const place = placeOf(command);
+  if (place === "any") return ANY_SERVER;
+  if ("why" in place) throw new TypeError(place.why);
+  return hashSlotOf(place.key);
+}
+
+/**
  * Why a call cannot be sent to a cluster.
  *
  * @param call A call for which {@linkcode routingOf} has no answer.

@@ -8,12 +8,12 @@ import { ChargeWindow } from "./charge_window.ts";
 import type {
   Advice,
   Directory,
+  DirectoryEvents,
   DirectoryStats,
   Finding,
   Routed,
   ServerEntry,
 } from "./directory.ts";
-import type { DirectoryEvents } from "./directory_events.ts";
 import { Lookup } from "./lookup.ts";
 import { PeriodicCheck } from "./periodic_check.ts";
 import {
