@@ -1,4 +1,4 @@
-// What a pool is told: its limits, how to open a connection, and what to call when something happens.
+// The options of a pool: its limits, how a connection is opened, and what is called when something happens.
 import type { CloseReport } from "./connection/close_report.ts";
 import type {
   Connection,

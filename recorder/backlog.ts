@@ -3,7 +3,7 @@ import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
 import type { Entry } from "./entry.ts";
 import type { Availability } from "./outage.ts";
-import type { Holding } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import type { Outcomes, Refused } from "./outcomes.ts";
 import { EntryQueue } from "./queue.ts";
 import { type Batch, batchesOf, type Writer } from "./writer.ts";
@@ -34,7 +34,7 @@ export type HomeOf = (key: string) => Backlog;
 export class Backlog {
   readonly #writer: Writer;
   readonly #outcomes: Outcomes;
-  readonly #holding: Holding;
+  readonly #outbox: Outbox;
   readonly #availability: Availability;
   readonly #homeOf: HomeOf | undefined;
   readonly #options: SendOptions;
@@ -51,13 +51,13 @@ export class Backlog {
   constructor(
     writer: Writer,
     outcomes: Outcomes,
-    holding: Holding,
+    outbox: Outbox,
     availability: Availability,
     homeOf?: HomeOf,
   ) {
     this.#writer = writer;
     this.#outcomes = outcomes;
-    this.#holding = holding;
+    this.#outbox = outbox;
     this.#availability = availability;
     this.#homeOf = homeOf;
     this.#options = { ...writer.options, retry: false };
@@ -79,7 +79,7 @@ export class Backlog {
     if (outlook === "final" || outlook === "denied" || this.#writer.isClosed) {
       return this.#outcomes.dropped(entry, error);
     }
-    if (!this.#holding.add(entry, error)) {
+    if (!this.#outbox.add(entry, error)) {
       this.#outcomes.dropped(entry, error);
       return this.#hurry();
     }
@@ -114,7 +114,7 @@ export class Backlog {
   clear(): Entry[] {
     const all = [...this.#chunk, ...this.#queue.clear()].filter(isQueued);
     this.#chunk = NONE;
-    this.#holding.release(all);
+    this.#outbox.release(all);
     this.#wake?.();
     return all;
   }
@@ -179,7 +179,7 @@ export class Backlog {
     this.#putBack(lost);
     for (const entry of again) this.#queue.push(entry);
     const gone = [...acknowledged, ...refused.map(([entry]) => entry)];
-    this.#holding.remove(gone);
+    this.#outbox.remove(gone);
     if (acknowledged.length > 0 && lost.length === 0) {
       this.#availability.clear();
     }
@@ -194,10 +194,8 @@ export class Backlog {
     return gone.length > 0;
   }
 
-  /** Whether a failure says nothing of the entries that were sent. */
   #isFault(error: unknown): boolean {
-    const outlook = this.#availability.outlookOf(error);
-    return outlook === "away" || outlook === "denied" || this.#writer.isClosed;
+    return this.#availability.isFault(error) || this.#writer.isClosed;
   }
 
   #noteFault(error: unknown): void {

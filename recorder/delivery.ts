@@ -137,7 +137,7 @@ export class Delivery {
   /** What is not written goes to the backlog. If the server is away, so do the entries that wait for room. */
   #holdFailed(batches: readonly Batch[]): void {
     const isAnswer = ({ failure }: Batch): boolean =>
-      failure === undefined || !this.#isFault(failure.error);
+      failure === undefined || !this.#availability.isFault(failure.error);
     if (batches.some(isAnswer)) this.#checksWithoutAnswer = 0;
     if (
       batches.every(isAnswer) &&
@@ -151,12 +151,6 @@ export class Delivery {
     if (this.#backlog.isFilling) {
       this.#holdWaiting(this.#availability.outage!.error);
     }
-  }
-
-  /** Whether a failure says nothing of the entries that were sent. */
-  #isFault(error: unknown): boolean {
-    const outlook = this.#availability.outlookOf(error);
-    return outlook === "away" || outlook === "denied";
   }
 
   #hold(entry: Entry, error: unknown): void {

@@ -6,7 +6,7 @@ import { Delivery } from "./delivery.ts";
 import type { Entry } from "./entry.ts";
 import type { Notes } from "./late_repeats.ts";
 import { Availability, type Outage } from "./outage.ts";
-import type { Holding } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
@@ -18,7 +18,7 @@ export interface LaneOptions {
   /** The options that everything is sent with. */
   readonly sendOptions: SendOptions;
   readonly outcomes: Outcomes;
-  readonly holding: Holding;
+  readonly outbox: Outbox;
   /** How long a first attempt may take, in milliseconds. */
   readonly deadlineMs: number | undefined;
   /** Makes what trims the sets of a lane; `undefined` if they are kept for ever. */
@@ -38,7 +38,7 @@ class Lane {
 
   /** @param homeOf Where there are several servers. */
   constructor(server: string, options: LaneOptions, homeOf?: HomeOf) {
-    const { sender, sendOptions, outcomes, holding, deadlineMs } = options;
+    const { sender, sendOptions, outcomes, outbox, deadlineMs } = options;
     this.server = server;
     this.availability = new Availability(homeOf !== undefined);
     this.retention = options.makeRetention?.();
@@ -51,7 +51,7 @@ class Lane {
     this.backlog = new Backlog(
       writer,
       outcomes,
-      holding,
+      outbox,
       this.availability,
       homeOf,
     );

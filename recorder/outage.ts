@@ -28,6 +28,9 @@ const IN_WORDS: Record<Outlook, string> = {
   final: "Redis cannot record",
 };
 
+const isAway = (outlook: Outlook): boolean =>
+  outlook === "away" || outlook === "denied";
+
 /** A time in which events cannot be recorded. It ends with the next acknowledgement. */
 export class Outage {
   /** What to expect of a later attempt. */
@@ -50,7 +53,7 @@ export class Outage {
 
   /** Whether an attempt now could only fail. A server that answers with a refusal is not away. */
   get isAway(): boolean {
-    return this.outlook === "away" || this.outlook === "denied";
+    return isAway(this.outlook);
   }
 
   /** What it is, since when, and the error's message. */
@@ -98,6 +101,11 @@ export class Availability {
   /** What an error leads to expect of a later attempt. */
   outlookOf(error: unknown): Outlook {
     return this.#isOneOfMany ? outlookAmongMany(error) : outlookOf(error);
+  }
+
+  /** Whether a failure is that of the connection, and says nothing of the entries that were sent. */
+  isFault(error: unknown): boolean {
+    return isAway(this.outlookOf(error));
   }
 
   /** An attempt has failed. Only a failure that may pass is an outage. */

@@ -46,9 +46,9 @@ interface Held {
 
 /**
  * The queued entries of all backlogs: their number, which is bounded, and the
- * store. A caller is told that its event is queued once the store has it.
+ * store. The outcome of an event is `queued` once the store has it.
  */
-export class Holding {
+export class Outbox {
   /** How many events there may be. */
   readonly capacity: number;
   readonly #outcomes: Outcomes;

@@ -28,7 +28,7 @@ import {
   type RecorderOptions,
 } from "./options.ts";
 import { describeOutages } from "./outage.ts";
-import { Holding, type Kept, MemoryOutbox } from "./outbox.ts";
+import { type Kept, MemoryOutbox, Outbox } from "./outbox.ts";
 import { Outcomes, type RecorderStats } from "./outcomes.ts";
 import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
@@ -87,7 +87,7 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #ending = lastingAbort();
   readonly #epochs = new Epochs();
   readonly #outcomes: Outcomes;
-  readonly #holding: Holding;
+  readonly #outbox: Outbox;
   readonly #clock = new ServerClock();
   readonly #lanes: Lanes;
   readonly #repeats: LateRepeats | undefined;
@@ -128,7 +128,7 @@ export class WebhookRecorder implements AsyncDisposable {
       onError: (error, status, entry) => this.#report(error, status, entry),
       onChange: (change, count, error) => this.#publish(change, count, error),
     });
-    this.#holding = new Holding(
+    this.#outbox = new Outbox(
       this.#outcomes,
       new MemoryOutbox(),
       options.outboxCapacity ?? 10_000,
@@ -152,7 +152,7 @@ export class WebhookRecorder implements AsyncDisposable {
       sender: client,
       sendOptions,
       outcomes: this.#outcomes,
-      holding: this.#holding,
+      outbox: this.#outbox,
       deadlineMs,
       makeRetention: retentionSeconds === undefined
         ? undefined
@@ -168,12 +168,12 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /** Events held in the outbox. */
   get pending(): number {
-    return this.#holding.pending;
+    return this.#outbox.pending;
   }
 
   /** What the recorder has done and holds, and why events are not recorded. */
   stats(): RecorderStats {
-    const { pending, capacity } = this.#holding;
+    const { pending, capacity } = this.#outbox;
     return {
       pending,
       capacity,
@@ -364,7 +364,7 @@ export class WebhookRecorder implements AsyncDisposable {
     error?: unknown,
   ): void {
     if (sink === undefined) return;
-    const { pending, capacity } = this.#holding;
+    const { pending, capacity } = this.#outbox;
     const what = { change, count, pending, capacity };
     sink.publish(
       "outbox",

@@ -37,7 +37,7 @@ longest   the longest wait for an outcome, in seconds
 
 With --cluster the load and the faults are those of \`./dev faults\`, one after
 the other; doubled counts INCRs that ran beyond the successes and the unknown fates.
-The peers tell of no fate: a rejected INCR counts as unknown.
+The errors of the peers have no fate: a rejected INCR counts as unknown.
 `;
 
 const LOAD = { forMs: 5000, perSecond: 200, patienceMs: 15_000 };

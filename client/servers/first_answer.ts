@@ -1,4 +1,4 @@
-// The first answer of several sources that know the same.
+// The first answer of several sources that hold the same.
 
 /** Options of {@linkcode firstAnswer}. */
 export interface FirstAnswerOptions<Source, Answer> {

@@ -49,7 +49,7 @@ export interface NamedPrimary extends SentinelAnswer {
 const NEXT_AFTER_MS = 100;
 /**
  * For this long after a Sentinel has named a primary, in milliseconds, one of an
- * earlier configuration epoch is not believed. Sentinels hear of a failover
+ * earlier configuration epoch does not count. Sentinels hear of a failover
  * within 2 seconds, the period of their hello messages. A lower epoch that lasts is
  * that of Sentinels that were set up anew.
  */

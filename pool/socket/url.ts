@@ -17,7 +17,7 @@ export interface UrlParts {
   readonly database: string | undefined;
   /** As written, not checked. */
   readonly clientName: string | undefined;
-  /** Whether its servers are found by asking there, and whom else. */
+  /** Whether its servers are found by asking there, and at which other addresses. */
   readonly discovery: DiscoveryParameters;
 }
 

@@ -91,7 +91,7 @@ async function showsNodes(cluster: Cluster): Promise<void> {
     await redis.send(["SET", key, 1]);
     assertEquals(await nodeAt(redis, address).send(["GET", key]), "1");
   }
-  // Each answers for itself, and by the client nobody does.
+  // Each answers for itself; by way of the client it is refused.
   await assertRejects(() => redis.send(["DBSIZE"]), TypeError, "nodes()");
   const sizes = await Promise.all(
     redis.nodes().map((node) => node.send(["DBSIZE"])),

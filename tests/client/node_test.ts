@@ -59,7 +59,7 @@ Deno.test("A single server is one node with all hash slots", async () => {
   );
 });
 
-Deno.test("Every key of a single server is there", async () => {
+Deno.test("Every key of a single server is at that server", async () => {
   await using redis = new Redis("redis://user:s3cret@redis.example:7000/2");
   const origin = { hostname: "redis.example", port: 7000, database: 2 };
   assertEquals(redis.originOf("key"), origin);

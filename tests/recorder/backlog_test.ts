@@ -7,7 +7,7 @@ import { Availability } from "../../recorder/outage.ts";
 import { Backlog } from "../../recorder/backlog.ts";
 import { Entry } from "../../recorder/entry.ts";
 import { Epoch } from "../../recorder/epochs.ts";
-import { Holding } from "../../recorder/outbox.ts";
+import { Outbox } from "../../recorder/outbox.ts";
 import type { Kept, OutboxStore } from "../../recorder/outbox.ts";
 import { Outcomes } from "../../recorder/outcomes.ts";
 import { Writer } from "../../recorder/writer.ts";
@@ -65,12 +65,12 @@ class Away {
     {},
     undefined,
   );
-  readonly holding = new Holding(this.outcomes, this.store, 3);
+  readonly outbox = new Outbox(this.outcomes, this.store, 3);
   readonly availability = new Availability(false);
   readonly backlog = new Backlog(
     this.#writer,
     this.outcomes,
-    this.holding,
+    this.outbox,
     this.availability,
   );
 
@@ -88,7 +88,7 @@ class Away {
 
 Deno.test("An event is called queued once the store has it, those of one turn in one call", async () => {
   const away = new Away();
-  const { store, changes, backlog, holding } = away;
+  const { store, changes, backlog, outbox } = away;
   const outcomes: RecordOutcome[] = [];
   const held = ["a", "b"].map((member) => away.hold(member));
   for (const outcome of held) outcome.then((it) => outcomes.push(it));
@@ -97,7 +97,7 @@ Deno.test("An event is called queued once the store has it, those of one turn in
   await delay(0);
   assertEquals(store.appends.map(({ members }) => members), [["a", "b"]]);
   assertEquals([outcomes, changes], [[], []]);
-  assertEquals(holding.pending, 3);
+  assertEquals(outbox.pending, 3);
   store.appends[0]!.end.resolve();
   await Promise.all(held);
   assertEquals(outcomes.map(({ status }) => status), ["queued", "queued"]);
@@ -110,14 +110,14 @@ Deno.test("An event is called queued once the store has it, those of one turn in
 
 Deno.test("What is sent is forgotten by the store, in the order in which it came", async () => {
   const away = new Away();
-  const { store, backlog, holding } = away;
+  const { store, backlog, outbox } = away;
   const held = ["a", "b", "c"].map((member) => away.hold(member));
   await delay(0);
   store.appends[0]!.end.resolve();
   await Promise.all(held);
   assertEquals((await away.hold("d")).status, "dropped"); // there is no room
   away.isAway = false;
-  while (holding.pending > 0) {
+  while (outbox.pending > 0) {
     backlog.wake();
     await delay(1);
   }
@@ -127,10 +127,10 @@ Deno.test("What is sent is forgotten by the store, in the order in which it came
 
 Deno.test("An event that Redis takes before the store has it is recorded", async () => {
   const away = new Away();
-  const { store, backlog, holding, changes } = away;
+  const { store, backlog, outbox, changes } = away;
   const held = away.hold("a");
   away.isAway = false;
-  while (holding.pending > 0) {
+  while (outbox.pending > 0) {
     backlog.wake();
     await delay(1);
   }
@@ -142,7 +142,7 @@ Deno.test("An event that Redis takes before the store has it is recorded", async
 
 Deno.test("What the store cannot take is dropped with its error, and not sent", async () => {
   const away = new Away();
-  const { store, backlog, holding, outcomes, availability } = away;
+  const { store, backlog, outbox, outcomes, availability } = away;
   const lost = away.hold("a");
   await delay(0);
   const kept = away.hold("b");
@@ -152,9 +152,9 @@ Deno.test("What the store cannot take is dropped with its error, and not sent", 
   await delay(0);
   store.appends[1]!.end.resolve();
   assertEquals((await kept).status, "queued");
-  assertEquals(holding.pending, 1);
+  assertEquals(outbox.pending, 1);
   away.isAway = false;
-  while (holding.pending > 0) {
+  while (outbox.pending > 0) {
     backlog.wake();
     await delay(1);
   }

@@ -93,7 +93,7 @@ Deno.test("What another failover may have lost of the repeats is written again, 
   await recorder.close();
 });
 
-Deno.test("A repeat that is refused for good is left out, and tells nobody", async () => {
+Deno.test("A repeat that is refused for good is left out, without a report", async () => {
   const fleet = new Fleet(1);
   const told = new Told();
   await using recorder = new WebhookRecorder(fleet, {

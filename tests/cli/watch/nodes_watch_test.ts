@@ -94,7 +94,7 @@ function topologyOf(
   )!;
 }
 
-/** Says what it is told to say. */
+/** A source whose answers are those of the test. */
 class Said implements NodeSource {
   readonly name = "the test";
   asked = 0;
@@ -152,7 +152,7 @@ Deno.test("Every server is watched, and one whose hash slots have gone is left w
   await second.stop();
   await until(() => run.of("away").length === 1);
   assertEquals(run.of("away")[0]!.node, nameOf(second));
-  // One answer that differs is not believed, nor are two that differ in turn.
+  // One answer that differs does not count, nor do two that differ in turn.
   source.say(after, before, after, before);
   const { asked } = source;
   await until(() => source.asked > asked + 5);

@@ -166,7 +166,7 @@ Deno.test("Of every command without keys it is known whether any server answers 
       name,
     );
     if (expected !== "any") refused++;
-    else if (name !== "PING") { // a tip for those who want to know of all
+    else if (name !== "PING") { // by its tips it is for all shards
       assertEquals(tips.filter((tip) => OF_SEVERAL.test(tip)), [], name);
     }
   }

@@ -1,33 +1,13 @@
 // Which hash slots have changed their primary between two topologies, and whether that was a promotion.
 
 import "../../support/strict.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import {
   type Departure,
   departuresOf,
 } from "../../../client/servers/departures.ts";
-import { Topology } from "../../../client/servers/topology.ts";
-import { type Address, textOfAddress } from "../../../pool/socket/address.ts";
-import type { Reply } from "../../../resp/types.ts";
-
-const at = (port: number, hostname = "h"): Address => ({ hostname, port });
-
-/** The topology in a reply. */
-function read(reply: Reply): Topology {
-  const mapAddress = (address: Address) => address;
-  const naming = { isTls: false, mapAddress };
-  const topology = Topology.from(reply, at(7001), naming);
-  assert(topology !== undefined);
-  return topology;
-}
-
-/** Three primaries, 7001 to 7003, each with a replica, 7004 to 7006. */
-const threeByThree = (): Topology =>
-  read([
-    [0, 5460, ["h", 7001, "1", []], ["h", 7004, "4", []]],
-    [5461, 10922, ["h", 7002, "2", []], ["h", 7005, "5", []]],
-    [10923, 16383, ["h", 7003, "3", []], ["h", 7006, "6", []]],
-  ]);
+import { textOfAddress } from "../../../pool/socket/address.ts";
+import { at, read, threeByThree } from "./topologies.ts";
 
 const inWords = ({ from, to, isPromotion, evidence }: Departure): string =>
   `${textOfAddress(from)}, ${isPromotion ? "promotion" : "reshard"} of ${

@@ -22,7 +22,7 @@ function sumByDefinition(bytes: Uint8Array): number {
   return sum;
 }
 
-Deno.test("The hash slots of the specification", () => {
+Deno.test("Keys have the hash slots of the specification", () => {
   // https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#appendix-a-crc16-reference-implementation-in-ansi-c
   assertEquals(hashSlotOf("123456789"), 0x31c3);
   assertEquals(hashSlotOf("foo"), 12182); // 0xaf96, of which the highest two bits do not count

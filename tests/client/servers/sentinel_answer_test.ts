@@ -14,7 +14,7 @@ const SENTINELS = [
 ];
 const PRIMARY = ["name", "mymaster", "config-epoch", "7", "quorum", "2"];
 
-Deno.test("a Sentinel names a primary, its configuration epoch and the other Sentinels", () => {
+Deno.test("A Sentinel names a primary, its configuration epoch and the other Sentinels", () => {
   assertEquals(
     answerOf([["10.0.0.9", "6379"], SENTINELS, PRIMARY]),
     {
@@ -28,12 +28,12 @@ Deno.test("a Sentinel names a primary, its configuration epoch and the other Sen
   );
 });
 
-Deno.test("a Sentinel without a primary of that name answers null", () => {
+Deno.test("A Sentinel without a primary of that name answers null", () => {
   const refused = new ReplyError("ERR No such master with that name");
   assertEquals(answerOf([null, refused, refused]), undefined);
 });
 
-Deno.test("an address is enough: a user may be allowed to ask for it alone", () => {
+Deno.test("An address is enough: a user may be allowed to ask for it alone", () => {
   const refused = new ReplyError("NOPERM this user has no permissions");
   assertEquals(answerOf([["db.example", "6380"], refused, refused]), {
     primary: { hostname: "db.example", port: 6380 },
@@ -42,7 +42,7 @@ Deno.test("an address is enough: a user may be allowed to ask for it alone", () 
   });
 });
 
-Deno.test("an error reply in place of an address is thrown", () => {
+Deno.test("An error reply in place of an address is thrown", () => {
   const refused = new ReplyError("NOAUTH Authentication required.");
   assertThrows(
     () => answerOf([refused, refused, refused]),
@@ -90,7 +90,7 @@ Deno.test("Sentinels without an address, and those beyond fifty, are left out", 
   );
 });
 
-Deno.test("the three questions name the primary", () => {
+Deno.test("The three questions name the primary", () => {
   assertEquals(
     questionsFor("mymaster").map((command) => command.join(" ")),
     [

@@ -80,7 +80,7 @@ Deno.test("A Sentinel is asked three questions at once, and then on the same con
   assertEquals(sentinel.accepted, 1);
 });
 
-Deno.test("Another address is believed after all three questions", async () => {
+Deno.test("Another address counts after all three questions", async () => {
   await using sentinel = new SentinelDouble({ primary: "old:6379", epoch: 3 });
   await using asking = new Asking([sentinel.port]);
   await asking.discovery.ask();
@@ -241,7 +241,7 @@ Deno.test("A Sentinel that has not heard of a failover is passed over", async ()
   );
 });
 
-Deno.test("A lower epoch is believed after ten seconds: the Sentinels were set up anew", async () => {
+Deno.test("A lower epoch counts after ten seconds: the Sentinels were set up anew", async () => {
   await using sentinel = new SentinelDouble({ primary: "old:6379", epoch: 9 });
   let now = 0;
   await using asking = new Asking([sentinel.port], { now: () => now });

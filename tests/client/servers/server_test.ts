@@ -473,7 +473,7 @@ Deno.test("A server is asked on a connection that is open, without a dial, and e
   );
 });
 
-Deno.test("A question that is not answered in time is over, and its late reply reaches nobody", async () => {
+Deno.test("A question that is not answered in time is over, and its late reply settles nothing", async () => {
   await using setup = await Setup.start({ maxConnections: 1 });
   const { server, proxy } = setup;
   await setup.ask(["PING"]);

@@ -10,27 +10,9 @@ import type { Reply } from "../../../resp/types.ts";
 import { Conversation } from "../../support/conversation.ts";
 import { freePort } from "../../support/free_port.ts";
 import { startRedis } from "../../support/redis_server.ts";
+import { ASKED, at, PLAIN, read, threeByThree } from "./topologies.ts";
 
-const PLAIN: Naming = { isTls: false, mapAddress: (address) => address };
 const TLS: Naming = { ...PLAIN, isTls: true };
-const ASKED: Address = { hostname: "asked.example", port: 7000 };
-
-const at = (port: number, hostname = "h"): Address => ({ hostname, port });
-
-/** The topology in a reply. */
-function read(reply: Reply, naming = PLAIN, asked = ASKED): Topology {
-  const topology = Topology.from(reply, asked, naming);
-  assert(topology !== undefined);
-  return topology;
-}
-
-/** Three primaries, 7001 to 7003, each with a replica, 7004 to 7006. */
-const threeByThree = (): Topology =>
-  read([
-    [0, 5460, ["h", 7001, "1", []], ["h", 7004, "4", []]],
-    [5461, 10922, ["h", 7002, "2", []], ["h", 7005, "5", []]],
-    [10923, 16383, ["h", 7003, "3", []], ["h", 7006, "6", []]],
-  ]);
 
 const holderOf = (topology: Topology, hashSlot: number): string | undefined => {
   const shard = topology.shards[topology.shardOf(hashSlot)];

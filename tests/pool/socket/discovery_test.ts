@@ -16,7 +16,7 @@ import {
 const PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
 const SECRET = "hunter2";
 
-/** What an endpoint says of it: `cluster`, `sentinel=name`, and whom to ask. */
+/** What an endpoint says of it: `cluster`, `sentinel=name`, and where to ask. */
 function summaryOf(url: string, options: EndpointOptions = {}): string {
   const { cluster, sentinel, seeds } = new Endpoint(url, options);
   return [
