@@ -335,7 +335,8 @@ export class Attempts implements CallEngine {
     failures.retries++;
     this.#retries++;
     this.#note(call, error, isReplay, next, true);
-    this.#backOff(call, policy, next);
+    // onRetry may have aborted it.
+    if (!call.isDone) this.#backOff(call, policy, next);
   }
 
   /** Counts and publishes that a call is sent again, as a retry if it waits before. */

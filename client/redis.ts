@@ -155,6 +155,11 @@ export class Redis implements AsyncDisposable {
   /**
    * Sends several commands at once, in order, on one connection.
    *
+   * In a cluster they may go to several servers, each of which gets its share at once. Only
+   * the commands of one hash slot keep their order, such as those on keys with the same
+   * `{tag}`; while a hash slot is being moved, only those on one key. What counts as one
+   * caller for `maxWaiting` is the share of a hash slot.
+   *
    * @param commands The commands.
    * @param options See {@linkcode SendOptions}.
    * @returns Their replies, in order, each with the type of its command. Error

@@ -501,3 +501,20 @@ Deno.test("A pipeline that goes on after a part was answered names the command i
     1,
   ]]);
 });
+
+Deno.test("A call that onRetry aborts is not sent again", async () => {
+  const caller = new AbortController();
+  const reason = new Error("one attempt was enough");
+  const { dial, log } = peers(() => "-LOADING later\r\n");
+  const redis = new Redis("redis://nowhere", {
+    dial,
+    retry: new Retry({ sleep: () => Promise.resolve() }),
+    onRetry: () => caller.abort(reason),
+  });
+  const call = redis.send(["INCR", "n"], { signal: caller.signal });
+  assertEquals(await assertRejects(() => call), reason);
+  const startedAt = performance.now();
+  await redis.close();
+  assertLess(performance.now() - startedAt, 1000);
+  assertEquals(log.filter((command) => command.startsWith("INCR")).length, 1);
+});

@@ -11,6 +11,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import {
+  ClosedError,
   type Command,
   CommandError,
   ConnectionClosedError,
@@ -20,6 +21,13 @@ import {
   type RedisOptions,
   Retry,
 } from "../../mod.ts";
+import type { Attempts } from "../../client/attempts.ts";
+import type { Call } from "../../client/call.ts";
+import type { Router } from "../../client/servers/directory.ts";
+import { startSplit } from "../../client/split_pipeline.ts";
+import type { Slot } from "../../pool/connection/in_flight.ts";
+import type { PushRight } from "../../pool/connection/push_right.ts";
+import { dial } from "../../pool/socket/dial.ts";
 import { hashSlotOf } from "../../client/servers/hash_slot.ts";
 import {
   type Cluster,
@@ -250,6 +258,64 @@ Deno.test("An abort ends every part of a pipeline, and is rejected as it is", as
   assertEquals(fateOf(reason), "unknown");
   frozen.server.thaw();
   await redis.pipeline(keys.map(([key]): Command => ["DEL", key]));
+});
+
+Deno.test("An abort is no unsent if a part of the pipeline has run, though the rest was never sent", async () => {
+  const keys = await keyOfEach();
+  const [[, away]] = keys;
+  let isAway = false;
+  let retries = 0;
+  await using redis = clientOf({
+    dial: (endpoint, options) =>
+      isAway && endpoint.port === away.server.port
+        ? Promise.reject(new Deno.errors.ConnectionRefused("away"))
+        : dial(endpoint, options),
+    retry: new Retry({ sleep: () => new Promise(() => retries++) }),
+  });
+  const commands = keys.map(([key]): Command => ["SET", key, 1]);
+  await redis.pipeline(commands);
+  isAway = true;
+  await cluster.killConnections([away]);
+  await until(() => redis.stats().idle === 2, "one connection is gone");
+  const caller = new AbortController();
+  const call = redis.pipeline(commands, { signal: caller.signal });
+  await until(
+    () => retries > 0 && redis.stats().inFlight === 0,
+    "one waits for its next attempt, two are answered",
+  );
+  const reason = new Error("the caller has left");
+  caller.abort(reason);
+  assertEquals(await assertRejects(() => call), reason);
+  assertEquals(fateOf(reason), "unknown");
+});
+
+Deno.test("What cannot be started any more leaves a pipeline what was started before", async () => {
+  let started = 0;
+  const server = { push: (slot: Slot) => slot.resolve("OK") } as PushRight;
+  const attempts = {
+    ended() {},
+    start(call: Call) {
+      if (++started === 2) throw new ClosedError("Cannot go on: closed");
+      queueMicrotask(() => call.sendOn(server));
+    },
+  } as unknown as Attempts;
+  const commands: Command[] = [["SET", "a", 1], ["SET", "b", 1], [
+    "SET",
+    "c",
+    1,
+  ]];
+  const router = {} as Router;
+  const error = await assertRejects(
+    () =>
+      new Promise((resolve, reject) =>
+        startSplit({ attempts, router, commands, options: {}, resolve, reject })
+      ),
+    PipelineError,
+  );
+  const [a, b, c] = error.outcomes;
+  assertEquals([a, c], ["OK", "OK"]);
+  assertInstanceOf(b, ClosedError);
+  assertEquals(fateOf(b), "unsent");
 });
 
 Deno.test("A blocking command follows its list to another server, with the time that is left", async () => {
