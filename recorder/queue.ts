@@ -5,7 +5,7 @@ import type { Entry } from "./entry.ts";
  * A chunk has at most this many events and about this many bytes, or a single
  * entry: 1000 members in one ZADD block the server for a millisecond.
  */
-const CHUNK = { events: 1000, bytes: 256 * 1024 };
+export const CHUNK = { events: 1000, bytes: 256 * 1024 };
 /** Bytes that a member takes on the wire besides its text: the score, and the headers of both. */
 const OVERHEAD = 40;
 

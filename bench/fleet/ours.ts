@@ -1,8 +1,13 @@
 // Ours: the policies of this module, run by the code that it runs itself.
 import { RetryBudget } from "../../client/budget.ts";
+import { EVENT_MS } from "../../client/servers/charge_window.ts";
+import { MAX_SOURCES } from "../../client/servers/cluster_servers.ts";
+import { DOUBT_MS } from "../../client/servers/doubts.ts";
 import { QuestionPacing } from "../../client/servers/question_pacing.ts";
+import { STAGGER_MS } from "../../client/servers/topology_question.ts";
 import type { DialPacing } from "../../pool/dial_pacing.ts";
 import { BACKLOG_JITTER } from "../../recorder/backlog.ts";
+import { CHUNK } from "../../recorder/queue.ts";
 import { ExponentialBackoff } from "../../retry/backoff.ts";
 import type { Retry } from "../../retry/retry.ts";
 import type { Isolate, World } from "./world.ts";
@@ -22,17 +27,8 @@ export interface OurPolicies {
 
 /** `connectTimeoutMs`. */
 const CONNECT_TIMEOUT_MS = 5000;
-/** `client/servers/cluster.ts`: how many known servers are asked beside the seeds, and how long a doubt lasts. */
-const SOURCES = 3;
-const DOUBT_MS = 2000;
-/** `client/servers/topology_question.ts`: when the next server is asked beside one that is silent. */
-const STAGGER_MS = 500;
 /** `outboxCapacity`. */
 const OUTBOX_CAPACITY = 10_000;
-/** Events that the backlog sends at once. */
-const CHUNK = 1000;
-/** Refusals of one server are charged once in this time. */
-const CHARGE_MS = 100;
 /** Random servers that are looked at for an open connection before all are. */
 const LOOKS = 8;
 
@@ -212,7 +208,7 @@ export class OurIsolate implements Isolate {
   #chargeFor(server: number): object {
     const { now } = this.#world;
     let charge = this.#charges.get(server);
-    if (charge === undefined || now - charge.at >= CHARGE_MS) {
+    if (charge === undefined || now - charge.at >= EVENT_MS) {
       this.#charges.set(server, charge = { at: now });
     }
     return charge;
@@ -279,7 +275,7 @@ export class OurIsolate implements Isolate {
   #askClosed(): void {
     const { chance, seeds, agenda, size, servers } = this.#world;
     const known = Array.from(
-      { length: SOURCES },
+      { length: MAX_SOURCES },
       () => chance.below(2 * size.shards),
     );
     const sources = [...new Set([...known, ...seeds])];
@@ -451,7 +447,7 @@ class Backlog {
 
   #send(): void {
     this.#isSending = true;
-    this.#connect(Math.min(CHUNK, this.pending));
+    this.#connect(Math.min(CHUNK.events, this.pending));
   }
 
   #connect(count: number): void {

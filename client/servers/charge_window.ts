@@ -1,7 +1,7 @@
 // What refusals are charged to that come from one event.
 
 /** What comes within this time, in milliseconds, is one event. */
-const EVENT_MS = 100;
+export const EVENT_MS = 100;
 
 /**
  * Makes one charge of the refusals of one moment: a failover refuses every

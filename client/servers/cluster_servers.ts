@@ -16,7 +16,7 @@ const MAX_DETOURS = 256;
 /** A server that has left may owe a reply for this long, in milliseconds; what comes later is no answer. */
 const LAST_WORD_MS = 500;
 /** How many servers of a kind are asked for the topology at most. */
-const MAX_SOURCES = 3;
+export const MAX_SOURCES = 3;
 
 /** Options of {@linkcode ClusterServers}. */
 export interface ClusterServersOptions {

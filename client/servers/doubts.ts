@@ -2,7 +2,7 @@
 import type { Server } from "./server.ts";
 
 /** How long a doubt lasts that nothing has ended, in milliseconds. */
-const DOUBT_MS = 2000;
+export const DOUBT_MS = 2000;
 
 /** The servers in doubt: each until it is heard from, is in use no more, or nothing has spoken against it for a while. */
 export class Doubts {

@@ -8,7 +8,7 @@ import type { Server } from "./server.ts";
 import { Topology } from "./topology.ts";
 
 /** How long a server has before the next one is asked beside it, in milliseconds. A server that is connected must answer in that time. */
-const STAGGER_MS = 500;
+export const STAGGER_MS = 500;
 
 /** Options of {@linkcode askTopology}. */
 export interface TopologyQuestion {
