@@ -45,15 +45,13 @@ export interface SentinelDirectoryOptions extends
   readonly onFailover: (from: Endpoint, to: Endpoint) => void;
 }
 
-/** How often to check whether a question is due, in milliseconds; while the primary is in doubt, that is a question each. */
-const CHECK_MS = 250;
 /**
  * While calls are open, Sentinels are asked this often, in milliseconds: in a failover by
  * hand the old primary goes on answering for up to 11 seconds, and what it answers then is lost.
  */
-const POLL_MS = 500;
-/** A server that has owed a reply for this long, in milliseconds, is in doubt. */
-const SILENT_MS = 1000;
+const POLL_MS = 250;
+/** An answer that is older than this, in milliseconds, may not hold any more. */
+const STALE_MS = 500;
 /** How long a connection to a Sentinel is kept after the last answer. Tests shorten it. */
 export const KEPT = { ms: 10_000 };
 /** A call waits for the end of so many questions at most. */
@@ -75,7 +73,7 @@ const isAboutRole = ({ phase, reason }: DialError): boolean =>
  * The directory of a primary that Sentinels name.
  *
  * - Without calls there is no question, and no timer.
- * - While calls are open, a Sentinel is asked twice a second, on a connection that is kept.
+ * - While calls are open, a Sentinel is asked four times a second, on a connection that is kept.
  * - A server that a Sentinel has replaced is left at once: what it owes is lost, so
  *   that no reply of it counts any more, and what may run twice is sent to the new one.
  * - A call that needs a new connection after a while, or after the server was refuted,
@@ -89,7 +87,7 @@ export class SentinelDirectory implements Directory {
   readonly #primaryName: string;
   readonly #discovery: SentinelDiscovery;
   readonly #lookup = new Lookup({ ask: () => this.#ask() });
-  readonly #checks = new PeriodicCheck(CHECK_MS, () => this.#check());
+  readonly #checks = new PeriodicCheck(POLL_MS, () => this.#check());
   readonly #servers: ServerSet;
   /** The primary in use. */
   #primary: Server | undefined;
@@ -212,7 +210,7 @@ export class SentinelDirectory implements Directory {
   #resume(): Server | undefined {
     const server = this.#primary;
     if (server === undefined || this.#isRefuted) return undefined;
-    if (performance.now() - this.#answeredAt > POLL_MS) {
+    if (performance.now() - this.#answeredAt > STALE_MS) {
       if (!server.hasOpen) return undefined; // a dial may wait for an answer
       this.#lookup.renew();
     }
@@ -220,21 +218,14 @@ export class SentinelDirectory implements Directory {
     return this.#ready = server;
   }
 
-  /** Checks whether a question is due. Returns whether to check again. */
+  /** Asks while calls are open. Returns whether to check again. */
   #check(): boolean {
-    const now = performance.now();
-    const sinceAnswerMs = now - this.#answeredAt;
     if (this.#options.hasCalls()) {
-      const server = this.#primary;
-      const isInDoubt = server === undefined || this.#isRefuted ||
-        server.stats().open === 0 || server.silentMs(now) >= SILENT_MS;
-      if (isInDoubt || sinceAnswerMs > POLL_MS - CHECK_MS / 2) {
-        this.#lookup.renew();
-      }
+      this.#lookup.renew();
       return true;
     }
     this.#ready = undefined;
-    if (sinceAnswerMs < KEPT.ms) return true;
+    if (performance.now() - this.#answeredAt < KEPT.ms) return true;
     this.#discovery.hangUp();
     return false;
   }
