@@ -137,7 +137,7 @@ export class ClusterDirectory implements Directory {
       error.report.how === "silence";
     if (
       isSilent || error instanceof DialError ||
-      error instanceof CheckoutTimeoutError
+      (error instanceof CheckoutTimeoutError && error.isRetriable)
     ) this.#doubt(asked, error.name);
     return undefined;
   }

@@ -159,7 +159,7 @@ export class SentinelDirectory implements Directory {
       this.#refute();
     } else if (
       error instanceof ConnectionClosedError ||
-      error instanceof CheckoutTimeoutError
+      (error instanceof CheckoutTimeoutError && error.isRetriable)
     ) {
       this.#lookup.renew();
     } else if (error instanceof ReplyError && REFUTING.includes(error.code)) {

@@ -3,7 +3,13 @@
 import "../../support/strict.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { CommandError, fateOf, Redis, Retry } from "../../../mod.ts";
+import {
+  CheckoutTimeoutError,
+  CommandError,
+  fateOf,
+  Redis,
+  Retry,
+} from "../../../mod.ts";
 import { hashSlotOf } from "../../../client/servers/hash_slot.ts";
 import {
   type Answer,
@@ -312,4 +318,31 @@ Deno.test("A frozen primary that was replaced is left at once, even if an ASK ha
   const startedAt = performance.now();
   assertEquals(await reply, "new");
   assertLess(performance.now() - startedAt, 3000); // not after the reply timeout, 5 s
+});
+
+Deno.test("A call that finds too many others waiting says nothing against its server", async () => {
+  await using node: ScriptedServer = nodeBy(
+    () => undefined,
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), {
+    maxConnections: 1,
+    maxWaiting: 1,
+    retry: false,
+  });
+  const signal = AbortSignal.timeout(500);
+  const failure = () =>
+    redis.send(["BLPOP", "key", 10], { signal }).then(
+      () => undefined,
+      (error) => error,
+    );
+  const calls = [failure()];
+  await delay(100);
+  for (let i = 0; i < 20; i++) {
+    calls.push(failure());
+    await delay(10);
+  }
+  const ends = await Promise.all(calls);
+  assert(ends.some((error) => error instanceof CheckoutTimeoutError));
+  assertEquals(redis.stats().topology!.asked, 1);
 });
