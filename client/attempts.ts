@@ -1,6 +1,5 @@
 // The attempts of a call, from its start to its outcome.
 import { ConnectionClosedError } from "../pool/connection/close_report.ts";
-import type { Fate } from "../pool/connection/fate.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { ClosedError } from "../pool/errors.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
@@ -19,15 +18,21 @@ import {
 } from "./failure.ts";
 import { withFate } from "./fate.ts";
 import { invokeSafely } from "./invoke_safely.ts";
-import { type HeldConnection, LeaseCall } from "./exclusive_call.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
-import { identify, knownRunOf, resolveFate } from "./resolve_fate.ts";
+import type * as Fates from "./resolve_fate.ts";
 import { checkSendOptions, NO_OPTIONS } from "./send_options.ts";
 import type { Router } from "./servers/directory.ts";
 import type { Server } from "./servers/server.ts";
 import { SingleCall } from "./single_call.ts";
 import { sink } from "./telemetry.ts";
+
+/** What resolves fates, once a call may need that. */
+let fates: typeof Fates | undefined;
+
+async function loadFates(): Promise<void> {
+  fates = await import("./resolve_fate.ts");
+}
 
 /** What the attempts of a client need. */
 export interface AttemptsOptions {
@@ -264,7 +269,7 @@ export class Attempts implements CallEngine {
   #sendOn(call: Call, right: PushRight): void {
     if (
       call.options.resolveFate && call instanceof SingleCall &&
-      knownRunOf(right.connection) === undefined
+      fates?.knownRunOf(right.connection) === undefined
     ) this.#identify(call, right);
     else call.sendOn(right);
   }
@@ -276,7 +281,13 @@ export class Attempts implements CallEngine {
    */
   #identify(call: SingleCall, right: PushRight): void {
     call.enter("identifying");
-    identify(right).then(
+    if (fates === undefined) {
+      return void loadFates().then(
+        () => this.#attempt(call),
+        (error) => call.reject(withFate(error, "unsent")),
+      );
+    }
+    fates.identify(right).then(
       () => this.#attempt(call),
       ({ report }: ConnectionClosedError) => {
         if (call.isDone) return;
@@ -385,7 +396,10 @@ export class Attempts implements CallEngine {
 
   /** Finds out whether a command that was lost has run, and sends it again if not. */
   async #resolve(call: SingleCall, lost: ConnectionClosedError): Promise<void> {
-    const fate = await this.#lookAt(call);
+    const fate = await fates!.lookAt(call, this, (look) => {
+      this.#drain.enter();
+      this.#attempt(look);
+    });
     if (call.isDone) return;
     call.enter("deciding");
     if (fate === "unknown") return call.reject(call.failures!.finalError(lost));
@@ -402,27 +416,5 @@ export class Attempts implements CallEngine {
       charge: error,
       zombie: undefined,
     });
-  }
-
-  /** What became of a command, by a look on another connection. */
-  async #lookAt(call: SingleCall): Promise<Fate> {
-    const { server, connection, command } = call;
-    let held: HeldConnection | undefined;
-    try {
-      held = await new Promise((resolve, reject) => {
-        const look = new LeaseCall(this, NO_OPTIONS, resolve, reject);
-        look.routing = call.routing;
-        look.router = call.router;
-        call.enter("resolving", () => look.giveUp(new Error("it has ended")));
-        this.#drain.enter();
-        this.#attempt(look);
-      });
-      server!.noteFence(connection!);
-      return await resolveFate(held!.right, connection!, command);
-    } catch {
-      return "unknown"; // no connection, no facts
-    } finally {
-      held?.release(true);
-    }
   }
 }

@@ -1,39 +1,56 @@
-// What it takes to start a call of several commands whose code is loaded when it is first needed.
+// What it takes to start a call whose code is loaded when it is first needed.
 import type { Command, Reply } from "../resp/types.ts";
-import type { Attempts } from "./attempts.ts";
+import type { Call, CallEngine } from "./call.ts";
 import { withFate } from "./fate.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Router } from "./servers/directory.ts";
 
-/** Several commands to be sent, and the two ends of their promise. */
-export interface CallStart {
+/** The attempts of a client, as far as the start of a call needs them. */
+export interface Starter extends CallEngine {
+  /** @throws What makes the start of a call impossible. */
+  start(call: Call, router: Router): void;
+  /**
+   * Admits a call that begins later: what this returns must be called once, with what starts it.
+   *
+   * @throws {ClosedError} If the client is closed.
+   */
+  admit(purpose: string, router: Router): (begin: () => void) => void;
+}
+
+/** What is asked for, and the two ends of its promise. */
+export interface Start<Outcome> {
   /** The attempts of the client. */
-  readonly attempts: Attempts;
+  readonly attempts: Starter;
   /** Which server is in charge. */
   readonly router: Router;
+  readonly resolve: (outcome: Outcome | Promise<Outcome>) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Several commands to be sent: their replies come in their order, and error replies are values. */
+export interface CallStart extends Start<Reply[]> {
   /** At least one command; nothing outside can change them. */
   readonly commands: readonly Command[];
   readonly options: SendOptions;
-  /** Gets the replies in the order of the commands. Error replies are values. */
-  readonly resolve: (replies: Reply[] | Promise<Reply[]>) => void;
-  readonly reject: (reason: unknown) => void;
 }
 
 /**
  * A start whose code is loaded once. From then on it starts within the turn. A
  * call that waits for the code is under way: close() waits for it.
  *
- * @param purpose What the calls do, to follow "Cannot" in an error.
+ * @param purposeOf What a call does, to follow "Cannot" in an error.
  * @param load Loads the code.
  * @returns Starts a call. What is thrown before anything is sent rejects it, or is thrown.
  */
-export function late(
-  purpose: string,
-  load: () => Promise<(call: CallStart) => void>,
-): (call: CallStart) => void {
-  let loaded: ((call: CallStart) => void) | undefined;
+export function late<
+  Call extends Pick<Start<unknown>, "attempts" | "router" | "reject">,
+>(
+  purposeOf: (call: Call) => string,
+  load: () => Promise<(call: Call) => void>,
+): (call: Call) => void {
+  let loaded: ((call: Call) => void) | undefined;
   const first = async (
-    call: CallStart,
+    call: Call,
     admitted: (begin: () => void) => void,
   ) => {
     let failure: { readonly reason: unknown } | undefined;
@@ -53,6 +70,6 @@ export function late(
   };
   return (call) => {
     if (loaded !== undefined) return loaded(call);
-    void first(call, call.attempts.admit(purpose, call.router));
+    void first(call, call.attempts.admit(purposeOf(call), call.router));
   };
 }

@@ -6,13 +6,8 @@ import type { Call } from "./call.ts";
 import { type CallStart, late } from "./call_start.ts";
 import { checkOptions, DURATION, type OptionRule, SIGNAL } from "./check.ts";
 import { routeOf } from "./commands/routing.ts";
-import {
-  ExclusiveCall,
-  type HeldConnection,
-  LeaseCall,
-} from "./exclusive_call.ts";
 import { withFate } from "./fate.ts";
-import { Lease } from "./lease.ts";
+import type { Lease } from "./lease.ts";
 import { PipelineCall } from "./pipeline_call.ts";
 import { pipelineOf, transactionOf } from "./given_commands.ts";
 import { promiseOf } from "./rejection.ts";
@@ -41,17 +36,28 @@ const LEASE_OPTIONS = {
   deadlineMs: DURATION,
 } satisfies Record<keyof LeaseOptions, OptionRule>;
 
-const startSplit = late("send a pipeline", async () => {
+const startSplit = late(() => "send a pipeline", async () => {
   const { startSplit } = await import("./split_pipeline.ts");
   return startSplit;
 });
-const startTransaction = late("send a transaction", async () => {
+const startTransaction = late(() => "send a transaction", async () => {
   const { startTransaction } = await import("./transaction.ts");
   return startTransaction;
 });
-const startClusterTransaction = late("send a transaction", async () => {
+const startClusterTransaction = late(() => "send a transaction", async () => {
   const { startClusterTransaction } = await import("./cluster_transaction.ts");
   return startClusterTransaction;
+});
+const startExclusive = late(
+  ({ command: [name] }) => `send ${name}`,
+  async () => {
+    const { startExclusive } = await import("./exclusive_call.ts");
+    return startExclusive;
+  },
+);
+const startLease = late(() => "lease a connection", async () => {
+  const { startLease } = await import("./lease.ts");
+  return startLease;
 });
 
 /** Makes calls, which a router leads to their servers. */
@@ -125,17 +131,13 @@ export class Caller {
   }
 
   /** Takes a connection out of its pool, for its holder alone. */
-  async lease(options: LeaseOptions): Promise<Lease> {
+  lease(options: LeaseOptions): Promise<Lease> {
     const attempts = this.#attempts;
-    const held = await promiseOf<HeldConnection>((resolve, reject) => {
+    const router = this.#router;
+    return promiseOf((resolve, reject) => {
       checkOptions(options, LEASE_OPTIONS);
-      const { key, ...limits } = options;
-      attempts.start(
-        new LeaseCall(attempts, limits, resolve, reject, key),
-        this.#router,
-      );
+      startLease({ attempts, router, options, resolve, reject });
     });
-    return new Lease(held);
   }
 
   /** @param onMade Called with the call, before it is started. */
@@ -158,15 +160,16 @@ export class Caller {
             break;
           case "blocking":
           case "urgent":
-            call = new ExclusiveCall(
+            return startExclusive({
               attempts,
+              router,
               command,
               route,
               options,
               resolve,
               reject,
-            );
-            break;
+              onMade,
+            });
           default:
             throw new TypeError(
               `Cannot send ${command[0]} on a shared connection: ${route.why}`,

@@ -6,6 +6,7 @@ import { ask } from "../pool/connection/in_flight.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { blockOf, sendInSlices, withTimeout } from "./blocking.ts";
 import { Call, type CallEngine, pushAsking } from "./call.ts";
+import type { Start } from "./call_start.ts";
 import { errorOf, showsReplica } from "./command_error.ts";
 import type { Route } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";
@@ -122,6 +123,30 @@ export class ExclusiveCall extends Call {
     this.enter("deciding");
     this.engine.failed(this, failure);
   }
+}
+
+/** A command to be sent on a connection of its own. */
+export interface ExclusiveStart extends Start<Reply> {
+  readonly command: Command;
+  readonly route: ExclusiveRoute;
+  readonly options: SendOptions;
+  /** Called with the call, before it is started. */
+  readonly onMade: ((call: Call) => void) | undefined;
+}
+
+/** @throws What the start of a call throws. */
+export function startExclusive(start: ExclusiveStart): void {
+  const { attempts, command, route, options, resolve, reject } = start;
+  const call = new ExclusiveCall(
+    attempts,
+    command,
+    route,
+    options,
+    resolve,
+    reject,
+  );
+  start.onMade?.(call);
+  attempts.start(call, start.router);
 }
 
 /** A connection that was taken out of its pool, for one holder. */

@@ -14,9 +14,15 @@ import {
 } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { BOOLEAN, checkOptions, type OptionRule, SIGNAL } from "./check.ts";
-import { extraReplyTimeoutMs, type HeldConnection } from "./exclusive_call.ts";
+import type { Start } from "./call_start.ts";
+import {
+  extraReplyTimeoutMs,
+  type HeldConnection,
+  LeaseCall,
+} from "./exclusive_call.ts";
 import { LeaseState, replyModeOf } from "./lease_state.ts";
 import { refuseIfAborted, rejection, withErrors } from "./rejection.ts";
+import type { SendOptions } from "./send_options.ts";
 import type { AnyCommand, BulkOf, ReplyOf } from "./commands/replies.ts";
 import { rowOf } from "./commands/table.ts";
 import { routeOf } from "./commands/routing.ts";
@@ -247,4 +253,18 @@ export class Lease implements AsyncDisposable {
     this.release();
     return Promise.resolve();
   }
+}
+
+/** What a lease is for, and what ends the wait for it. */
+export interface LeaseStart extends Start<Lease> {
+  readonly options: SendOptions & { readonly key?: string | undefined };
+}
+
+/** @throws What the start of a call throws. */
+export function startLease(start: LeaseStart): void {
+  const { attempts, router, options, resolve, reject } = start;
+  const { key, ...limits } = options;
+  const hold = (held: HeldConnection | Promise<never>) =>
+    resolve(held instanceof Promise ? held : new Lease(held));
+  attempts.start(new LeaseCall(attempts, limits, hold, reject, key), router);
 }

@@ -8,7 +8,42 @@ import type {
   ConnectionFacts,
   PushRight,
 } from "../pool/connection/push_right.ts";
+import type { Call, CallEngine } from "./call.ts";
 import { probeOf } from "./commands/probe.ts";
+import { type HeldConnection, LeaseCall } from "./exclusive_call.ts";
+import { NO_OPTIONS } from "./send_options.ts";
+import type { SingleCall } from "./single_call.ts";
+
+/**
+ * What became of a lost command, by a look on another connection.
+ *
+ * @param call The command.
+ * @param engine What the call for that connection reports to.
+ * @param start Starts that call.
+ */
+export async function lookAt(
+  call: SingleCall,
+  engine: CallEngine,
+  start: (look: Call) => void,
+): Promise<Fate> {
+  const { server, connection, command } = call;
+  let held: HeldConnection | undefined;
+  try {
+    held = await new Promise((resolve, reject) => {
+      const look = new LeaseCall(engine, NO_OPTIONS, resolve, reject);
+      look.routing = call.routing;
+      look.router = call.router;
+      call.enter("resolving", () => look.giveUp(new Error("it has ended")));
+      start(look);
+    });
+    server!.noteFence(connection!);
+    return await resolveFate(held!.right, connection!, command);
+  } catch {
+    return "unknown"; // no connection, no facts
+  } finally {
+    held?.release(true);
+  }
+}
 
 /**
  * Finds out what became of a command whose connection has ended.
@@ -26,7 +61,7 @@ import { probeOf } from "./commands/probe.ts";
  * @returns The command's fate.
  * @see {@link https://redis.io/docs/latest/commands/client-kill/}
  */
-export async function resolveFate(
+async function resolveFate(
   right: PushRight,
   ended: ConnectionFacts,
   command: Command,

@@ -92,10 +92,13 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
+  "client/attempts.ts": ["./resolve_fate.ts"],
   "client/caller.ts": [
     "./split_pipeline.ts",
     "./transaction.ts",
     "./cluster_transaction.ts",
+    "./exclusive_call.ts",
+    "./lease.ts",
     "./watched_transaction.ts",
   ],
   "client/choose_directory.ts": [
