@@ -128,7 +128,10 @@ export class ClusterDirectory implements Directory {
     }
     if (error instanceof ReplyError) {
       const redirect = redirectOf(error);
-      if (redirect === undefined) return this.#heedRefusal(error, asked);
+      if (redirect === undefined) {
+        routing.redirects = 0;
+        return this.#heedRefusal(error, asked);
+      }
       if (isOfScript(call.command, redirect, routing)) return undefined;
       return this.#follow(redirect, routing, asked);
     }

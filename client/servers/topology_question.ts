@@ -106,7 +106,7 @@ function noAnswer(
     name,
     "connect",
     `${
-      n === 1 ? "its only known server has" : `none of ${n} servers has`
+      n === 1 ? "its only known server has not" : `none of ${n} servers has`
     } answered CLUSTER SLOTS: ${list.join(", ")}`,
     { cause: failures.at(-1), isRetriable: failures.some(isRetriable) },
   );

@@ -94,13 +94,12 @@ export function discoveryOf(
       ...(url.seeds?.split(",") ?? []).map((text, i) =>
         seedOf(text, port, `url: address ${i + 1} of its parameter seeds is`)
       ),
-      ...seeds.map((text, i) =>
+      ...Array.from(seeds, (text, i) =>
         seedOf(
           text,
           port,
           `${isCluster ? "cluster" : "sentinel"}.seeds[${i}]: it is`,
-        )
-      ),
+        )),
     ],
     mapAddress,
   };

@@ -1,19 +1,23 @@
 // Which servers of a cluster are kept, and which leave.
 
 import "../../support/strict.ts";
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertLess } from "@std/assert";
 import { ClusterServers } from "../../../client/servers/cluster_servers.ts";
 import { Server } from "../../../client/servers/server.ts";
 import { Topology } from "../../../client/servers/topology.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 
-const clusterServers = () =>
+const clusterServers = (
+  make: (...options: ConstructorParameters<typeof Server>) => Server = (
+    ...options
+  ) => new Server(...options),
+) =>
   new ClusterServers({
     endpoint: new Endpoint("redis://h:7000?cluster=true"),
     name: "the cluster of h:7000",
     serverAt: (endpoint) =>
-      new Server(endpoint, {
+      make(endpoint, {
         maxConnections: 1,
         checkoutTimeoutMs: 5000,
         maxWaiting: 100,
@@ -70,4 +74,49 @@ Deno.test("A primary without hash slots leaves, even if an ASK has named it of l
   const before = servers.detourTo({ hostname: "h", port: 7000 });
   servers.adopt(Topology.ofOne({ hostname: "h", port: 7001 }));
   assertFalse(servers.has(before));
+});
+
+/** A server whose silence a test sets, with what it was told. */
+class Silent extends Server {
+  silence = 0;
+  readonly closed: number[] = [];
+
+  override silentMs(): number {
+    return this.silence;
+  }
+
+  override closeSilent(ms: number): void {
+    this.closed.push(ms);
+  }
+
+  override get isEmpty(): boolean {
+    return false;
+  }
+}
+
+Deno.test("Of a server that leaves every silent connection ends at once if it has been silent for half a second, else once it is", () => {
+  const made: Silent[] = [];
+  const servers = clusterServers((...options) => {
+    const server = new Silent(...options);
+    made.push(server);
+    return server;
+  });
+  const leaveAfter = (silence: number): Silent => {
+    servers.adopt(Topology.ofOne({ hostname: "h", port: 7000 }));
+    servers.holderOf(0);
+    const server = made.at(-1)!;
+    server.silence = silence;
+    servers.adopt(Topology.ofOne({ hostname: "h", port: 7001 }));
+    servers.holderOf(0);
+    return server;
+  };
+  const silent = leaveAfter(500);
+  assertEquals(silent.closed.length, 1);
+  assertLess(silent.closed[0]!, 1e-9); // however short
+  const busy = leaveAfter(499);
+  servers.endLastWords();
+  assertEquals(busy.closed, []);
+  busy.silence = 500;
+  servers.endLastWords();
+  assertEquals(busy.closed, [500]);
 });

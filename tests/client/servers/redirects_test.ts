@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import {
   CheckoutTimeoutError,
   CommandError,
+  DialError,
   fateOf,
   Redis,
   Retry,
@@ -345,4 +346,77 @@ Deno.test("A call that finds too many others waiting says nothing against its se
   const ends = await Promise.all(calls);
   assert(ends.some((error) => error instanceof CheckoutTimeoutError));
   assertEquals(redis.stats().topology!.asked, 1);
+});
+
+Deno.test("After an ASK whose target refuses the command, the next attempt begins where its hash slot is", async () => {
+  await using target = nodeBy(
+    () => "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+    () => undefined,
+  );
+  await using node: ScriptedServer = nodeBy(
+    () =>
+      countOf(node, "INCR") === 1
+        ? `-ASK ${SLOT} 127.0.0.1:${target.port}\r\n`
+        : ":2\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), {
+    retry: new Retry({ retries: 1 }),
+  });
+  assertEquals(await redis.send(["INCR", "key"]), 2);
+  assertEquals([countOf(target, "ASKING"), countOf(target, "INCR")], [1, 1]);
+});
+
+Deno.test("Redirects after a refusal or a loss are counted anew", async () => {
+  const ends: Answer[] = ["-CLUSTERDOWN The cluster is down\r\n", CLOSE];
+  for (const between of ends) {
+    let answers = 0;
+    const answer = (other: ScriptedServer): Answer => {
+      const n = ++answers;
+      if (n === 5) return between;
+      return n === 9 ? "+done\r\n" : `-ASK ${SLOT} 127.0.0.1:${other.port}\r\n`;
+    };
+    await using other: ScriptedServer = nodeBy(
+      () => answer(node),
+      () => slotsOf(node.port),
+    );
+    await using node: ScriptedServer = nodeBy(
+      () => answer(other),
+      () => slotsOf(node.port),
+    );
+    await using redis = new Redis(urlOf(node), {
+      retry: new Retry({ retries: 1 }),
+    });
+    assertEquals(await redis.send(["GET", "key"]), "done");
+    assertLess(redis.stats().retries, 2);
+    assertEquals(redis.stats().redirects.ask, 7);
+  }
+});
+
+Deno.test("A primary that is silent is asked for the topology after the others", async () => {
+  let isFrozen = false;
+  const slots = () => slotsOfTwo(node.port, frozen.port);
+  await using node: ScriptedServer = nodeBy(() => "+OK\r\n", () => slots());
+  await using frozen = nodeBy(
+    () => isFrozen ? undefined : "+OK\r\n",
+    () => isFrozen ? undefined : slots(),
+  );
+  await using redis = new Redis(urlOf(node), { replyTimeoutMs: 3000 });
+  await redis.pipeline([["GET", "a"], ["GET", "b"]]);
+  isFrozen = true;
+  const before = countOf(frozen, "CLUSTER");
+  const { asked } = redis.stats().topology!;
+  await redis.send(["GET", "a"], { deadlineMs: 2200 }).catch(() => {});
+  assert(redis.stats().topology!.asked > asked + 2);
+  assertEquals(countOf(frozen, "CLUSTER"), before);
+});
+
+Deno.test("The error of a cluster of one address says that it has not answered", async () => {
+  await using node = nodeBy(() => "+OK\r\n", () => "-NOPERM no\r\n");
+  await using redis = new Redis(urlOf(node), { retry: false });
+  await assertRejects(
+    () => redis.send(["GET", "key"]),
+    DialError,
+    `its only known server has not answered CLUSTER SLOTS: 127.0.0.1:${node.port} it answered NOPERM no`,
+  );
 });

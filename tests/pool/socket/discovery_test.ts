@@ -123,6 +123,7 @@ const REFUSED: readonly [string, unknown, string][] = [
     "cluster.seeds[1]: it is no address, expected host:port, with [brackets]",
   ],
   ["redis://h", { cluster: { seeds: [7000] } }, "cluster.seeds[0]: it is no"],
+  ["redis://h", { cluster: { seeds: Array(1) } }, "cluster.seeds[0]: it is no"],
   [
     "redis://h",
     { cluster: { mapAddress: {} } },
