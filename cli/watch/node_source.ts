@@ -1,7 +1,7 @@
 // Which servers there are to watch: a cluster, or Sentinels that name a primary.
 import type { Redis, RedisNode } from "../../mod.ts";
-import type { Departure } from "../../client/servers/departures.ts";
-import { takeoverIn } from "../../client/servers/sentinel_answer.ts";
+import type { Takeover } from "../../client/servers/takeovers.ts";
+import { takeoverEvidence } from "../../client/servers/sentinel_answer.ts";
 import { shuffled } from "../../client/servers/shuffled.ts";
 import { Topology } from "../../client/servers/topology.ts";
 import { textOfAddress } from "../../pool/socket/address.ts";
@@ -17,7 +17,7 @@ export interface NodeSource extends AsyncDisposable {
    */
   look(): Promise<Topology>;
   /** What has happened, as evidence for the end of connections. */
-  evidenceOf(departure: Departure): string;
+  evidenceOf(takeover: Takeover): string;
 }
 
 /** How long a server may take to describe the cluster, in milliseconds. */
@@ -72,7 +72,7 @@ export class ClusterNodes implements NodeSource {
     );
   }
 
-  evidenceOf({ evidence }: Departure): string {
+  evidenceOf({ evidence }: Takeover): string {
     return evidence;
   }
 
@@ -103,8 +103,8 @@ export class SentinelNodes implements NodeSource {
     return Topology.ofOne(this.#redis.nodes()[0]!.origin);
   }
 
-  evidenceOf({ to }: Departure): string {
-    return takeoverIn(to, this.#primary);
+  evidenceOf({ to }: Takeover): string {
+    return takeoverEvidence(to, this.#primary);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 // A watch of several servers: one watch each, for as long as it holds hash slots.
 import { delay } from "@std/async/delay";
-import { departuresOf } from "../../client/servers/departures.ts";
+import { takeoversOf } from "../../client/servers/takeovers.ts";
 import type { Topology } from "../../client/servers/topology.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
@@ -125,9 +125,9 @@ export class NodesWatch {
   /** Watches the servers that are new, and ends the watch of those that hold nothing any more. */
   #follow(found: Topology, heartbeat: Heartbeat): void {
     const { source, onEvent } = this.#options;
-    const departures = this.#topology === undefined
+    const takeovers = this.#topology === undefined
       ? []
-      : departuresOf(this.#topology, found);
+      : takeoversOf(this.#topology, found);
     this.#topology = found;
     this.#seen = undefined;
     onEvent({
@@ -139,10 +139,10 @@ export class NodesWatch {
         hashSlots: found.rangesOf(address),
       })),
       covered: found.covered,
-      changes: departures.map((departure) => ({
-        from: textOfAddress(departure.from),
-        to: textOfAddress(departure.to),
-        what: source.evidenceOf(departure),
+      changes: takeovers.map((takeover) => ({
+        from: textOfAddress(takeover.from),
+        to: textOfAddress(takeover.to),
+        what: source.evidenceOf(takeover),
       })),
     });
     const names = new Set(primariesOf(found).map(textOfAddress));
@@ -151,8 +151,8 @@ export class NodesWatch {
       this.#watched.delete(name);
       this.#replaced.push(watched);
       watched.watch.replace(
-        departures.filter(({ from }) => textOfAddress(from) === name)
-          .map((departure) => source.evidenceOf(departure)).join(", ") ||
+        takeovers.filter(({ from }) => textOfAddress(from) === name)
+          .map((takeover) => source.evidenceOf(takeover)).join(", ") ||
           "its hash slots are not served any more",
       );
     }

@@ -2,7 +2,7 @@
 import { DepartedError } from "../../pool/errors.ts";
 import { type Address, textOfAddress } from "../../pool/socket/address.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
-import { departuresOf } from "./departures.ts";
+import { takeoversOf } from "./takeovers.ts";
 import type { ServerEntry } from "./directory.ts";
 import { ServerSet } from "./server_set.ts";
 import type { Server, Tally } from "./server.ts";
@@ -114,9 +114,9 @@ export class ClusterServers {
     if (next === before) return; // one hash slot has moved
     this.#topology = next;
     this.#primaries = [];
-    const departures = departuresOf(before, next);
+    const takeovers = takeoversOf(before, next);
     const byPrimary = Map.groupBy(
-      departures,
+      takeovers,
       ({ from }) => textOfAddress(from),
     );
     for (const left of byPrimary.values()) {
@@ -126,7 +126,7 @@ export class ClusterServers {
       if (server === undefined || next.isPrimary(from)) continue;
       this.#leave(server, left.map(({ evidence }) => evidence).join(", "));
     }
-    for (const { from, to, isPromotion } of departures) {
+    for (const { from, to, isPromotion } of takeovers) {
       // A replica that was not listed yet may have been promoted, too.
       if (isPromotion || !next.isPrimary(from)) this.#reportFailover(from, to);
     }

@@ -23,7 +23,7 @@ import {
 } from "./sentinel_discovery.ts";
 import { HASH_SLOTS, type Server, type Tally } from "./server.ts";
 import { ServerSet } from "./server_set.ts";
-import { takeoverIn } from "./sentinel_answer.ts";
+import { takeoverEvidence } from "./sentinel_answer.ts";
 
 /** Options of a {@linkcode SentinelDirectory}. */
 export interface SentinelDirectoryOptions extends
@@ -58,7 +58,7 @@ export const KEPT = { ms: 10_000 };
 const MAX_QUESTIONS = 2;
 
 /** Refusals by a server that is no primary, or one that has lost its replicas. */
-const REFUTING: readonly string[] = [
+const RULING_OUT: readonly string[] = [
   "READONLY",
   "MASTERDOWN",
   "UNBLOCKED",
@@ -76,7 +76,7 @@ const isAboutRole = ({ phase, reason }: DialError): boolean =>
  * - While calls are open, a Sentinel is asked four times a second, on a connection that is kept.
  * - A server that a Sentinel has replaced is left at once: what it owes is lost, so
  *   that no reply of it counts any more, and what may run twice is sent to the new one.
- * - A call that needs a new connection after a while, or after the server was refuted,
+ * - A call that needs a new connection after a while, or after the server was ruled out,
  *   waits for an answer; if no Sentinel answers, the primary in use stays.
  */
 export class SentinelDirectory implements Directory {
@@ -93,8 +93,8 @@ export class SentinelDirectory implements Directory {
   #primary: Server | undefined;
   /** The same while checks are made and nothing speaks against it. */
   #ready: Server | undefined;
-  #refutations = 0;
-  #isRefuted = false;
+  #timesRuledOut = 0;
+  #isRuledOut = false;
   #answeredAt = -Infinity; // by performance.now()
   #namedBy: string | undefined;
   readonly #charges = new ChargeWindow();
@@ -131,9 +131,9 @@ export class SentinelDirectory implements Directory {
     const wait = (): void => {
       end = this.#lookup.wait((failure) => {
         if (this.#closedFor !== undefined) return fail(this.#closedFor.reason);
-        // Refuted after the question was asked: that answer is no news.
+        // Ruled out after the question was asked: that answer is no news.
         if (
-          failure === undefined && this.#isRefuted &&
+          failure === undefined && this.#isRuledOut &&
           ++questions < MAX_QUESTIONS
         ) return wait();
         const server = this.#primary;
@@ -156,14 +156,14 @@ export class SentinelDirectory implements Directory {
     }
     if (error instanceof DialError) {
       if (isAboutRole(error)) this.#discovery.distrustLast();
-      this.#refute();
+      this.#ruleOut();
     } else if (
       error instanceof ConnectionClosedError ||
       (error instanceof CheckoutTimeoutError && error.isRetriable)
     ) {
       this.#lookup.renew();
-    } else if (error instanceof ReplyError && REFUTING.includes(error.code)) {
-      this.#refute();
+    } else if (error instanceof ReplyError && RULING_OUT.includes(error.code)) {
+      this.#ruleOut();
       return { charge: this.#charges.chargeAt(performance.now()) };
     }
     return undefined;
@@ -209,7 +209,7 @@ export class SentinelDirectory implements Directory {
   /** The primary, if a call may go there at once. Checks are made from then on. */
   #resume(): Server | undefined {
     const server = this.#primary;
-    if (server === undefined || this.#isRefuted) return undefined;
+    if (server === undefined || this.#isRuledOut) return undefined;
     if (performance.now() - this.#answeredAt > STALE_MS) {
       if (!server.hasOpen) return undefined; // a dial may wait for an answer
       this.#lookup.renew();
@@ -231,15 +231,15 @@ export class SentinelDirectory implements Directory {
   }
 
   /** The primary in use cannot be dialed, or is none: calls wait for an answer to a question that begins now. */
-  #refute(): void {
-    this.#refutations++;
-    this.#isRefuted = true;
+  #ruleOut(): void {
+    this.#timesRuledOut++;
+    this.#isRuledOut = true;
     this.#ready = undefined;
     this.#lookup.renew();
   }
 
   async #ask(): Promise<boolean> {
-    const refutations = this.#refutations;
+    const timesRuledOut = this.#timesRuledOut;
     try {
       const named = await this.#discovery.ask();
       if (this.#closedFor !== undefined) throw this.#closedFor.reason;
@@ -248,7 +248,7 @@ export class SentinelDirectory implements Directory {
       this.#take(named);
     } finally {
       // Without an answer, too: the primary in use may be back.
-      if (refutations === this.#refutations) this.#isRefuted = false;
+      if (timesRuledOut === this.#timesRuledOut) this.#isRuledOut = false;
     }
     return true;
   }
@@ -260,7 +260,7 @@ export class SentinelDirectory implements Directory {
     if (server === before) return;
     this.#primary = server;
     this.#ready = undefined;
-    this.#isRefuted = false;
+    this.#isRuledOut = false;
     events.onPrimary(server.endpoint, {
       name: this.#primaryName,
       from: before && `${before.endpoint}`,
@@ -276,7 +276,7 @@ export class SentinelDirectory implements Directory {
    * Its connections end before anything is sent to the other one.
    */
   #leave(server: Server, { endpoint }: Server): void {
-    const takeover = takeoverIn(endpoint, this.#primaryName);
+    const takeover = takeoverEvidence(endpoint, this.#primaryName);
     const reason = new DepartedError(
       `${server.endpoint} is not the primary any more: ${takeover}`,
     );

@@ -73,7 +73,7 @@ export function answerOf(
  * @param primary Where the primary is now.
  * @param name The name of the primary in the configuration of the Sentinels.
  */
-export const takeoverIn = (primary: Address, name: string): string =>
+export const takeoverEvidence = (primary: Address, name: string): string =>
   `Sentinel names ${textOfAddress(primary)} as the primary of ${name}`;
 
 /** The names and values of a flat list. */

@@ -14,7 +14,7 @@ import {
   rangesIn,
 } from "./cluster_slots.ts";
 import { HASH_SLOTS } from "./server.ts";
-import { Ranges } from "./ranges.ts";
+import { HashSlotRanges } from "./hash_slot_ranges.ts";
 
 /** A primary and its replicas. */
 export interface Shard {
@@ -141,7 +141,7 @@ export class Topology {
   /** The hash slots of a primary, such as `0-99,200-300`; `""` if there are none. */
   rangesOf(primary: Address): string {
     const shard = this.#primaries.get(textOfAddress(primary));
-    const ranges = new Ranges();
+    const ranges = new HashSlotRanges();
     this.#table.forEach((holder, hashSlot) => {
       if (holder === shard) ranges.add(hashSlot);
     });

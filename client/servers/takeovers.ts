@@ -6,11 +6,11 @@ import {
   textOfAddress,
 } from "../../pool/socket/address.ts";
 import { HASH_SLOTS } from "./server.ts";
-import { Ranges } from "./ranges.ts";
+import { HashSlotRanges } from "./hash_slot_ranges.ts";
 import type { Shard, Topology } from "./topology.ts";
 
 /** Hash slots that have gone from one primary to another. */
-export interface Departure {
+export interface Takeover {
   readonly from: Address;
   readonly to: Address;
   /** Whether the new primary was a replica of the old one: its data may lack what was written last. */
@@ -20,8 +20,8 @@ export interface Departure {
 }
 
 /** What has changed its primary between two topologies. */
-export function departuresOf(before: Topology, after: Topology): Departure[] {
-  const left = new Map<string, Departing>();
+export function takeoversOf(before: Topology, after: Topology): Takeover[] {
+  const all = new Map<string, Counted>();
   for (let hashSlot = 0; hashSlot < HASH_SLOTS; hashSlot++) {
     const old = before.shards[before.shardOf(hashSlot)];
     const { primary: to } = after.shards[after.shardOf(hashSlot)] ?? {};
@@ -29,14 +29,14 @@ export function departuresOf(before: Topology, after: Topology): Departure[] {
       continue;
     }
     const key = `${textOfAddress(old.primary)} ${textOfAddress(to)}`;
-    let departing = left.get(key);
-    if (departing === undefined) {
-      departing = { old, to, ranges: new Ranges() };
-      left.set(key, departing);
+    let counted = all.get(key);
+    if (counted === undefined) {
+      counted = { old, to, ranges: new HashSlotRanges() };
+      all.set(key, counted);
     }
-    departing.ranges.add(hashSlot);
+    counted.ranges.add(hashSlot);
   }
-  return Array.from(left.values(), ({ old, to, ranges }) => ({
+  return Array.from(all.values(), ({ old, to, ranges }) => ({
     from: old.primary,
     to,
     isPromotion: includes(old.replicas, to),
@@ -45,8 +45,8 @@ export function departuresOf(before: Topology, after: Topology): Departure[] {
   }));
 }
 
-interface Departing {
+interface Counted {
   readonly old: Shard;
   readonly to: Address;
-  readonly ranges: Ranges;
+  readonly ranges: HashSlotRanges;
 }

@@ -1,7 +1,7 @@
 // Hash slots as text: ranges of them.
 
 /** Hash slots in ascending order, as ranges. */
-export class Ranges {
+export class HashSlotRanges {
   readonly #ranges: { readonly start: number; end: number }[] = [];
   /** How many hash slots they are. */
   count = 0;
