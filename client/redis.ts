@@ -40,8 +40,9 @@ const REJECTION_MICROTASKS = 100;
 /**
  * A Redis client that never sends on a connection that is known to be dead.
  *
- * - It dials on first use, and never holds more than `maxConnections`. Commands
- *   that end what holds up others, such as SCRIPT KILL, get a connection beside them.
+ * - It dials on first use, and never holds more than `maxConnections` to one
+ *   server. Commands that end what holds up others, such as SCRIPT KILL, get a
+ *   connection beside them.
  * - `send` and `pipeline` share connections; commands that need one alone use `lease`.
  * - A command that was not written is sent again by the retry policy; one that
  *   may have run, only if a second run is harmless (or `replay` says so).
@@ -72,7 +73,8 @@ export class Redis implements AsyncDisposable {
    *
    * @param url `redis://`, `rediss://` for TLS, or `unix:///path` for a Unix
    * socket; `valkey://`, `valkeys://` and `redis+unix://` mean the same. The query
-   * may hold `database` and `clientName`. @default {"redis://127.0.0.1:6379"}
+   * may hold `database`, `clientName`, `cluster=true` or `sentinel=name`, and
+   * `seeds`: further addresses, with commas between them. @default {"redis://127.0.0.1:6379"}
    * @param options See {@linkcode RedisOptions}.
    * @throws {TypeError} If the URL or an option cannot be used.
    * @throws {RangeError} If a number is out of its range.
@@ -153,7 +155,8 @@ export class Redis implements AsyncDisposable {
   }
 
   /**
-   * Sends several commands at once, in order, on one connection.
+   * Sends several commands at once, in order, on one connection. In a cluster the
+   * commands of one hash slot keep their order, and each server gets its own.
    *
    * In a cluster they may go to several servers, each of which gets its share at once. Only
    * the commands of one hash slot keep their order, such as those on keys with the same
