@@ -420,3 +420,33 @@ Deno.test("The error of a cluster of one address says that it has not answered",
     `its only known server has not answered CLUSTER SLOTS: 127.0.0.1:${node.port} it answered NOPERM no`,
   );
 });
+
+Deno.test("A command that the table does not have goes where MOVED says, whatever its first argument is", async () => {
+  const slots = () => slotsOfTwo(first.port, second.port);
+  await using first: ScriptedServer = nodeBy(
+    () => `-MOVED ${hashSlotOf("a")} 127.0.0.1:${second.port}\r\n`,
+    () => slots(),
+  );
+  await using second: ScriptedServer = nodeBy(() => "+done\r\n", () => slots());
+  await using redis = new Redis(urlOf(first), { retry: false });
+  assertEquals(await redis.send(["MODULE.READ", "b", "a"]), "done");
+  const pipeline = await redis.pipeline([["MODULE.READ", "b", "a"]]);
+  assertEquals(pipeline, ["done"]);
+  assertEquals(countOf(first, "MODULE.READ"), 2);
+});
+
+Deno.test("In a pipeline, too, a redirect within what a script answers is the script's own", async () => {
+  const other = (SLOT + 1) % 16384;
+  await using node: ScriptedServer = nodeBy(
+    ([name]) => name === "EVAL" ? `-MOVED ${other} 127.0.0.1:1\r\n` : "+OK\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node));
+  const [error, ok] = await redis.pipeline([
+    ["EVAL", "return redis.call('GET', 'other')", 1, "key"],
+    ["SET", "key", 1],
+  ]);
+  assert(error instanceof CommandError);
+  assertEquals([fateOf(error), ok], ["unknown", "OK"]);
+  assertEquals(countOf(node, "EVAL"), 1);
+});
