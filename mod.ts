@@ -151,7 +151,6 @@ import "./pool/connection/write_scheduler.ts";
 import "./pool/dial_pacing.ts";
 import "./pool/dialer.ts";
 import "./pool/forensics/idle_ages.ts";
-import "./pool/forensics/post_mortem_trigger.ts";
 import "./pool/liveness.ts";
 import "./pool/member.ts";
 import "./pool/pool.ts";

@@ -106,7 +106,7 @@ const LATER: Readonly<Record<string, string[]>> = {
     "./servers/cluster.ts",
     "./servers/sentinel.ts",
   ],
-  "pool/forensics/post_mortem_trigger.ts": ["./post_mortem.ts"],
+  "client/servers/server.ts": ["../../pool/forensics/post_mortem_trigger.ts"],
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],

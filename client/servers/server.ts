@@ -3,11 +3,12 @@ import type { ParserLimits } from "../../resp/limits.ts";
 import type { CloseReport } from "../../pool/connection/close_report.ts";
 import { modeHint } from "../../pool/connection/identity.ts";
 import { open } from "../../pool/connection/open.ts";
+import { printException } from "../../pool/connection/print_exception.ts";
 import type {
   ConnectionFacts,
   PushRight,
 } from "../../pool/connection/push_right.ts";
-import { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
+import type { PostMortemTrigger } from "../../pool/forensics/post_mortem_trigger.ts";
 import type { Verdict } from "../../pool/forensics/verdict.ts";
 import { Pool } from "../../pool/pool.ts";
 import type { PoolOptions } from "../../pool/pool_options.ts";
@@ -104,7 +105,9 @@ export class Server {
   readonly endpoint: Endpoint;
   readonly #pool: Pool;
   readonly #beside: ConnectionsBeside;
-  readonly #postMortem: PostMortemTrigger | undefined;
+  /** Resolves when the post-mortem is loaded, if there is one. */
+  readonly #isReady: Promise<void> | undefined;
+  #postMortem: PostMortemTrigger | undefined;
   #note: string | undefined;
   #lastVerdict: Verdict | undefined;
   #dialFailedAt = -Infinity;
@@ -130,13 +133,12 @@ export class Server {
         signal,
       })
     );
-    const postMortem = options.postMortem
-      ? new PostMortemTrigger((verdict) => {
+    if (options.postMortem) {
+      this.#isReady = this.#loadPostMortem((verdict) => {
         this.#lastVerdict = verdict;
         events.onVerdict(verdict);
-      })
-      : undefined;
-    this.#postMortem = postMortem;
+      });
+    }
     this.#pool = new Pool({
       ...options,
       endpoint: `${endpoint}`,
@@ -144,7 +146,7 @@ export class Server {
         events.onOpen(connection, tookMs);
         const { identity } = connection;
         this.#note = identity?.note ?? modeHint(identity ?? {});
-        if (right !== undefined) postMortem?.onOpen(right);
+        if (right !== undefined) this.#postMortem?.onOpen(right);
       },
       onDialFailed: (error) => {
         this.#dialFailedAt = performance.now();
@@ -153,13 +155,13 @@ export class Server {
       onEvict: events.onEvict,
       onWait: events.onWait,
       onRefused: (report, connection) =>
-        postMortem?.onClose(report, connection),
+        this.#postMortem?.onClose(report, connection),
       onClose: (report, connection) => {
-        postMortem?.onClose(report, connection);
+        this.#postMortem?.onClose(report, connection);
         events.onClose(report);
       },
       open: async (number, observer, signal, progress) => {
-        await postMortem?.ready;
+        await this.#isReady;
         return open(endpoint, {
           ...options,
           number,
@@ -169,6 +171,23 @@ export class Server {
         });
       },
     });
+  }
+
+  /**
+   * Loads the post-mortem, so that a client without one does not. Never rejects. A
+   * dial waits for it, so that the commands of the post-mortem can be pushed as soon as the
+   * connection is open, while it is still shared. After an `await` they could end
+   * up in a transaction of the next holder.
+   */
+  async #loadPostMortem(onVerdict: (verdict: Verdict) => void): Promise<void> {
+    try {
+      const { PostMortemTrigger } = await import(
+        "../../pool/forensics/post_mortem_trigger.ts"
+      );
+      this.#postMortem = new PostMortemTrigger(onVerdict);
+    } catch (error) {
+      printException("postMortem of Redis", error);
+    }
   }
 
   /** What the last handshake has shown that may surprise. */

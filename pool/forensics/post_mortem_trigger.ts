@@ -1,42 +1,27 @@
 // When the post-mortem of a pool runs: on the first shared connection after one that ended, or once another server has taken over.
 import type { Command } from "../../resp/types.ts";
 import { ask } from "../connection/in_flight.ts";
-import { printException } from "../connection/print_exception.ts";
 import type { CloseReport } from "../connection/close_report.ts";
 import type { ConnectionFacts, PushRight } from "../connection/push_right.ts";
 import type { Verdict } from "./verdict.ts";
-import type { PostMortem } from "./post_mortem.ts";
+import { PostMortem } from "./post_mortem.ts";
 
-/**
- * Runs the post-mortem of a pool's connections. The post-mortem is loaded by the
- * first trigger, so that a client without one does not load it.
- */
+/** Runs the post-mortem of a pool's connections. */
 export class PostMortemTrigger {
-  /**
-   * Resolves when the post-mortem is loaded; never rejects. A dial waits for it,
-   * so that {@linkcode onOpen} can push the commands of the post-mortem at once,
-   * while the connection is still shared. After an `await` they could end up in
-   * a transaction of the next holder.
-   */
-  readonly ready: Promise<void>;
-  #postMortem: PostMortem | undefined;
+  readonly #postMortem: PostMortem;
   #ended: [CloseReport, ConnectionFacts] | undefined;
   #takeover: string | undefined;
 
   /** @param onVerdict Called with the verdict of each investigation. */
   constructor(onVerdict: (verdict: Verdict) => void) {
-    this.ready = import("./post_mortem.ts").then(
-      ({ PostMortem }) => {
-        this.#postMortem = new PostMortem({ onVerdict });
-      },
-    ).catch((error) => printException("postMortem of Redis", error));
+    this.#postMortem = new PostMortem({ onVerdict });
   }
 
   /** Notes that a connection ended; the first since the last dial is investigated. */
   onClose(report: CloseReport, connection: ConnectionFacts): void {
     const wasRequested = report.how === "requested" &&
       report.cause !== "readonly" && report.during !== "handshake";
-    this.#postMortem?.noteEnd(report, connection);
+    this.#postMortem.noteEnd(report, connection);
     if (wasRequested) return;
     this.#ended ??= [report, connection];
     this.#concludeTakeover();
@@ -61,11 +46,11 @@ export class PostMortemTrigger {
       ask: (command: Command) =>
         right.isRevoked ? undefined : ask(right, command),
     };
-    this.#postMortem?.takeBaseline(source);
+    this.#postMortem.takeBaseline(source);
     const ended = this.#ended;
     this.#ended = undefined;
     if (ended === undefined) return;
-    this.#postMortem?.investigate(...ended, source).then((found) => {
+    this.#postMortem.investigate(...ended, source).then((found) => {
       if (found === "not-asked") this.#ended ??= ended;
     });
   }
@@ -75,11 +60,11 @@ export class PostMortemTrigger {
     const ended = this.#ended, evidence = this.#takeover;
     if (ended === undefined || evidence === undefined) return;
     this.#ended = this.#takeover = undefined;
-    this.#postMortem?.concludeTakeover(...ended, evidence);
+    this.#postMortem.concludeTakeover(...ended, evidence);
   }
 
   /** Notes that this client is about to send CLIENT KILL for a connection that ended. */
   onFence(connection: ConnectionFacts): void {
-    this.#postMortem?.noteFence(connection);
+    this.#postMortem.noteFence(connection);
   }
 }

@@ -92,7 +92,6 @@ Deno.test("An end waits for the next connection where the first one has changed 
   using _clock = { [Symbol.dispose]: () => void (Date.now = now) };
   await using server = await startRedis();
   await using setup = new Setup(server.url);
-  await setup.trigger.ready;
   const connection = await setup.share();
   const clientId = connection.identity!.clientId!;
   await server.cli("CLIENT", "KILL", "ID", clientId);
@@ -120,7 +119,6 @@ Deno.test("What other connections did in a silence is noted when it ends", async
   });
   await using proxy = await startProxy({ target: server });
   await using setup = new Setup(proxy.url);
-  await setup.trigger.ready;
   const connection = await setup.share();
   proxy.silence({ scope: "open" });
   proxy.pass({ scope: "new" });
@@ -151,7 +149,6 @@ Deno.test("An end that this client requested is investigated only where the serv
   ];
   for (const [more, verdicts] of cases) {
     await using setup = new Setup(server.url);
-    await setup.trigger.ready;
     const connection = await setup.share();
     connection.close("max-age");
     setup.trigger.onClose({ ...connection.report!, ...more }, connection);
@@ -163,7 +160,6 @@ Deno.test("An end that this client requested is investigated only where the serv
 Deno.test("Of several ends the first is investigated", async () => {
   await using server = await startRedis();
   await using setup = new Setup(server.url);
-  await setup.trigger.ready;
   const connections = [await setup.share(), await setup.share()];
   for (const connection of connections) {
     connection.close();
@@ -189,7 +185,6 @@ Deno.test("A connection that ends before the post-mortem is loaded harms nothing
     { ...connection.report!, by: "server", how: "fin" },
     connection,
   );
-  await setup.trigger.ready;
   await setup.share();
   assertEquals(setup.verdicts.length, 1);
 });
@@ -197,7 +192,6 @@ Deno.test("A connection that ends before the post-mortem is loaded harms nothing
 Deno.test("What has ended gets its verdict as another server takes over, without another connection", async () => {
   await using server = await startRedis();
   await using setup = new Setup(server.url);
-  await setup.trigger.ready;
   const [first, second] = [await setup.share(), await setup.share()];
   const served = first.served;
   await server.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
@@ -222,7 +216,6 @@ Deno.test("What has ended gets its verdict as another server takes over, without
 Deno.test("What ends after the takeover gets its verdict, too, and one is enough", async () => {
   await using server = await startRedis();
   await using setup = new Setup(server.url);
-  await setup.trigger.ready;
   const connections = [await setup.share(), await setup.share()];
   setup.trigger.onTakeover("hash slots 0-5460 went to h:7004");
   assertEquals(setup.verdicts, []);
