@@ -5,8 +5,8 @@ import { assert, assertEquals, assertFalse, assertLess } from "@std/assert";
 import { ClusterServers } from "../../../client/servers/cluster_servers.ts";
 import { Server } from "../../../client/servers/server.ts";
 import { Topology } from "../../../client/servers/topology.ts";
-import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
+import { IGNORED, OPTIONS } from "./server_setup.ts";
 
 const clusterServers = (
   make: (...options: ConstructorParameters<typeof Server>) => Server = (
@@ -17,26 +17,7 @@ const clusterServers = (
     endpoint: new Endpoint("redis://h:7000?cluster=true"),
     name: "the cluster of h:7000",
     serverAt: (endpoint) =>
-      make(endpoint, {
-        maxConnections: 1,
-        checkoutTimeoutMs: 5000,
-        maxWaiting: 100,
-        idleTimeoutMs: 60_000,
-        maxAgeMs: 600_000,
-        validateAfterIdleMs: 60_000,
-        connectTimeoutMs: 5000,
-        replyTimeoutMs: 5000,
-        dial,
-        limits: {},
-        postMortem: false,
-      }, {
-        onDialFailed: () => {},
-        onEvict: () => {},
-        onWait: () => {},
-        onOpen: () => {},
-        onClose: () => {},
-        onVerdict: () => {},
-      }),
+      make(endpoint, { ...OPTIONS, maxConnections: 1 }, IGNORED),
     onFailover: () => {},
   });
 
