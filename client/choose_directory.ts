@@ -21,6 +21,7 @@ import {
 const NOTHING_FOUND: DirectoryStats = {
   redirects: { moved: 0, ask: 0 },
   topology: undefined,
+  primary: undefined,
 };
 
 /** The directory of a client that has one server. */

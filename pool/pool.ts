@@ -156,10 +156,10 @@ export class Pool {
     this.#retire(member, reason);
   }
 
-  /** The same as {@linkcode replace}, for all that were opened before a moment by `performance.now()`. */
-  replaceOlder(than: number, reason: "readonly" | "moved"): void {
+  /** Replaces all that were opened before a moment, by `performance.now()`: the address leads to another server by now. */
+  replaceOlder(than: number): void {
     for (const { connection } of this.#members) {
-      if (connection.openedAt < than) this.replace(connection, reason);
+      if (connection.openedAt < than) this.replace(connection, "moved");
     }
   }
 

@@ -169,6 +169,7 @@ export class ClusterDirectory implements Directory {
         asked: this.#lookup.asked,
         covered: this.#servers.topology.covered,
       },
+      primary: undefined,
     };
   }
 
@@ -260,7 +261,7 @@ export class ClusterDirectory implements Directory {
     this.#moved++;
     routing.hashSlot = redirect.hashSlot; // of a command whose keys are not known
     // The name leads to another server by now: https://github.com/redis/ioredis/issues/1865
-    if (isSelf) asked.retireOlder(performance.now(), "moved");
+    if (isSelf) asked.replaceOlder(performance.now());
     else this.#servers.move(redirect.hashSlot, address, asked);
     this.#lookup.renew();
     return "at-once";

@@ -47,7 +47,7 @@ export interface DirectoryStats {
   /** The topology in use; `undefined` where there is none. */
   readonly topology: TopologyStats | undefined;
   /** The primary that Sentinels name; `undefined` without Sentinels. */
-  readonly primary?: PrimaryStats | undefined;
+  readonly primary: PrimaryStats | undefined;
 }
 
 /** What a client has learned from Sentinels. */

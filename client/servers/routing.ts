@@ -52,7 +52,11 @@ export function refusalOf({ command }: Routed, name: string): TypeError {
     );
   }
   const place = placeOf(command);
-  return new TypeError(place !== "any" && "why" in place ? place.why : name);
+  return new TypeError(
+    place !== "any" && "why" in place
+      ? place.why
+      : `Cannot send ${command[0]} to ${name}`,
+  );
 }
 
 /** Whether a redirect is the error of a command within a script, which has let it through: the script has run. */

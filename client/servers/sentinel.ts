@@ -1,6 +1,7 @@
 // The directory of a primary that Sentinels name.
 import { ReplyError } from "../../resp/errors.ts";
 import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
+import { isOfOtherRole } from "../../pool/connection/handshake.ts";
 import { CheckoutTimeoutError, DepartedError } from "../../pool/errors.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";
@@ -64,10 +65,6 @@ const RULING_OUT: readonly string[] = [
   "UNBLOCKED",
   "NOREPLICAS",
 ];
-
-/** Whether a dial has failed because the server has another role: see `expects` of the handshake. */
-const isAboutRole = ({ phase, reason }: DialError): boolean =>
-  phase === "handshake" && reason.endsWith("expected the primary");
 
 /**
  * The directory of a primary that Sentinels name.
@@ -155,7 +152,7 @@ export class SentinelDirectory implements Directory {
       return undefined; // an answer of the Sentinels, or of a server that was left
     }
     if (error instanceof DialError) {
-      if (isAboutRole(error)) this.#discovery.distrustLast();
+      if (isOfOtherRole(error)) this.#discovery.distrustLast();
       this.#ruleOut();
     } else if (
       error instanceof ConnectionClosedError ||

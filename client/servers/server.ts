@@ -252,10 +252,9 @@ export class Server {
    * that were opened after others were let go.
    *
    * @param than The moment, by `performance.now()`.
-   * @param reason The server has sent a call elsewhere, and named itself.
    */
-  retireOlder(than: number, reason: "moved"): void {
-    this.#pool.replaceOlder(than, reason);
+  replaceOlder(than: number): void {
+    this.#pool.replaceOlder(than);
   }
 
   /** Whether a shared connection is open now. */

@@ -171,9 +171,15 @@ function throwIfUnexpected(
   throw new DialError(
     endpoint,
     "handshake",
-    `the server is ${found}, expected the ${expects}`,
+    `the server is ${found}${EXPECTED_PRIMARY}`,
   );
 }
+
+const EXPECTED_PRIMARY = ", expected the primary";
+
+/** Whether a dial has failed because the server has another role than is expected. */
+export const isOfOtherRole = ({ phase, reason }: DialError): boolean =>
+  phase === "handshake" && reason.endsWith(EXPECTED_PRIMARY);
 
 /** The server has refused a command that must succeed. */
 function refusedError(

@@ -20,7 +20,7 @@ Deno.test("A dial to a replica fails where a primary is expected, and succeeds o
   await using setup = await Setup.start({ expects: "primary" });
   const { redis, server } = setup;
   assertEquals(await setup.ask(["ECHO", "x"]), "x");
-  server.retireOlder(performance.now(), "moved");
+  server.replaceOlder(performance.now());
   await redis.cli("REPLICAOF", "127.0.0.1", `${primary.port}`);
   const error = await assertRejects(() => setup.ask(["ECHO", "x"]), DialError);
   assertEquals(

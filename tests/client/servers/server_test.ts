@@ -315,7 +315,7 @@ Deno.test("Connections older than a moment get nothing more, close when they are
   const third = await setup.connect("lease");
   server.release(third, true); // idle
   assertEquals(server.stats().open, 3);
-  server.retireOlder(performance.now(), "moved");
+  server.replaceOlder(performance.now());
   assertEquals(server.stats().open, 2);
   assert(!server.hasOpen);
 
@@ -330,12 +330,12 @@ Deno.test("Connections older than a moment get nothing more, close when they are
   assertEquals(server.stats().evicted, { moved: 3 });
 
   // All calls together replace the new one once, not one after the other.
-  server.retireOlder(performance.now(), "moved");
+  server.replaceOlder(performance.now());
   assertEquals(server.stats().open, 1);
   const { connection } = server.shared()!;
   await delay(260);
-  server.retireOlder(connection.openedAt, "moved"); // it is not older than itself
+  server.replaceOlder(connection.openedAt); // it is not older than itself
   assertEquals(server.stats().open, 1);
-  server.retireOlder(connection.openedAt + 0.001, "moved");
+  server.replaceOlder(connection.openedAt + 0.001);
   assertEquals(server.stats().open, 0);
 });
