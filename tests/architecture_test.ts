@@ -107,6 +107,7 @@ const LATER: Readonly<Record<string, string[]>> = {
     "./servers/sentinel.ts",
   ],
   "client/servers/server.ts": ["../../pool/forensics/post_mortem_trigger.ts"],
+  "pool/connection/handshake.ts": ["./other_handshakes.ts"],
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],

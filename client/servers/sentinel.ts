@@ -1,7 +1,7 @@
 // The directory of a primary that Sentinels name.
 import { ReplyError } from "../../resp/errors.ts";
 import { ConnectionClosedError } from "../../pool/connection/close_report.ts";
-import { isOfOtherRole } from "../../pool/connection/handshake.ts";
+import { isOfOtherRole } from "../../pool/connection/other_handshakes.ts";
 import { CheckoutTimeoutError, DepartedError } from "../../pool/errors.ts";
 import { DialError } from "../../pool/socket/dial_error.ts";
 import type { Endpoint } from "../../pool/socket/endpoint.ts";

@@ -1,11 +1,10 @@
-// Greetings: the commands that open a connection, as far as their endpoint is known to take them.
+// The greeting of Redis 6 and later, and what is known of greetings at an endpoint.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command } from "../../resp/types.ts";
 import type { Credentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
-import { isPassingInHandshake } from "./refusal.ts";
 
 /** Where a handshake leads, as which user, and what must be found there. */
 export interface Login {
@@ -37,64 +36,9 @@ export function hello({ endpoint, credentials }: Login): Command {
   return command;
 }
 
-/** Whether a refusal of HELLO is fatal: no other greeting would be answered better. */
-export const isFinal = (refusal: ReplyError): boolean =>
-  refusal.code === "WRONGPASS" || refusal.code === "DENIED" ||
-  isPassingInHandshake(refusal);
-
 /** Selects the database, if it is not the first one. */
 export const selection = ({ database }: Endpoint): Step[] =>
   database === 0 ? [] : [{ command: ["SELECT", database], onRefusal: "fatal" }];
-
-/** Asks for the id of the connection where HELLO has not given it. */
-export const CLIENT_ID: Command = ["CLIENT", "ID"];
-
-/** Asks for the role where HELLO has not given it: https://redis.io/docs/latest/commands/role/ */
-export const ROLE: Command = ["ROLE"];
-
-/**
- * What is sent after the login where HELLO is refused. One step must be answered, or a peer
- * that is silent or does not speak Redis would be taken for a server.
- */
-export function olderGreeting(login: Login): Step[] {
-  const { clientName } = login.endpoint;
-  return [
-    ...(clientName === undefined ? [] : [{
-      command: ["CLIENT", "SETNAME", clientName] as const,
-      onRefusal: "ignore" as const,
-    }]),
-    { command: CLIENT_ID, onRefusal: "ignore" },
-    ...bareGreeting(login),
-  ];
-}
-
-/** For a peer that closes the connection on a command that it does not know. */
-export const bareGreeting = ({ endpoint, expects }: Login): Step[] => [
-  { command: ["PING"], onRefusal: "fatal" },
-  ...(expects === undefined ? [] : [{
-    command: ROLE,
-    onRefusal: "ignore" as const,
-  }]),
-  ...selection(endpoint),
-];
-
-/** The logins to try where HELLO is not known. A server before Redis 6 has no users, and takes the password alone. */
-export function logins({ credentials }: Login): Command[] {
-  if (credentials === undefined) return [];
-  const { username, password } = credentials;
-  const alone: Command = ["AUTH", password];
-  return username === "default"
-    ? [alone]
-    : [["AUTH", username, password], alone];
-}
-
-/** Whether AUTH was refused because the server asks for no password: before Redis 6, and since. */
-export const takesNoPassword = ({ message }: ReplyError): boolean =>
-  /no password is set|without any password configured/i.test(message);
-
-/** Whether AUTH with two arguments was refused because the server has no users: before Redis 6. */
-export const takesNoUser = ({ message }: ReplyError): boolean =>
-  /number of arguments|too many arguments|syntax error/i.test(message);
 
 /** What is known of greetings at an endpoint. Each handshake may add to it. */
 export interface GreetingHistory {
@@ -107,14 +51,6 @@ export interface GreetingHistory {
   /** Whether CLIENT SETINFO is sent: not after it was refused. */
   takesIntroduction: boolean;
 }
-
-/**
- * How long HELLO and CLIENT are left out after a close that they may have
- * caused, in milliseconds; they are tried again then, since it may have had
- * another cause. Each further close doubles the time, up to ten times.
- */
-const BARE_MS = 60_000;
-const BARE_DOUBLINGS = 10;
 
 const histories = new WeakMap<Endpoint, GreetingHistory>();
 
@@ -136,6 +72,14 @@ export function greetingHistoryOf(endpoint: Endpoint): GreetingHistory {
 /** Whether to send AUTH and PING alone. */
 export const isBare = ({ bareUntil }: GreetingHistory): boolean =>
   performance.now() < bareUntil;
+
+/**
+ * How long HELLO and CLIENT are left out after a close that they may have
+ * caused, in milliseconds; they are tried again then, since it may have had
+ * another cause. Each further close doubles the time, up to ten times.
+ */
+const BARE_MS = 60_000;
+const BARE_DOUBLINGS = 10;
 
 /** Notes that the server closed during a greeting: because of a command that it does not know, or for another reason. */
 export function noteClose(history: GreetingHistory, wasBare: boolean): void {
