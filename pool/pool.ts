@@ -197,6 +197,14 @@ export class Pool {
     }
   }
 
+  /** The same as {@linkcode closeSilent}, whatever a command may take: those that block end as well. */
+  closeOwing(ms: number, cause: string): void {
+    const now = performance.now();
+    for (const { connection } of this.#members) {
+      if (connection.owedMs(now) >= ms) connection.timeOut(cause);
+    }
+  }
+
   /** What the pool looks like now. */
   stats(): PoolStats {
     return {

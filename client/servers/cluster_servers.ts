@@ -15,6 +15,12 @@ const DETOUR_MS = 10_000;
 const MAX_DETOURS = 256;
 /** A server that has left may owe a reply for this long, in milliseconds; what comes later is no answer. */
 const LAST_WORD_MS = 500;
+/**
+ * The same for a command that blocks, once its hash slot has gone. A server that
+ * lives sends it elsewhere: at once if it is a replica now, else when it looks at
+ * the client next, within a second.
+ */
+const LAST_WORD_OF_BLOCKED_MS = 2000;
 /** How many servers of a kind are asked for the topology at most. */
 export const MAX_SOURCES = 3;
 
@@ -43,6 +49,8 @@ export class ClusterServers {
   readonly #servers: ServerSet;
   /** When ASK last named a server, by `performance.now()`. */
   readonly #detours = new Map<Server, number>();
+  /** When servers have left whose hash slots others hold, by `performance.now()`. */
+  readonly #replacedAt = new WeakMap<Server, number>();
   #topology: Topology = Topology.empty();
   /** By the index of a shard, its primary. */
   #primaries: (Server | undefined)[] = [];
@@ -163,8 +171,13 @@ export class ClusterServers {
   endLastWords(): void {
     const now = performance.now();
     for (const server of this.#servers.leaving()) {
-      if (server.silentMs(now) < LAST_WORD_MS) continue;
-      server.closeSilent(LAST_WORD_MS, "it was replaced");
+      if (server.silentMs(now) >= LAST_WORD_MS) {
+        server.closeSilent(LAST_WORD_MS, "it was replaced");
+      }
+      const replacedAt = this.#replacedAt.get(server) ?? Infinity;
+      if (now - replacedAt >= LAST_WORD_OF_BLOCKED_MS) {
+        server.closeOwing(LAST_WORD_OF_BLOCKED_MS, "it was replaced");
+      }
     }
   }
 
@@ -204,7 +217,9 @@ export class ClusterServers {
       ),
       evidence,
     );
-    if (server.silentMs(performance.now()) >= LAST_WORD_MS) {
+    const now = performance.now();
+    if (evidence !== undefined) this.#replacedAt.set(server, now);
+    if (server.silentMs(now) >= LAST_WORD_MS) {
       // However short the silence of one of its connections: it is the server that is silent.
       server.closeSilent(Number.MIN_VALUE, `it was replaced: ${evidence}`);
     }

@@ -295,6 +295,14 @@ export class Server {
   }
 
   /**
+   * The same as {@linkcode Server.closeSilent}, whatever a command may take: those
+   * that block end as well. They have their connections from the pool.
+   */
+  closeOwing(ms: number, cause: string): void {
+    this.#pool.closeOwing(ms, cause);
+  }
+
+  /**
    * Takes the server out of use, for good: waits fail at once, and so does every later
    * one; dials end, and no other begins; an idle connection closes now, a busy one
    * when what is in flight is answered, a leased one when it is released.

@@ -131,6 +131,11 @@ export class Connection {
     return Math.max(0, this.#wire.owedMs(now) - extraMs);
   }
 
+  /** How long a reply has been owed without a byte, whatever its command may take, in milliseconds; 0 if none is. */
+  owedMs(now: number): number {
+    return this.#wire.owedMs(now);
+  }
+
   /** What it took to open it, from the dial to the end of the handshake, in milliseconds. */
   get dialMs(): number {
     return this.#dialMs;

@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import {
   CheckoutTimeoutError,
   CommandError,
+  ConnectionClosedError,
   DialError,
   fateOf,
   Redis,
@@ -449,4 +450,42 @@ Deno.test("In a pipeline, too, a redirect within what a script answers is the sc
   assert(error instanceof CommandError);
   assertEquals([fateOf(error), ok], ["unknown", "OK"]);
   assertEquals(countOf(node, "EVAL"), 1);
+});
+
+Deno.test("A command that blocks at a frozen primary ends soon after that was replaced", async () => {
+  let isReplaced = false;
+  const slots = () =>
+    slotsOfTwo(node.port, isReplaced ? replica.port : primary.port);
+  await using node: ScriptedServer = nodeBy(() => "+OK\r\n", () => slots());
+  await using replica = nodeBy(() => "+new\r\n", () => slots());
+  await using primary: ScriptedServer = nodeBy(
+    ([name]) => name === "BLPOP" ? undefined : "-CLUSTERDOWN down\r\n",
+    () => slots(),
+  );
+  await using redis = new Redis(urlOf(node), {
+    retry: new Retry({ retries: 10 }),
+  });
+  const frozen = assertRejects(
+    () => redis.send(["BLPOP", "a", 0]),
+    ConnectionClosedError,
+  );
+  const lease = await redis.lease({ key: "a" });
+  const onLease = assertRejects(
+    () => lease.send(["BLPOP", "a", 0]),
+    ConnectionClosedError,
+  );
+  while (countOf(primary, "BLPOP") < 2) await delay(10);
+  isReplaced = true;
+  const startedAt = performance.now();
+  assertEquals(await redis.send(["SET", "a", 1]), "new");
+  const lost = await frozen;
+  assertEquals(fateOf(lost), "unknown");
+  await onLease;
+  lease.release();
+  const tookMs = performance.now() - startedAt;
+  assert(
+    tookMs > 1900,
+    "a server that lives would have answered within a second",
+  );
+  assertLess(tookMs, 4000);
 });
