@@ -28,6 +28,14 @@ export const cardinality = async (server: RedisServer, key = KEY) =>
 export const inSeconds = (fromNow: number) =>
   Math.floor(Date.now() / 1000) + fromNow;
 
+/** What may become of an event: its outcome, then each status that onError gets. */
+export const OUTCOMES: readonly string[] = [
+  "recorded",
+  "queued queued",
+  "queued queued dropped",
+  "dropped dropped",
+];
+
 /** What onError was told, one line a call. */
 export class Told {
   readonly calls: { error: unknown; info: RecordErrorInfo }[] = [];

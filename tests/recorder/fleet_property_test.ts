@@ -5,6 +5,7 @@ import { delay } from "@std/async/delay";
 import { type RecordErrorInfo, WebhookRecorder } from "../../mod.ts";
 import { Random, searchLength } from "../support/random.ts";
 import { Fleet, type Mood } from "./fleet.ts";
+import { OUTCOMES } from "./doubles.ts";
 
 const RUNS = searchLength(15);
 const STEPS = 60;
@@ -117,14 +118,7 @@ class Round {
         `event ${number} of shop ${shopNo}, ${status}: ${what}`;
       const path = [status, ...told].join(" ");
       const isLost = path.endsWith("dropped");
-      if (
-        ![
-          "recorded",
-          "queued queued",
-          "queued queued dropped",
-          "dropped dropped",
-        ].includes(path)
-      ) yield says(`told ${path}`);
+      if (!OUTCOMES.includes(path)) yield says(`told ${path}`);
       if (shopNo === WRONG_SHOP && !isLost) yield says("was not lost");
       // A replica may lack what could not be repeated any more.
       if (isLost || gaveUp) continue;

@@ -12,6 +12,7 @@ import {
 import { Random, searchLength } from "../support/random.ts";
 import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
+import { OUTCOMES } from "./doubles.ts";
 
 const RUNS = searchLength(3);
 const STEPS = 25;
@@ -185,14 +186,7 @@ class Round implements AsyncDisposable {
       const path = [status, ...told].join(" ");
       // What it was told first is what record() has answered; a queued one may be lost later, once.
       const isLost = path.endsWith("dropped");
-      if (
-        ![
-          "recorded",
-          "queued queued",
-          "queued queued dropped",
-          "dropped dropped",
-        ].includes(path)
-      ) says(`told ${path}`);
+      if (!OUTCOMES.includes(path)) says(`told ${path}`);
       const there = members.filter((member) =>
         stored.get(member) === `${shopNo} at ${number}`
       ).length;
