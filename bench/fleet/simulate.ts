@@ -1,8 +1,7 @@
 // Simulation: one fleet through one scenario, and the figures of it.
 import { Chance } from "./chance.ts";
 import type { FleetClient } from "./clients.ts";
-import type { ServerCosts } from "./model_server.ts";
-import type { Rate } from "./model_server.ts";
+import type { Rate, ServerCosts } from "./model_server.ts";
 import type { Scenario } from "./scenarios.ts";
 import { World } from "./world.ts";
 
