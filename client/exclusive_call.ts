@@ -160,7 +160,7 @@ export interface HeldConnection {
   /** Its server is a replica: it is closed when it is given back. */
   leaveReplica(): void;
   /** A command on it was refused: what that says of the server is for later calls. */
-  heed(error: Error): void;
+  heed(error: Error, command: Command): void;
 }
 
 /**
@@ -211,9 +211,10 @@ export class LeaseCall extends Call {
         this.engine.ended(false);
       },
       leaveReplica: () => server.leaveReplica(right.connection),
-      heed: (error) => {
+      heed: (error, command) => {
+        const { key, routing } = this;
         try {
-          this.router!.heed(this, error);
+          this.router!.heed({ command, key, routing, server }, error);
         } catch {
           // By the user's map of addresses. What the caller gets is the server's answer.
         }

@@ -233,7 +233,7 @@ export class Lease implements AsyncDisposable {
       const { identity } = this.#held.right.connection;
       const error = errorOf(command, reply, identity);
       // ASK is of one key: it says nothing of the next command.
-      if (error.code !== "ASK") this.#held.heed(error);
+      if (error.code !== "ASK") this.#held.heed(error, command);
       return error;
     }
     return Array.isArray(reply) && rowOf(command).runs === "transaction"

@@ -70,6 +70,10 @@ class Silent extends Server {
     this.closed.push(ms);
   }
 
+  override closeOwing(): void {
+    this.closed.push(Infinity);
+  }
+
   override get isEmpty(): boolean {
     return false;
   }
@@ -100,4 +104,31 @@ Deno.test("Of a server that leaves every silent connection ends at once if it ha
   busy.silence = 500;
   servers.endLastWords();
   assertEquals(busy.closed, [500]);
+});
+
+Deno.test("What blocks ends two seconds after its hash slots have gone, and not where an ASK alone has named the server", () => {
+  const made: Silent[] = [];
+  const servers = clusterServers((...options) => {
+    const server = new Silent(...options);
+    made.push(server);
+    return server;
+  });
+  servers.adopt(Topology.ofOne({ hostname: "h", port: 7000 }));
+  servers.holderOf(0);
+  servers.adopt(Topology.ofOne({ hostname: "h", port: 7001 }));
+  for (let port = 1; port <= 257; port++) {
+    servers.detourTo({ hostname: "target", port });
+  }
+  const [primary, target] = made;
+  assertEquals(servers.leaving(), [primary!, target!]);
+  servers.endLastWords();
+  assertEquals([primary!.closed, target!.closed], [[], []]);
+  const { now } = performance;
+  try {
+    performance.now = () => now.call(performance) + 2000;
+    servers.endLastWords();
+  } finally {
+    performance.now = now;
+  }
+  assertEquals([primary!.closed, target!.closed], [[Infinity], []]);
 });

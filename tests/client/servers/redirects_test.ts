@@ -489,3 +489,16 @@ Deno.test("A command that blocks at a frozen primary ends soon after that was re
   );
   assertLess(tookMs, 4000);
 });
+
+Deno.test("A redirect that a script on a lease answers changes nothing for other calls", async () => {
+  const other = hashSlotOf("a");
+  await using node: ScriptedServer = nodeBy(
+    ([name]) => name === "EVAL" ? `-MOVED ${other} 127.0.0.1:1\r\n` : "+OK\r\n",
+    () => slotsOf(node.port),
+  );
+  await using redis = new Redis(urlOf(node), { retry: false });
+  await using lease = await redis.lease({ key: "key" });
+  await assertRejects(() => lease.send(["EVAL", "return 1", 1, "key"]));
+  assertEquals(redis.originOf("a").port, node.port);
+  assertEquals(redis.stats().redirects.moved, 0);
+});
