@@ -104,8 +104,6 @@ export {
 // Every other module that is loaded: a runtime finds them in one step here, and
 // one level of imports after the other without. Worth 4 % of a cold start.
 import "./client/attempts.ts";
-import "./client/backoff_waits.ts";
-import "./client/budget.ts";
 import "./client/call.ts";
 import "./client/call_start.ts";
 import "./client/caller.ts";
@@ -126,6 +124,7 @@ import "./client/lasting_abort.ts";
 import "./client/outlook.ts";
 import "./client/pipeline_call.ts";
 import "./client/rejection.ts";
+import "./client/retries.ts";
 import "./client/send_options.ts";
 import "./client/server_events.ts";
 import "./client/servers/connections_beside.ts";
@@ -154,7 +153,6 @@ import "./pool/forensics/idle_ages.ts";
 import "./pool/liveness.ts";
 import "./pool/member.ts";
 import "./pool/pool.ts";
-import "./pool/replacement.ts";
 import "./pool/socket/address.ts";
 import "./pool/socket/deno.ts";
 import "./pool/socket/dial.ts";

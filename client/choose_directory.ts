@@ -1,9 +1,9 @@
 // Which directory a client has: of one server, or one whose code is loaded when it is first needed.
 import type { Endpoint } from "../pool/socket/endpoint.ts";
+import { PUBLISHED_EVENTS } from "./server_events.ts";
 import type {
   Advice,
   Directory,
-  DirectoryEvents,
   DirectoryStats,
   Finding,
   Routed,
@@ -195,12 +195,6 @@ export interface DirectoryParts {
   readonly onFailover: (from: Endpoint, to: Endpoint) => void;
 }
 
-/** Loads what publishes what a directory of several servers finds out. */
-async function loadEvents(): Promise<DirectoryEvents> {
-  const { PUBLISHED_EVENTS } = await import("./directory_events.ts");
-  return PUBLISHED_EVENTS;
-}
-
 /**
  * Chooses by the URL and its options.
  *
@@ -221,7 +215,7 @@ export function directoryOf(
         name,
         connectTimeoutMs,
         serverAt: (endpoint) => serverAt(endpoint, { isClusterNode: true }),
-        events: await loadEvents(),
+        events: PUBLISHED_EVENTS,
         onFailover,
       });
     });
@@ -236,7 +230,7 @@ export function directoryOf(
         name,
         serverAt: (endpoint) => serverAt(endpoint, { expects: "primary" }),
         hasCalls: parts.hasCalls,
-        events: await loadEvents(),
+        events: PUBLISHED_EVENTS,
         onFailover,
       });
     });

@@ -1,7 +1,8 @@
-// What happens to the connections of a server, for telemetry and for the user's callbacks.
+// What happens to the connections of a server, and what a directory finds out, for telemetry and for the user's callbacks.
 import type { Endpoint } from "../pool/socket/endpoint.ts";
 import { invokeSafely } from "./invoke_safely.ts";
 import type { RedisOptions } from "./options.ts";
+import type { DirectoryEvents } from "./servers/directory.ts";
 import type { ServerEvents } from "./servers/server.ts";
 import { sink } from "./telemetry.ts";
 
@@ -33,3 +34,19 @@ export const publishedEvents = (
   onVerdict: (verdict) =>
     invokeSafely("onVerdict of Redis", onVerdict, verdict),
 });
+
+/** Publishes what a directory finds out. */
+export const PUBLISHED_EVENTS: DirectoryEvents = {
+  onRedirect: (from, redirect) =>
+    sink?.publish("cluster:redirect", from, { ...redirect, from: `${from}` }),
+  onTopology: (asked, answer) =>
+    sink?.publish("cluster:topology", asked, {
+      ...answer,
+      askedOf: `${asked}`,
+    }),
+  onPrimary: (primary, change) =>
+    sink?.publish("sentinel:primary", primary, {
+      ...change,
+      to: `${primary}`,
+    }),
+};

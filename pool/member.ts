@@ -1,4 +1,4 @@
-// The members of a pool: its connections, each with one state and a right to push.
+// The members of a pool: its connections, each with one state and a right to push, and when they may be replaced.
 import type { Connection } from "./connection/connection.ts";
 import { type ConnectionFacts, PushRight } from "./connection/push_right.ts";
 
@@ -179,5 +179,27 @@ export class Members implements Iterable<Member> {
     this.#members.splice(this.#members.indexOf(member), 1);
     this.#heardAt = Math.max(this.#heardAt, member.connection.heardAt);
     member.enter("gone");
+  }
+}
+
+/** They are replaced at most this often, in milliseconds: the next dial may lead to the wrong server again. */
+const PAUSE_MS = 250;
+
+/** Without a pause, all calls together would replace one new connection after the other. */
+export class Replacement {
+  #begunAt = -Infinity;
+
+  /**
+   * Whether a connection may be replaced now. One that was opened before others
+   * were replaced always may.
+   *
+   * @param openedAt When it was opened, by `performance.now()`.
+   * @param now The present, by `performance.now()`.
+   */
+  mayTake(openedAt: number, now: number): boolean {
+    if (openedAt <= this.#begunAt) return true;
+    if (now - this.#begunAt < PAUSE_MS) return false;
+    this.#begunAt = now;
+    return true;
   }
 }

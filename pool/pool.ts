@@ -9,10 +9,14 @@ import type { ConnectionFacts, PushRight } from "./connection/push_right.ts";
 import { Dialer } from "./dialer.ts";
 import { checkoutError, type CheckoutTimeoutError } from "./errors.ts";
 import { Liveness } from "./liveness.ts";
-import { Member, Members, type RetirementReason } from "./member.ts";
+import {
+  Member,
+  Members,
+  Replacement,
+  type RetirementReason,
+} from "./member.ts";
 import type { PoolOptions } from "./pool_options.ts";
 import type { EvictionReason, PoolStats } from "./pool_stats.ts";
-import { Replacement } from "./replacement.ts";
 import { runtime } from "./socket/runtime.ts";
 import { type Checkout, Waiters } from "./waiters.ts";
 

@@ -102,7 +102,6 @@ const LATER: Readonly<Record<string, string[]>> = {
     "./watched_transaction.ts",
   ],
   "client/choose_directory.ts": [
-    "./directory_events.ts",
     "./servers/cluster.ts",
     "./servers/sentinel.ts",
   ],

@@ -1,5 +1,5 @@
 // Ours: the policies of this module, run by the code that it runs itself.
-import { RetryBudget } from "../../client/budget.ts";
+import { RetryBudget } from "../../client/retries.ts";
 import { EVENT_MS } from "../../client/servers/charge_window.ts";
 import { MAX_SOURCES } from "../../client/servers/cluster_servers.ts";
 import { DOUBT_MS } from "../../client/servers/doubts.ts";

@@ -7,7 +7,7 @@ import {
   assertGreaterOrEqual,
   assertLess,
 } from "@std/assert";
-import { RetryBudget } from "../../client/budget.ts";
+import { RetryBudget } from "../../client/retries.ts";
 
 Deno.test("RetryBudget allows a reserve, then a tenth of the successes", () => {
   const budget = new RetryBudget();

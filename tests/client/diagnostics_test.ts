@@ -39,7 +39,7 @@ import type {
   TelemetryEvents,
 } from "../../client/diagnostics.ts";
 import "../../client/diagnostics.ts";
-import { PUBLISHED_EVENTS } from "../../client/directory_events.ts";
+import { PUBLISHED_EVENTS } from "../../client/server_events.ts";
 import { sink } from "../../client/telemetry.ts";
 import { Endpoint } from "../../pool/socket/endpoint.ts";
 import { importFlags } from "../support/imports.ts";
