@@ -184,6 +184,8 @@ export interface DirectoryParts {
   ) => Server;
   /** How long a connection may take, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** How many calls may wait for a server to be found. */
+  readonly maxWaiting: number;
   /** How Sentinels are reached. */
   readonly sentinel: Pick<
     SentinelDirectoryOptions,
@@ -205,7 +207,7 @@ export function directoryOf(
   endpoint: Endpoint,
   parts: DirectoryParts,
 ): Directory {
-  const { serverAt, connectTimeoutMs, onFailover } = parts;
+  const { serverAt, connectTimeoutMs, maxWaiting, onFailover } = parts;
   if (endpoint.cluster) {
     const name = `the cluster of ${endpoint}`;
     return new LateDirectory({ endpoint, name, isCluster: true }, async () => {
@@ -214,6 +216,7 @@ export function directoryOf(
         endpoint,
         name,
         connectTimeoutMs,
+        maxWaiting,
         serverAt: (endpoint) => serverAt(endpoint, { isClusterNode: true }),
         events: PUBLISHED_EVENTS,
         onFailover,
@@ -230,6 +233,7 @@ export function directoryOf(
         name,
         serverAt: (endpoint) => serverAt(endpoint, { expects: "primary" }),
         hasCalls: parts.hasCalls,
+        maxWaiting,
         events: PUBLISHED_EVENTS,
         onFailover,
       });

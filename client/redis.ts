@@ -96,6 +96,7 @@ export class Redis implements AsyncDisposable {
           publishedEvents(endpoint, options),
         ),
       connectTimeoutMs: settings.connectTimeoutMs,
+      maxWaiting: settings.maxWaiting,
       sentinel: {
         ...options.sentinel,
         dial: serverOptions.dial,

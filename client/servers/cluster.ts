@@ -43,6 +43,8 @@ export interface ClusterDirectoryOptions {
   readonly name: string;
   /** How long the first answer may take, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** How many calls may wait for the topology. */
+  readonly maxWaiting: number;
   /** Makes a server. */
   readonly serverAt: (endpoint: Endpoint) => Server;
   /** Called with what it finds out. */
@@ -83,7 +85,11 @@ export class ClusterDirectory implements Directory {
     this.endpoint = options.endpoint;
     this.name = options.name;
     this.#servers = new ClusterServers(options);
-    this.#lookup = new Lookup({ ask: () => this.#ask() });
+    this.#lookup = new Lookup({
+      ask: () => this.#ask(),
+      maxWaiting: options.maxWaiting,
+      what: `a server of ${options.name}`,
+    });
   }
 
   serverOf(call: Routed): Server | undefined {

@@ -1,4 +1,5 @@
 // A lookup: one question at a time, not too often, for the calls that wait for its answer.
+import { CheckoutTimeoutError } from "../../pool/errors.ts";
 import { runtime, type Timer } from "../../pool/socket/runtime.ts";
 import { QuestionPacing } from "./question_pacing.ts";
 
@@ -11,6 +12,10 @@ export interface LookupOptions {
    * @throws Why there was no answer: what calls that wait fail with.
    */
   readonly ask: () => Promise<boolean>;
+  /** How many calls may wait for the answer. */
+  readonly maxWaiting: number;
+  /** What a call that waits needs, for errors: such as `a server of the cluster of h:7000`. */
+  readonly what: string;
 }
 
 /** What is called when a question has ended; `failure` is why it was not answered. */
@@ -27,6 +32,8 @@ export class Lookup {
   readonly #ask: () => Promise<boolean>;
   readonly #pacing = new QuestionPacing();
   readonly #pause: Timer;
+  readonly #maxWaiting: number;
+  readonly #what: string;
   readonly #waiters = new Set<Waiter>();
   #underWay: Promise<void> | undefined;
   #isWanted = false;
@@ -34,8 +41,10 @@ export class Lookup {
   #closedFor: { readonly reason: unknown } | undefined;
 
   /** @param options See {@linkcode LookupOptions}. */
-  constructor({ ask }: LookupOptions) {
+  constructor({ ask, maxWaiting, what }: LookupOptions) {
     this.#ask = ask;
+    this.#maxWaiting = maxWaiting;
+    this.#what = what;
     this.#pause = runtime.newTimer(() => this.#start());
   }
 
@@ -51,11 +60,13 @@ export class Lookup {
   }
 
   /**
-   * Waits for the end of the next question.
+   * Waits for the end of the next question. A call too many does not wait: its
+   * failure is a `CheckoutTimeoutError`.
    *
    * @returns Ends the wait; the waiter is not called then.
    */
   wait(waiter: Waiter): () => void {
+    if (this.#waiters.size >= this.#maxWaiting) return this.#refuse(waiter);
     this.#waiters.add(waiter);
     if (this.#closedFor !== undefined) {
       queueMicrotask(() => this.#end(this.#closedFor));
@@ -69,6 +80,22 @@ export class Lookup {
     this.#pause.stop();
     this.#end({ reason });
     await this.#underWay;
+  }
+
+  #refuse(waiter: Waiter): () => void {
+    let isCancelled = false;
+    queueMicrotask(() => {
+      if (isCancelled) return;
+      waiter({
+        reason: new CheckoutTimeoutError(
+          `Cannot find ${this.#what}: ${this.#maxWaiting} callers wait already (maxWaiting)`,
+          { isRetriable: false },
+        ),
+      });
+    });
+    return () => {
+      isCancelled = true;
+    };
   }
 
   #start(): void {

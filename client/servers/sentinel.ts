@@ -40,6 +40,8 @@ export interface SentinelDirectoryOptions extends
   readonly serverAt: (endpoint: Endpoint) => Server;
   /** Whether calls are open. */
   readonly hasCalls: () => boolean;
+  /** How many calls may wait for an answer. */
+  readonly maxWaiting: number;
   /** See {@linkcode DirectoryEvents}. */
   readonly events: Pick<DirectoryEvents, "onPrimary">;
   /** Called when another server has taken over, after calls go to it. It may not throw. */
@@ -83,7 +85,7 @@ export class SentinelDirectory implements Directory {
   readonly #options: SentinelDirectoryOptions;
   readonly #primaryName: string;
   readonly #discovery: SentinelDiscovery;
-  readonly #lookup = new Lookup({ ask: () => this.#ask() });
+  readonly #lookup: Lookup;
   readonly #checks = new PeriodicCheck(POLL_MS, () => this.#check());
   readonly #servers: ServerSet;
   /** The primary in use. */
@@ -106,6 +108,11 @@ export class SentinelDirectory implements Directory {
     this.#servers = new ServerSet(({ hostname, port }) =>
       options.serverAt(endpoint.at(hostname, port))
     );
+    this.#lookup = new Lookup({
+      ask: () => this.#ask(),
+      maxWaiting: options.maxWaiting,
+      what: name,
+    });
     this.#primaryName = endpoint.sentinel!;
     this.#discovery = new SentinelDiscovery({
       ...options,

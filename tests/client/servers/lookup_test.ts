@@ -3,16 +3,19 @@
 import "../../support/strict.ts";
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { delay } from "@std/async/delay";
+import type { CheckoutTimeoutError } from "../../../pool/errors.ts";
 import { Lookup } from "../../../client/servers/lookup.ts";
 
 /** A lookup whose questions are answered by the test. */
-function lookupByHand() {
+function lookupByHand(maxWaiting = Infinity) {
   const questions: {
     answer: (wasFruitful: boolean) => void;
     fail: (reason: unknown) => void;
     at: number;
   }[] = [];
   const lookup = new Lookup({
+    maxWaiting,
+    what: "a server of a test",
     ask: () =>
       new Promise((answer, fail) =>
         questions.push({ answer, fail, at: performance.now() })
@@ -83,4 +86,21 @@ Deno.test("A closed lookup ends its waits and asks nothing", async () => {
   lookup.renew();
   assertEquals(await waitOn(lookup), { reason: "it is closed" });
   assertEquals(questions.length, 1);
+});
+
+Deno.test("A call too many does not wait, and does not end the others", async () => {
+  const { lookup, questions } = lookupByHand(2);
+  const waits = [waitOn(lookup), waitOn(lookup)];
+  const refused = await waitOn(lookup) as { reason: CheckoutTimeoutError };
+  assertEquals(
+    refused.reason.message,
+    "Cannot find a server of a test: 2 callers wait already (maxWaiting)",
+  );
+  assertEquals(refused.reason.isRetriable, false);
+  let calls = 0;
+  lookup.wait(() => calls++)(); // ends before it is refused
+  questions[0]!.answer(true);
+  assertEquals(await Promise.all(waits), [undefined, undefined]);
+  assertEquals([calls, questions.length], [0, 1]);
+  await lookup.close("over");
 });

@@ -502,3 +502,23 @@ Deno.test("A redirect that a script on a lease answers changes nothing for other
   assertEquals(redis.originOf("a").port, node.port);
   assertEquals(redis.stats().redirects.moved, 0);
 });
+
+Deno.test("No more than maxWaiting calls wait for a topology that does not come", async () => {
+  await using node = nodeBy(() => undefined, () => undefined);
+  await using redis = new Redis(urlOf(node), {
+    maxWaiting: 100,
+    retry: false,
+    connectTimeoutMs: 500,
+  });
+  const failures = await Promise.all(
+    Array.from(
+      { length: 1000 },
+      () => redis.send(["GET", "key"]).then(() => undefined, (error) => error),
+    ),
+  );
+  const refused = failures.filter((error) =>
+    error instanceof CheckoutTimeoutError
+  );
+  assert(refused.length >= 890, `${refused.length}`);
+  assertEquals(fateOf(refused[0]), "unsent");
+});
