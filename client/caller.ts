@@ -3,13 +3,17 @@ import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Call } from "./call.ts";
-import { type CallStart, late } from "./call_start.ts";
+import {
+  type CallStart,
+  late,
+  pipelineOf,
+  transactionOf,
+} from "./call_start.ts";
 import { checkOptions, DURATION, type OptionRule, SIGNAL } from "./check.ts";
 import { routeOf } from "./commands/routing.ts";
 import { withFate } from "./fate.ts";
 import type { Lease } from "./lease.ts";
 import { PipelineCall } from "./pipeline_call.ts";
-import { pipelineOf, transactionOf } from "./given_commands.ts";
 import { promiseOf } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Routed, Router } from "./servers/directory.ts";

@@ -15,7 +15,6 @@ import type {
   RepliesOf,
   ReplyOf,
 } from "./commands/replies.ts";
-import { describeClient, snapshotOf } from "./describe_client.ts";
 import { Drain } from "./drain.ts";
 import type { Failover } from "./failover.ts";
 import { invokeSafely } from "./invoke_safely.ts";
@@ -27,7 +26,12 @@ import { publishedEvents } from "./server_events.ts";
 import type { Directory } from "./servers/directory.ts";
 import { Server } from "./servers/server.ts";
 import { settingsOf } from "./settings.ts";
-import { type RedisStats, statsOf } from "./stats.ts";
+import {
+  describeClient,
+  type RedisStats,
+  snapshotOf,
+  statsOf,
+} from "./stats.ts";
 import { type Origin, originOf } from "./telemetry.ts";
 import type {
   WatchedTransaction,

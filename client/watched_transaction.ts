@@ -5,7 +5,7 @@ import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import { checkOptions, type OptionRule, SIGNAL } from "./check.ts";
 import { CommandError } from "./command_error.ts";
 import { withFate } from "./fate.ts";
-import { transactionOf } from "./given_commands.ts";
+import { transactionOf } from "./call_start.ts";
 import type { Lease } from "./lease.ts";
 import { withErrors } from "./rejection.ts";
 import { RetryError } from "../retry/retry.ts";

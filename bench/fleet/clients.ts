@@ -1,5 +1,5 @@
 // Clients: whose policies are compared.
-import { DialPacing } from "../../pool/dial_pacing.ts";
+import { DialPacing } from "../../pool/dialer.ts";
 import { ExponentialBackoff } from "../../retry/backoff.ts";
 import { Retry } from "../../retry/retry.ts";
 import { IoRedisIsolate, IoRedisSingleIsolate } from "./ioredis.ts";

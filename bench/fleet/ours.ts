@@ -5,7 +5,7 @@ import { MAX_SOURCES } from "../../client/servers/cluster_servers.ts";
 import { DOUBT_MS } from "../../client/servers/doubts.ts";
 import { QuestionPacing } from "../../client/servers/question_pacing.ts";
 import { STAGGER_MS } from "../../client/servers/topology_question.ts";
-import type { DialPacing } from "../../pool/dial_pacing.ts";
+import type { DialPacing } from "../../pool/dialer.ts";
 import { BACKLOG_JITTER } from "../../recorder/backlog.ts";
 import { CHUNK } from "../../recorder/queue.ts";
 import { ExponentialBackoff } from "../../retry/backoff.ts";

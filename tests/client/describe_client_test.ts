@@ -2,10 +2,7 @@
 
 import "../support/strict.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  type ClientSnapshot,
-  describeClient,
-} from "../../client/describe_client.ts";
+import { type ClientSnapshot, describeClient } from "../../client/stats.ts";
 import { sumOf } from "../../client/servers/tally.ts";
 import type { RedisStats, ServerStats } from "../../mod.ts";
 

@@ -1,7 +1,7 @@
 // That dials to one server are paced after a failure.
 import "../support/strict.ts";
 import { assertEquals } from "@std/assert";
-import { DialPacing } from "../../pool/dial_pacing.ts";
+import { DialPacing } from "../../pool/dialer.ts";
 
 const FAILED = { wasCut: false, isAnyOpen: false };
 

@@ -1,7 +1,7 @@
 // Waiting for what a test cannot await.
 import { assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { DIAL_PAUSE_MS } from "../../pool/dial_pacing.ts";
+import { DIAL_PAUSE_MS } from "../../pool/dialer.ts";
 
 /** What takes longer than this hangs: a generous limit, for busy machines. */
 export const SOON_MS = 8000;
