@@ -72,7 +72,7 @@ export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";
 export type {
   ClusterOptions,
   SentinelOptions,
-} from "./pool/socket/discovery.ts";
+} from "./pool/socket/location.ts";
 export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
 export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";
 export type { TlsOptions } from "./pool/socket/tls_options.ts";
@@ -153,14 +153,13 @@ import "./pool/pool.ts";
 import "./pool/socket/address.ts";
 import "./pool/socket/deno.ts";
 import "./pool/socket/dial.ts";
-import "./pool/socket/discovery.ts";
 import "./pool/socket/endpoint.ts";
 import "./pool/socket/fair_timeout.ts";
+import "./pool/socket/location.ts";
 import "./pool/socket/runtime.ts";
 import "./pool/socket/secrets.ts";
 import "./pool/socket/socket_error.ts";
 import "./pool/socket/tls_options.ts";
-import "./pool/socket/url.ts";
 import "./pool/waiters.ts";
 import "./pool/when_aborted.ts";
 import "./recorder/backlog.ts";

@@ -34,7 +34,7 @@ export { CheckoutTimeoutError, ClosedError } from "./errors.ts";
 export type { Address } from "./socket/address.ts";
 export { dial } from "./socket/dial.ts";
 export { DialError, type DialPhase } from "./socket/dial_error.ts";
-export type { ClusterOptions, SentinelOptions } from "./socket/discovery.ts";
+export type { ClusterOptions, SentinelOptions } from "./socket/location.ts";
 export { Endpoint, type EndpointOptions } from "./socket/endpoint.ts";
 export { SocketError, type SocketFailure } from "./socket/socket_error.ts";
 export type { Dial, DialOptions, Socket } from "./socket/socket.ts";

@@ -8,10 +8,10 @@ import {
   type Discovery,
   discoveryOf,
   mapped,
+  readUrl,
   type SentinelOptions,
-} from "./discovery.ts";
+} from "./location.ts";
 import { checkTls, type TlsOptions } from "./tls_options.ts";
-import { readUrl } from "./url.ts";
 
 /** Options besides the URL, which they override. */
 export interface EndpointOptions {
