@@ -2,7 +2,7 @@
 //
 //   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 503 dropped
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
-//   GET  /healthz                                                200, or 503 while no event can be recorded
+//   GET  /healthz                                                200, or 503 while the server of its own key does not answer
 //
 // REDIS_URL says where Redis is, PORT where to listen (8000): one server, a cluster
 // (rediss://…?cluster=true) or what Sentinels name (redis://…?sentinel=name).
