@@ -3,7 +3,7 @@ import { RetryBudget } from "../../client/retries.ts";
 import { EVENT_MS } from "../../client/servers/charge_window.ts";
 import { MAX_SOURCES } from "../../client/servers/cluster_servers.ts";
 import { DOUBT_MS } from "../../client/servers/doubts.ts";
-import { QuestionPacing } from "../../client/servers/question_pacing.ts";
+import { QuestionPacing } from "../../client/servers/lookup.ts";
 import { STAGGER_MS } from "../../client/servers/topology_question.ts";
 import type { DialPacing } from "../../pool/dialer.ts";
 import { BACKLOG_JITTER } from "../../recorder/backlog.ts";

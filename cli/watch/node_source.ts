@@ -1,7 +1,7 @@
 // Which servers there are to watch: a cluster, or Sentinels that name a primary.
 import type { Redis, RedisNode } from "../../mod.ts";
 import type { Takeover } from "../../client/servers/takeovers.ts";
-import { takeoverEvidence } from "../../client/servers/sentinel_answer.ts";
+import { takeoverEvidence } from "../../client/servers/sentinel_peer.ts";
 import { shuffled } from "../../client/servers/shuffled.ts";
 import { Topology } from "../../client/servers/topology.ts";
 import { textOfAddress } from "../../pool/socket/address.ts";

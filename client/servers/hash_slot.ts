@@ -1,4 +1,4 @@
-// Which hash slot a key has: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
+// Hash slots: that of a key (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model), and several as text.
 import { isBytes } from "../../resp/command.ts";
 import type { CommandArgument } from "../../resp/types.ts";
 
@@ -88,4 +88,26 @@ function sumOf(bytes: Uint8Array): number {
     sum = ((sum & 0xff) << 8) ^ LAST[(sum >> 8) ^ bytes[at]!]!;
   }
   return sum;
+}
+
+/** Hash slots in ascending order, as ranges. */
+export class HashSlotRanges {
+  readonly #ranges: { readonly start: number; end: number }[] = [];
+  /** How many hash slots they are. */
+  count = 0;
+
+  /** Adds one that is behind all others. */
+  add(hashSlot: number): void {
+    this.count++;
+    const last = this.#ranges.at(-1);
+    if (last?.end === hashSlot - 1) last.end = hashSlot;
+    else this.#ranges.push({ start: hashSlot, end: hashSlot });
+  }
+
+  /** Such as `0-99,200-300`. */
+  toString(): string {
+    return this.#ranges.map(({ start, end }) =>
+      start === end ? `${start}` : `${start}-${end}`
+    ).join();
+  }
 }

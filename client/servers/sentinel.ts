@@ -24,7 +24,7 @@ import {
 } from "./sentinel_discovery.ts";
 import { HASH_SLOTS, type Server, type Tally } from "./server.ts";
 import { ServerSet } from "./server_set.ts";
-import { takeoverEvidence } from "./sentinel_answer.ts";
+import { takeoverEvidence } from "./sentinel_peer.ts";
 
 /** Options of a {@linkcode SentinelDirectory}. */
 export interface SentinelDirectoryOptions extends

@@ -9,10 +9,12 @@ import type { TlsOptions } from "../../pool/socket/tls_options.ts";
 import { firstAnswer, NoAnswerError } from "./first_answer.ts";
 import {
   answerOf,
+  describeFailure,
+  isPassing,
   questionsFor,
+  Sentinel,
   type SentinelAnswer,
-} from "./sentinel_answer.ts";
-import { describeFailure, isPassing, Sentinel } from "./sentinel_peer.ts";
+} from "./sentinel_peer.ts";
 import { shuffled } from "./shuffled.ts";
 
 /** Options of a {@linkcode SentinelDiscovery}. */

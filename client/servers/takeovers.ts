@@ -6,7 +6,7 @@ import {
   textOfAddress,
 } from "../../pool/socket/address.ts";
 import { HASH_SLOTS } from "./server.ts";
-import { HashSlotRanges } from "./hash_slot_ranges.ts";
+import { HashSlotRanges } from "./hash_slot.ts";
 import type { Shard, Topology } from "./topology.ts";
 
 /** Hash slots that have gone from one primary to another. */

@@ -14,7 +14,7 @@ import {
   rangesIn,
 } from "./cluster_slots.ts";
 import { HASH_SLOTS } from "./server.ts";
-import { HashSlotRanges } from "./hash_slot_ranges.ts";
+import { HashSlotRanges } from "./hash_slot.ts";
 
 /** A primary and its replicas. */
 export interface Shard {

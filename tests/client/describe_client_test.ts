@@ -3,7 +3,7 @@
 import "../support/strict.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type ClientSnapshot, describeClient } from "../../client/stats.ts";
-import { sumOf } from "../../client/servers/tally.ts";
+import { sumOf } from "../../client/servers/server_set.ts";
 import type { RedisStats, ServerStats } from "../../mod.ts";
 
 const NOW = 1_700_000_000_000;

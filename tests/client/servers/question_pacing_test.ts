@@ -2,7 +2,7 @@
 
 import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
-import { QuestionPacing } from "../../../client/servers/question_pacing.ts";
+import { QuestionPacing } from "../../../client/servers/lookup.ts";
 
 /** The pauses after questions, in milliseconds. */
 function pausesAfter(

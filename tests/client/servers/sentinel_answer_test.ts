@@ -5,7 +5,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   answerOf,
   questionsFor,
-} from "../../../client/servers/sentinel_answer.ts";
+} from "../../../client/servers/sentinel_peer.ts";
 import { ReplyError } from "../../../mod.ts";
 
 const SENTINELS = [

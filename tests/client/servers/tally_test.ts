@@ -3,7 +3,7 @@
 import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
 import type { Server, Tally } from "../../../client/servers/server.ts";
-import { sumOf, tallyOfGone } from "../../../client/servers/tally.ts";
+import { sumOf, tallyOfGone } from "../../../client/servers/server_set.ts";
 import type { CloseReport, Verdict } from "../../../mod.ts";
 import type { PoolStats } from "../../../pool/pool_stats.ts";
 import { REPORT } from "../../pool/forensics/incidents.ts";
