@@ -659,7 +659,7 @@ async function join(
       await server.cli("CLUSTER", "MEET", other.hostname, port, bus);
     }
   }));
-  await everyNode(nodes, "knows all others", async ({ server }) => {
+  await everyNode(nodes, "has met all others", async ({ server }) => {
     const lines = (await server.cli("CLUSTER", "NODES")).trim().split("\n");
     return lines.length === nodes.length &&
       lines.every((line) =>

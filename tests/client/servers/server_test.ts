@@ -25,7 +25,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-Deno.test("A server that leaves fails those who wait at once, and those who come later, with the reason", async () => {
+Deno.test("A server that leaves fails the calls that wait at once, and later ones, with the reason", async () => {
   await using setup = await Setup.start({ maxConnections: 1 });
   const { server, proxy } = setup;
   const lease = await setup.connect("lease");
