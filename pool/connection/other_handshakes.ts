@@ -129,9 +129,27 @@ function throwIfRefused(
   steps.forEach(({ command, onRefusal }, i) => {
     const reply = replies[i];
     if (onRefusal === "ignore" || !(reply instanceof ReplyError)) return;
-    throw refusedError(login, command[0], reply, modeHint(identity));
+    throw refusedError(
+      login,
+      command[0],
+      reply,
+      login.isClusterNode ? clusterHint(command, identity) : modeHint(identity),
+    );
   });
 }
+
+/**
+ * What to do about a step that a server of a cluster has refused. Valkey 9 takes
+ * other databases if `cluster-databases` allows them.
+ */
+const clusterHint = (
+  [name]: Command,
+  identity: Identity,
+): string | undefined =>
+  name === "SELECT" && identity.mode !== "sentinel" &&
+    identity.mode !== "standalone"
+    ? "a cluster has database 0 alone: remove the database from the URL"
+    : modeHint({ ...identity, isOfCluster: true });
 
 /**
  * A server that does not say what it is passes: its errors will.

@@ -483,6 +483,27 @@ Deno.test("A node of a cluster is no surprise to a client of the whole cluster",
   connection.close();
 });
 
+Deno.test("Of a database that a server of a cluster refuses the error says to leave it out", async () => {
+  const hint = "; a cluster has database 0 alone: remove the database";
+  for (const mode of ["cluster", "standalone", undefined]) {
+    await using node = new ScriptedServer(([name]) =>
+      name === "HELLO"
+        ? mode === undefined ? UNKNOWN : helloOf({ version: "7.0.0", mode })
+        : name === "SELECT"
+        ? "-ERR SELECT is not allowed in cluster mode\r\n"
+        : "+PONG\r\n"
+    );
+    const endpoint = new Endpoint(`${node.url}/1?cluster=true`);
+    const { message } = await assertRejects(
+      () => openAt(endpoint, dial, { isClusterNode: true }),
+      DialError,
+      "the server refused SELECT: ERR SELECT is not allowed in cluster mode",
+    );
+    assertEquals(message.includes(hint), mode !== "standalone", message);
+    assert(!message.includes("?cluster=true"), message);
+  }
+});
+
 /** A server of 7.2, on which CLIENT SETINFO is answered like that. */
 const newer = (setInfo: Answer = "+OK\r\n", version = "7.2.0") =>
   new ScriptedServer((command) =>
