@@ -9,17 +9,32 @@ export const URGENT: Route = { kind: "urgent" };
 /** What to do about a command that cannot be shared. */
 export const USE_A_LEASE = "; use redis.lease()";
 
-const stateful = (changes: Change, why: string): Route => ({
+const stateful = (
+  changes: Change,
+  why: string,
+  whatToDo = USE_A_LEASE,
+): Route => ({
   kind: "stateful",
-  why: why + USE_A_LEASE,
+  why: why + whatToDo,
   changes,
 });
 
-const IN_TRANSACTION = "a transaction belongs to one connection";
-export const opensTransaction = stateful("opens a transaction", IN_TRANSACTION);
-export const endsTransaction = stateful("ends the transaction", IN_TRANSACTION);
-export const watches = stateful("watches keys", IN_TRANSACTION);
-export const unwatches = stateful("watches no key", IN_TRANSACTION);
+const ofTransaction = (changes: Change, method: string): Route =>
+  stateful(
+    changes,
+    "a transaction belongs to one connection",
+    `; use ${method}, or redis.lease()`,
+  );
+export const opensTransaction = ofTransaction(
+  "opens a transaction",
+  "redis.transaction()",
+);
+export const endsTransaction = ofTransaction(
+  "ends the transaction",
+  "redis.transaction()",
+);
+export const watches = ofTransaction("watches keys", "redis.watch()");
+export const unwatches = ofTransaction("watches no key", "redis.watch()");
 
 const FOR_ALL =
   "it would change the connection for every caller that shares it";

@@ -272,7 +272,14 @@ Deno.test("A command that changes the connection is stateful, and the reason say
     for (const [spelling, command] of spellings(line)) {
       const route = routeOf(command);
       assert(route.kind === "stateful", `${line} ${spelling}: ${route.kind}`);
-      assertMatch(route.why, /^.{10,}; use redis\.lease\(\)$/, line);
+      const { why, changes } = route;
+      const instead = changes.endsWith("transaction")
+        ? "redis.transaction(), or "
+        : changes.startsWith("watches")
+        ? "redis.watch(), or "
+        : "";
+      assertMatch(why, /^.{10,}; use .*redis\.lease\(\)$/, line);
+      assert(why.endsWith(`; use ${instead}redis.lease()`), why);
     }
   }
 });
@@ -327,7 +334,7 @@ Deno.test("The reason against a command in a pipeline says what to use", () => {
   assertEquals(reasons, [
     "it would block every caller that shares the connection; use redis.lease()",
     "it would wait behind the commands that it is meant to end; use redis.send()",
-    "a transaction belongs to one connection; use redis.lease()",
+    "a transaction belongs to one connection; use redis.transaction(), or redis.lease()",
     "it is for a replica that talks to its primary, and the server leaves some forms of it unanswered, which this client does not support",
     "it waits for what was written on the same connection; use redis.lease()",
   ]);
