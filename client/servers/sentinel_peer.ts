@@ -88,7 +88,7 @@ export function describeFailure(error: unknown): string {
   if (refusal instanceof ReplyError) {
     const { code, message } = refusal;
     if (code === "NOAUTH") {
-      return "asks for a password: give it in sentinel.password";
+      return "asks for a password: give it in sentinel.password if it is a Sentinel (most listen on port 26379)";
     }
     if (/^ERR unknown command/i.test(message)) {
       return "is no Sentinel: it does not answer SENTINEL";

@@ -58,7 +58,7 @@ export async function askTopology(
     if (topology === undefined) {
       throw new Error(
         reply instanceof ReplyError
-          ? `it answered ${reply.message}`
+          ? refusalOf(reply, askedOf.note)
           : "its answer to CLUSTER SLOTS cannot be read",
       );
     }
@@ -111,6 +111,12 @@ function noAnswer(
     { cause: failures.at(-1), isRetriable: failures.some(isRetriable) },
   );
 }
+
+/** A server that does not know CLUSTER, such as a Sentinel, repeats its arguments. */
+const refusalOf = ({ message }: ReplyError, note: string | undefined): string =>
+  `it answered ${message.replace(/, with args .*/s, "")}${
+    note === undefined ? "" : `; ${note}`
+  }`;
 
 const isRetriable = (failure: unknown): boolean =>
   !(failure instanceof DialError) || failure.isRetriable;

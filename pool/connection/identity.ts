@@ -42,6 +42,9 @@ export function modeHint({ mode, isOfCluster }: Identity): string | undefined {
   if (mode === "cluster" && !isOfCluster) {
     return "this server is a node of a cluster, which holds some of the keys, and database 0 alone: add ?cluster=true to the URL";
   }
+  if (mode === "sentinel" && isOfCluster) {
+    return "this server is a Sentinel, which holds no keys: use ?sentinel=name instead of ?cluster=true, with the name of the primary that it watches (SENTINEL MASTERS)";
+  }
   if (mode === "sentinel") {
     return "this server is a Sentinel, which holds no keys: add ?sentinel=name to the URL, with the name of the primary that it watches (SENTINEL MASTERS)";
   }

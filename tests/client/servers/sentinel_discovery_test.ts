@@ -202,7 +202,7 @@ Deno.test("A Sentinel that asks for a password says so, and is not asked again i
     const error = await failureOf(asking.discovery);
     assertStringIncludes(
       error.message,
-      "asks for a password: give it in sentinel.password",
+      "asks for a password: give it in sentinel.password if it is a Sentinel (most listen on port 26379)",
     );
     assertFalse(error.isRetriable);
   }

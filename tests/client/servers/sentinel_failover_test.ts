@@ -165,7 +165,7 @@ Deno.test("Sentinels over TLS, with a password of their own, name a primary; one
     error.message,
     `Cannot connect to the primary mymaster: 1 Sentinel asked: ${
       set.addressOf(third!)
-    } asks for a password: give it in sentinel.password`,
+    } asks for a password: give it in sentinel.password if it is a Sentinel (most listen on port 26379)`,
   );
 
   await third!.kill();
