@@ -94,8 +94,16 @@ function explain(
   }
   // A server repeats the arguments of a command that it does not know.
   if (rowOf(command).hasSecrets) return message.replace(/, with args .*/s, "");
+  if (code === "READONLY" && isPlainReplica(identity)) {
+    return `${message}; this server is a replica: use its primary, ?cluster=true or ?sentinel=name`;
+  }
   return message + clusterAdvice(code, identity);
 }
+
+/** Whether the handshake has led to a replica that no cluster's topology has named. */
+const isPlainReplica = (identity: Identity | undefined): boolean =>
+  !identity?.isOfCluster &&
+  (identity?.role === "replica" || identity?.role === "slave");
 
 /** What to do about a refusal by the node of a cluster; `""` for any other. */
 function clusterAdvice(code: string, identity: Identity | undefined): string {
@@ -108,7 +116,9 @@ function clusterAdvice(code: string, identity: Identity | undefined): string {
     case "CLUSTERDOWN":
       return hint;
     case "CROSSSLOT": // also of proxies that are no node
-      return identity?.mode === "cluster"
+      return identity?.isOfCluster
+        ? "; the keys of one command need the same {tag}, or send a pipeline of single commands"
+        : identity?.mode === "cluster"
         ? `; the keys of one command need the same {tag}${hint}`
         : "";
     default:
@@ -129,6 +139,12 @@ export const errorOf = (
     command[0],
     fateOfAnswer(command, reply),
   );
+
+/** The same error, with what to do about it. */
+export const withAdvice = (
+  { message, command, fate }: CommandError,
+  advice: string,
+): CommandError => new CommandError(`${message}; ${advice}`, command, fate);
 
 /**
  * The replies of a transaction as its caller gets them. EXEC has run all of its

@@ -155,6 +155,8 @@ export interface HeldConnection {
   readonly right: PushRight;
   /** Where its server is. */
   readonly origin: Origin;
+  /** The same as text. */
+  readonly address: string;
   /** Gives it back; `clean` if its state is as the handshake left it. */
   release(clean: boolean): void;
   /** Its server is a replica: it is closed when it is given back. */
@@ -206,6 +208,7 @@ export class LeaseCall extends Call {
     this.#resolve({
       right,
       origin: server.endpoint,
+      address: `${server.endpoint}`,
       release: (clean) => {
         server.release(right, clean);
         this.engine.ended(false);

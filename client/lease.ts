@@ -11,6 +11,7 @@ import {
   errorOf,
   repliesOfExec,
   showsReplica,
+  withAdvice,
 } from "./command_error.ts";
 import { noteAbort, withFate } from "./fate.ts";
 import { BOOLEAN, checkOptions, type OptionRule, SIGNAL } from "./check.ts";
@@ -30,6 +31,10 @@ import { sink } from "./telemetry.ts";
 
 const isError = (reply: Reply): reply is ReplyError =>
   reply instanceof ReplyError;
+
+/** Whether another server has the key. A script may have made up the words. */
+const isRedirect = ({ code, fate }: CommandError): boolean =>
+  (code === "MOVED" || code === "ASK") && fate === "unsent";
 
 /** Options of {@linkcode Lease.send}. */
 export interface LeaseSendOptions {
@@ -234,7 +239,12 @@ export class Lease implements AsyncDisposable {
       const error = errorOf(command, reply, identity);
       // ASK is of one key: it says nothing of the next command.
       if (error.code !== "ASK") this.#held.heed(error, command);
-      return error;
+      return identity?.isOfCluster && isRedirect(error)
+        ? withAdvice(
+          error,
+          `this lease is of ${this.#held.address}: take another with redis.lease({ key })`,
+        )
+        : error;
     }
     return Array.isArray(reply) && rowOf(command).runs === "transaction"
       ? repliesOfExec(reply, () => command[0])
@@ -252,6 +262,14 @@ export class Lease implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.release();
     return Promise.resolve();
+  }
+
+  /** Which connection it is of, and whether it is held. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { address, right } = this.#held;
+    return `Lease of connection ${right.connection.number} to ${address}, ${
+      this.#isReleased ? "released" : "held"
+    }`;
   }
 }
 

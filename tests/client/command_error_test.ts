@@ -12,14 +12,17 @@ import {
   type Command,
   CommandError,
   DeadlineError,
+  ExponentialBackoff,
   type Fate,
   fateOf,
   Redis,
   type Reply,
   ReplyError,
   Retry,
+  RetryError,
 } from "../../mod.ts";
 import { errorOf, repliesOfExec } from "../../client/command_error.ts";
+import type { Identity } from "../../pool/connection/identity.ts";
 import type { Dial } from "../../pool/socket/socket.ts";
 import { startRedis } from "../support/redis_server.ts";
 
@@ -297,10 +300,46 @@ Deno.test("The first error of a cluster's node says that it is one, and a proxy'
   assertEquals(text(moved, "cluster", true), moved);
   const crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
   assertEquals(text(crossslot, "cluster"), crossslot + tag + hint);
-  assertEquals(text(crossslot, "cluster", true), crossslot + tag);
+  assertEquals(
+    text(crossslot, "cluster", true),
+    `${crossslot}${tag}, or send a pipeline of single commands`,
+  );
   assertEquals(text(crossslot, "standalone"), crossslot);
   assertEquals(text(crossslot), crossslot);
   assertEquals(text("ERR syntax error", "cluster"), "ERR syntax error");
+});
+
+Deno.test("What a replica refuses says how its primary is reached, unless a cluster or Sentinels name it", () => {
+  const readonly = "READONLY You can't write against a read only replica.";
+  const text = (identity?: Identity, message = readonly) =>
+    errorOf(["SET", "k", 1], new ReplyError(message), identity).message;
+  const advice =
+    "; this server is a replica: use its primary, ?cluster=true or ?sentinel=name";
+  for (const role of ["replica", "slave"]) {
+    assertEquals(text({ role }), readonly + advice);
+    assertEquals(text({ role, isOfCluster: true }), readonly);
+    assertEquals(text({ role }, "ERR syntax error"), "ERR syntax error");
+  }
+  assertEquals(text({ role: "master" }), readonly); // demoted since the handshake
+  assertEquals(text(), readonly);
+});
+
+Deno.test("A write at a replica fails with the way to its primary, after all attempts", async () => {
+  await using server = await startRedis();
+  await using admin = new Redis(server.url);
+  await admin.send(["REPLICAOF", "127.0.0.1", "1"]);
+  await using redis = new Redis(server.url, {
+    retry: new Retry({
+      retries: 1,
+      backoff: new ExponentialBackoff({ baseMs: 1 }),
+    }),
+  });
+  const { errors, message } = await assertRejects(
+    () => redis.send(["SET", "k", 1]),
+    RetryError,
+  );
+  assertEquals(errors.length, 2);
+  assertMatch(message, /this server is a replica: use its primary/);
 });
 
 Deno.test("An error never repeats the arguments of AUTH and its like", () => {

@@ -252,6 +252,37 @@ Deno.test("Keys of two hash slots in one command are the server's to refuse", as
     CommandError,
   );
   assertEquals([error.code, error.fate], ["CROSSSLOT", "unsent"]);
+  assertMatch(
+    error.message,
+    /same \{tag\}, or send a pipeline of single commands$/,
+  );
+});
+
+Deno.test("A URL with another database than 0 is refused, with what to change about it", async () => {
+  const { address } = cluster.nodes[0]!;
+  await using redis = new Redis(`redis://${address}/1?cluster=true`);
+  await assertRejects(
+    () => redis.send(["GET", "key"]),
+    DialError,
+    "a cluster has database 0 alone: remove the database from the URL",
+  );
+});
+
+Deno.test("A lease that a key is not of says so", async () => {
+  await using redis = clientOf();
+  await using lease = await redis.lease({ key: "a" });
+  const { hostname, port } = redis.originOf("a");
+  const { code, message } = await assertRejects(
+    () => lease.send(["GET", "b"]),
+    CommandError,
+  );
+  assertEquals(code, "MOVED");
+  assert(
+    message.endsWith(
+      `; this lease is of ${hostname}:${port}: take another with redis.lease({ key })`,
+    ),
+    message,
+  );
 });
 
 Deno.test("A client that is closed while it asks for the topology leaves nothing behind", async () => {

@@ -296,6 +296,45 @@ Deno.test("On a lease a redirect is the answer, even where the map of addresses 
   assertEquals(await lease.send(["SET", "key", 1]), "OK");
 });
 
+Deno.test("A redirect on a lease says which server the lease is of, and how to get another", async () => {
+  for (const code of ["MOVED", "ASK"]) {
+    const answer = `${code} ${SLOT} 127.0.0.1:1`;
+    await using node = nodeBy(
+      () => `-${answer}\r\n`,
+      (): string => slotsOf(node.port),
+    );
+    await using redis = new Redis(urlOf(node), { retry: false });
+    await using lease = await redis.lease({ key: "other" });
+    const error = await assertRejects(
+      () => lease.send(["GET", "key"]),
+      CommandError,
+    );
+    assertEquals(
+      error.message,
+      `${answer}; this lease is of ${node.address}: take another with redis.lease({ key })`,
+    );
+    assertEquals([error.code, error.fate], [code, "unsent"]);
+    const text = `Lease of connection 1 to ${node.address}, `;
+    assertEquals(Deno.inspect(lease), `${text}held`);
+    lease.release();
+    assertEquals(Deno.inspect(lease), `${text}released`);
+  }
+});
+
+Deno.test("A Sentinel that is asked for the topology is named as one", async () => {
+  await using sentinel = new ScriptedServer(([name]) =>
+    name === "HELLO"
+      ? helloOf({ server: "redis", version: "7.0.0", mode: "sentinel" })
+      : "-ERR unknown command 'CLUSTER', with args beginning with: 'SLOTS' \r\n"
+  );
+  await using redis = new Redis(urlOf(sentinel), { retry: false });
+  await assertRejects(
+    () => redis.send(["GET", "key"]),
+    DialError,
+    "it answered ERR unknown command 'CLUSTER'; this server is a Sentinel, which holds no keys: use ?sentinel=name instead of ?cluster=true",
+  );
+});
+
 Deno.test("A frozen primary that was replaced is left at once, even if an ASK has named it before", async () => {
   let isFrozen = false;
   let isReplaced = false;
