@@ -158,7 +158,9 @@ function discoveryIn({
   seeds,
 }: ReturnType<typeof parameters>): DiscoveryParameters {
   if (cluster !== "true" && cluster !== "false") {
-    refuse("its parameter cluster is neither true nor false");
+    refuse(
+      "its parameter cluster is neither true nor false: expected cluster=true",
+    );
   }
   if (sentinel === "") {
     refuse(

@@ -74,8 +74,9 @@ Deno.test("A URL and options say which addresses are asked for the servers", () 
 
 /** What cannot be used, and what the error must say. */
 const REFUSED: readonly [string, unknown, string][] = [
-  ["redis://h?cluster=yes", {}, "url: its parameter cluster is neither true"],
+  ["redis://h?cluster=yes", {}, "true nor false: expected cluster=true"],
   ["redis://h?cluster=", {}, "url: its parameter cluster is neither true nor"],
+  ["redis://h?cluster", {}, "true nor false: expected cluster=true"],
   ["redis://h?Cluster=true", {}, 'unknown parameter "Cluster" in its query'],
   ["redis://h?sentinel=", {}, "url: its parameter sentinel is empty"],
   ["redis://h?cluster=true&sentinel=a", {}, "cluster and sentinel together"],
