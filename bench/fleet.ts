@@ -38,8 +38,6 @@ export function fleet(args: readonly string[]): number {
     if (value > 0) return value;
     throw new Error(`${name} needs a number above 0`);
   };
-  const isWanted = (name: string, list: string | undefined): boolean =>
-    list === undefined || list.split(",").some((part) => name.includes(part));
   const size = {
     isolates: number("--isolates", 10_000),
     shards: number("--shards", 100),
@@ -50,11 +48,11 @@ export function fleet(args: readonly string[]): number {
     questionMs: number("--question-ms", 0.2),
   };
   const seed = number("--seed", 1);
-  for (const scenario of scenariosOf(size)) {
-    if (!isWanted(scenario.name, texts.get("--scenarios"))) continue;
+  const scenarios = wanted("scenario", scenariosOf(size), texts);
+  const clients = wanted("client", CLIENTS, texts);
+  for (const scenario of scenarios) {
     const lines = [];
-    for (const client of CLIENTS) {
-      if (!isWanted(client.name, texts.get("--clients"))) continue;
+    for (const client of clients) {
       if (client.without?.includes(scenario.name)) continue;
       const startedAt = performance.now();
       const figures = simulate(scenario, client, costs, seed);
@@ -74,6 +72,26 @@ export function fleet(args: readonly string[]): number {
     }
   }
   return 0;
+}
+
+/**
+ * The ones whose name has a part that was asked for in it; without such parts all.
+ *
+ * @throws {Error} If a part is in no name.
+ */
+function wanted<T extends { readonly name: string }>(
+  kind: "scenario" | "client",
+  all: readonly T[],
+  texts: ReadonlyMap<string, string>,
+): T[] {
+  const parts = texts.get(`--${kind}s`)?.split(",");
+  if (parts === undefined) return [...all];
+  for (const part of parts) {
+    if (part !== "" && all.some(({ name }) => name.includes(part))) continue;
+    const names = all.map(({ name }) => name).join(", ");
+    throw new Error(`no ${kind} ${JSON.stringify(part)}; there are ${names}`);
+  }
+  return all.filter(({ name }) => parts.some((part) => name.includes(part)));
 }
 
 const HEAD = [

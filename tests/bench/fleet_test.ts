@@ -1,6 +1,13 @@
 // That the simulation of a fleet can be repeated, loses sight of no event, and shows a flood.
 import "../support/strict.ts";
-import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertThrows,
+} from "@std/assert";
+import { fleet } from "../../bench/fleet.ts";
 import { Agenda } from "../../bench/fleet/agenda.ts";
 import { Chance } from "../../bench/fleet/chance.ts";
 import { CLIENTS, type FleetClient } from "../../bench/fleet/clients.ts";
@@ -55,6 +62,22 @@ for (const { name } of SCENARIOS) {
     }
   });
 }
+
+Deno.test("A scenario or a client that does not exist is refused, with those that do", () => {
+  for (const list of ["nosuch", "single,nosuch"]) {
+    assertThrows(
+      () => fleet(["--scenarios", list]),
+      Error,
+      'no scenario "nosuch"; there are failover, coverage, outage, upgrade, single',
+    );
+  }
+  assertThrows(() => fleet(["--scenarios"]), Error, 'no scenario ""; there');
+  assertThrows(
+    () => fleet(["--clients", "nosuch"]),
+    Error,
+    `no client "nosuch"; there are ${CLIENTS[0]!.name}, `,
+  );
+});
 
 Deno.test("A seed makes a run what it is", () => {
   for (const one of CLIENTS) {
