@@ -242,7 +242,7 @@ export class Lease implements AsyncDisposable {
       return identity?.isOfCluster && isRedirect(error)
         ? withAdvice(
           error,
-          `this lease is of ${this.#held.address}: take another with redis.lease({ key })`,
+          `this lease is of ${this.#held.address}: take another with redis.lease({ key }), or give its keys the same {tag}`,
         )
         : error;
     }

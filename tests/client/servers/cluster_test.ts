@@ -279,7 +279,7 @@ Deno.test("A lease that a key is not of says so", async () => {
   assertEquals(code, "MOVED");
   assert(
     message.endsWith(
-      `; this lease is of ${hostname}:${port}: take another with redis.lease({ key })`,
+      `; this lease is of ${hostname}:${port}: take another with redis.lease({ key }), or give its keys the same {tag}`,
     ),
     message,
   );

@@ -311,7 +311,7 @@ Deno.test("A redirect on a lease says which server the lease is of, and how to g
     );
     assertEquals(
       error.message,
-      `${answer}; this lease is of ${node.address}: take another with redis.lease({ key })`,
+      `${answer}; this lease is of ${node.address}: take another with redis.lease({ key }), or give its keys the same {tag}`,
     );
     assertEquals([error.code, error.fate], [code, "unsent"]);
     const text = `Lease of connection 1 to ${node.address}, `;
