@@ -173,11 +173,13 @@ Deno.test("Every server is watched, and one whose hash slots have gone is left w
     what: `hash slots 100-16383 went to ${nameOf(third)}`,
   }]);
   await until(() => run.watch.status.open === 6);
-  assertEquals(run.of("start").map(({ endpoint }) => endpoint), [
-    nameOf(first),
-    nameOf(second),
-    nameOf(third),
-  ]);
+  const started = run.of("start").map(({ endpoint }) => endpoint);
+  // The first two are dialed side by side.
+  assertEquals(
+    started.slice(0, 2).sort(),
+    [nameOf(first), nameOf(second)].sort(),
+  );
+  assertEquals(started.slice(2), [nameOf(third)]);
   const summaries = await run.end();
   assertEquals(
     summaries.map(({ endpoint, deaths, open }) => [endpoint, deaths, open]),
