@@ -11,7 +11,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { handler } from "../../examples/webhook_service.ts";
+import { handler } from "../../examples/webhook_service/routes.ts";
 import { Redis, WebhookRecorder } from "../../mod.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { RunningService } from "./running_service.ts";
@@ -133,7 +133,7 @@ Deno.test("Webhook service refuses bad input and says what it expects", async ()
 Deno.test("Webhook service answers 503 when its outbox is full", async () => {
   await using redis = new Redis("redis://127.0.0.1:1", { retry: false });
   const recorder = new WebhookRecorder(redis, { outboxCapacity: 2 });
-  const answerTo = handler(redis, recorder);
+  const answerTo = handler({ redis, recorder });
   const url = "http://service/webhooks/mall/1/stock";
   const statuses: number[] = [];
   for (let i = 0; i < 3; i++) {

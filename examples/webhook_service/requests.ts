@@ -1,0 +1,90 @@
+// What a request says, checked: its event, its delivery id, its window.
+import type { WebhookEvent } from "@unzombie/redis";
+
+/** The answer to a request that cannot be met. */
+export class Refusal extends Error {
+  constructor(readonly status: 400 | 404, message: string) {
+    super(message);
+  }
+}
+
+/** Characters that end the host of a URL: a Host header with one of them would change the path. */
+const NO_HOST = /[/?#@\\]/;
+
+/** The URL of a request. */
+export function urlOf(request: Request): URL {
+  try {
+    if (NO_HOST.test(request.headers.get("host") ?? "")) throw new TypeError();
+    return new URL(request.url);
+  } catch {
+    throw new Refusal(400, "the Host header or the path makes no URL");
+  }
+}
+
+/** The event of a path. The sender chooses its words, and they become a key: short and plain, and no `_`
+ * in an id, by which two keys could be the same. */
+export function eventIn(path: readonly string[]): WebhookEvent {
+  if (path.length !== 3) {
+    throw new Refusal(404, "no such page, expected /mallId/shopNo/eventType");
+  }
+  const [mallId, shopNo, eventType] = path.map(decoded) as Triple;
+  return {
+    mallId: matching(
+      "mallId",
+      mallId,
+      /^[A-Za-z0-9.-]{1,64}$/,
+      "1 to 64 of A-Z a-z 0-9 . -",
+    ),
+    shopNo: Number(
+      matching("shopNo", shopNo, /^\d{1,9}$/, "a whole number of 0 or more"),
+    ),
+    eventType: matching(
+      "eventType",
+      eventType,
+      /^[\w./:-]{1,64}$/,
+      "1 to 64 of A-Z a-z 0-9 _ . / : -",
+    ),
+  };
+}
+
+type Triple = [mallId: string, shopNo: string, eventType: string];
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // with its %, which is refused
+  }
+}
+
+/** The id that the sender repeats when it delivers again, so that it counts once. */
+export function deliveryIn(headers: Headers): { deliveryId?: string } {
+  for (const name of ["Idempotency-Key", "X-Webhook-Id"]) {
+    const id = headers.get(name);
+    if (id === null) continue;
+    const expected = "1 to 200 printable ASCII characters";
+    return { deliveryId: matching(name, id, /^[!-~]{1,200}$/, expected) };
+  }
+  return {};
+}
+
+/** The window that a frequency is asked for, in seconds. */
+export function windowIn(query: URLSearchParams): number {
+  const text = query.get("windowSeconds") ?? "60";
+  const expected = "a whole number from 1 to 999999999";
+  return Number(matching("windowSeconds", text, /^[1-9]\d{0,8}$/, expected));
+}
+
+function matching(
+  name: string,
+  text: string,
+  pattern: RegExp,
+  expected: string,
+): string {
+  if (pattern.test(text)) return text;
+  const shown = JSON.stringify(text.slice(0, 80));
+  throw new Refusal(
+    400,
+    `Cannot use ${name}: it is ${shown}, expected ${expected}`,
+  );
+}
