@@ -85,6 +85,12 @@ export type {
 export type { RecordErrorInfo } from "./recorder/options.ts";
 export type { WebhookEvent } from "./recorder/event.ts";
 export type { RecorderOptions } from "./recorder/options.ts";
+export type {
+  OutboxError,
+  OutboxOperation,
+  OutboxStore,
+  StoredEvent,
+} from "./recorder/outbox_store.ts";
 export type { RecorderStats } from "./recorder/outcomes.ts";
 export { WebhookRecorder } from "./recorder/recorder.ts";
 export type { Sender } from "./recorder/sender.ts";

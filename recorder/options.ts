@@ -4,12 +4,14 @@ import {
   checkOptions,
   checkWhole,
   FUNCTION,
+  isObject,
   MAX_TIMER_MS,
   type OptionRule,
 } from "../client/check.ts";
 import type { RecordOutcome } from "./entry.ts";
 import type { WebhookEvent } from "./event.ts";
 import type { Kept } from "./outbox.ts";
+import type { OutboxError, OutboxStore } from "./outbox_store.ts";
 
 /** Options of a {@linkcode WebhookRecorder}. */
 export interface RecorderOptions {
@@ -32,6 +34,23 @@ export interface RecorderOptions {
    * @default {10000}
    */
   outboxCapacity?: number;
+  /**
+   * Keeps the outbox beyond the end of the process. An event is answered `"queued"`
+   * once the store has it. What an earlier process has left there is sent, oldest
+   * first, from the start of this one. An event that is recorded at once never comes
+   * to the store.
+   * @default {in memory}
+   */
+  outbox?: OutboxStore;
+  /**
+   * What becomes of an event that the store fails to keep, or does not keep within 5
+   * seconds. `"drop"`: it is dropped, with the store's error; its sender can send it
+   * again. `"memory"`: it stays in memory and is answered `"queued"`, with an
+   * `OutboxError` that says so; the store is tried again, by backoff and with the next
+   * events.
+   * @default {"drop"}
+   */
+  whenStoreFails?: "drop" | "memory";
   /**
    * Retention in seconds. Within 10 milliseconds after Redis has acknowledged a
    * write, members older than this are removed, by the server's clock, and the
@@ -63,6 +82,13 @@ export interface RecorderOptions {
    * later; and if a set cannot be trimmed. What it throws goes to the console.
    */
   onError?: (error: unknown, info: RecordErrorInfo) => void;
+  /**
+   * Called for trouble of the store that is not about a single event: it cannot be
+   * loaded, it holds what is not a queued event, or events that were sent cannot be
+   * removed. Of several failures in a row only for the first.
+   * @default {to the console}
+   */
+  onOutboxError?: (error: OutboxError) => void;
 }
 
 /** What an error was about, ready for an error tracker. */
@@ -90,11 +116,27 @@ export interface RecordErrorInfo {
   readonly tags: { readonly category: "webhook_blacklist" };
 }
 
+/** The three methods that every store has. */
+const STORE: OptionRule = [
+  (value) =>
+    isObject(value) &&
+    [value.load, value.append, value.remove].every((method) =>
+      typeof method === "function"
+    ),
+  "an OutboxStore, with the methods load, append and remove",
+];
+
 const RULES = {
   keyOf: FUNCTION,
   now: FUNCTION,
   newMember: FUNCTION,
   onError: FUNCTION,
+  onOutboxError: FUNCTION,
+  outbox: STORE,
+  whenStoreFails: [
+    (value) => value === "drop" || value === "memory",
+    '"drop" or "memory"',
+  ],
   outboxCapacity: CHECKED_ELSEWHERE,
   retentionSeconds: CHECKED_ELSEWHERE,
   deadlineMs: CHECKED_ELSEWHERE,
