@@ -32,6 +32,7 @@ export const alters = each("alters");
 export const moves = each("moves");
 export const adds = (type: string): EffectRule => each("adds", type);
 export const removes = (type: string): EffectRule => each("removes", type);
+export const filters = (type: string): EffectRule => each("filters", type);
 
 export const readsNothing: Effect = [];
 export const readsEverything: Effect = [touch("reads", EVERYTHING)];

@@ -1,7 +1,7 @@
 // Which commands may be sent again although they may have run already, with reasons.
 import type { Command } from "../../resp/types.ts";
 import { EVERYTHING } from "./effects.ts";
-import type { Effect, Touch } from "./row.ts";
+import type { Effect, How, Touch } from "./row.ts";
 import { rowOf } from "./table.ts";
 import { upper, wordsOf } from "./words.ts";
 
@@ -75,6 +75,8 @@ interface Past {
   part?: "adds" | "removes";
   /** Elements were added after removals, or removed after additions. */
   alternates?: boolean;
+  /** Elements with certain scores were removed. */
+  isFiltered?: boolean;
 }
 
 /**
@@ -151,12 +153,17 @@ function write(past: Past, name: string, touch: Touch): string | undefined {
       break;
     case "adds":
     case "removes":
+    case "filters":
       past.type = type;
-      past.alternates ||= past.part !== undefined && past.part !== how;
-      past.part = how;
+      past.alternates ||= past.part !== undefined && past.part !== partOf(how);
+      past.part = partOf(how);
+      past.isFiltered ||= how === "filters";
   }
   return undefined;
 }
+
+const partOf = (how: How): "adds" | "removes" =>
+  how === "adds" ? how : "removes";
 
 /** Whether a write may follow earlier ones to the same key, each of which may have run already. */
 function mayFollow(past: Past, { how, type }: Touch): boolean {
@@ -166,11 +173,14 @@ function mayFollow(past: Past, { how, type }: Touch): boolean {
       return past.altered !== "expiry";
     case "adds":
     case "removes":
+    case "filters":
       return past.altered === undefined && !past.isExpired &&
         (past.type ?? type) === type &&
         // If additions and removals alternate more than once, the second run may
         // remove the last element in between, and the key would lose its expiry.
-        !(past.alternates && past.part !== how);
+        !(past.alternates && past.part !== partOf(how)) &&
+        // The same holds if an addition gave that element a score to be removed.
+        !(past.isFiltered && how === "adds");
     default:
       return false;
   }

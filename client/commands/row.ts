@@ -30,6 +30,8 @@ export type Rows = Readonly<Record<string, Row>>;
  * - `replaces` it, whatever was there: it never fails.
  * - `adds` to, or `removes` from, a value of one type, each element by itself;
  *   it fails where the value is of another type.
+ * - `filters` such a value: removes the elements with certain scores. An addition
+ *   may change the score of an element that is there.
  * - `expires` it, whatever it is.
  * - `stores` in it a result made from other keys.
  * - `alters` it in a way that depends on what was there.
@@ -40,6 +42,7 @@ export type How =
   | "replaces"
   | "adds"
   | "removes"
+  | "filters"
   | "expires"
   | "stores"
   | "alters"

@@ -10,6 +10,7 @@ import {
   adds,
   alters,
   expires,
+  filters,
   loadsScript,
   LOSES,
   moves,
@@ -297,7 +298,7 @@ const makeTable = (): Rows => ({
   // Where scores differ, this depends on elements that it does not remove.
   ZREMRANGEBYLEX: row(first, alters),
   ZREMRANGEBYRANK: row(first, TAKES),
-  ZREMRANGEBYSCORE: row(first, removes("zset")),
+  ZREMRANGEBYSCORE: row(first, filters("zset")),
   ZREVRANGE: row(first, reads),
   ZREVRANGEBYLEX: row(first, reads),
   ZREVRANGEBYSCORE: row(first, reads),

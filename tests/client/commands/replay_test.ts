@@ -545,6 +545,11 @@ const TOGETHER: readonly (readonly string[])[] = [
   ["HDEL k f", "HPERSIST k FIELDS 1 g", "HSET k h 1"],
   ["ZADD a 1 x", "EXPIRE a 9", "ZADD b 1 x", "EXPIRE b 9"],
   ["ZADD z 1 m", "ZREMRANGEBYSCORE z -inf (0", "EXPIRE z 9"],
+  ["ZADD z 1 m", "GEOADD z 1 1 n", "ZREMRANGEBYSCORE z 1 5", "ZREM z o"],
+  ["ZREMRANGEBYSCORE z 1 5", "ZREM z o", "ZREMRANGEBYSCORE z 7 9"],
+  ["ZREMRANGEBYSCORE z 1 5", "EXPIRE z 9"],
+  ["DEL z", "ZREMRANGEBYSCORE z 1 5", "ZADD z 2 m"],
+  ["ZREMRANGEBYSCORE y 1 5", "ZADD z 2 m"],
   ["ZREM z m", "ZADD z 1 n", "GEOADD z 1 1 o"],
   ["ZADD z NX 1 m", "EXPIRE z 9", "ZRANGE z 0 -1"],
   ["SET k v XX", "EXPIRE k 9"],
@@ -648,6 +653,12 @@ const NOT_TOGETHER: readonly (readonly [string, ...string[]])[] = [
   ["SADD and SREM", "SREM k b", "SADD k b", "SREM k a"],
   ["ZADD and ZREM", "ZREM k b", "ZADD k 1 b", "ZREM k a"],
   ["SREM and SADD", "SADD k b", "SREM k b", "SADD k a"],
+  // So it is where the addition changes the score of the only element.
+  ["BYSCORE and ZADD", "ZREMRANGEBYSCORE k 1 5", "ZADD k 2 b"],
+  ["BYSCORE and GEOADD", "ZREMRANGEBYSCORE k -inf +inf", "GEOADD k 1 1 b"],
+  ["ZREM and ZADD", "ZREMRANGEBYSCORE k 1 5", "ZREM k a", "ZADD k 2 b"],
+  ["BYSCORE and ZADD", "ZREM k a", "ZREMRANGEBYSCORE k 1 5", "ZADD k 2 b"],
+  ["ZADD and", "ZREM k b", "ZADD k 1 b", "ZREMRANGEBYSCORE k 1 5"],
 ];
 
 Deno.test("Commands that end in the same state and answer the same may be sent again together", () => {

@@ -17,7 +17,6 @@ const KEYS = ["a", "b", "c"];
 
 /** What stands for a letter behind a $. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
-  k: KEYS,
   m: ["1", "2", "3"],
   v: ["1", "2", "xy"],
   s: ["1", "2", "3", "5"],
@@ -28,18 +27,26 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   n: ["0", "1", "-1"],
 };
 
-/** What a key may be before. */
-const GIVEN = [
-  "",
-  "SET $k $v",
-  "HSET $k $m $v $m $v",
-  "RPUSH $k $m $m $m",
-  "SADD $k $m $m",
-  "ZADD $k $s $m $s $m",
-  "XADD $k 1-1 $m $v;XADD $k 2-1 $m $v;XGROUP CREATE $k g 0;XREADGROUP GROUP g c STREAMS $k >",
-  "PFADD $k $m $m",
-  "GEOADD $k 1$s 38 $m",
+/** What a key may be before, and the commands for a key of this type. */
+const GIVEN: readonly (readonly [line: string, commands: RegExp])[] = [
+  ["", /^/],
+  ["SET $k $v", /^(?:M?SET|P?SETEX|GETEX)/],
+  ["HSET $k $m $v $m $v", /^H/],
+  ["RPUSH $k $m $m $m", /^L/],
+  ["SADD $k $m", /^(?:S[ARMIUD]|DEL)/],
+  ["SADD $k $m $m", /^S[ARM]/],
+  ["ZADD $k $s $m", /^(?:Z|GEOADD)/],
+  ["ZADD $k $s $m $s $m", /^(?:Z[AR]|GEOADD)/],
+  [
+    "XADD $k 1-1 $m $v;XADD $k 2-1 $m $v;XGROUP CREATE $k g 0;XREADGROUP GROUP g c STREAMS $k >",
+    /^X/,
+  ],
+  ["PFADD $k $m $m", /^(?:PF|SETRANGE)/],
+  ["GEOADD $k 1$s 38 $m", /^(?:Z[AR]|GEO)/],
 ];
+
+/** Commands for a key of any type. */
+const FOR_ANY = /^(?:P?EXPIRE|PERSIST)/;
 
 const READS = [
   "GET $k",
@@ -168,18 +175,22 @@ const LOOKS = [
 
 const typed = (line: string): Command => line.split(" ") as unknown as Command;
 
-const LOOKS_AT_ALL: readonly Command[] = [
-  ...KEYS.flatMap((key) => LOOKS.map((line) => typed(line.replace("$k", key)))),
+const looksAt = (keys: readonly string[]): readonly Command[] => [
+  ...keys.flatMap((key) => LOOKS.map((line) => typed(line.replace("$k", key)))),
   ["SELECT", 1],
-  ...KEYS.flatMap((key): Command[] => [["TYPE", key], ["GET", key]]),
+  ...keys.flatMap((key): Command[] => [["TYPE", key], ["GET", key]]),
   ["SELECT", 0],
 ];
+
+const LOOKS_AT_ALL = looksAt(KEYS);
+const LOOKS_AT_ONE = looksAt(KEYS.slice(0, 1));
 
 /** A pipeline, what was there before, and how far its first copy has come. */
 interface Trial {
   readonly given: readonly Command[];
   readonly pipeline: readonly Command[];
   readonly ran: number;
+  readonly looks: readonly Command[];
 }
 
 class Writer {
@@ -191,29 +202,58 @@ class Writer {
     this.#writes = writes;
   }
 
+  /** A pipeline that may be sent again, but for one in a few. */
   trial(): Trial {
+    const isAny = this.#random.oneIn(8);
+    while (true) {
+      const trial = this.#random.oneIn(2) ? this.#mixed() : this.#ofOneType();
+      if (isAny || sequenceHazard(trial.pipeline) === undefined) return trial;
+    }
+  }
+
+  /** Commands of all kinds. Few keys, so that they meet on them. */
+  #mixed(): Trial {
     const random = this.#random;
-    const given = KEYS.flatMap((key) => {
-      const lines = random.pick(GIVEN).replaceAll("$k", key).split(";");
-      if (random.oneIn(3)) lines.push(`EXPIRE ${key} 9000`);
-      return lines.filter((line) => line !== "").map(this.#fill);
-    });
-    // Few keys, so that commands meet on them.
     const some = KEYS.slice(0, 1 + random.below(KEYS.length));
     const pipeline = Array.from({ length: 2 + random.below(3) }, () => {
       const line = random.pick(random.oneIn(4) ? READS : this.#writes);
-      return this.#fill(line.replaceAll("$k", () => random.pick(some)));
+      return this.#fill(line, some, Infinity);
     });
-    return { given, pipeline, ran: 1 + random.below(pipeline.length) };
+    const given = KEYS.flatMap((key) =>
+      this.#given(key, random.pick(GIVEN)[0], 3)
+    );
+    const ran = 1 + random.below(pipeline.length);
+    return { given, pipeline, ran, looks: LOOKS_AT_ALL };
   }
 
-  readonly #fill = (line: string): Command =>
-    typed(
-      line.replaceAll(
-        /\$([a-z])/g,
-        (_, kind) => this.#random.pick(WORDS[kind]!),
-      ),
-    );
+  /** Writes of one key, all for its type. Few words, so that they meet on elements. */
+  #ofOneType(): Trial {
+    const random = this.#random;
+    const [line, commands] = random.pick(GIVEN);
+    const some = this.#writes.filter((write) => commands.test(write));
+    const expiries = this.#writes.filter((write) => FOR_ANY.test(write));
+    const pipeline = Array.from({ length: 2 + random.below(4) }, () => {
+      const write = random.pick(random.oneIn(6) ? expiries : some);
+      return this.#fill(write, ["a"], 2);
+    });
+    const given = this.#given("a", line, 2);
+    const ran = 1 + random.below(pipeline.length);
+    return { given, pipeline, ran, looks: LOOKS_AT_ONE };
+  }
+
+  /** The commands of a line, and an expiry once in `times`. */
+  #given(key: string, line: string, times: number): Command[] {
+    const lines = line === "" ? [] : line.split(";");
+    if (this.#random.oneIn(times)) lines.push("EXPIRE $k 9000");
+    return lines.map((each) => this.#fill(each, [key], Infinity));
+  }
+
+  /** The command of a line, made of the first `count` words of each kind. */
+  #fill(line: string, keys: readonly string[], count: number): Command {
+    const pick = (_: string, kind: string) =>
+      this.#random.pick(kind === "k" ? keys : WORDS[kind]!.slice(0, count));
+    return typed(line.replaceAll(/\$([a-z])/g, pick));
+  }
 }
 
 /** A set has no order, and a hash neither. */
@@ -245,11 +285,11 @@ const coarse = (reply: Reply): Reply =>
 
 /** What is not the same after the second run; `undefined` if all is. */
 function difference(
-  { pipeline }: Trial,
+  { pipeline, looks }: Trial,
   once: readonly Reply[],
   twice: readonly Reply[],
 ): string | undefined {
-  const commands = [...pipeline, ...LOOKS_AT_ALL];
+  const commands = [...pipeline, ...looks];
   for (const [i, command] of commands.entries()) {
     let [first, second]: Reply[] = [once[i]!, twice[i]!];
     const isCount = typeof first === "number" && typeof second === "number" &&
@@ -278,18 +318,18 @@ async function differences(
 ): Promise<(string | undefined)[]> {
   const sent: Command[] = [];
   const places: [number, number][] = [];
-  for (const { given, pipeline, ran } of trials) {
+  for (const { given, pipeline, ran, looks } of trials) {
     const from: number[] = [];
     for (const before of [[], pipeline.slice(0, ran)]) {
       sent.push(["FLUSHALL"], ...given, ...before);
       from.push(sent.length);
-      sent.push(...pipeline, ...LOOKS_AT_ALL);
+      sent.push(...pipeline, ...looks);
     }
     places.push([from[0]!, from[1]!]);
   }
   const replies = await redis.askAll(sent);
   return trials.map((trial, i) => {
-    const length = trial.pipeline.length + LOOKS_AT_ALL.length;
+    const length = trial.pipeline.length + trial.looks.length;
     const [once, twice] = places[i]!.map((from) =>
       replies.slice(from, from + length)
     );
