@@ -369,6 +369,8 @@ export class Attempts implements CallEngine {
     if (isReplay) {
       this.#replays++;
       sink?.publish("replay", endpoint, info);
+      const { onReplay } = call.options;
+      if (onReplay) invokeSafely("onReplay of SendOptions", onReplay);
     }
     if (isRetry) sink?.publish("retry", endpoint, info);
     invokeSafely("onRetry of Redis", this.#onRetry, info);

@@ -4,6 +4,7 @@ import {
   BOOLEAN,
   checkOptions,
   DURATION,
+  FUNCTION,
   type OptionRule,
   RETRY,
   SIGNAL,
@@ -32,6 +33,13 @@ export interface SendOptions {
    * nothing, always, or never. @default {"auto"}
    */
   replay?: ReplayPolicy | undefined;
+  /**
+   * Called each time that commands which may have run are about to be sent again,
+   * before any wait: from then on a count in a reply, such as that of `ZADD`, may be
+   * that of a second run. What it throws goes to the console.
+   * @default {none}
+   */
+  onReplay?: (() => void) | undefined;
   /**
    * Where a command was lost and must not be replayed: make sure by CLIENT
    * KILL that it can no longer run, and find out by a read whether it has. If
@@ -64,6 +72,7 @@ const RULES = {
     (value) => ["auto", "reads", "always", "never"].includes(value as string),
     '"auto", "reads", "always" or "never"',
   ],
+  onReplay: FUNCTION,
   resolveFate: BOOLEAN,
   retry: RETRY,
 } satisfies Record<keyof SendOptions, OptionRule>;

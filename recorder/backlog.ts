@@ -75,6 +75,7 @@ export class Backlog {
 
   /** Takes an entry that was not written. Drops it if there is no room, or if no later attempt can succeed. */
   hold(entry: Entry, error: unknown): void {
+    entry.reading = undefined; // read by its first attempt alone
     const outlook = this.#availability.outlookOf(error);
     if (outlook === "final" || outlook === "denied" || this.#writer.isClosed) {
       return this.#outcomes.dropped(entry, error);

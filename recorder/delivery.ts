@@ -110,7 +110,7 @@ export class Delivery {
   }
 
   async #attempt(chunk: readonly Entry[]): Promise<void> {
-    const batches = batchesOf(chunk);
+    const batches = batchesOf(chunk, true);
     const events = countOf(chunk);
     for (const entry of chunk) entry.enter("in flight");
     this.#chunks.add(chunk);

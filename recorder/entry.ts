@@ -1,5 +1,6 @@
 // An accepted event: what is written for it, by which command, and its one state.
-import type { Command } from "../resp/types.ts";
+import type { ReplyError } from "../resp/errors.ts";
+import type { Command, Reply } from "../resp/types.ts";
 import type { Epoch } from "./epochs.ts";
 import type { WebhookEvent } from "./event.ts";
 
@@ -9,6 +10,17 @@ export interface RecordedOutcome {
   readonly status: "recorded";
   /** How many events it was. */
   readonly count: number;
+  /**
+   * Of an event with a `deliveryId`: whether it was not in its set before. `undefined`
+   * where that cannot be known, since the write was sent again after a lost reply.
+   */
+  readonly isNew?: boolean;
+  /**
+   * With `windowSeconds`: how many events of its set there were in the window when it
+   * was recorded, this one included. `undefined` where the write was acknowledged
+   * and the count was not answered.
+   */
+  readonly frequency?: number;
   /** There is none. */
   readonly error?: undefined;
 }
@@ -75,6 +87,21 @@ function isTransition(before: EntryState, next: EntryState): boolean {
   }
 }
 
+/** What is read together with the write of an event. */
+export interface Reading {
+  /** How far back its frequency reaches, in seconds. */
+  readonly windowSeconds: number;
+  /** Only later times count, in Unix seconds, if that is later than the start of the window. */
+  readonly since?: number | undefined;
+  /**
+   * A further read, of strings and numbers, sent after each ZADD and before each
+   * ZCOUNT of the flush; once for all events that have the same.
+   */
+  readonly command?: Command | undefined;
+  /** Called with the reply to `command`, before the outcome; not called if there was none. */
+  onReply?(reply: Reply | ReplyError): void;
+}
+
 /** An event is given up after this many refusals, if they have gone on for this long, in milliseconds. */
 const MAX_REFUSALS = 10;
 const REFUSED_MS = 900_000;
@@ -98,6 +125,12 @@ export class Entry {
   members: readonly string[] = NONE;
   /** When its first attempt must be over, by `performance.now()`. */
   dueAt = Infinity;
+  /** What its first attempt reads. */
+  reading: Reading | undefined;
+  /** What its outcome says of its delivery id. */
+  isNew: boolean | undefined;
+  /** What its outcome says of its set. */
+  frequency: number | undefined;
   readonly #epoch: Epoch;
   readonly #resolve: (outcome: RecordOutcome) => void;
   #state: EntryState = "accepted";
@@ -145,10 +178,17 @@ export class Entry {
 
   /** Tells the caller what became of it; all calls but the first are ignored. */
   answer(status: RecordOutcome["status"], error?: unknown): void {
-    const { count } = this;
-    this.#resolve(
-      status === "recorded" ? { status, count } : { status, count, error },
-    );
+    const { count, isNew, frequency } = this;
+    if (status !== "recorded") return this.#resolve({ status, count, error });
+    if (isNew === undefined && frequency === undefined) {
+      return this.#resolve({ status, count });
+    }
+    this.#resolve({
+      status,
+      count,
+      ...(isNew === undefined ? undefined : { isNew }),
+      ...(frequency === undefined ? undefined : { frequency }),
+    });
   }
 
   /**

@@ -10,7 +10,7 @@ import type { Outbox } from "./outbox.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
-import { Writer } from "./writer.ts";
+import { type ReadOptions, Writer } from "./writer.ts";
 
 /** What all lanes have in common. */
 export interface LaneOptions {
@@ -25,6 +25,8 @@ export interface LaneOptions {
   readonly makeRetention: (() => Retention) | undefined;
   /** What notes the writes to a server; `undefined` if nothing is repeated. */
   readonly notesOf: ((server: string) => Notes) | undefined;
+  /** What the reads of a flush need. */
+  readonly reads: ReadOptions;
 }
 
 /** The way of entries to one server. Nothing that happens on it holds up another one. */
@@ -47,6 +49,7 @@ class Lane {
       sendOptions,
       this.retention,
       options.notesOf?.(server),
+      options.reads,
     );
     this.backlog = new Backlog(
       writer,

@@ -60,6 +60,13 @@ export interface RecorderOptions {
    */
   retentionSeconds?: number;
   /**
+   * How far back the `frequency` of each outcome reaches, in seconds. It is read in
+   * the flush that writes the event: one ZCOUNT for each set. Events that are queued
+   * have none, nor do those whose count Redis refuses or does not answer.
+   * @default {none: nothing is read}
+   */
+  windowSeconds?: number;
+  /**
    * After a failover, how much is written once more of what the server that is gone
    * has acknowledged last, in milliseconds before its last acknowledgement; 0 for
    * nothing. Replication is asynchronous: these events may be missing on the
@@ -79,7 +86,7 @@ export interface RecorderOptions {
   /**
    * Called once for each event that is not recorded at once, with what became of
    * it as `status`; a second time, with `"dropped"`, if a queued one is lost
-   * later; and if a set cannot be trimmed. What it throws goes to the console.
+   * later; and if a set cannot be trimmed or counted. What it throws goes to the console.
    */
   onError?: (error: unknown, info: RecordErrorInfo) => void;
   /**
@@ -95,7 +102,7 @@ export interface RecorderOptions {
 export interface RecordErrorInfo {
   /**
    * What became of the event: `"queued"`, `"dropped"`, or `"recorded"` if its set
-   * was written and could not be trimmed.
+   * was written and could not be trimmed or counted.
    */
   readonly status: RecordOutcome["status"];
   /** The event. */
@@ -139,6 +146,7 @@ const RULES = {
   ],
   outboxCapacity: CHECKED_ELSEWHERE,
   retentionSeconds: CHECKED_ELSEWHERE,
+  windowSeconds: CHECKED_ELSEWHERE,
   deadlineMs: CHECKED_ELSEWHERE,
   repeatAfterFailoverMs: CHECKED_ELSEWHERE,
 } satisfies Record<keyof RecorderOptions, OptionRule>;
@@ -150,6 +158,7 @@ export function checkRecorderOptions(options: RecorderOptions): void {
     name:
       | "outboxCapacity"
       | "retentionSeconds"
+      | "windowSeconds"
       | "deadlineMs"
       | "repeatAfterFailoverMs",
     range: { least?: number; most: number },
@@ -159,6 +168,7 @@ export function checkRecorderOptions(options: RecorderOptions): void {
   };
   check("outboxCapacity", { least: 0, most: 1e9 });
   check("retentionSeconds", { most: 1e9 });
+  check("windowSeconds", { most: 1e9 });
   check("deadlineMs", { most: MAX_TIMER_MS });
   check("repeatAfterFailoverMs", { least: 0, most: MAX_TIMER_MS });
 }

@@ -11,14 +11,18 @@ export type Failure = { readonly error: unknown } | undefined;
 export const failureIn = (reply: unknown): Failure =>
   reply instanceof Error ? { error: reply } : undefined;
 
-/** The failure of each of several commands, of a call that has failed: some of them may have been answered. */
-export function failuresIn(error: unknown, commands: number): Failure[] {
+/** What became of each of several commands, of a call that has failed: some of them may have been answered. */
+export function outcomesIn(error: unknown, commands: number): unknown[] {
   const outcomes = error instanceof PipelineError ? error.outcomes : [];
   return Array.from(
     { length: commands },
-    (_, i) => i in outcomes ? failureIn(outcomes[i]) : { error },
+    (_, i) => i in outcomes ? outcomes[i] : error,
   );
 }
+
+/** The failure of each of several commands, of a call that has failed. */
+export const failuresIn = (error: unknown, commands: number): Failure[] =>
+  outcomesIn(error, commands).map(failureIn);
 
 /** Each outlook in words, to stand before the error's message. */
 const IN_WORDS: Record<Outlook, string> = {

@@ -13,7 +13,7 @@ import { lastingAbort } from "../client/lasting_abort.ts";
 import type { Failover } from "../client/failover.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
-import { Entry, type RecordOutcome, zadd } from "./entry.ts";
+import { Entry, type Reading, type RecordOutcome, zadd } from "./entry.ts";
 import { Epochs } from "./epochs.ts";
 import {
   checkEvent,
@@ -38,6 +38,26 @@ const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;
 /** How far repeats go back where failovers are noticed, in milliseconds. */
 const REPEAT_MS = 3000;
+
+/**
+ * Records an event and reads in the same flush. It rejects where `record` does.
+ *
+ * @param recorder The recorder.
+ * @param event The event.
+ * @param reading What to read with its first attempt, in place of what the recorder's own `windowSeconds` reads.
+ */
+export let recordWith: (
+  recorder: WebhookRecorder,
+  event: WebhookEvent,
+  reading: Reading,
+) => Promise<RecordOutcome>;
+
+/** What a recorder sends with, and its `keyOf` and `now`. */
+export let partsOf: (recorder: WebhookRecorder) => {
+  readonly client: Sender;
+  readonly keyOf: (event: WebhookEvent) => string;
+  readonly now: () => number;
+};
 
 /**
  * Records webhook events in sorted sets, one for each mall, shop and type: the
@@ -77,6 +97,16 @@ const REPEAT_MS = 3000;
  * ```
  */
 export class WebhookRecorder implements AsyncDisposable {
+  static {
+    recordWith = (recorder, event, reading) =>
+      recorder.#record(event, 1, reading);
+    partsOf = (recorder) => ({
+      client: recorder.#client,
+      keyOf: recorder.#keyOf,
+      now: recorder.#now,
+    });
+  }
+
   readonly #client: Sender;
   readonly #onError: RecorderOptions["onError"];
   readonly #keyOf: (event: WebhookEvent) => string;
@@ -84,6 +114,8 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #newMember: () => string;
   /** Whether `keyOf`, `now` or `newMember` is the user's own: it may make an entry that cannot be sent. */
   readonly #mayBeFlawed: boolean;
+  /** What each event reads, if `windowSeconds` is given. */
+  readonly #reading: Reading | undefined;
   readonly #ending = lastingAbort();
   readonly #epochs = new Epochs();
   readonly #outcomes: Outcomes;
@@ -113,11 +145,13 @@ export class WebhookRecorder implements AsyncDisposable {
     }
     checkRecorderOptions(options);
     const { keyOf, now, newMember, retentionSeconds, deadlineMs } = options;
+    const { windowSeconds } = options;
     this.#client = client;
     this.#onError = options.onError;
     this.#keyOf = keyOf ?? defaultKeyOf;
     this.#now = now ?? Date.now;
     this.#newMember = newMember ?? (() => crypto.randomUUID());
+    this.#reading = windowSeconds === undefined ? undefined : { windowSeconds };
     this.#mayBeFlawed = Boolean(keyOf ?? now ?? newMember);
     // Sending them twice does no harm: members and scores are never remade.
     const sendOptions: SendOptions = {
@@ -163,6 +197,10 @@ export class WebhookRecorder implements AsyncDisposable {
             onRefused: (error, entry) => this.#report(error, "recorded", entry),
           }, serverOf && this.#clock),
       notesOf: this.#repeats && ((server) => this.#repeats!.notesOf(server)),
+      reads: {
+        now: this.#now,
+        onUnread: (error, entry) => this.#report(error, "recorded", entry),
+      },
     }, serverOf);
   }
 
@@ -193,13 +231,23 @@ export class WebhookRecorder implements AsyncDisposable {
    * `keyOf`, `now` or `newMember` throw is the `error` of an event that is dropped.
    */
   record(event: WebhookEvent, count = 1): Promise<RecordOutcome> {
+    return this.#record(event, count, this.#reading);
+  }
+
+  #record(
+    event: WebhookEvent,
+    count: number,
+    reading: Reading | undefined,
+  ): Promise<RecordOutcome> {
     return new Promise((resolve) => {
       checkEvent(event);
       checkWhole("record event", "count", count, { most: MAX_COUNT });
       if (this.#state !== "open") {
         throw new TypeError("Cannot record event: this recorder is closed");
       }
-      this.#accept(new Entry(event, count, this.#epochs.current, resolve));
+      const entry = new Entry(event, count, this.#epochs.current, resolve);
+      entry.reading = reading;
+      this.#accept(entry);
     });
   }
 

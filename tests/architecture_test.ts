@@ -112,6 +112,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/dial.ts": ["./explain.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
   "recorder/late_repeats.ts": ["./repeats.ts"],
+  "recorder/writer.ts": ["./flush_reads.ts"],
   "retry/retry.ts": ["@std/async/delay"],
 };
 
