@@ -52,14 +52,14 @@ export async function open(
     dial,
     credentials: source = () => endpoint.credentials(),
   } = options;
-  const timeUp = new AbortController();
+  const over = new AbortController();
   const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
   let credentials: Credentials | undefined;
   let hasCredentials = false;
   const dialedAt = performance.now();
   const timeout = new FairTimeout(() => connectTimeoutMs, () => {
-    timeUp.abort(
+    over.abort(
       new DialError(
         endpoint,
         progress.phase,
@@ -69,20 +69,23 @@ export async function open(
     connection?.close("connect timeout");
   });
   timeout.start(dialedAt);
-  const onAbort = () => connection?.close("the pool was closed");
+  const onAbort = () => {
+    over.abort(signal.reason);
+    connection?.close("the pool was closed");
+  };
+  if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
-  const either = AbortSignal.any([signal, timeUp.signal]);
   try {
     // A constant costs no turn of the event loop.
     const asked = source();
     credentials = asked instanceof Promise
-      ? await unlessAborted(asked, either)
+      ? await unlessAborted(asked, over.signal)
       : asked;
     hasCredentials = true;
     const onTls = (isAnswered?: boolean) => progress.reach("tls", isAnswered);
     const socket = await unlessAborted(
-      dial(endpoint, { signal: either, onTls }),
-      either,
+      dial(endpoint, { signal: over.signal, onTls }),
+      over.signal,
       (late) => late.close(), // without effect where the dial has closed it on the same signal
     );
     if (endpoint.tls !== undefined) onTls(); // a dial of the user's own need not say so
@@ -103,7 +106,7 @@ export async function open(
     return connection;
   } catch (error) {
     connection?.close("the handshake failed");
-    if (either.aborted) throw either.reason;
+    if (over.signal.aborted) throw over.signal.reason;
     if (error instanceof DialError) throw error;
     const text = mask(socketErrorOf(error).message, credentials?.password);
     throw new DialError(

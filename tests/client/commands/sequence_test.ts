@@ -1,6 +1,6 @@
 // Random pipelines on a real server: what may be sent again together ends in the same state, with the same replies.
 
-import "../../support/strict.ts";
+import { TIME_LIMIT_MS } from "../../support/strict.ts";
 
 import { assert, assertGreater } from "@std/assert";
 import { sequenceHazard } from "../../../client/commands/replay.ts";
@@ -345,38 +345,44 @@ const described = ({ given, pipeline, ran }: Trial, what: string): string => {
   }], ${ran} run before: ${what}`;
 };
 
-Deno.test("Random pipelines that may be sent again end in the same state, with the same replies", async () => {
-  await using server = await startRedis();
-  using redis = await Conversation.open(server.port);
-  const known: string[] = [];
-  for (const line of NEWER_WRITES) {
-    const [reply] = await redis.askAll([[line.split(" ")[0]!]]);
-    if (!`${reply}`.includes("unknown command")) known.push(line);
-  }
-  const writer = new Writer(new Random(), [...WRITES, ...known]);
-  const until = performance.now() + SEARCH_MS;
-  const count = { harmless: 0, refused: 0, harmful: 0 };
-  const wrong: string[] = [];
-  while (performance.now() < until) {
-    const trials = Array.from({ length: BATCH }, () => writer.trial());
-    const results = await differences(redis, trials);
-    for (const [i, trial] of trials.entries()) {
-      const result = results[i];
-      if (sequenceHazard(trial.pipeline) !== undefined) {
-        count.refused++;
-        if (result !== undefined) count.harmful++;
-      } else {
-        count.harmless++;
-        if (result !== undefined) wrong.push(described(trial, result));
+Deno.test(
+  "Random pipelines that may be sent again end in the same state, with the same replies",
+  {
+    timeout: SEARCH_MS + TIME_LIMIT_MS,
+  },
+  async () => {
+    await using server = await startRedis();
+    using redis = await Conversation.open(server.port);
+    const known: string[] = [];
+    for (const line of NEWER_WRITES) {
+      const [reply] = await redis.askAll([[line.split(" ")[0]!]]);
+      if (!`${reply}`.includes("unknown command")) known.push(line);
+    }
+    const writer = new Writer(new Random(), [...WRITES, ...known]);
+    const until = performance.now() + SEARCH_MS;
+    const count = { harmless: 0, refused: 0, harmful: 0 };
+    const wrong: string[] = [];
+    while (performance.now() < until) {
+      const trials = Array.from({ length: BATCH }, () => writer.trial());
+      const results = await differences(redis, trials);
+      for (const [i, trial] of trials.entries()) {
+        const result = results[i];
+        if (sequenceHazard(trial.pipeline) !== undefined) {
+          count.refused++;
+          if (result !== undefined) count.harmful++;
+        } else {
+          count.harmless++;
+          if (result !== undefined) wrong.push(described(trial, result));
+        }
       }
     }
-  }
-  console.log(JSON.stringify(count));
-  assert(wrong.length === 0, `\n${wrong.slice(0, 10).join("\n")}`);
-  // The search finds harm where there is some, and not all is refused.
-  assertGreater(count.harmful, 10);
-  assertGreater(count.harmless, 10);
-});
+    console.log(JSON.stringify(count));
+    assert(wrong.length === 0, `\n${wrong.slice(0, 10).join("\n")}`);
+    // The search finds harm where there is some, and not all is refused.
+    assertGreater(count.harmful, 10);
+    assertGreater(count.harmless, 10);
+  },
+);
 
 Deno.test("Random pipelines of reads may always be sent again", () => {
   const random = new Random();
