@@ -12,7 +12,7 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 100, bytes: 240_000 },
+  ".": { modules: 100, bytes: 248_000 },
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
   "./pool": { modules: 16, bytes: 24_000 },
@@ -113,6 +113,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
+  "recorder/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
   "recorder/late_repeats.ts": ["./repeats.ts"],
   "recorder/writer.ts": ["./flush_reads.ts"],
