@@ -14,6 +14,12 @@ interface Written {
   addedBy(entry: Entry): number;
 }
 
+/** A count that failed, and an event that lacks its frequency by that. */
+export interface Unread {
+  readonly error: unknown;
+  readonly entry: Entry;
+}
+
 /** One ZCOUNT: of a key, from a time on. */
 class Count {
   readonly since: number;
@@ -77,29 +83,26 @@ export class FlushReads {
    *
    * @param batches Those that it was made with, after their writes.
    * @param outcomes The reply to each command, or the error that it ended with.
-   * @returns A count that failed, and an event that lacks its frequency by that.
+   * @returns The first event without its frequency; `undefined` if there is none.
    */
   conclude(
     batches: readonly Written[],
     outcomes: readonly unknown[],
-  ): { error: unknown; entry: Entry } | undefined {
+  ): Unread | undefined {
     let i = 0;
     for (const { readings } of this.#questions.values()) {
       const reply = outcomes[i++];
       // Lost, so there is no reply.
       if (reply instanceof Error && !(reply instanceof ReplyError)) continue;
       for (const reading of readings) {
-        invokeSafely(
-          "onReply",
-          (reply: Reply | ReplyError) => reading.onReply?.(reply),
-          reply as Reply | ReplyError,
-        );
+        const onReply = () => reading.onReply?.(reply as Reply | ReplyError);
+        invokeSafely("onReply of Reading", onReply);
       }
     }
     for (const counts of this.#counts.values()) {
       for (const count of counts.values()) count.reply = outcomes[i++];
     }
-    let failed: { error: unknown; entry: Entry } | undefined;
+    let failed: Unread | undefined;
     for (const batch of batches.toReversed()) {
       if (batch.failure !== undefined) continue;
       const counts = this.#counts.get(batch.key);

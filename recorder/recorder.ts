@@ -89,7 +89,7 @@ export let partsOf: (recorder: WebhookRecorder) => {
  *
  * const event = { mallId: "doc", shopNo: 1, eventType: `example-${crypto.randomUUID()}` };
  * const outcome = await recorder.record({ ...event, deliveryId: "delivery-1" });
- * assertEquals(outcome, { status: "recorded", count: 1 });
+ * assertEquals(outcome, { status: "recorded", count: 1, isNew: true });
  * await recorder.record({ ...event, deliveryId: "delivery-1" }); // delivered again
  * assertEquals(await recorder.frequency(event, { windowSeconds: 60 }), 1);
  *

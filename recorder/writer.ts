@@ -1,6 +1,9 @@
 // How entries are written: one ZADD for those of a key, all of them in one flush, and the reads behind them.
+import { CommandError } from "../client/command_error.ts";
+import { isPassingRefusal } from "../client/failure.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
+import type { Command } from "../resp/types.ts";
 import { type Entry, zadd } from "./entry.ts";
 import { type Failure, failureIn, outcomesIn } from "./outage.ts";
 import type { Notes } from "./late_repeats.ts";
@@ -20,14 +23,17 @@ export class Batch {
   failure: Failure;
   /** How many members were not there before, by the reply. */
   added = 0;
-  /** Whether that reply is the one to a second run, since the first may have been lost. */
+  /** Whether the ZADD may have run before the run that was answered. */
   isReplayed = false;
+  /** Whether that reply says whether its one entry is new. */
+  readonly saysIsNew: boolean;
 
-  constructor(first: Entry) {
+  constructor(first: Entry, isEachAnswered = false) {
     this.key = first.key;
     this.entries = [first];
     this.members = first.count;
     this.hasDeliveryId = first.event.deliveryId !== undefined;
+    this.saysIsNew = isEachAnswered && this.hasDeliveryId;
   }
 
   add(entry: Entry): void {
@@ -53,13 +59,13 @@ export function batchesOf(
   entries: readonly Entry[],
   isEachAnswered = false,
 ): Batch[] {
-  if (entries.length === 1) return [new Batch(entries[0]!)];
+  if (entries.length === 1) return [new Batch(entries[0]!, isEachAnswered)];
   const batches = new Map<string, Batch>();
   const others: Batch[] = [];
   let last: Batch | undefined;
   for (const entry of entries) {
     if (isEachAnswered && entry.event.deliveryId !== undefined) {
-      others.push(new Batch(entry));
+      others.push(new Batch(entry, true));
       continue;
     }
     // Events of one shop come in a row.
@@ -139,41 +145,54 @@ export class Writer {
     batches: readonly Batch[],
     options: SendOptions,
   ): Promise<void> {
-    const reads = batches.some(hasReading)
-      ? await this.#readsOf(batches)
-      : undefined;
     const hasGt = this.#hasGt;
-    await this.#flush(
-      batches,
-      batches.some(isOfOneDelivery) ? noting(batches, options) : options,
-      reads,
-    );
+    if (batches.some(isAsking)) await this.#writeAndRead(batches, options);
+    else await this.#flush(batches, options);
     if (!hasGt || !batches.some(refusesGt)) return;
     this.#hasGt = false;
     await this.write(batches.filter(refusesGt), options);
   }
 
+  async #writeAndRead(
+    batches: readonly Batch[],
+    options: SendOptions,
+  ): Promise<void> {
+    const { deadlineMs = Infinity } = options;
+    const dueAt = performance.now() + deadlineMs;
+    const noting: SendOptions = {
+      ...options,
+      onReplay: () => batches.forEach((batch) => batch.isReplayed = true),
+    };
+    const reads = await this.#readsOf(batches);
+    await this.#flush(batches, noting, reads);
+    const refused = batches.filter(isRefusedInPassing);
+    if (reads === undefined || refused.length === 0) return;
+    // A server that is a replica by now answers reads. The client sends again what
+    // was refused as a whole, so the writes go alone, and the reads after them.
+    await this.#flush(refused, withTimeLeft(noting, dueAt));
+    const readsAfter = await this.#readsOf(refused);
+    if (readsAfter === undefined || refused.every(hasFailed)) return;
+    const outcomes = await this.#send(
+      readsAfter.commands,
+      withTimeLeft(noting, dueAt),
+    );
+    this.#noteReads(readsAfter.conclude(refused, outcomes));
+  }
+
   async #flush(
     batches: readonly Batch[],
     options: SendOptions,
-    reads: Reads.FlushReads | undefined,
+    reads?: Reads.FlushReads,
   ): Promise<void> {
     const hasGt = this.#hasGt;
     const failovers = this.#notes?.failovers ?? 0;
-    let outcomes: readonly unknown[];
     const commands = batches.map(({ entries, hasDeliveryId }) =>
       zadd(entries, hasDeliveryId && hasGt)
     );
     if (reads !== undefined) commands.push(...reads.commands);
-    try {
-      outcomes = commands.length === 1
-        ? [await this.#sender.send(commands[0]!, options)]
-        : await this.#sender.pipeline(commands, options);
-    } catch (error) {
-      outcomes = outcomesIn(error, commands.length);
-    }
+    const outcomes = await this.#send(commands, options);
     batches.forEach((batch, i) => conclude(batch, outcomes[i]));
-    if (!batches.every(isAnswered)) this.#retention?.forgetClock();
+    if (batches.some(isUnanswered)) this.#retention?.forgetClock();
     if (reads !== undefined) {
       this.#noteReads(reads.conclude(batches, outcomes.slice(batches.length)));
     }
@@ -185,20 +204,37 @@ export class Writer {
     }
   }
 
+  /** What became of each command: its reply, or an error. Of a call that has failed, a part may have been answered. */
+  async #send(
+    commands: readonly Command[],
+    options: SendOptions,
+  ): Promise<readonly unknown[]> {
+    try {
+      return commands.length === 1
+        ? [await this.#sender.send(commands[0]!, options)]
+        : await this.#sender.pipeline(commands, options);
+    } catch (error) {
+      return outcomesIn(error, commands.length);
+    }
+  }
+
+  /** What to read after writes; `undefined` if that is nothing, or cannot be said. */
   async #readsOf(
     batches: readonly Batch[],
   ): Promise<Reads.FlushReads | undefined> {
+    const reading = batches.find(hasReading);
+    if (reading === undefined) return undefined;
     try {
       reads ??= await import("./flush_reads.ts");
       return new reads.FlushReads(batches, this.#now());
     } catch (error) {
-      this.#noteReads({ error, entry: batches.find(hasReading)!.entries[0]! });
+      this.#noteReads({ error, entry: reading.entries[0]! });
       return undefined;
     }
   }
 
-  /** The first of several counts in a row that fail is reported. */
-  #noteReads(failed: { error: unknown; entry: Entry } | undefined): void {
+  /** Of several failures in a row the first is reported. */
+  #noteReads(failed: Reads.Unread | undefined): void {
     const isFirst = !this.#isUnread;
     this.#isUnread = failed !== undefined;
     if (failed === undefined || !isFirst) return;
@@ -212,31 +248,34 @@ let reads: typeof Reads | undefined;
 const hasReading = ({ entries }: Batch): boolean =>
   entries.some(({ reading }) => reading !== undefined);
 
-/** Whether its reply says whether one event is new. */
-const isOfOneDelivery = ({ hasDeliveryId, entries }: Batch): boolean =>
-  hasDeliveryId && entries.length === 1;
+/** Whether more is asked of it than whether it was acknowledged. */
+const isAsking = (batch: Batch): boolean =>
+  batch.saysIsNew || hasReading(batch);
 
-/** The options of a flush that notes whether its writes were sent again. */
-const noting = (
-  batches: readonly Batch[],
-  options: SendOptions,
-): SendOptions => ({
-  ...options,
-  onReplay: () => batches.forEach((batch) => batch.isReplayed = true),
-});
+const hasFailed = ({ failure }: Batch): boolean => failure !== undefined;
 
-/** Whether the server has answered: it has acknowledged or refused them. */
-const isAnswered = ({ failure }: Batch): boolean =>
-  failure === undefined || failure.error instanceof ReplyError;
+/** Whether no answer of the server has come. */
+const isUnanswered = ({ failure }: Batch): boolean =>
+  failure !== undefined && !(failure.error instanceof ReplyError);
+
+/** Whether the server has not run it, for a reason that passes by itself. */
+const isRefusedInPassing = ({ failure }: Batch): boolean =>
+  failure?.error instanceof CommandError && isPassingRefusal(failure.error);
+
+/** Options with what is left of their deadline. With 0 the call would be ended before it is sent. */
+const withTimeLeft = (options: SendOptions, dueAt: number): SendOptions =>
+  dueAt === Infinity ? options : {
+    ...options,
+    deadlineMs: Math.max(1, Math.ceil(dueAt - performance.now())),
+  };
 
 /** What became of a batch, by the reply to its ZADD or by what became of that. */
 function conclude(batch: Batch, outcome: unknown): void {
   batch.failure = failureIn(outcome);
-  if (!batch.hasDeliveryId || batch.failure !== undefined) return;
-  batch.added = Number(outcome);
-  if (batch.entries.length > 1) return;
+  if (!batch.saysIsNew || batch.failure !== undefined) return;
   const [entry] = batch.entries;
-  // A second run that adds nothing may follow a first one that has added all.
+  batch.added = Number(outcome);
+  // A second run adds nothing after a first one that has added all.
   entry!.isNew = batch.added === 0 && batch.isReplayed
     ? undefined
     : batch.added === entry!.count;
