@@ -1,0 +1,47 @@
+// Events in the storage of a Durable Object: a real one, in workerd.
+import "../../support/strict.ts";
+import { assertThrows } from "@std/assert";
+import { DurableObjectOutbox } from "../../../recorder/stores/durable_object_outbox.ts";
+import { keepsContract } from "./contract.ts";
+import { startWorker } from "./hosts/start_worker.ts";
+import { findWorkerd } from "./hosts/workerd.ts";
+
+const workerd = await findWorkerd();
+if ("reason" in workerd) {
+  console.log(`Tests in workerd are skipped: ${workerd.reason}`);
+}
+const ignore = "reason" in workerd;
+const program = "path" in workerd ? workerd.path : "";
+
+Deno.test("DurableObjectOutbox keeps events through kills, as a store must", {
+  ignore,
+}, async (t) => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await using host = await startWorker(program, dir);
+    await keepsContract(host, t);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("DurableObjectOutbox names the argument that is wrong", () => {
+  const storage = { put: () => {}, sync: () => {} } as never;
+  assertThrows(
+    () => new DurableObjectOutbox(undefined as never),
+    TypeError,
+    "Cannot make a DurableObjectOutbox: storage is undefined, expected the ctx.storage of a Durable Object",
+  );
+  for (const prefix of [5, "a".repeat(501)]) {
+    assertThrows(
+      () => new DurableObjectOutbox(storage, { prefix: prefix as never }),
+      TypeError,
+      "Cannot make a DurableObjectOutbox: prefix is ",
+    );
+  }
+  assertThrows(
+    () => new DurableObjectOutbox(storage, { maxBytes: 1.5 }),
+    TypeError,
+    "Cannot make a DurableObjectOutbox: maxBytes is 1.5",
+  );
+});
