@@ -6,6 +6,24 @@ export interface Settings {
   readonly redisUrl?: string | undefined;
   /** Where to listen: 0 for a free port. */
   readonly port: number;
+  /** Where queued events are kept; see `openStore`. */
+  readonly outbox?: string | undefined;
+  /** When a shop is blocked, and for how long. */
+  readonly limits?: Limits | undefined;
+  /** What requests must show that block a shop or let it through. */
+  readonly adminToken?: string | undefined;
+}
+
+/** More than `limit` events in `windowSeconds` block a shop for `blockSeconds`. */
+export interface Limits {
+  readonly limit: number;
+  readonly windowSeconds: number;
+  readonly blockSeconds: number;
+}
+
+/** Environment variables. */
+interface Env {
+  get(name: string): string | undefined;
 }
 
 /**
@@ -13,20 +31,27 @@ export interface Settings {
  *
  * @throws {TypeError} If a variable is not what it should be.
  */
-export function settingsOf(
-  env: { get(name: string): string | undefined },
-): Settings {
+export function settingsOf(env: Env): Settings {
+  const limit = wholeIn(env, "LIMIT", 1, 1e9);
+  const windowSeconds = wholeIn(env, "WINDOW_SECONDS", 1, 1e9) ?? 60;
+  const blockSeconds = wholeIn(env, "BLOCK_SECONDS", 1, 1e9) ?? 600;
   return {
     redisUrl: env.get("REDIS_URL"),
-    port: wholeIn(env, "PORT", { least: 0, most: 65_535 }) ?? 8000,
+    port: wholeIn(env, "PORT", 0, 65_535) ?? 8000,
+    outbox: env.get("OUTBOX") || undefined,
+    limits: limit === undefined
+      ? undefined
+      : { limit, windowSeconds, blockSeconds },
+    adminToken: env.get("ADMIN_TOKEN") || undefined,
   };
 }
 
 /** The whole number in a variable; `undefined` if it is not set. */
 function wholeIn(
-  env: { get(name: string): string | undefined },
+  env: Env,
   name: string,
-  { least, most }: { least: number; most: number },
+  least: number,
+  most: number,
 ): number | undefined {
   const text = env.get(name) || undefined;
   if (text === undefined) return undefined;
