@@ -1,22 +1,38 @@
 // A webhook service: counts what it receives in Redis, and answers at once, whether Redis can be reached or not.
 //
-//   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 503 dropped
+//   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 429 blocked, 503 dropped
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
 //   GET  /healthz                                                200, or 503 while the server of its own key does not answer
+//   GET  /blocked                                                the shops that are blocked
+//   PUT, DELETE /blocked/:mallId/:shopNo?seconds=600&reason=…    block a shop, let it through
 //
-// REDIS_URL says where Redis is, PORT where to listen (8000): one server, a cluster
-// (rediss://…?cluster=true) or what Sentinels name (redis://…?sentinel=name).
-// With --allow-net=… every node must be in the list. This file is a
-// whole entry point, on Deno Deploy, too. Copy it with the folder of its name
-// beside it, and add the module:
+// What it is told, all of it optional:
+//
+//   REDIS_URL       one server (redis://127.0.0.1:6379), a cluster (rediss://…?cluster=true)
+//                   or what Sentinels name (redis://…?sentinel=name)
+//   PORT            where to listen (8000)
+//   OUTBOX          the file that keeps what is queued beyond the end of the process; or
+//                   kv, which is Deno KV, for Deno Deploy. Without it that is lost
+//   LIMIT           more events than this of a shop and type in WINDOW_SECONDS (60) block
+//                   the shop for BLOCK_SECONDS (600). Without it no shop is blocked
+//   ADMIN_TOKEN     PUT and DELETE exist with it alone; they, and then GET /blocked as well,
+//                   ask for "Authorization: Bearer" and it
+//
+// This file and the folder of its name beside it are a whole service, on Deno
+// Deploy, too. Copy them and add the module. With --allow-net=… every node of a
+// cluster must be in the list:
 //
 //   deno add jsr:@unzombie/redis
-//   REDIS_URL=rediss://… deno run --allow-net --allow-env=REDIS_URL,PORT webhook_service.ts
+//   OUTBOX=/var/lib/webhooks/queued REDIS_URL=rediss://… deno run --allow-net \
+//     --allow-env=REDIS_URL,PORT,OUTBOX,LIMIT,WINDOW_SECONDS,BLOCK_SECONDS,ADMIN_TOKEN \
+//     --allow-read=/var/lib/webhooks/queued --allow-write=/var/lib/webhooks/queued webhook_service.ts
 //
 // The log has a line of JSON when Redis goes away and one when it is back, none
 // for each event. SIGTERM and SIGINT end the service within 5 seconds. The exit
-// code is 1 if that loses events, and 2 if the service cannot start.
+// code is 1 if that loses events, which only happens without OUTBOX, and 2 if the
+// service cannot start, such as with a file that another process has open.
 import {
+  Blacklist,
   ExponentialBackoff,
   Redis,
   Retry,
@@ -26,9 +42,12 @@ import { Watch } from "./webhook_service/health.ts";
 import { log, textOf } from "./webhook_service/log.ts";
 import { handler } from "./webhook_service/routes.ts";
 import { type Settings, settingsOf } from "./webhook_service/settings.ts";
+import { openStore } from "./webhook_service/store.ts";
 
 /** How long the end may take, in milliseconds: Deno Deploy kills after 5 seconds. */
-const STOP_MS = { requests: 1000, outbox: 3000, client: 500 };
+const STOP_MS = { requests: 1000, outbox: 2500, client: 500 };
+/** How many events may be queued, in memory alone and with a store: some 5 and 50 MB. */
+const CAPACITY = { memory: 10_000, store: 100_000 };
 
 /** A running service. */
 export interface Service {
@@ -36,13 +55,13 @@ export interface Service {
   /**
    * Takes no more requests, finishes those under way, sends what is queued, and closes.
    *
-   * @returns How many events are lost by that.
+   * @returns How many events are lost by that, and how many are left in the store.
    */
-  stop(): Promise<number>;
+  stop(): Promise<{ lost: number; left: number }>;
 }
 
 /** Starts the service. */
-export function startService(settings: Settings): Service {
+export async function startService(settings: Settings): Promise<Service> {
   const redis = new Redis(settings.redisUrl, {
     // The sender waits for the answer. Better 202 soon than 200 late.
     connectTimeoutMs: 1000,
@@ -53,31 +72,53 @@ export function startService(settings: Settings): Service {
       deadlineMs: 1000,
     }),
   });
+  const { outbox, place, close: closeStore } = await openStore(settings.outbox);
   const recorder = new WebhookRecorder(redis, {
     retentionSeconds: 7 * 24 * 3600,
     deadlineMs: 1000,
+    outboxCapacity: outbox === undefined ? CAPACITY.memory : CAPACITY.store,
+    ...(outbox && { outbox }),
     onError: (error, info) => watch.report(error, info),
+    onOutboxError: (error) => watch.seldom(`The outbox, ${place}`, error),
   });
   const watch = new Watch(redis, recorder);
-  const server = Deno.serve(
-    {
-      port: settings.port,
-      onListen: ({ port }) => log("info", `Listening on port ${port}`),
-    },
-    handler({ redis, recorder, watch }),
-  );
-  return {
-    port: server.addr.port,
-    async stop() {
-      // A request whose body never ends must not hold up the end.
-      await within(STOP_MS.requests, server.shutdown());
-      const before = recorder.stats().dropped;
-      await recorder.close({ drainMs: STOP_MS.outbox });
-      watch.stop();
-      await redis.close({ drainMs: STOP_MS.client });
-      return recorder.stats().dropped - before;
-    },
+  const blacklist = settings.limits &&
+    new Blacklist(recorder, settings.limits);
+  const { adminToken } = settings;
+  const close = async (): Promise<number> => {
+    await recorder.close({ drainMs: STOP_MS.outbox });
+    watch.stop();
+    const left = outbox === undefined ? 0 : recorder.stats().pending;
+    await redis.close({ drainMs: STOP_MS.client });
+    await closeStore();
+    return left;
   };
+  try {
+    const server = Deno.serve(
+      {
+        port: settings.port,
+        onListen: ({ port }) =>
+          log(
+            "info",
+            `Listening on port ${port}, queued events are in ${place}`,
+          ),
+      },
+      handler({ redis, recorder, blacklist, adminToken, watch }),
+    );
+    return {
+      port: server.addr.port,
+      async stop() {
+        // A request whose body never ends must not hold up the end.
+        await within(STOP_MS.requests, server.shutdown());
+        const before = recorder.stats().dropped;
+        const left = await close();
+        return { lost: recorder.stats().dropped - before, left };
+      },
+    };
+  } catch (error) {
+    await close(); // the port is taken, or must not be listened on
+    throw error;
+  }
 }
 
 async function within(ms: number, work: Promise<void>): Promise<void> {
@@ -88,27 +129,33 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
 }
 
 /** Starts the service as the environment says, or ends the process. */
-function start(): Service {
+async function start(): Promise<Service> {
   try {
-    return startService(settingsOf(Deno.env));
+    return await startService(settingsOf(Deno.env));
   } catch (error) {
     log("error", `Cannot start: ${textOf(error)}`);
     Deno.exit(2);
   }
 }
 
+/** Ends the service and the process. */
+async function end(service: Service): Promise<never> {
+  const { lost, left } = await service.stop();
+  const events = (n: number) => n === 1 ? "1 event is" : `${n} events are`;
+  if (left > 0) {
+    log("info", `Stopped: ${events(left)} left in OUTBOX`, { left });
+  }
+  if (lost > 0) log("error", `Stopped: ${events(lost)} lost`, { lost });
+  Deno.exit(lost > 0 ? 1 : 0);
+}
+
 if (import.meta.main) {
-  const service = start();
+  const service = await start();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // Once: a second signal ends the process at once.
-    const stop = async () => {
+    const stop = () => {
       Deno.removeSignalListener(signal, stop);
-      const lost = await service.stop();
-      if (lost > 0) {
-        const events = lost === 1 ? "1 event is" : `${lost} events are`;
-        log("error", `Stopped: ${events} lost`, { lost });
-      }
-      Deno.exit(lost > 0 ? 1 : 0);
+      end(service);
     };
     Deno.addSignalListener(signal, stop);
   }

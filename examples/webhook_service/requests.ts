@@ -3,7 +3,7 @@ import type { WebhookEvent } from "@unzombie/redis";
 
 /** The answer to a request that cannot be met. */
 export class Refusal extends Error {
-  constructor(readonly status: 400 | 404, message: string) {
+  constructor(readonly status: 400 | 401 | 404, message: string) {
     super(message);
   }
 }
@@ -21,13 +21,33 @@ export function urlOf(request: Request): URL {
   }
 }
 
-/** The event of a path. The sender chooses its words, and they become a key: short and plain, and no `_`
- * in an id, by which two keys could be the same. */
+/**
+ * The event of a path. The sender chooses its words, and they become a key: short
+ * and plain, and no `_` in an id, by which two keys could be the same.
+ */
 export function eventIn(path: readonly string[]): WebhookEvent {
   if (path.length !== 3) {
     throw new Refusal(404, "no such page, expected /mallId/shopNo/eventType");
   }
-  const [mallId, shopNo, eventType] = path.map(decoded) as Triple;
+  return {
+    ...shopIn(path.slice(0, 2)),
+    eventType: matching(
+      "eventType",
+      decoded(path[2]!),
+      /^[\w./:-]{1,64}$/,
+      "1 to 64 of A-Z a-z 0-9 _ . / : -",
+    ),
+  };
+}
+
+/** The shop of a path. */
+export function shopIn(
+  path: readonly string[],
+): Pick<WebhookEvent, "mallId" | "shopNo"> {
+  if (path.length !== 2) {
+    throw new Refusal(404, "no such page, expected /mallId/shopNo");
+  }
+  const [mallId, shopNo] = path.map(decoded) as [string, string];
   return {
     mallId: matching(
       "mallId",
@@ -38,16 +58,8 @@ export function eventIn(path: readonly string[]): WebhookEvent {
     shopNo: Number(
       matching("shopNo", shopNo, /^\d{1,9}$/, "a whole number of 0 or more"),
     ),
-    eventType: matching(
-      "eventType",
-      eventType,
-      /^[\w./:-]{1,64}$/,
-      "1 to 64 of A-Z a-z 0-9 _ . / : -",
-    ),
   };
 }
-
-type Triple = [mallId: string, shopNo: string, eventType: string];
 
 function decoded(text: string): string {
   try {
@@ -68,11 +80,16 @@ export function deliveryIn(headers: Headers): { deliveryId?: string } {
   return {};
 }
 
-/** The window that a frequency is asked for, in seconds. */
-export function windowIn(query: URLSearchParams): number {
-  const text = query.get("windowSeconds") ?? "60";
+/** A number of seconds in the query; none if it is not there. */
+export function secondsIn<Name extends string>(
+  query: URLSearchParams,
+  name: Name,
+): { [name in Name]?: number } {
+  const text = query.get(name);
+  if (text === null) return {};
   const expected = "a whole number from 1 to 999999999";
-  return Number(matching("windowSeconds", text, /^[1-9]\d{0,8}$/, expected));
+  const value = Number(matching(name, text, /^[1-9]\d{0,8}$/, expected));
+  return { [name]: value } as { [name in Name]?: number };
 }
 
 function matching(

@@ -1,39 +1,62 @@
 // The routes of the service, and what each answers.
-import type { Redis, WebhookRecorder } from "@unzombie/redis";
+import type {
+  Blacklist,
+  RecordOutcome,
+  Redis,
+  WebhookRecorder,
+} from "@unzombie/redis";
+import { blockedRoutes } from "./blocked.ts";
 import { healthOf, Watch } from "./health.ts";
-import { deliveryIn, eventIn, Refusal, urlOf, windowIn } from "./requests.ts";
+import { deliveryIn, eventIn, Refusal, secondsIn, urlOf } from "./requests.ts";
 
 /** What answers are made of. */
 export interface Parts {
   readonly redis: Redis;
   readonly recorder: WebhookRecorder;
+  /** Without it no shop is ever blocked. */
+  readonly blacklist?: Blacklist | undefined;
+  /** See `blockedRoutes`. */
+  readonly adminToken?: string | undefined;
   readonly watch?: Watch;
 }
 
+/** Routes, by the first word of the path and by method. */
+export type Routes = Record<string, Record<string, Route>>;
+
+type Route = (
+  asked: { request: Request; path: string[]; query: URLSearchParams },
+) => Response | Promise<Response>;
+
 /** Answers requests. */
 export function handler(
-  { redis, recorder, watch = new Watch(redis, recorder) }: Parts,
+  {
+    redis,
+    recorder,
+    blacklist,
+    adminToken,
+    watch = new Watch(redis, recorder),
+  }: Parts,
 ): (request: Request) => Promise<Response> {
-  const routes: Record<string, Partial<Record<string, Route>>> = {
+  const routes: Routes = {
     webhooks: {
       POST: async ({ request, path }) => {
         const event = { ...eventIn(path), ...deliveryIn(request.headers) };
-        const { status, count } = await recorder.record(event);
-        return Response.json({ status, count }, {
-          status: STATUS[status],
-          headers: status === "dropped" ? { "retry-after": "5" } : {},
-        });
+        return answerTo(
+          blacklist === undefined
+            ? { outcome: await recorder.record(event) }
+            : await blacklist.record(event),
+        );
       },
     },
     frequency: {
       GET: async ({ path, query }) => {
         const event = eventIn(path);
-        const windowSeconds = windowIn(query);
-        const options = { windowSeconds };
-        const frequency = await recorder.frequency(event, options);
+        const { windowSeconds = 60 } = secondsIn(query, "windowSeconds");
+        const frequency = await recorder.frequency(event, { windowSeconds });
         return Response.json({ ...event, windowSeconds, frequency });
       },
     },
+    ...(blacklist && { blocked: blockedRoutes(blacklist, adminToken) }),
     healthz: {
       GET: async ({ path }) => {
         if (path.length > 0) throw new Refusal(404, "no such page");
@@ -78,8 +101,29 @@ export function handler(
   };
 }
 
-type Route = (
-  asked: { request: Request; path: string[]; query: URLSearchParams },
-) => Response | Promise<Response>;
+/** What became of an event. */
+interface Decision {
+  readonly outcome?: RecordOutcome;
+  readonly isBlocked?: boolean;
+  readonly retryAfterSeconds?: number;
+}
 
 const STATUS = { recorded: 200, queued: 202, dropped: 503 } as const;
+
+function answerTo(
+  { outcome, isBlocked, retryAfterSeconds }: Decision,
+): Response {
+  // The error has the address of Redis: it is in the log.
+  const { error: _, ...known } = { error: undefined, ...outcome };
+  const body = { status: "blocked", ...known, isBlocked };
+  if (outcome === undefined || isBlocked) {
+    return Response.json(body, {
+      status: 429,
+      headers: { "retry-after": `${retryAfterSeconds ?? 1}` },
+    });
+  }
+  return Response.json(body, {
+    status: STATUS[outcome.status],
+    headers: outcome.status === "dropped" ? { "retry-after": "5" } : {},
+  });
+}

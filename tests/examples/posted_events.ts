@@ -47,7 +47,8 @@ export class PostedEvents {
   }
 
   /**
-   * Posts new events, and once more those with a delivery id that got no answer.
+   * Posts new events, and once more those with a delivery id that got no answer,
+   * until the service is gone.
    *
    * @param onAnswer Called with the number of answers so far.
    */
@@ -59,18 +60,18 @@ export class PostedEvents {
     const again = this.#events.filter((event) =>
       event.deliveryId !== undefined && !isPromised(event)
     );
-    const events = [
-      ...again,
-      ...Array.from({ length: count }, () => this.#make()),
-    ];
+    let made = 0;
     let answers = 0;
+    let isGone = false;
     const work = async () => {
-      for (;;) {
-        const event = events.shift();
+      while (!isGone) {
+        const event = again.shift() ??
+          (made++ < count ? this.#make() : undefined);
         if (event === undefined) return;
         const status = await this.#postOne(url, event);
         this.answers.set(status, (this.answers.get(status) ?? 0) + 1);
-        if (status !== undefined) onAnswer(++answers);
+        if (status === undefined) isGone = true;
+        else onAnswer(++answers);
       }
     };
     await Promise.all(Array.from({ length: CONCURRENCY }, work));

@@ -26,9 +26,12 @@ Deno.test("Webhook service counts events, and a repeated delivery once", async (
 
   assertEquals(await service.post(path), recorded);
   assertEquals(await service.post(path), recorded);
+  const delivered = [];
   for (const name of ["Idempotency-Key", "X-Webhook-Id"]) {
-    assertEquals(await service.post(path, { [name]: "delivery-1" }), recorded);
+    const { body } = await service.post(path, { [name]: "delivery-1" });
+    delivered.push([body.status, body.isNew]);
   }
+  assertEquals(delivered, [["recorded", true], ["recorded", false]]);
   assertEquals(
     await service.get("/frequency/mall-1/7/orders%2Fcreate?windowSeconds=30"),
     {

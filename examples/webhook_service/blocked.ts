@@ -1,0 +1,77 @@
+// The routes of the shops that are blocked.
+import { timingSafeEqual } from "node:crypto";
+import type { Blacklist } from "@unzombie/redis";
+import { Refusal, secondsIn, shopIn } from "./requests.ts";
+import type { Routes } from "./routes.ts";
+
+/**
+ * With a token all of them ask for it. Without one there is the list alone, and it
+ * is open: it has the ids of shops, and nothing of Redis.
+ */
+export function blockedRoutes(
+  blacklist: Blacklist,
+  adminToken: string | undefined,
+): Routes[string] {
+  const list: Routes[string] = {
+    GET: ({ path }) => {
+      if (path.length > 0) throw new Refusal(404, "no such page");
+      return listOf(blacklist.blocked());
+    },
+  };
+  if (adminToken === undefined) return list;
+  const routes: Routes[string] = {
+    ...list,
+    PUT: async ({ path, query }) => {
+      const reason = query.get("reason")?.slice(0, 200);
+      await blacklist.block(shopIn(path), {
+        ...secondsIn(query, "seconds"),
+        ...(reason ? { reason } : {}),
+      });
+      return new Response(null, { status: 204 });
+    },
+    DELETE: async ({ path }) => {
+      await blacklist.unblock(shopIn(path));
+      return new Response(null, { status: 204 });
+    },
+  };
+  return Object.fromEntries(
+    Object.entries(routes).map(([method, route]) => [method, (asked) => {
+      checkToken(asked.request, adminToken);
+      return route(asked);
+    }]),
+  );
+}
+
+function checkToken({ headers }: Request, token: string): void {
+  const given = encoder.encode(headers.get("authorization") ?? "");
+  const expected = encoder.encode(`Bearer ${token}`);
+  if (
+    given.length === expected.length && timingSafeEqual(given, expected)
+  ) return;
+  throw new Refusal(401, "expected Authorization: Bearer and the ADMIN_TOKEN");
+}
+
+const encoder = new TextEncoder();
+
+/** A JSON array that is sent while it is read: it may be long. */
+async function listOf(items: AsyncIterable<unknown>): Promise<Response> {
+  const lines = linesOf(items);
+  const first = await lines.next(); // before the status is sent: Redis may be away
+  const body = async function* () {
+    if (!first.done) yield first.value;
+    yield* lines;
+  };
+  return new Response(
+    ReadableStream.from(body()).pipeThrough(new TextEncoderStream()),
+    { headers: { "content-type": "application/json" } },
+  );
+}
+
+async function* linesOf(items: AsyncIterable<unknown>): AsyncGenerator<string> {
+  let before = "[";
+  for await (const item of items) {
+    yield `${before}\n${JSON.stringify(item)}`;
+    before = ",";
+  }
+  yield before === "[" ? "[]\n" : "\n]\n";
+}

@@ -1,0 +1,43 @@
+// Where queued events are kept beyond the end of this process.
+import type { OutboxStore } from "@unzombie/redis";
+
+/** A store that is open. */
+export interface Store {
+  /** `undefined`: queued events are in memory alone. */
+  readonly outbox: OutboxStore | undefined;
+  /** Where it is, for the log. */
+  readonly place: string;
+  close(): void | Promise<void>;
+}
+
+/**
+ * Opens the store that OUTBOX names: the path of a file; or `kv`, Deno KV where
+ * there is no disk, which may be shared by many processes, or `kv:` with what
+ * `Deno.openKv` takes.
+ *
+ * @throws If it cannot be opened, such as a file that another process has open.
+ */
+export async function openStore(name: string | undefined): Promise<Store> {
+  if (name === undefined) {
+    return { outbox: undefined, place: "memory alone", close() {} };
+  }
+  if (name === "kv" || name.startsWith("kv:")) return await openKv(name);
+  const { FileOutbox } = await import("@unzombie/redis/outbox");
+  const outbox = await FileOutbox.open(name);
+  return { outbox, place: name, close: () => outbox.close() };
+}
+
+async function openKv(name: string): Promise<Store> {
+  if (typeof Deno.openKv !== "function") {
+    throw new TypeError(
+      `Cannot use OUTBOX=${name}: there is no Deno.openKv, expected --unstable-kv`,
+    );
+  }
+  const { KvOutbox } = await import("@unzombie/redis/outbox/kv");
+  const kv = await Deno.openKv(name.slice("kv:".length) || undefined);
+  return {
+    outbox: new KvOutbox(kv),
+    place: "Deno KV",
+    close: () => kv.close(),
+  };
+}
