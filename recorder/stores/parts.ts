@@ -61,18 +61,23 @@ export function eventOf(
   id: string,
   parts: readonly unknown[],
 ): StoredEvent | undefined {
-  const utf8 = new TextDecoder("utf-8", { fatal: true });
+  if (!parts.every((part) => part instanceof Uint8Array)) return undefined;
   try {
-    let text = "";
-    for (const part of parts) {
-      if (!(part instanceof Uint8Array)) return undefined;
-      text += utf8.decode(part, { stream: true });
-    }
-    const event = JSON.parse(text + utf8.decode());
+    const event = JSON.parse(decode(parts));
     return event?.id === id ? event : undefined;
   } catch {
     return undefined;
   }
+}
+
+const text = new TextDecoder("utf-8", { fatal: true });
+
+/** Characters may be cut at the ends of parts. */
+function decode(parts: readonly Uint8Array[]): string {
+  if (parts.length === 1) return text.decode(parts[0]);
+  const stream = new TextDecoder("utf-8", { fatal: true });
+  return parts.map((part) => stream.decode(part, { stream: true })).join("") +
+    stream.decode();
 }
 
 /** Whether a value is of a kind that outboxes store. */

@@ -2,7 +2,7 @@
 
 /** How often a store that is full is measured, in milliseconds. */
 const MEASURE_MS = 10_000;
-/** A store is measured anew after this share of its limit was added: others may have added as much. */
+/** So much of its limit may be added to a store between two measurements: others may add as much. */
 const SHARE = 1 / 8;
 
 /** What a measurement has found, in bytes. */
@@ -15,20 +15,24 @@ export interface Measured {
 /**
  * Keeps a store within its limit.
  *
- * What is in the store is measured before the first addition, and again from time to
- * time. In between, only additions and removals by this process are counted: each
- * further process may exceed the limit by an eighth of it.
+ * - What is in the store is measured beside the first addition, and before each
+ *   further eighth of the limit that this process adds. Only that is waited for: a
+ *   measurement reads all that is there.
+ * - In between, only additions and removals by this process are counted. So each of
+ *   several processes may exceed the limit by an eighth of it.
  */
 export class Room {
   readonly #maxBytes: number;
   readonly #title: string;
   readonly #measure: () => Promise<Measured>;
-  #measured: Measured | undefined;
-  #measuredAt = 0;
   #bytes = 0; // as measured, and what was added and removed since
-  #added = 0; // since it was measured
+  #added = 0; // since the last measurement began
+  #aside = 0; // as measured
+  #measuredAt = -Infinity;
+  #measuring: Promise<void> | undefined;
 
   /**
+   * @param maxBytes How much there may be, in bytes.
    * @param title What the store is called in errors.
    * @param measure Measures what is in the store.
    */
@@ -45,24 +49,27 @@ export class Room {
   /**
    * Makes sure that there is room.
    *
+   * @param bytes How much is needed.
+   * @param events For how many events.
    * @throws {RangeError} If there is none.
+   * @throws What a measurement fails with that had to be awaited.
    */
   async need(bytes: number, events: number): Promise<void> {
-    if (this.#measured === undefined || this.#added > SHARE * this.#maxBytes) {
-      await this.#update();
+    const isUnsure = this.#added + bytes > SHARE * this.#maxBytes;
+    const isNew = this.#measuredAt === -Infinity;
+    if (isUnsure || isNew || this.#isOld && !this.#hasRoomFor(bytes)) {
+      const measuring = this.#measuring ??= this.#update();
+      if (isUnsure) await measuring;
+      else measuring.catch(() => {}); // a later addition measures again
     }
-    if (
-      !this.#hasRoomFor(bytes) &&
-      performance.now() - this.#measuredAt > MEASURE_MS
-    ) await this.#update();
     if (this.#hasRoomFor(bytes)) return;
-    const aside = this.#measured!.aside;
     throw new RangeError(
       `Cannot store ${events} ${events === 1 ? "event" : "events"} of ${
         kib(bytes)
       }: ${this.#title} holds ${kib(this.#bytes)} of at most ${
         kib(this.#maxBytes)
-      } (maxBytes)` + (aside > 0 ? `, ${kib(aside)} of them set aside` : ""),
+      } (maxBytes)` +
+        (this.#aside > 0 ? `, ${kib(this.#aside)} of them set aside` : ""),
     );
   }
 
@@ -81,11 +88,21 @@ export class Room {
     return this.#bytes + bytes <= this.#maxBytes;
   }
 
+  get #isOld(): boolean {
+    return performance.now() - this.#measuredAt > MEASURE_MS;
+  }
+
   async #update(): Promise<void> {
-    this.#measured = await this.#measure();
-    this.#measuredAt = performance.now();
-    this.#bytes = this.#measured.bytes;
-    this.#added = 0;
+    const before = this.#added;
+    try {
+      const { bytes, aside } = await this.#measure();
+      this.#added -= before;
+      this.#bytes = bytes + this.#added; // some of these may have been measured
+      this.#aside = aside;
+      this.#measuredAt = performance.now();
+    } finally {
+      this.#measuring = undefined;
+    }
   }
 }
 

@@ -144,42 +144,47 @@ export class ShelfOutbox {
 
   async *#read(): AsyncGenerator<StoredEvent, void> {
     let id: string | undefined;
-    let parts: unknown[] = [];
+    let parts: Item[] = [];
     for await (const item of this.#shelf.read(QUEUED, AFTER_QUEUED)) {
       const next = idIn(item.name);
-      if (id !== undefined && next !== id) yield* this.#assemble(id, parts);
-      if (next === undefined) yield foreign(item);
-      if (next !== id) parts = [];
-      id = next;
-      parts.push(item.value);
+      if (next !== id) {
+        if (id !== undefined) {
+          const event = this.#assemble(id, parts) ?? await this.#lookUp(id);
+          if (event !== undefined) yield event;
+        }
+        parts = [];
+        id = next;
+      }
+      if (id === undefined) yield foreign(item);
+      else parts.push(item);
     }
-    if (id !== undefined) yield* this.#assemble(id, parts);
+    if (id === undefined) return;
+    const event = this.#assemble(id, parts) ?? await this.#lookUp(id);
+    if (event !== undefined) yield event;
   }
 
-  async *#assemble(
-    id: string,
-    parts: readonly unknown[],
-  ): AsyncGenerator<StoredEvent, void> {
-    let found = eventOf(id, parts);
-    if (found === undefined) {
-      // Between two pages another process may have removed it.
-      const items = await this.#partsOf(id);
-      if (items.length === 0) return;
-      parts = items.map(({ value }) => value);
-      found = eventOf(id, parts);
-      if (found === undefined) return yield foreign(items[0]!);
-    }
-    const bytes = parts.reduce<number>(
-      (sum, part, i) =>
-        sum + bytesOf({ name: nameOf(QUEUED, id, i), value: part }),
-      0,
-    );
+  /** The event that parts are of; `undefined` if they are not all of the parts of an event. */
+  #assemble(id: string, parts: readonly Item[]): StoredEvent | undefined {
+    const event = eventOf(id, parts.map(({ value }) => value));
+    if (event === undefined) return undefined;
+    const bytes = parts.reduce((sum, part) => sum + bytesOf(part), 0);
     this.#known.set(id, { parts: parts.length, bytes });
-    yield found;
+    return event;
   }
 
-  #partsOf(id: string): Promise<Item[]> {
-    return Array.fromAsync(this.#shelf.read(...rangeOf(QUEUED, id)));
+  /** Reads again what was incomplete: between two pages another process may have removed it. */
+  async #lookUp(id: string): Promise<StoredEvent | undefined> {
+    const parts = await this.#partsOf(id);
+    if (parts.length === 0) return undefined;
+    return this.#assemble(id, parts) ?? foreign(parts[0]!);
+  }
+
+  async #partsOf(id: string): Promise<Item[]> {
+    const parts: Item[] = [];
+    for await (const item of this.#shelf.read(...rangeOf(QUEUED, id))) {
+      parts.push(item);
+    }
+    return parts;
   }
 
   /** How much is on the shelf, in bytes, and how much of that was set aside. */
