@@ -17,7 +17,7 @@ import type {
 import type { Decisions, Settings } from "./decisions.ts";
 import { checkEvent, type WebhookEvent } from "./event.ts";
 import type { ManualBlocks } from "./manual_blocks.ts";
-import { WebhookRecorder } from "./recorder.ts";
+import { partsOf, WebhookRecorder } from "./recorder.ts";
 
 /** The longest block, in seconds: 366 days. */
 const MAX_BLOCK_SECONDS = 31_622_400;
@@ -122,6 +122,13 @@ export class Blacklist {
     check("windowSeconds", windowSeconds, 1e9);
     check("blockSeconds", blockSeconds, MAX_BLOCK_SECONDS);
     check("isKnownForMs", isKnownForMs, MAX_TIMER_MS, 0);
+    const { retentionSeconds = Infinity } = partsOf(recorder);
+    if (windowSeconds > retentionSeconds) {
+      throw new TypeError(
+        `Cannot make a blacklist: windowSeconds is ${windowSeconds}, ` +
+          `expected at most the recorder's retentionSeconds, ${retentionSeconds}`,
+      );
+    }
     this.#recorder = recorder;
     this.#settings = {
       limit,

@@ -1,5 +1,7 @@
 // Whether an event is over its limit: by the block and the count that its own flush has read.
 import { outlookOf } from "../client/outlook.ts";
+import { ReplyError } from "../resp/errors.ts";
+import type { Command } from "../resp/types.ts";
 import type { BlacklistDecision, Shop } from "./blacklist_types.ts";
 import type { RecordOutcome } from "./entry.ts";
 import type { WebhookEvent } from "./event.ts";
@@ -10,6 +12,7 @@ import {
   KnownBlocks,
   PATIENCE,
 } from "./known_blocks.ts";
+import type { ServerOf } from "./lanes.ts";
 import { outcomesIn } from "./outage.ts";
 import { partsOf, recordWith, type WebhookRecorder } from "./recorder.ts";
 import type { Sender } from "./sender.ts";
@@ -63,11 +66,17 @@ export class Decisions {
   readonly now: () => number;
   readonly #recorder: WebhookRecorder;
   readonly #settings: Settings;
+  readonly #keyOf: (event: WebhookEvent) => string;
+  readonly #serverOf: ServerOf;
   /** Blocks on their way. */
   readonly #writing = new Map<string, Promise<Written>>();
+  /** Counts on their way. */
+  readonly #counting = new Map<string, Promise<number>>();
 
   constructor(recorder: WebhookRecorder, settings: Settings) {
-    const { client, now } = partsOf(recorder);
+    const { client, now, keyOf, serverOf } = partsOf(recorder);
+    this.#keyOf = keyOf;
+    this.#serverOf = serverOf;
     this.#recorder = recorder;
     this.#settings = settings;
     this.client = client;
@@ -90,16 +99,45 @@ export class Decisions {
       if (block !== undefined) return this.#blocked(block);
       known = this.blocks.get(name);
     }
+    const read = this.commands.read(name);
+    const { windowSeconds } = this.#settings;
+    const since = countedFromOf(known?.stored);
+    if (this.#isElsewhere(event, String(read[1]))) {
+      const [outcome, reply] = await Promise.all([
+        recordWith(this.#recorder, event, { windowSeconds, since }),
+        this.#readBeside(read),
+      ]);
+      return this.#decide(event, known, outcome, reply);
+    }
     let reply: unknown;
     const outcome = await recordWith(this.#recorder, event, {
-      windowSeconds: this.#settings.windowSeconds,
-      since: countedFromOf(known?.stored),
-      command: this.commands.read(name),
+      windowSeconds,
+      since,
+      command: read,
       onReply: (value) => {
         reply = value;
       },
     });
     return this.#decide(event, known, outcome, reply);
+  }
+
+  /** Whether a block is on another server than the events. Read in their flush, it would hold up all of them while that server is away. */
+  #isElsewhere(event: WebhookEvent, blockKey: string): boolean {
+    if (this.#serverOf === undefined) return false;
+    try {
+      return this.#serverOf(this.#keyOf(event)) !== this.#serverOf(blockKey);
+    } catch {
+      return false; // the recorder says what is wrong with keyOf
+    }
+  }
+
+  /** The reply, or an error reply; `undefined` if there was none in time. */
+  async #readBeside(read: Command): Promise<unknown> {
+    try {
+      return await this.client.send(read, PATIENCE);
+    } catch (error) {
+      return error instanceof ReplyError ? error : undefined;
+    }
   }
 
   /** @throws What `Redis.send` throws, if no later look can succeed. */
@@ -185,30 +223,28 @@ export class Decisions {
     );
   }
 
-  /** How many events of those that were counted do not count any more, as the shop was let through. The rank of an event among the others stays. */
-  async #countUntil(
+  /**
+   * How many of the events that were counted do not count any more, as the shop was let
+   * through. What is left for each of several events is its rank among the later ones.
+   */
+  #countUntil(
     second: number,
     event: WebhookEvent,
     counted = -Infinity,
   ): Promise<number> {
     const { windowSeconds } = this.#settings;
     const start = Math.floor(this.now() / 1000) - windowSeconds;
-    const reply = await this.client.send([
-      "ZCOUNT",
-      partsOf(this.#recorder).keyOf(event),
-      `(${Math.max(start, counted)}`,
-      second,
-    ], PATIENCE);
-    return Number(reply);
+    const above = `(${Math.max(start, counted)}`;
+    const command = ["ZCOUNT", this.#keyOf(event), above, second] as const;
+    return shared(
+      this.#counting,
+      command.join(" "),
+      async () => Number(await this.client.send(command, PATIENCE)),
+    );
   }
 
   #write(name: string): Promise<Written> {
-    let writing = this.#writing.get(name);
-    if (writing === undefined) {
-      writing = this.#writeBlock(name);
-      this.#writing.set(name, writing);
-    }
-    return writing;
+    return shared(this.#writing, name, () => this.#writeBlock(name));
   }
 
   async #writeBlock(name: string): Promise<Written> {
@@ -220,7 +256,6 @@ export class Decisions {
     } catch (error) {
       replies = outcomesIn(error, commands.length);
     }
-    this.#writing.delete(name);
     if (!(replies[0] instanceof Error)) this.blocks.set(name, block);
     return { block, error: replies.find((reply) => reply instanceof Error) };
   }
@@ -260,4 +295,18 @@ const later = (a: number | undefined, b: number | undefined) =>
 function mayPass(error: unknown): boolean {
   const outlook = outlookOf(error);
   return outlook === "away" || outlook === "refused";
+}
+
+/** What several callers wait for at the same time is done once. */
+function shared<T>(
+  underWay: Map<string, Promise<T>>,
+  name: string,
+  make: () => Promise<T>,
+): Promise<T> {
+  let promise = underWay.get(name);
+  if (promise === undefined) {
+    promise = make().finally(() => underWay.delete(name));
+    underWay.set(name, promise);
+  }
+  return promise;
 }

@@ -21,7 +21,7 @@ import {
   membersOf,
   type WebhookEvent,
 } from "./event.ts";
-import { Lanes, nameOf } from "./lanes.ts";
+import { Lanes, nameOf, type ServerOf } from "./lanes.ts";
 import {
   checkRecorderOptions,
   errorInfoOf,
@@ -52,11 +52,13 @@ export let recordWith: (
   reading: Reading,
 ) => Promise<RecordOutcome>;
 
-/** What a recorder sends with, and its `keyOf` and `now`. */
+/** What a recorder sends with, its `keyOf` and `now`, how long it keeps events, and where a key goes if there are several servers. */
 export let partsOf: (recorder: WebhookRecorder) => {
   readonly client: Sender;
   readonly keyOf: (event: WebhookEvent) => string;
   readonly now: () => number;
+  readonly retentionSeconds: number | undefined;
+  readonly serverOf: ServerOf;
 };
 
 /**
@@ -104,6 +106,8 @@ export class WebhookRecorder implements AsyncDisposable {
       client: recorder.#client,
       keyOf: recorder.#keyOf,
       now: recorder.#now,
+      retentionSeconds: recorder.#retentionSeconds,
+      serverOf: recorder.#serverOf,
     });
   }
 
@@ -112,6 +116,9 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #keyOf: (event: WebhookEvent) => string;
   readonly #now: () => number;
   readonly #newMember: () => string;
+  readonly #retentionSeconds: number | undefined;
+  /** Where a key goes now; `undefined` where there is one server. */
+  readonly #serverOf: ServerOf;
   /** Whether `keyOf`, `now` or `newMember` is the user's own: it may make an entry that cannot be sent. */
   readonly #mayBeFlawed: boolean;
   /** What each event reads, if `windowSeconds` is given. */
@@ -150,6 +157,7 @@ export class WebhookRecorder implements AsyncDisposable {
     this.#onError = options.onError;
     this.#keyOf = keyOf ?? defaultKeyOf;
     this.#now = now ?? Date.now;
+    this.#retentionSeconds = retentionSeconds;
     this.#newMember = newMember ?? (() => crypto.randomUUID());
     this.#reading = windowSeconds === undefined ? undefined : { windowSeconds };
     this.#mayBeFlawed = Boolean(keyOf ?? now ?? newMember);
@@ -171,6 +179,7 @@ export class WebhookRecorder implements AsyncDisposable {
       this.#onFailover(failover)
     );
     const serverOf = this.#unsubscribe && serverOfKey(client);
+    this.#serverOf = serverOf;
     const spanMs = options.repeatAfterFailoverMs ?? REPEAT_MS;
     if (serverOf !== undefined && spanMs > 0) {
       this.#repeats = new LateRepeats({
