@@ -89,7 +89,7 @@ export interface TelemetryEvents {
   /** Events entered a recorder's outbox, or left it. */
   "outbox": {
     /** What happened to them. */
-    readonly change: "queued" | "recorded" | "dropped";
+    readonly change: "queued" | "recorded" | "dropped" | "restored" | "left";
     /** How many events. */
     readonly count: number;
     /** How many are held now. */

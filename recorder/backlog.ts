@@ -10,6 +10,8 @@ import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
 /** After this many attempts in a row that were denied a connection the backlog is given up. */
 const MAX_DENIALS = 5;
+/** With a store it is not given up, and the pause between two attempts is this, in milliseconds. */
+const DENIED_MS = 10_000;
 /** The share of the pause between two attempts that is by chance. */
 export const BACKLOG_JITTER = 0.2;
 /** While the backlog is full, an event that is dropped starts the next attempt, unless the last one is less than this ago, in milliseconds. */
@@ -73,13 +75,19 @@ export class Backlog {
     return this.#isSending && this.#availability.isAway;
   }
 
-  /** Takes an entry that was not written. Drops it if there is no room, or if no later attempt can succeed. */
+  /**
+   * Takes an entry that was not written. Drops it if there is no room, or if no later
+   * attempt can succeed. What only this client cannot send is kept, if there is a store.
+   */
   hold(entry: Entry, error: unknown): void {
     entry.reading = undefined; // read by its first attempt alone
     const outlook = this.#availability.outlookOf(error);
-    if (outlook === "final" || outlook === "denied" || this.#writer.isClosed) {
+    const { isDurable } = this.#outbox;
+    const isHopeless = outlook === "denied" || this.#writer.isClosed;
+    if (outlook === "final" || (isHopeless && !isDurable)) {
       return this.#outcomes.dropped(entry, error);
     }
+    if (this.#writer.isClosed) return void this.#outbox.giveUp([entry], error);
     if (!this.#outbox.add(entry, error)) {
       this.#outcomes.dropped(entry, error);
       return this.#hurry();
@@ -90,7 +98,13 @@ export class Backlog {
   /** Takes an entry that is queued already. */
   admit(entry: Entry): void {
     this.#queue.push(entry);
-    this.#sendAll();
+    this.#sendAll(1); // what it has failed with
+  }
+
+  /** Takes an entry that was not tried yet by this process. */
+  restore(entry: Entry): void {
+    this.#queue.push(entry);
+    this.#sendAll(0);
   }
 
   /** Makes the next attempt now. */
@@ -126,20 +140,25 @@ export class Backlog {
   }
 
   /** Makes attempts until nothing is left, by backoff while nothing goes through. */
-  async #sendAll(): Promise<void> {
+  async #sendAll(failures: number): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    this.#failures = 1; // what the first entry has failed with
+    this.#failures = failures;
+    if (failures === 0) await undefined; // the other entries of this turn
     while (this.#queue.events > 0) {
-      if (this.#failures > 0) {
-        await this.#pause(this.#backoff.delayMs(this.#failures - 1));
-      }
+      if (this.#failures > 0) await this.#pause(this.#pauseMs);
       if (this.#queue.events === 0) break;
       if (await this.#sendChunk()) this.#failures = 0;
       else this.#failures++;
       this.#triedAt = performance.now();
     }
     this.#isSending = false;
+  }
+
+  get #pauseMs(): number {
+    return this.#denials >= MAX_DENIALS
+      ? DENIED_MS
+      : this.#backoff.delayMs(this.#failures - 1);
   }
 
   /** Sends the first entries. False if none of them has left the backlog by that. */
@@ -179,8 +198,8 @@ export class Backlog {
     }
     this.#putBack(lost);
     for (const entry of again) this.#queue.push(entry);
-    const gone = [...acknowledged, ...refused.map(([entry]) => entry)];
-    this.#outbox.remove(gone);
+    this.#outbox.recorded(acknowledged);
+    this.#outbox.refused(refused);
     if (acknowledged.length > 0 && lost.length === 0) {
       this.#availability.clear();
     }
@@ -192,7 +211,7 @@ export class Backlog {
     this.#outcomes.refused(refused);
     if (lost.length > 0) this.#noteFault(lost[0]!.failure!.error);
     else this.#denials = 0;
-    return gone.length > 0;
+    return acknowledged.length + refused.length > 0;
   }
 
   #isFault(error: unknown): boolean {
@@ -202,8 +221,9 @@ export class Backlog {
   #noteFault(error: unknown): void {
     const isDenied = this.#availability.outlookOf(error) === "denied";
     this.#denials = isDenied ? this.#denials + 1 : 0;
-    if (this.#writer.isClosed || this.#denials >= MAX_DENIALS) {
-      this.#outcomes.lost(this.clear(), error);
+    const isGivenUp = this.#denials >= MAX_DENIALS && !this.#outbox.isDurable;
+    if (isGivenUp || this.#writer.isClosed) {
+      this.#outbox.giveUp(this.clear(), error);
     }
   }
 

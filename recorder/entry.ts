@@ -58,6 +58,7 @@ export type RecordOutcome = RecordedOutcome | QueuedOutcome | DroppedOutcome;
  * - `queued`: it is in the outbox, until a later attempt succeeds.
  * - `recorded`: Redis has acknowledged it.
  * - `dropped`: it is not sent again.
+ * - `left`: it is in the store, for a later process to send.
  */
 export type EntryState =
   | "accepted"
@@ -65,7 +66,8 @@ export type EntryState =
   | "in flight"
   | "queued"
   | "recorded"
-  | "dropped";
+  | "dropped"
+  | "left";
 
 /**
  * The transitions there are. A switch: three look-ups in a table take 200 of
@@ -80,9 +82,10 @@ function isTransition(before: EntryState, next: EntryState): boolean {
     case "in flight":
       return next === "recorded" || next === "queued" || next === "dropped";
     case "queued":
-      return next === "recorded" || next === "dropped";
+      return next === "recorded" || next === "dropped" || next === "left";
     case "recorded":
     case "dropped":
+    case "left":
       return false;
   }
 }
@@ -172,7 +175,9 @@ export class Entry {
       throw new Error(`no transition from ${before} to ${state}`);
     }
     this.#state = state;
-    if (state === "recorded" || state === "dropped") this.#epoch.leave();
+    if (state === "recorded" || state === "dropped" || state === "left") {
+      this.#epoch.leave();
+    }
     return before;
   }
 

@@ -92,7 +92,7 @@ export class Lanes {
   readonly #serverOf: ServerOf;
   readonly #byServer = new Map<string, Lane>();
   readonly #only: Lane | undefined;
-  #loss: Error | undefined; // what the rest was dropped with, once it has given up
+  #loss: Error | undefined; // what the rest was dropped or left with, once it has given up
 
   constructor(options: LaneOptions, serverOf: ServerOf) {
     this.#options = options;
@@ -118,7 +118,9 @@ export class Lanes {
   /** Takes an entry whose key, score and members are made. */
   accept(entry: Entry): void {
     if (this.#loss === undefined) this.of(entry.key).delivery.accept(entry);
-    else this.#options.outcomes.dropped(entry, this.#loss);
+    else if (this.#options.outbox.isDurable) {
+      this.#options.outbox.giveUp([entry], this.#loss);
+    } else this.#options.outcomes.dropped(entry, this.#loss);
   }
 
   /** The servers that take no events, each with the reason; the one that has taken none for longest first. */
@@ -172,15 +174,15 @@ export class Lanes {
   }
 
   /**
-   * Drops all that is not recorded yet, and takes no more.
+   * Drops all that is not recorded yet, or leaves it to the store, and takes no more.
    *
-   * @returns The error that they are dropped with.
+   * @returns The error that they are dropped or queued with.
    */
   giveUp(reason: unknown): Error {
     const cause = this.outages()[0]?.[1].error ?? reason;
     const lanes = [...this.#byServer.values()];
     const entries = lanes.flatMap(({ delivery }) => delivery.end());
     for (const { retention } of lanes) retention?.end();
-    return this.#loss = this.#options.outcomes.lost(entries, cause);
+    return this.#loss = this.#options.outbox.giveUp(entries, cause);
   }
 }

@@ -1,7 +1,9 @@
-// The outbox: how many events are queued, and the store that has them beside the queue of the backlog, if there is one.
+// The outbox: how many events are queued, which is bounded, and what keeps them in a store, if there is one.
 import type { Entry } from "./entry.ts";
-import type { Outcomes } from "./outcomes.ts";
+import { endOf, type Outcomes, type Refused } from "./outcomes.ts";
+import type { OutboxError } from "./outbox_store.ts";
 import { countOf } from "./queue.ts";
+import type { StoredOutbox, StoredOutboxOptions } from "./stored_outbox.ts";
 
 /** What is kept of a queued entry: enough to send it again with the same members and the same time. */
 export type Kept = Pick<
@@ -9,34 +11,11 @@ export type Kept = Pick<
   "event" | "count" | "key" | "score" | "members"
 >;
 
-/**
- * A store of queued entries beside the queue of the backlog. An entry that is
- * recorded at once never comes here. Calls may overlap; they take effect in the order in
- * which they are made.
- */
-export interface OutboxStore {
-  /** What an earlier process has left, oldest first. */
-  load(): Promise<readonly Kept[]>;
-  /** Keeps entries. They are durable when it resolves. */
-  append(entries: readonly Kept[]): Promise<void>;
-  /** Forgets entries that are recorded or dropped. An entry that stays is sent once more, which does no harm. */
-  remove(entries: readonly Kept[]): Promise<void>;
-}
-
-/** Keeps nothing: what is queued is in the queue of the backlog alone, and lost when the process ends. */
-export class MemoryOutbox implements OutboxStore {
-  load(): Promise<readonly Kept[]> {
-    return Promise.resolve([]);
-  }
-
-  append(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  remove(): Promise<void> {
-    return Promise.resolve();
-  }
-}
+/** A store, and what is done with it. */
+export type StoreOptions = Pick<
+  StoredOutboxOptions,
+  "store" | "usesMemory" | "onError" | "isClosed" | "restore"
+>;
 
 /** An entry that is queued, and why. */
 interface Held {
@@ -46,21 +25,24 @@ interface Held {
 
 /**
  * The queued entries of all backlogs: their number, which is bounded, and the
- * store. The outcome of an event is `queued` once the store has it.
+ * store. The outcome of an event is `queued` once the store has it; without a store
+ * it is lost when the process ends. The code that a store needs is loaded only with one.
  */
 export class Outbox {
   /** How many events there may be. */
   readonly capacity: number;
   readonly #outcomes: Outcomes;
-  readonly #store: OutboxStore;
+  readonly #loading: Promise<void> | undefined;
+  #stored: StoredOutbox | undefined;
+  #early: ((stored: StoredOutbox) => void)[] = []; // done once the code is loaded
   #pending = 0;
-  #unstored: Held[] = [];
-  #isStoring = false;
+  #unanswered: Held[] = [];
 
-  constructor(outcomes: Outcomes, store: OutboxStore, capacity: number) {
+  /** @param options Where there is a store. */
+  constructor(outcomes: Outcomes, capacity: number, options?: StoreOptions) {
     this.#outcomes = outcomes;
-    this.#store = store;
     this.capacity = capacity;
+    if (options !== undefined) this.#loading = this.#load(options);
   }
 
   /** How many events there are. */
@@ -68,52 +50,114 @@ export class Outbox {
     return this.#pending;
   }
 
+  /** How many of them are in the store. */
+  get stored(): number {
+    return this.#stored?.stored ?? 0;
+  }
+
+  /** What the store has failed with last. */
+  get lastError(): OutboxError | undefined {
+    return this.#stored?.lastError;
+  }
+
+  /** Whether there is a store. */
+  get isDurable(): boolean {
+    return this.#loading !== undefined;
+  }
+
   /** Adds an entry that was not written, if there is room for it. */
   add(entry: Entry, error: unknown): boolean {
     if (this.#pending + entry.count > this.capacity) return false;
     this.#outcomes.queued(entry);
     this.#pending += entry.count;
-    this.#unstored.push({ entry, error });
-    this.#storeAll();
+    if (this.isDurable) this.#do((stored) => stored.keep(entry, error));
+    else if (this.#unanswered.push({ entry, error }) === 1) {
+      queueMicrotask(this.#answerAll); // with the other entries of this turn
+    }
     return true;
   }
 
-  /** Removes entries that are recorded or dropped. */
-  remove(entries: readonly Entry[]): void {
+  /** Removes entries that are recorded. */
+  recorded(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     this.release(entries);
-    // What stays in the store is sent once more by the next process: that does no harm.
-    this.#store.remove(entries).catch(() => {});
+    if (this.isDurable) this.#do((stored) => stored.recorded(entries));
   }
 
-  /** Counts entries no more, and leaves them to the store. */
+  /** Removes entries that are refused for good. */
+  refused(refusals: readonly Refused[]): void {
+    if (refusals.length === 0) return;
+    this.release(refusals.map(([entry]) => entry));
+    if (this.isDurable) this.#do((stored) => stored.refused(refusals));
+  }
+
+  /** Counts entries no more. */
   release(entries: readonly Entry[]): void {
     this.#pending -= countOf(entries);
   }
 
-  /** Puts new entries into the store. Those that come meanwhile go together with the next. */
-  async #storeAll(): Promise<void> {
-    if (this.#isStoring) return;
-    this.#isStoring = true;
-    await undefined; // the other entries of this turn
-    while (this.#unstored.length > 0) {
-      const held = this.#unstored;
-      this.#unstored = [];
-      let failure: { readonly error: unknown } | undefined;
-      try {
-        await this.#store.append(held.map(({ entry }) => entry));
-      } catch (error) {
-        failure = { error };
-      }
-      for (const { entry, error } of held) {
-        if (entry.state !== "queued") continue; // recorded or dropped meanwhile
-        if (failure === undefined) this.#outcomes.stored(entry, error);
-        else {
-          this.release([entry]);
-          this.#outcomes.dropped(entry, failure.error);
-        }
-      }
+  /**
+   * Entries that count no more are not sent any more: they are left in the store, or
+   * lost without one.
+   *
+   * @returns The error that they are queued or dropped with.
+   */
+  giveUp(entries: readonly Entry[], cause: unknown): Error {
+    if (!this.isDurable) return this.#outcomes.lost(entries, cause);
+    const left = endOf(countOf(entries), "left to the store", cause);
+    this.#do((stored) => stored.leave(entries, left));
+    return left;
+  }
+
+  /** What earlier processes have left is sent now. Resolves once all of it is recorded, dropped or left. */
+  async flush(): Promise<void> {
+    await this.#loading;
+    await this.#stored?.flush();
+  }
+
+  /** Takes nothing from the store any more. */
+  endRestoration(): void {
+    if (this.isDurable) this.#do((stored) => stored.endRestoration());
+  }
+
+  /**
+   * Resolves once no call of the store is under way, and none will be made.
+   *
+   * @param settled Resolves once each entry is recorded, dropped or left.
+   */
+  async end(settled: Promise<void>): Promise<void> {
+    await this.#loading;
+    await this.#stored?.end(settled);
+  }
+
+  readonly #answerAll = (): void => {
+    const held = this.#unanswered;
+    this.#unanswered = [];
+    for (const { entry, error } of held) {
+      if (entry.state === "queued") this.#outcomes.stored(entry, error);
     }
-    this.#isStoring = false;
+  };
+
+  #do(what: (stored: StoredOutbox) => void): void {
+    if (this.#stored === undefined) this.#early.push(what);
+    else what(this.#stored);
+  }
+
+  async #load(options: StoreOptions): Promise<void> {
+    const { StoredOutbox } = await import("./stored_outbox.ts");
+    this.#stored = new StoredOutbox({
+      ...options,
+      outcomes: this.#outcomes,
+      // New events need room, too; without any capacity one at a time is taken.
+      hasRoom: () => this.#pending < Math.max(1, this.capacity / 2),
+      restore: (entry) => {
+        this.#outcomes.restored(entry);
+        this.#pending += entry.count;
+        options.restore(entry);
+      },
+      release: (entry) => this.release([entry]),
+    });
+    for (const what of this.#early) what(this.#stored);
+    this.#early = [];
   }
 }

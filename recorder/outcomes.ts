@@ -1,6 +1,8 @@
 // What becomes of entries, as the caller, the statistics, onError and telemetry are told.
+import type { TelemetryEvents } from "../client/telemetry.ts";
 import type { Entry, RecordOutcome } from "./entry.ts";
 import { messageOf } from "./outage.ts";
+import type { OutboxError } from "./outbox_store.ts";
 import { countOf } from "./queue.ts";
 
 /** What a recorder has done and holds, in events. */
@@ -13,10 +15,18 @@ export interface RecorderStats {
   recorded: number;
   /** Put into the outbox so far. */
   queued: number;
-  /** Of the queued ones, acknowledged by Redis so far. */
+  /** Of the queued and the restored ones, acknowledged by Redis so far. */
   sent: number;
   /** Lost so far: dropped at once, or from the outbox. */
   dropped: number;
+  /** Of the pending ones, in the store of the outbox now: these outlive the process. */
+  stored: number;
+  /** Left in the store by earlier processes, and taken from there so far. */
+  restored: number;
+  /** Left in the store so far, for a later process to send: this recorder or its client is closed. */
+  left: number;
+  /** What the store of the outbox has failed with last; `undefined` if it has succeeded since. */
+  lastOutboxError: OutboxError | undefined;
   /** Written once more after a failover so far; see `repeatAfterFailoverMs`. */
   repeated: number;
   /**
@@ -34,8 +44,11 @@ export interface RecorderStats {
 /** What became of events, counted. */
 export type Counts = Pick<
   RecorderStats,
-  "recorded" | "queued" | "sent" | "dropped"
+  "recorded" | "queued" | "sent" | "dropped" | "restored" | "left"
 >;
+
+/** What happens to entries of the outbox, as telemetry has it. */
+export type OutboxChange = TelemetryEvents["outbox"]["change"];
 
 /** Callbacks for what becomes of entries. */
 export interface OutcomeListener {
@@ -47,7 +60,7 @@ export interface OutcomeListener {
   ): void;
   /** The outbox has changed, or entries are dropped. */
   onChange(
-    change: RecordOutcome["status"],
+    change: OutboxChange,
     count: number,
     error?: unknown,
   ): void;
@@ -63,6 +76,8 @@ export class Outcomes {
   #queued = 0;
   #sent = 0;
   #dropped = 0;
+  #restored = 0;
+  #left = 0;
 
   constructor(listener: OutcomeListener) {
     this.#listener = listener;
@@ -75,6 +90,8 @@ export class Outcomes {
       queued: this.#queued,
       sent: this.#sent,
       dropped: this.#dropped,
+      restored: this.#restored,
+      left: this.#left,
     };
   }
 
@@ -98,7 +115,21 @@ export class Outcomes {
     this.#queued += entry.count;
   }
 
-  /** An entry is in the outbox and durable there. */
+  /** An entry of an earlier process is in the outbox. */
+  restored(entry: Entry): void {
+    entry.enter("queued");
+    this.#restored += entry.count;
+    this.#listener.onChange("restored", entry.count);
+  }
+
+  /** An entry stays in the store, for a later process to send. */
+  left(entry: Entry): void {
+    entry.enter("left");
+    this.#left += entry.count;
+    this.#listener.onChange("left", entry.count);
+  }
+
+  /** An entry is in the outbox and, where there is a store, durable there or known not to be. */
   stored(entry: Entry, error: unknown): void {
     entry.answer("queued", error);
     this.#listener.onChange("queued", entry.count, error);
@@ -125,11 +156,7 @@ export class Outcomes {
    */
   lost(entries: readonly Entry[], cause: unknown): Error {
     const count = countOf(entries);
-    const loss = new Error(
-      `${count} ${count === 1 ? "event is" : "events are"} lost: ` +
-        messageOf(cause),
-      { cause },
-    );
+    const loss = endOf(count, "lost", cause);
     if (count > 0) this.#listener.onChange("dropped", count, loss);
     for (const entry of entries) this.#drop(entry, loss);
     return loss;
@@ -142,3 +169,11 @@ export class Outcomes {
     this.#listener.onError(error, "dropped", entry);
   }
 }
+
+/** What events have in common that are not sent any more. */
+export const endOf = (count: number, what: string, cause: unknown): Error =>
+  new Error(
+    `${count} ${count === 1 ? "event is" : "events are"} ${what}: ` +
+      messageOf(cause),
+    { cause },
+  );

@@ -28,8 +28,9 @@ import {
   type RecorderOptions,
 } from "./options.ts";
 import { describeOutages } from "./outage.ts";
-import { type Kept, MemoryOutbox, Outbox } from "./outbox.ts";
-import { Outcomes, type RecorderStats } from "./outcomes.ts";
+import { type Kept, Outbox } from "./outbox.ts";
+import type { OutboxError } from "./outbox_store.ts";
+import { type OutboxChange, Outcomes, type RecorderStats } from "./outcomes.ts";
 import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
 import type { Sender } from "./sender.ts";
@@ -172,8 +173,14 @@ export class WebhookRecorder implements AsyncDisposable {
     });
     this.#outbox = new Outbox(
       this.#outcomes,
-      new MemoryOutbox(),
       options.outboxCapacity ?? 10_000,
+      options.outbox && {
+        store: options.outbox,
+        usesMemory: options.whenStoreFails === "memory",
+        onError: (error) => reportOutbox(error, options.onOutboxError),
+        isClosed: () => client.isClosed,
+        restore: (entry) => this.#lanes.of(entry.key).backlog.restore(entry),
+      },
     );
     this.#unsubscribe = client.onFailover?.((failover) =>
       this.#onFailover(failover)
@@ -220,11 +227,13 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /** What the recorder has done and holds, and why events are not recorded. */
   stats(): RecorderStats {
-    const { pending, capacity } = this.#outbox;
+    const { pending, capacity, stored, lastError } = this.#outbox;
     return {
       pending,
       capacity,
       ...this.#outcomes.counts,
+      stored,
+      lastOutboxError: lastError,
       repeated: this.#repeats?.repeated ?? 0,
       ...describeOutages(this.#lanes.outages()),
     };
@@ -290,7 +299,8 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /**
    * Waits until every event that was accepted before is recorded or dropped, and
-   * its set is trimmed. The outbox is sent at once, then by backoff.
+   * its set is trimmed; with a store also all that earlier processes have left there.
+   * The outbox is sent at once, then by backoff.
    *
    * @param options `signal` ends the wait, not the attempts.
    * @throws {TypeError} If an option is invalid.
@@ -316,6 +326,11 @@ export class WebhookRecorder implements AsyncDisposable {
    * attempts are ended, and `onError` is called for each event that is lost.
    * Called again, it returns the same promise.
    *
+   * With a store it takes nothing more from there, and what is left after the flush is
+   * left in the store. Events that are not there yet are appended, and answered
+   * `"queued"`. A call of the store that does not end is waited for 5 seconds more.
+   * Afterwards the store is not used any more, and can be closed.
+   *
    * @param options `drainMs`: how long to flush, in milliseconds. @default {5000}
    * @throws {TypeError} If an option is invalid.
    */
@@ -331,13 +346,17 @@ export class WebhookRecorder implements AsyncDisposable {
       most: MAX_TIMER_MS,
     });
     this.#state = "closing";
+    this.#outbox.endRestoration();
     try {
       await this.flush({ signal: AbortSignal.timeout(drainMs) });
     } catch (reason) {
       this.#giveUp(reason);
     } finally {
-      this.#state = "closed";
       this.#unsubscribe?.();
+      if (this.#outbox.isDurable) {
+        await this.#outbox.end(this.#epochs.flushed());
+      }
+      this.#state = "closed";
     }
   }
 
@@ -357,7 +376,9 @@ export class WebhookRecorder implements AsyncDisposable {
 
   async #flush(): Promise<void> {
     this.#lanes.wake();
+    const restored = this.#outbox.isDurable ? this.#outbox.flush() : undefined;
     await this.#epochs.flushed();
+    await restored;
     await this.#repeats?.flush();
     await this.#lanes.trimmed();
   }
@@ -416,7 +437,7 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 
   #publish(
-    change: RecordOutcome["status"],
+    change: OutboxChange,
     count: number,
     error?: unknown,
   ): void {
@@ -437,6 +458,14 @@ function checkEntry(entry: Entry): void {
   const isText = (word: unknown) => typeof word === "string";
   if (isText(key) && Number.isFinite(score) && members.every(isText)) return;
   checkCommand(zadd([entry]));
+}
+
+/** What a store of the outbox has failed with, but for single events. */
+function reportOutbox(
+  error: OutboxError,
+  onOutboxError = (error: OutboxError): void => console.error(error),
+): void {
+  invokeSafely("onOutboxError of WebhookRecorder", onOutboxError, error);
 }
 
 /** Where a key goes now, if the client says so. */

@@ -116,6 +116,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "recorder/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
   "recorder/late_repeats.ts": ["./repeats.ts"],
+  "recorder/outbox.ts": ["./stored_outbox.ts"],
   "recorder/writer.ts": ["./flush_reads.ts"],
   "retry/retry.ts": ["@std/async/delay"],
 };

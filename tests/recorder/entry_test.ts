@@ -15,6 +15,7 @@ const WAYS: Record<EntryState, EntryState[]> = {
   "queued": ["queued"],
   "recorded": ["pending", "in flight", "recorded"],
   "dropped": ["dropped"],
+  "left": ["queued", "left"],
 };
 const STATES = Object.keys(WAYS) as EntryState[];
 const TRANSITIONS = [
@@ -29,6 +30,7 @@ const TRANSITIONS = [
   "in flight > dropped",
   "queued > recorded",
   "queued > dropped",
+  "queued > left",
 ];
 
 function entryIn(state: EntryState, epoch = new Epoch()): Entry {

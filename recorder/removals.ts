@@ -1,0 +1,75 @@
+// What a store can forget: removed in batches, one after the other.
+import type { StoreCalls } from "./store_calls.ts";
+
+/** At most this many ids in one call. */
+const MAX_IDS = 1000;
+/** At most this many ids wait; the oldest of those that the store fails to remove are let go. */
+const MAX_WAITING = 10_000;
+
+/**
+ * Removes events from a store.
+ *
+ * - One call is under way; the ids that come meanwhile go together with the next.
+ * - What cannot be removed is tried again with the next ids, and at the end.
+ */
+export class Removals {
+  readonly #calls: StoreCalls;
+  readonly #onProgress: () => void;
+  readonly #asides = new Set<Promise<unknown>>();
+  #ids: string[] = [];
+  #removing: Promise<void> | undefined;
+  #hasFailed = false; // the last call
+
+  /** @param onProgress Called after each call. */
+  constructor(calls: StoreCalls, onProgress: () => void) {
+    this.#calls = calls;
+    this.#onProgress = onProgress;
+  }
+
+  /** Whether the store is slow, and more should not be sent for now than what is new. */
+  get isBehind(): boolean {
+    return this.#removing !== undefined && this.#ids.length > MAX_WAITING;
+  }
+
+  /** Removes events soon. */
+  add(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    for (const id of ids) this.#ids.push(id);
+    this.#start();
+  }
+
+  /** Sets events aside now. */
+  setAside(ids: readonly string[], reason: string): void {
+    for (let i = 0; i < ids.length; i += MAX_IDS) {
+      const call = this.#calls.setAside(ids.slice(i, i + MAX_IDS), reason);
+      this.#asides.add(call);
+      call.then(() => this.#asides.delete(call));
+    }
+  }
+
+  /** Resolves once everything is removed, or cannot be. */
+  async end(): Promise<void> {
+    const wasRemoving = this.#removing !== undefined;
+    await this.#removing;
+    if (!(wasRemoving && this.#hasFailed)) await this.#start();
+    await Promise.all(this.#asides);
+  }
+
+  #start(): Promise<void> {
+    return this.#removing ??= this.#removeAll();
+  }
+
+  async #removeAll(): Promise<void> {
+    await undefined; // the other ids of this turn
+    do {
+      const some = this.#ids.splice(0, MAX_IDS);
+      if (some.length === 0) break;
+      this.#hasFailed = await this.#calls.remove(some) !== undefined;
+      if (this.#hasFailed) {
+        this.#ids = [...some, ...this.#ids].slice(-MAX_WAITING);
+      }
+      this.#onProgress();
+    } while (!this.#hasFailed);
+    this.#removing = undefined;
+  }
+}

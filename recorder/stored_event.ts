@@ -1,0 +1,66 @@
+// An entry as a store keeps it, and the check of what comes from a store.
+import { isObject, show } from "../client/check.ts";
+import type { Entry } from "./entry.ts";
+import { checkEvent } from "./event.ts";
+import { messageOf } from "./outage.ts";
+import type { StoredEvent } from "./outbox_store.ts";
+
+/** The most members that an entry has. */
+const MAX_MEMBERS = 10_000;
+const ID = /^[0-9a-z-]{1,40}$/;
+
+/** What a store keeps of an entry. The event is copied: its fields alone are plain data. */
+export function storedEventOf(id: string, entry: Entry): StoredEvent {
+  const { key, score, members } = entry;
+  const { mallId, shopNo, eventType, deliveryId, receivedAt } = entry.event;
+  return {
+    id,
+    key,
+    score,
+    members,
+    event: {
+      mallId,
+      shopNo,
+      eventType,
+      ...(deliveryId === undefined ? {} : { deliveryId }),
+      ...(receivedAt === undefined ? {} : { receivedAt }),
+    },
+  };
+}
+
+/** Why something from a store is not a stored event; `undefined` if it is one. */
+export function faultIn(value: unknown): string | undefined {
+  try {
+    return faultOf(value);
+  } catch (error) {
+    return messageOf(error); // of checkEvent, or of a getter
+  }
+}
+
+function faultOf(value: unknown): string | undefined {
+  if (!isObject(value)) return `an entry is ${show(value)}, expected an object`;
+  const { id, key, score, members, event } = value;
+  if (typeof id !== "string" || !ID.test(id)) {
+    return `the id of an entry is ${
+      show(id)
+    }, expected 1 to 40 of 0-9, a-z and hyphens`;
+  }
+  const of = (name: string, fault: string) =>
+    `${name} of entry ${id} is ${fault}`;
+  if (typeof key !== "string") return of("key", `${show(key)}, not a string`);
+  if (typeof score !== "number" || !Number.isFinite(score)) {
+    return of("score", `${show(score)}, not a number`);
+  }
+  if (!Array.isArray(members)) {
+    return of("members", `${show(members)}, not an array`);
+  }
+  if (members.length === 0 || members.length > MAX_MEMBERS) {
+    return of("members", `an array of ${members.length}`);
+  }
+  const other = members.find((member) => typeof member !== "string");
+  if (other !== undefined || members.includes(undefined)) {
+    return of("a member", `${show(other)}, not a string`);
+  }
+  checkEvent(event as StoredEvent["event"]);
+  return undefined;
+}
