@@ -4,6 +4,7 @@ import type { RedisServer } from "../cli/redis_server.ts";
 import { cluster } from "./cluster.ts";
 import { compare } from "./compare.ts";
 import { fleet } from "./fleet.ts";
+import { limiters } from "./limiters.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -35,6 +36,7 @@ interface Setting {
 async function main(): Promise<number> {
   if (Deno.args[0] === "compare") return await compare(Deno.args.slice(1));
   if (Deno.args[0] === "cluster") return await cluster(Deno.args.slice(1));
+  if (Deno.args[0] === "limiters") return await limiters(Deno.args.slice(1));
   if (Deno.args[0] === "fleet") return fleet(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {

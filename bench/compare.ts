@@ -2,7 +2,8 @@
 
 import type { RedisServer } from "../cli/redis_server.ts";
 import { recordRows } from "./compare/rows.ts";
-import type { Pair } from "./compare/worker.ts";
+import { type StoreName, storeNames } from "./compare/stores.ts";
+import type { Pair, Took } from "./compare/worker.ts";
 import { endOnSignal, run } from "./process.ts";
 import { median } from "./results.ts";
 import { type Row, rows } from "./rows.ts";
@@ -17,13 +18,18 @@ const HELP = `Compares this checkout of the module with another one.
   --rows A,B       only these rows, by name
   --processes N    how many processes measure each row (default 4)
   --rounds N       how often each of them measures both (default 40)
+  --outbox NAME    the recorder of this checkout has a store, the other's none:
+                   file or memory. With . as the folder: what a store costs
+                   where Redis is there
   --no-pin         do not keep the server on the first core
   --check          exit 1 when a row takes more time than it may
   --help           this text
 
 Each process loads both checkouts and measures them in turn, on two connections
 to one server. The table has the median and the quartiles of the ratio of their
-times: 1.03 means that this checkout takes 3 % more time than the other.
+times: 1.03 means that this checkout takes 3 % more time than the other. "CPU" is
+the same of the processor's time in the process of the client: other work on the
+machine changes it less.
 `;
 
 const COLD = "cold-time";
@@ -40,6 +46,7 @@ interface CompareOptions {
   readonly other: string;
   readonly rows: readonly Row[];
   readonly cold: boolean;
+  readonly outbox: StoreName | null;
   readonly processes: number;
   readonly rounds: number;
   readonly pin: boolean;
@@ -61,20 +68,28 @@ export async function compare(args: readonly string[]): Promise<number> {
   await using server = await startServer();
   using _signals = endOnSignal(server);
   const apart = options.pin ? await pin(server) : [];
-  const lines = [["time, this to the other", "median", "quartiles", ""]];
+  const lines = [
+    ["time, this to the other", "median", "quartiles", "CPU", "quartiles", ""],
+  ];
   let slower = 0;
   const report = (
     title: string,
-    ratios: readonly number[],
+    ratios: readonly Ratio[],
     limit: number,
   ) => {
-    const [low, middle, high] = quartiles(ratios);
-    if (middle! > limit) slower++;
-    lines.push([
-      title,
+    const wall = quartiles(ratios.map(({ wall }) => wall));
+    const cpu = quartiles(ratios.map(({ cpu }) => cpu));
+    const isOver = wall[1]! > limit;
+    if (isOver) slower++;
+    const cells = ([low, middle, high]: readonly number[]) => [
       middle!.toFixed(3),
       `${low!.toFixed(3)} to ${high!.toFixed(3)}`,
-      middle! > limit ? `OVER ${limit}` : "",
+    ];
+    lines.push([
+      title,
+      ...cells(wall),
+      ...cells(cpu),
+      isOver ? `OVER ${limit}` : "",
     ]);
   };
   for (const row of options.rows) {
@@ -90,13 +105,24 @@ export async function compare(args: readonly string[]): Promise<number> {
   return options.check && slower > 0 ? 1 : 0;
 }
 
+/** Of what this checkout took to what the other did. */
+interface Ratio {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+const ratioOf = (here: Took, there: Took): Ratio => ({
+  wall: here.wallMs / there.wallMs,
+  cpu: here.cpuMs / there.cpuMs,
+});
+
 async function compareRow(
   row: Row,
-  { other, processes, rounds }: CompareOptions,
+  { other, processes, rounds, outbox }: CompareOptions,
   server: RedisServer,
   apart: readonly string[],
-): Promise<number[]> {
-  const ratios: number[] = [];
+): Promise<Ratio[]> {
+  const ratios: Ratio[] = [];
   for (let n = 0; n < processes; n++) {
     await seed(server.port, row.seed);
     const pair: Pair = {
@@ -106,13 +132,14 @@ async function compareRow(
       rounds,
       // What is loaded second finds shapes and caches as the first has left them.
       modules: n % 2 === 0 ? [thisCheckout, other] : [other, thisCheckout],
+      outboxes: n % 2 === 0 ? [outbox, null] : [null, outbox],
     };
     const argv = [...deno(), `${here}compare/worker.ts`, JSON.stringify(pair)];
     const prefix = row.apart ? apart : [];
     const { stdout } = await run([...prefix, ...argv], { timeoutMs: 120_000 });
-    const times = JSON.parse(stdout) as [number, number][];
+    const times = JSON.parse(stdout) as [Took, Took][];
     ratios.push(
-      ...times.map(([a, b]) => n % 2 === 0 ? a / b : b / a),
+      ...times.map(([a, b]) => n % 2 === 0 ? ratioOf(a, b) : ratioOf(b, a)),
     );
   }
   return ratios;
@@ -122,19 +149,21 @@ async function compareRow(
 async function compareColdStarts(
   other: string,
   server: RedisServer,
-): Promise<number[]> {
+): Promise<Ratio[]> {
   await seed(server.port, []);
-  const ratios: number[] = [];
-  const start = async (module: string) => {
+  const ratios: Ratio[] = [];
+  const start = async (module: string): Promise<Took> => {
     const argv = [...deno(), `${here}compare/cold.ts`, module, server.url];
-    return (await run(argv)).wallMs;
+    const { wallMs, stdout } = await run(argv);
+    return { wallMs, cpuMs: Number(stdout) };
   };
   // The first pair fills the caches and does not count.
   for (let n = -1; n < COLD_STARTS; n++) {
     const isFirst = n % 2 === 0;
     const first = await start(isFirst ? thisCheckout : other);
     const second = await start(isFirst ? other : thisCheckout);
-    if (n >= 0) ratios.push(isFirst ? first / second : second / first);
+    if (n < 0) continue;
+    ratios.push(isFirst ? ratioOf(first, second) : ratioOf(second, first));
   }
   return ratios;
 }
@@ -162,6 +191,7 @@ async function parse(
   let names: readonly string[] = [];
   const numbers = { processes: 4, rounds: 40 };
   const flags = { pin: true, check: false };
+  let outbox: StoreName | null = null;
   const value = (name: string): string => {
     const next = left.shift();
     if (next === undefined) throw new Error(`${name} needs a value`);
@@ -175,6 +205,10 @@ async function parse(
       const count = Number(value(name));
       if (!(count >= 1)) throw new Error(`${name} needs a number`);
       numbers[name.slice(2) as keyof typeof numbers] = count;
+    } else if (name === "--outbox") {
+      const wanted = value(name);
+      outbox = storeNames.find((known) => known === wanted) ?? null;
+      if (outbox === null) throw new Error(`${name}: file or memory`);
     } else if (name === "--no-pin") flags.pin = false;
     else if (name === "--check") flags.check = true;
     else if (name.startsWith("-") || folder !== undefined) {
@@ -187,8 +221,14 @@ async function parse(
   const path = await Deno.realPath(`${folder}/mod.ts`).catch(() => {
     throw new Error(`${folder} has no mod.ts`);
   });
-  const all = [...rows, ...recordRows];
-  const known = [...all.map(({ name }) => name), COLD];
+  // Of the other rows none has a recorder.
+  const all = outbox === null
+    ? [...rows, ...recordRows]
+    : [...rows.filter(({ name }) => name === "record"), ...recordRows];
+  const known = [
+    ...all.map(({ name }) => name),
+    ...outbox === null ? [COLD] : [],
+  ];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Error(`no row ${unknown}; there are ${known.join(", ")}`);
@@ -197,7 +237,8 @@ async function parse(
   return {
     other: new URL(`file://${path}`).href,
     rows: all.filter(({ name }) => wanted(name)),
-    cold: wanted(COLD),
+    cold: outbox === null && wanted(COLD),
+    outbox,
     ...numbers,
     ...flags,
   };

@@ -129,7 +129,10 @@ function onDeno(
 /** Installs the peers beside their programs, unless they are there. */
 async function install(absent: string[]): Promise<void> {
   const cwd = `${here}peers`;
-  if (await exists(`${cwd}/node_modules`)) return;
+  const there = Object.keys(await pinned()).map((name) =>
+    exists(`${cwd}/node_modules/${name}`)
+  );
+  if ((await Promise.all(there)).every(Boolean)) return;
   console.error("bench: installing the peers into bench/peers/node_modules");
   const npm = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"];
   const ways = [

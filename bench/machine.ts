@@ -20,6 +20,8 @@ export async function describeMachine(redisInfo: string): Promise<Machine> {
     ioredis: peers["ioredis"] ?? "",
     "node-redis": peers["redis"] ?? "",
     bun: peers["bun"] ?? "",
+    "rate-limiter-flexible": peers["rate-limiter-flexible"] ?? "",
+    "@upstash/ratelimit": peers["@upstash/ratelimit"] ?? "",
   };
 }
 

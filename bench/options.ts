@@ -21,6 +21,7 @@ export const HELP: string =
 ./dev bench [options]
 ./dev bench compare <folder of another checkout> [options]
 ./dev bench cluster [--quick]
+./dev bench limiters [--help]
 ./dev bench fleet [--help]
   --quick          one short round: a look, not a measurement
   --rounds N       how many rounds (default 5)

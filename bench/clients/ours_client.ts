@@ -1,7 +1,12 @@
 // Client of ours: how this module does what the rows ask.
 
 import type { Client, Connect } from "../client.ts";
-import { Redis, type RedisOptions, WebhookRecorder } from "../../mod.ts";
+import {
+  type RecorderOptions,
+  Redis,
+  type RedisOptions,
+  WebhookRecorder,
+} from "../../mod.ts";
 
 /** What the rows need of this module, or of another version of it. */
 export interface Module {
@@ -13,13 +18,14 @@ export interface Module {
 export function connect(
   options: RedisOptions,
   module: Module = { Redis, WebhookRecorder },
+  recorderOptions: RecorderOptions = {},
 ): Connect {
   return async (url, ca) => {
     const redis = new module.Redis(url, {
       ...options,
       ...(ca === undefined ? {} : { tls: { caCerts: [ca] } }),
     });
-    const recorder = new module.WebhookRecorder(redis);
+    const recorder = new module.WebhookRecorder(redis, recorderOptions);
     await redis.send(["PING"]);
     const binary = { binary: true };
     const client: Client = {
@@ -29,7 +35,10 @@ export function connect(
       getText: (key) => redis.send(["GET", key]) as Promise<string>,
       lrange: (key) => redis.send(["LRANGE", key, "0", "-1"]),
       record: (event) => recorder.record(event),
-      close: () => redis.close(),
+      async close() {
+        await recorder.close();
+        await redis.close();
+      },
     };
     return client;
   };
