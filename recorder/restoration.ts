@@ -103,7 +103,7 @@ export class Restoration {
     const iterator = iteratorOf(entries!);
     let isAtEnd = false;
     try {
-      for (let taken = 1; await this.#hasRoom(); taken++) {
+      for (let taken = 1; this.#hasRoom || await this.#room(); taken++) {
         const step = iterator.next();
         const result = step instanceof Promise
           ? await this.#unlessOver(step)
@@ -142,13 +142,21 @@ export class Restoration {
     );
   }
 
-  /** Whether there is room; where there is none, it is waited for. False if nothing is taken any more. */
-  async #hasRoom(): Promise<boolean> {
-    while (!this.#isOver && !this.#options.isClosed()) {
-      if (this.#options.hasRoom()) return true;
+  get #takesNothing(): boolean {
+    return this.#isOver || this.#options.isClosed();
+  }
+
+  get #hasRoom(): boolean {
+    return !this.#takesNothing && this.#options.hasRoom();
+  }
+
+  /** Waits for room. False if nothing is taken any more. */
+  async #room(): Promise<boolean> {
+    while (!this.#hasRoom) {
+      if (this.#takesNothing) return false;
       await new Promise<void>((resolve) => this.#onRoom = resolve);
     }
-    return false;
+    return true;
   }
 
   /** What a promise resolves to; `undefined` once nothing is taken any more. */

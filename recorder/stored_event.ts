@@ -33,7 +33,7 @@ export function faultIn(value: unknown): string | undefined {
   try {
     return faultOf(value);
   } catch (error) {
-    return messageOf(error); // of checkEvent, or of a getter
+    return `an entry cannot be read: ${messageOf(error)}`;
   }
 }
 
@@ -61,6 +61,15 @@ function faultOf(value: unknown): string | undefined {
   if (other !== undefined || members.includes(undefined)) {
     return of("a member", `${show(other)}, not a string`);
   }
-  checkEvent(event as StoredEvent["event"]);
-  return undefined;
+  return faultOfEvent(id, event);
+}
+
+function faultOfEvent(id: string, event: unknown): string | undefined {
+  try {
+    checkEvent(event as StoredEvent["event"]);
+    return undefined;
+  } catch (error) {
+    const why = messageOf(error).replace(/^Cannot record event: /, "");
+    return `event of entry ${id}: ${why}`;
+  }
 }
