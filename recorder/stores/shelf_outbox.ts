@@ -207,9 +207,9 @@ export class ShelfOutbox {
   }
 }
 
-/** What the recorder reports as no event of its own: where it is, and what. */
+/** What is no event, as `load` hands it out: the recorder refuses it for its id, which no event can have, and so says where it is. */
 const foreign = ({ name, value }: Item): StoredEvent =>
-  ({ name, value }) as unknown as StoredEvent;
+  ({ id: name, value }) as unknown as StoredEvent;
 
 const removal = ({ name }: Pick<Item, "name">): Change => ({
   name,
