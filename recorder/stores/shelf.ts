@@ -22,7 +22,7 @@ export interface Shelf {
   /**
    * Makes changes. They are durable when it resolves. Those of one group are made
    * together or not at all; so are those of all groups, if one transaction of the
-   * store can hold them.
+   * store can hold them. Otherwise the groups are made in their order, until one fails.
    *
    * @throws {Error} If a group is too large, before anything is changed, or the store fails.
    */

@@ -129,14 +129,16 @@ export class ShelfOutbox {
       for (const id of ids) {
         const items = await this.#partsOf(id);
         if (items.length === 0) continue; // removed by another process
-        await this.#shelf.change([[
-          { name: ASIDE + id, value: note },
-          ...items.map(({ name, value }) => ({
-            name: ASIDE + name.slice(QUEUED.length),
-            value,
-          })),
-          ...items.map(removal),
-        ]]);
+        const parts = items.map(({ name, value }) => ({
+          name: ASIDE + name.slice(QUEUED.length),
+          value,
+        }));
+        // Three groups: each fits into a transaction that the event itself has fitted into.
+        await this.#shelf.change([
+          parts,
+          [{ name: ASIDE + id, value: note }],
+          items.map(removal),
+        ]);
         this.#known.delete(id);
       }
     });

@@ -5,6 +5,7 @@ import { KvOutbox } from "../../../recorder/stores/kv_outbox.ts";
 import { keepsContract, storedEvent, storedEvents } from "./contract.ts";
 import { RemoteStore } from "./hosts/host.ts";
 import { startKv } from "./hosts/start_kv.ts";
+import { survivesKills } from "./survival.ts";
 
 /** A file in a directory of its own, which is removed in the end. */
 async function tempFile(): Promise<AsyncDisposable & { path: string }> {
@@ -70,6 +71,13 @@ Deno.test("Two processes share a KvOutbox: both find all events, and both may re
     }
   }));
   assertEquals(await stores[0]!.raw(), []);
+});
+
+Deno.test("Two processes that are killed again and again while Redis is away lose no event that is queued in Deno KV, and count none twice", async () => {
+  await using file = await tempFile();
+  await using first = await startKv(file.path);
+  await using second = await startKv(file.path);
+  await survivesKills([first, second]);
 });
 
 Deno.test("KvOutbox names the argument that is wrong", () => {

@@ -1,6 +1,7 @@
 // A program that serves KvOutboxes of a database file. It runs with --unstable-kv.
+import { Redis } from "../../../../client/redis.ts";
 import { KvOutbox } from "../../../../recorder/stores/kv_outbox.ts";
-import { fromJson, serve, type Served, toJson } from "./serve.ts";
+import { fromJson, recorderFor, serve, type Served, toJson } from "./serve.ts";
 
 const [path] = Deno.args;
 const kv = await Deno.openKv(path!);
@@ -12,11 +13,14 @@ function servedAt({ pathname, searchParams }: URL): Served {
   if (known !== undefined) return known;
   const prefix = pathname.slice(1).split("/");
   const maxBytes = searchParams.get("maxBytes");
+  const redis = searchParams.get("redis");
+  const store = new KvOutbox(kv, {
+    prefix,
+    ...maxBytes === null ? {} : { maxBytes: Number(maxBytes) },
+  });
   const made: Served = {
-    store: new KvOutbox(kv, {
-      prefix,
-      ...maxBytes === null ? {} : { maxBytes: Number(maxBytes) },
-    }),
+    store,
+    recorder: redis === null ? undefined : recorderFor(new Redis(redis), store),
     raw: {
       list: async () =>
         (await Array.fromAsync(kv.list({ prefix }))).map((

@@ -1,5 +1,7 @@
 // Serves a store of queued events over HTTP, for a test in another process. It runs on Deno and in workerd.
+import type { Redis } from "../../../../client/redis.ts";
 import type { OutboxStore } from "../../../../recorder/outbox_store.ts";
+import { WebhookRecorder } from "../../../../recorder/recorder.ts";
 
 /** What a host has under the keys of a store: names without the prefix, and values. */
 export type Raw = [name: string, value: unknown][];
@@ -11,7 +13,16 @@ export interface Served {
     list(): Promise<Raw>;
     put(name: string, value: unknown): Promise<unknown>;
   };
+  /** A recorder that has the store as its outbox. */
+  readonly recorder?: WebhookRecorder | undefined;
 }
+
+/** A recorder that has a store as its outbox. */
+export const recorderFor = (
+  redis: Redis,
+  outbox: OutboxStore,
+): WebhookRecorder =>
+  new WebhookRecorder(redis, { outbox, onError: () => {}, deadlineMs: 200 });
 
 /** A call of a store or of what is beneath it. */
 export type Call = readonly [method: string, ...args: unknown[]];
@@ -44,12 +55,25 @@ async function make([method, ...args]: Call, served: Served): Promise<Result> {
 
 type Method = (...args: unknown[]) => unknown;
 
-function methodOf(name: string, { store, raw }: Served): Method {
+function methodOf(name: string, { store, raw, recorder }: Served): Method {
   if (name === "load") return async () => Array.fromAsync(await store.load());
+  if (name === "record") {
+    return async (second) => {
+      const event = { ...EVENT, receivedAt: second as number * 1000 };
+      return (await recorder!.record(event)).status;
+    };
+  }
+  if (name === "pending") return () => recorder!.pending;
   const target = name.startsWith("raw.") ? raw : store;
   const methods = target as unknown as Record<string, Method>;
   return methods[name.replace("raw.", "")]!.bind(target);
 }
+
+/** What is recorded, at different times. */
+const EVENT = { mallId: "mall", shopNo: 1, eventType: "orders" };
+
+/** The key of what is recorded. */
+export const EVENT_KEY = "webhook_frequency_mall_1_orders";
 
 /** A value as JSON has it: bytes as their text. */
 export const toJson = (value: unknown): unknown =>

@@ -21,6 +21,7 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = "2026-01-01",
+  compatibilityFlags = ["nodejs_compat"],
   durableObjectNamespaces = [
     (className = "Stores", uniqueKey = "stores", enableSql = true),
   ],

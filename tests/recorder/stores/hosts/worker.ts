@@ -1,9 +1,11 @@
 // A Worker whose Durable Object serves DurableObjectOutboxes. It runs in workerd.
+import { Redis } from "../../../../client/redis.ts";
+import type { Dial } from "../../../../pool/socket/socket.ts";
 import {
   DurableObjectOutbox,
   type DurableObjectStorageLike,
 } from "../../../../recorder/stores/durable_object_outbox.ts";
-import { fromJson, serve, type Served, toJson } from "./serve.ts";
+import { fromJson, recorderFor, serve, type Served, toJson } from "./serve.ts";
 
 // What the platform limits and workerd on one's own machine does not:
 // https://developers.cloudflare.com/durable-objects/api/legacy-kv-storage-api/
@@ -37,6 +39,46 @@ function limited(storage: DurableObjectStorageLike): DurableObjectStorageLike {
   };
 }
 
+interface TcpSocket {
+  readonly opened: Promise<unknown>;
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A module of workerd, which nothing else has. */
+const SOCKETS = "cloudflare:sockets";
+
+/** @see {@link https://developers.cloudflare.com/workers/runtime-apis/tcp-sockets/} */
+const dial: Dial = async ({ hostname, port }) => {
+  const { connect } = await import(SOCKETS);
+  const socket: TcpSocket = connect({ hostname, port });
+  await socket.opened;
+  const reader = socket.readable.getReader();
+  const writer = socket.writable.getWriter();
+  let rest = new Uint8Array();
+  return {
+    async read(buffer) {
+      if (rest.length === 0) {
+        const { value, done } = await reader.read();
+        if (done) return null;
+        rest = value as typeof rest;
+      }
+      const some = rest.subarray(0, buffer.length);
+      buffer.set(some);
+      rest = rest.subarray(some.length);
+      return some.length;
+    },
+    async write(bytes) {
+      await writer.write(bytes.slice());
+      return bytes.length;
+    },
+    close() {
+      socket.close().catch(() => {});
+    },
+  };
+};
+
 export class Stores {
   readonly #storage: DurableObjectStorageLike;
   readonly #served = new Map<string, Served>();
@@ -55,11 +97,16 @@ export class Stores {
     if (known !== undefined) return known;
     const prefix = `${pathname}/`;
     const maxBytes = searchParams.get("maxBytes");
+    const redis = searchParams.get("redis");
+    const store = new DurableObjectOutbox(limited(this.#storage), {
+      prefix,
+      ...maxBytes === null ? {} : { maxBytes: Number(maxBytes) },
+    });
     const made: Served = {
-      store: new DurableObjectOutbox(limited(this.#storage), {
-        prefix,
-        ...maxBytes === null ? {} : { maxBytes: Number(maxBytes) },
-      }),
+      store,
+      recorder: redis === null
+        ? undefined
+        : recorderFor(new Redis(redis, { dial }), store),
       raw: {
         list: async () =>
           Array.from(
