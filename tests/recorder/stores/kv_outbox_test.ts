@@ -1,7 +1,13 @@
 // Events in Deno KV: a real database file, used by processes that have --unstable-kv.
 import "../../support/strict.ts";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { KvOutbox } from "../../../recorder/stores/kv_outbox.ts";
+import { importFlags } from "../../support/imports.ts";
 import { keepsContract, storedEvent, storedEvents } from "./contract.ts";
 import { RemoteStore } from "./hosts/host.ts";
 import { startKv } from "./hosts/start_kv.ts";
@@ -78,6 +84,29 @@ Deno.test("Two processes that are killed again and again while Redis is away los
   await using first = await startKv(file.path);
   await using second = await startKv(file.path);
   await survivesKills([first, second]);
+});
+
+Deno.test("The example of KvOutbox runs where Deno KV is there", async () => {
+  const module = new URL(
+    "../../../recorder/stores/kv_outbox.ts",
+    import.meta.url,
+  );
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "-A",
+      "--doc",
+      "--no-check",
+      "--unstable-kv",
+      ...importFlags,
+      module.href,
+    ],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assertEquals(code, 0, text);
+  assertMatch(text, /ok \| 1 passed \| 0 failed/);
 });
 
 Deno.test("KvOutbox names the argument that is wrong", () => {
