@@ -1,4 +1,7 @@
-// Runs `deno test`: most files two at a time, and afterwards those that measure, alone.
+// Runs `deno test`: most files beside each other, and afterwards those that measure.
+//
+// Types are not checked: that takes as long as 50 tests, and `./dev check` does it,
+// for the examples in the documentation as well.
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
 
@@ -16,6 +19,7 @@ async function test(redisUrl: string, ...args: string[]): Promise<number> {
     args: [
       "test",
       "-A",
+      "--no-check",
       "--doc",
       "--trace-leaks",
       `--preload=${import.meta.resolve("./support/strict.ts")}`, // for the examples

@@ -35,6 +35,8 @@ export interface SentinelDiscoveryOptions {
   readonly limits?: ParserLimits;
   /** Where a server is reached that Sentinels call so. @default {there} */
   readonly mapAddress?: (address: Address) => Address;
+  /** Without an answer for this long, in milliseconds, the next Sentinel is asked as well. @default {100} */
+  readonly nextAfterMs?: number;
   /** A clock, in milliseconds. @default {performance.now} */
   readonly now?: () => number;
   /** Gives numbers of 0 or more, less than 1: in which order the seeds are asked first. @default {Math.random} */
@@ -47,7 +49,6 @@ export interface NamedPrimary extends SentinelAnswer {
   readonly by: string;
 }
 
-/** Without an answer for this long, in milliseconds, the next Sentinel is asked as well. */
 const NEXT_AFTER_MS = 100;
 /**
  * For this long after a Sentinel has named a primary, in milliseconds, one of an
@@ -136,7 +137,7 @@ export class SentinelDiscovery {
           const either = AbortSignal.any([signal, over.signal]);
           return this.#track(this.#askOne(sentinel, either));
         },
-        staggerMs: NEXT_AFTER_MS,
+        staggerMs: this.#options.nextAfterMs ?? NEXT_AFTER_MS,
         isFinal: () => this.#closedFor !== undefined,
       });
       this.#note(sentinel, answer);

@@ -13,10 +13,9 @@ const MAX_CHECK_MS = 5000;
  * A timeout that does not count the time in which the process could not run.
  *
  * - What it waits for may have come while the process was busy or frozen, and
- *   only need to be read. The first such interruption of a wait is added to its
+ *   only need to be read. The longest such interruption of a wait is added to its
  *   limit, and no wait ends before one more chance to read.
- * - Later interruptions count: a process that works in long slices must not
- *   wait for ever.
+ * - The others count: a process that works in long slices must not wait for ever.
  * - Progress restarts the wait, at the cost of one store.
  */
 export class FairTimeout {
@@ -88,9 +87,10 @@ export class FairTimeout {
   #check(lateMs: number): void {
     const now = performance.now();
     const isLate = lateMs > LATE_MS;
-    if (isLate && this.#addedAt <= this.#since) {
+    if (isLate) {
+      const addedMs = this.#addedAt > this.#since ? this.#addedMs : 0;
+      this.#addedMs = Math.max(addedMs, Math.min(lateMs, now - this.#since));
       this.#addedAt = now;
-      this.#addedMs = Math.min(lateMs, now - this.#since);
     }
     if (this.#left(this.#limitMs(), now) > 0) return this.shorten(now);
     if (isLate && this.#graceAt <= this.#since) {

@@ -19,10 +19,13 @@ import { DialError } from "../../../mod.ts";
 import { dial } from "../../../pool/socket/dial.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startRedis } from "../../support/redis_server.ts";
-import { until } from "../../support/wait.ts";
+import { SOON_MS, until } from "../../support/wait.ts";
 import { SentinelDouble } from "./sentinel_double.ts";
 
 const NOWHERE = 1; // a port on which no server listens
+
+/** Asks one Sentinel after the other: on a busy machine an answer may take longer than 100 ms. */
+const IN_TURN = { nextAfterMs: SOON_MS };
 
 /** Asks Sentinels on these ports; closed when it is disposed of. */
 class Asking implements AsyncDisposable {
@@ -98,6 +101,7 @@ Deno.test("Sentinels are asked in an order by chance at first, so that clients s
   await using one = new SentinelDouble({ primary: "db:6380" });
   await using two = new SentinelDouble({ primary: "db:6380" });
   await using asking = new Asking([one.port, two.port], {
+    ...IN_TURN,
     random: () => randoms.shift()!,
   });
   assertEquals((await asking.discovery.ask()).by, two.address);
@@ -109,7 +113,7 @@ Deno.test("The Sentinel that answered last is asked first, and alone", async () 
     primary: "db:6380",
     others: [late.address],
   });
-  await using asking = new Asking([NOWHERE, good.port]);
+  await using asking = new Asking([NOWHERE, good.port], IN_TURN);
   for (let i = 0; i < 3; i++) await asking.discovery.ask();
   assertEquals(asking.discovery.size, 3);
   assertEquals([good.asked, late.asked], [3, 0]);
@@ -122,7 +126,10 @@ Deno.test("A Sentinel that another one lists is asked when that one has gone, an
     primary: "db:6380",
     others: [listed.address],
   });
-  await using asking = new Asking([seed.port], { now: () => now });
+  await using asking = new Asking([seed.port], {
+    ...IN_TURN,
+    now: () => now,
+  });
   const { discovery } = asking;
   await discovery.ask();
   await seed[Symbol.asyncDispose]();
@@ -229,7 +236,7 @@ Deno.test("A password for the Sentinels is used there, and a wrong one is not pr
 Deno.test("A Sentinel that has not heard of a failover is passed over", async () => {
   const ahead = new SentinelDouble({ primary: "new:6380", epoch: 4 });
   await using behind = new SentinelDouble({ primary: "old:6379", epoch: 3 });
-  await using asking = new Asking([ahead.port, behind.port]);
+  await using asking = new Asking([ahead.port, behind.port], IN_TURN);
   await asking.discovery.ask();
   asking.discovery.distrustLast(); // asks the other one first
   assertEquals((await asking.discovery.ask()).primary.hostname, "new");
@@ -260,6 +267,7 @@ Deno.test("The addresses that a Sentinel names are mapped to those that can be r
     others: ["inside:26379"],
   });
   await using asking = new Asking([seed.port], {
+    ...IN_TURN,
     mapAddress: ({ hostname, port }) =>
       hostname === "inside"
         ? { hostname: "127.0.0.1", port: hidden.port }
@@ -274,7 +282,7 @@ Deno.test("The addresses that a Sentinel names are mapped to those that can be r
 Deno.test("Connections to Sentinels are closed when they are not needed", async () => {
   await using one = new SentinelDouble({ primary: "db:6380" });
   await using two = new SentinelDouble({ primary: "db:6380" });
-  await using asking = new Asking([one.port, two.port]);
+  await using asking = new Asking([one.port, two.port], IN_TURN);
   const { discovery } = asking;
   await discovery.ask();
   discovery.distrustLast();

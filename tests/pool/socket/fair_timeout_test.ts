@@ -60,6 +60,16 @@ Deno.test("A timeout does not count the time in which the process was busy", asy
   assertLess(tookMs, 1300);
 });
 
+Deno.test("A timeout does not count the longest of several interruptions, whichever comes first", async () => {
+  const { over } = wait(400);
+  await delay(80);
+  busy(60); // the first beat is late
+  await delay(20);
+  busy(700);
+  const tookMs = await over;
+  assertGreaterOrEqual(tookMs, 960);
+});
+
 Deno.test("What came while the process was busy is read before the timeout ends", async () => {
   let hasCome = false;
   const startedAt = performance.now();
