@@ -27,7 +27,11 @@ export interface RecordedOutcome {
 
 /** An event that is held in the outbox. */
 export interface QueuedOutcome {
-  /** It is held in the outbox, and sent as soon as Redis takes it. */
+  /**
+   * It is held in the outbox, and sent as soon as Redis takes it. With a store it is
+   * there, and a later process sends it if this one ends, unless `error` is an `OutboxError`:
+   * then it is in memory alone.
+   */
   readonly status: "queued";
   /** How many events it was. */
   readonly count: number;
@@ -38,7 +42,8 @@ export interface QueuedOutcome {
 /** An event that is lost. */
 export interface DroppedOutcome {
   /**
-   * It is not sent again: the outbox is full, or no later attempt can succeed.
+   * It is not sent again: the outbox is full, the store has not taken it, or no later
+   * attempt can succeed.
    * `fateOf(error)` says whether the first attempt may have stored it.
    */
   readonly status: "dropped";

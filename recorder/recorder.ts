@@ -80,7 +80,11 @@ export let partsOf: (recorder: WebhookRecorder) => {
  *   `repeatAfterFailoverMs`.
  * - An event that Redis will never take, such as for lack of a permission, is
  *   dropped; so is one that it has refused for a quarter of an hour.
- * - The outbox is in memory: what it holds is lost when the process ends.
+ * - The outbox is in memory: what it holds is lost when the process ends, unless
+ *   there is a store for it, the option `outbox`.
+ * - With a store an event is answered `"queued"` once the store has it. What is in
+ *   the store is sent by this recorder or, if its process ends, by a later one, with
+ *   the same members and times. No event comes to the store that is recorded at once.
  *
  * @example Record an event and ask how many there were
  * ```ts
