@@ -102,12 +102,20 @@ const LONGEST_PREFIX = 500;
  *
  *   async record(event: WebhookEvent): Promise<boolean> {
  *     const { status } = await this.#recorder.record(event);
- *     if (status === "queued") await this.#ctx.storage.setAlarm(Date.now() + 60_000);
+ *     if (status === "queued") await this.#wakeLater();
  *     return status !== "dropped";
  *   }
  *
  *   async alarm(): Promise<void> {
- *     if (this.#recorder.pending > 0) await this.#ctx.storage.setAlarm(Date.now() + 60_000);
+ *     try {
+ *       await this.#recorder.flush({ signal: AbortSignal.timeout(10_000) });
+ *     } catch {
+ *       await this.#wakeLater();
+ *     }
+ *   }
+ *
+ *   #wakeLater(): Promise<void> {
+ *     return this.#ctx.storage.setAlarm(Date.now() + 30_000);
  *   }
  * }
  * assertEquals(Webhooks.length, 2);

@@ -1,9 +1,13 @@
 // Events in the storage of a Durable Object: a real one, in workerd.
 import "../../support/strict.ts";
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { Redis } from "../../../client/redis.ts";
 import { DurableObjectOutbox } from "../../../recorder/stores/durable_object_outbox.ts";
 import { keepsContract } from "./contract.ts";
-import type { Host } from "./hosts/host.ts";
+import { startRedis } from "../../support/redis_server.ts";
+import { until } from "../../support/wait.ts";
+import { type Host, RemoteStore } from "./hosts/host.ts";
+import { EVENT_KEY } from "./hosts/serve.ts";
 import { startWorker } from "./hosts/start_worker.ts";
 import { survivesKills } from "./survival.ts";
 import { findWorkerd } from "./hosts/workerd.ts";
@@ -36,6 +40,30 @@ Deno.test(
     ignore,
   },
   () => withWorker((host) => survivesKills([host])),
+);
+
+Deno.test(
+  "An alarm sends what an evicted Durable Object has left, without a request",
+  {
+    ignore,
+  },
+  () =>
+    withWorker(async (host) => {
+      await using server = await startRedis();
+      await using redis = new Redis(server.url);
+      const url = encodeURIComponent(server.url);
+      const store = new RemoteStore(host, `store?alarm&redis=${url}`);
+      await server.kill();
+      const results = await store.together(["record", 1], ["record", 2]);
+      assertEquals(results, [{ value: "queued" }, { value: "queued" }]);
+      await host.kill();
+      await server.start();
+      await host.start();
+      await until(
+        async () => await redis.send(["ZCARD", EVENT_KEY]) === 2,
+        "both events are sent",
+      );
+    }),
 );
 
 Deno.test("DurableObjectOutbox names the argument that is wrong", () => {

@@ -79,16 +79,41 @@ const dial: Dial = async ({ hostname, port }) => {
   };
 };
 
+interface Storage extends DurableObjectStorageLike {
+  get(key: string): Promise<unknown>;
+  setAlarm(at: number): Promise<void>;
+}
+
+/** Where the URL of the recorder is that an alarm wakes. */
+const ALARM_KEY = "woken by alarm";
+const ALARM_MS = 200;
+
 export class Stores {
-  readonly #storage: DurableObjectStorageLike;
+  readonly #storage: Storage;
   readonly #served = new Map<string, Served>();
 
-  constructor(context: { storage: DurableObjectStorageLike }) {
+  constructor(context: { storage: Storage }) {
     this.#storage = context.storage;
   }
 
-  fetch(request: Request): Promise<Response> {
-    return serve(request, this.#servedAt(new URL(request.url)));
+  async fetch(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const response = await serve(request, this.#servedAt(url));
+    if (url.searchParams.has("alarm")) {
+      await this.#storage.put({ [ALARM_KEY]: request.url });
+      await this.#storage.setAlarm(Date.now() + ALARM_MS);
+    }
+    return response;
+  }
+
+  async alarm(): Promise<void> {
+    const url = await this.#storage.get(ALARM_KEY) as string;
+    const { recorder } = this.#servedAt(new URL(url));
+    try {
+      await recorder!.flush({ signal: AbortSignal.timeout(1000) });
+    } catch {
+      await this.#storage.setAlarm(Date.now() + ALARM_MS);
+    }
   }
 
   /** The store of a URL: its path is the prefix. */
