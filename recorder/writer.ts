@@ -27,6 +27,8 @@ export class Batch {
   isReplayed = false;
   /** Whether that reply says whether its one entry is new. */
   readonly saysIsNew: boolean;
+  /** Whether one of its entries reads more. */
+  hasReading: boolean;
 
   constructor(first: Entry, isEachAnswered = false) {
     this.key = first.key;
@@ -34,12 +36,26 @@ export class Batch {
     this.members = first.count;
     this.hasDeliveryId = first.event.deliveryId !== undefined;
     this.saysIsNew = isEachAnswered && this.hasDeliveryId;
+    this.hasReading = first.reading !== undefined;
   }
 
   add(entry: Entry): void {
     this.entries.push(entry);
     this.members += entry.count;
     this.hasDeliveryId ||= entry.event.deliveryId !== undefined;
+    this.hasReading ||= entry.reading !== undefined;
+  }
+
+  /** What became of it, by the reply to its ZADD or by what became of that. */
+  conclude(outcome: unknown): void {
+    this.failure = failureIn(outcome);
+    if (!this.saysIsNew || this.failure !== undefined) return;
+    const [entry] = this.entries;
+    this.added = Number(outcome);
+    // A second run adds nothing after a first one that has added all.
+    entry!.isNew = this.added === 0 && this.isReplayed
+      ? undefined
+      : this.added === entry!.count;
   }
 
   /** How many members an entry has added for certain, once it is acknowledged. */
@@ -146,13 +162,27 @@ export class Writer {
     options: SendOptions,
   ): Promise<void> {
     const hasGt = this.#hasGt;
-    if (batches.some(isAsking)) await this.#writeAndRead(batches, options);
-    else await this.#flush(batches, options);
+    if (batches.some(isAsking)) {
+      await this.#writeAndRead(batches, options);
+    } else {
+      const failovers = this.#notes?.failovers;
+      const commands = zadds(batches, hasGt);
+      let outcomes: readonly unknown[];
+      try { // here, not in a function: its promise would cost a lone event 1 %
+        outcomes = commands.length === 1
+          ? [await this.#sender.send(commands[0]!, options)]
+          : await this.#sender.pipeline(commands, options);
+      } catch (error) {
+        outcomes = outcomesIn(error, commands.length);
+      }
+      this.#conclude(batches, outcomes, hasGt, failovers);
+    }
     if (!hasGt || !batches.some(refusesGt)) return;
     this.#hasGt = false;
     await this.write(batches.filter(refusesGt), options);
   }
 
+  /** Writes batches, and reads what their entries ask for in the same flush. */
   async #writeAndRead(
     batches: readonly Batch[],
     options: SendOptions,
@@ -164,44 +194,32 @@ export class Writer {
       onReplay: () => batches.forEach((batch) => batch.isReplayed = true),
     };
     const reads = await this.#readsOf(batches);
-    await this.#flush(batches, noting, reads);
+    await this.#flush(batches, reads, noting);
     const refused = batches.filter(isRefusedInPassing);
     if (reads === undefined || refused.length === 0) return;
     // A server that is a replica by now answers reads. The client sends again what
     // was refused as a whole, so the writes go alone, and the reads after them.
-    await this.#flush(refused, withTimeLeft(noting, dueAt));
-    const readsAfter = await this.#readsOf(refused);
-    if (readsAfter === undefined || refused.every(hasFailed)) return;
-    const outcomes = await this.#send(
-      readsAfter.commands,
-      withTimeLeft(noting, dueAt),
-    );
-    this.#noteReads(readsAfter.conclude(refused, outcomes));
+    await this.#flush(refused, undefined, withTimeLeft(noting, dueAt));
+    const written = refused.filter((batch) => batch.failure === undefined);
+    const readsAfter = await this.#readsOf(written);
+    if (readsAfter === undefined) return;
+    const { commands } = readsAfter;
+    const outcomes = await this.#send(commands, withTimeLeft(noting, dueAt));
+    this.#noteReads(readsAfter.conclude(written, outcomes));
   }
 
   async #flush(
     batches: readonly Batch[],
+    reads: Reads.FlushReads | undefined,
     options: SendOptions,
-    reads?: Reads.FlushReads,
   ): Promise<void> {
     const hasGt = this.#hasGt;
-    const failovers = this.#notes?.failovers ?? 0;
-    const commands = batches.map(({ entries, hasDeliveryId }) =>
-      zadd(entries, hasDeliveryId && hasGt)
-    );
-    if (reads !== undefined) commands.push(...reads.commands);
+    const failovers = this.#notes?.failovers;
+    const commands = [...zadds(batches, hasGt), ...reads?.commands ?? []];
     const outcomes = await this.#send(commands, options);
-    batches.forEach((batch, i) => conclude(batch, outcomes[i]));
-    if (batches.some(isUnanswered)) this.#retention?.forgetClock();
-    if (reads !== undefined) {
-      this.#noteReads(reads.conclude(batches, outcomes.slice(batches.length)));
-    }
-    if (this.#retention === undefined && this.#notes === undefined) return;
-    for (const { entries, failure, hasDeliveryId } of batches) {
-      if (failure !== undefined) continue;
-      this.#retention?.add(entries);
-      this.#notes?.add(entries, hasDeliveryId && hasGt, failovers);
-    }
+    this.#conclude(batches, outcomes, hasGt, failovers);
+    if (reads === undefined) return;
+    this.#noteReads(reads.conclude(batches, outcomes.slice(batches.length)));
   }
 
   /** What became of each command: its reply, or an error. Of a call that has failed, a part may have been answered. */
@@ -218,11 +236,33 @@ export class Writer {
     }
   }
 
+  /**
+   * What became of batches, by what became of their commands.
+   *
+   * @param hasGt Whether deliveries were written by ZADD GT.
+   * @param failovers How many failovers there had been when the write began.
+   */
+  #conclude(
+    batches: readonly Batch[],
+    outcomes: readonly unknown[],
+    hasGt: boolean,
+    failovers: number | undefined,
+  ): void {
+    batches.forEach((batch, i) => batch.conclude(outcomes[i]));
+    if (batches.some(isUnanswered)) this.#retention?.forgetClock();
+    if (this.#retention === undefined && this.#notes === undefined) return;
+    for (const { entries, failure, hasDeliveryId } of batches) {
+      if (failure !== undefined) continue;
+      this.#retention?.add(entries);
+      this.#notes?.add(entries, hasDeliveryId && hasGt, failovers!);
+    }
+  }
+
   /** What to read after writes; `undefined` if that is nothing, or cannot be said. */
   async #readsOf(
     batches: readonly Batch[],
   ): Promise<Reads.FlushReads | undefined> {
-    const reading = batches.find(hasReading);
+    const reading = batches.find((batch) => batch.hasReading);
     if (reading === undefined) return undefined;
     try {
       reads ??= await import("./flush_reads.ts");
@@ -245,14 +285,14 @@ export class Writer {
 /** What reads, once an event asks for it. */
 let reads: typeof Reads | undefined;
 
-const hasReading = ({ entries }: Batch): boolean =>
-  entries.some(({ reading }) => reading !== undefined);
+const zadds = (batches: readonly Batch[], hasGt: boolean): Command[] =>
+  batches.map(({ entries, hasDeliveryId }) =>
+    zadd(entries, hasDeliveryId && hasGt)
+  );
 
 /** Whether more is asked of it than whether it was acknowledged. */
-const isAsking = (batch: Batch): boolean =>
-  batch.saysIsNew || hasReading(batch);
-
-const hasFailed = ({ failure }: Batch): boolean => failure !== undefined;
+const isAsking = ({ hasReading, saysIsNew }: Batch): boolean =>
+  hasReading || saysIsNew;
 
 /** Whether no answer of the server has come. */
 const isUnanswered = ({ failure }: Batch): boolean =>
@@ -268,18 +308,6 @@ const withTimeLeft = (options: SendOptions, dueAt: number): SendOptions =>
     ...options,
     deadlineMs: Math.max(1, Math.ceil(dueAt - performance.now())),
   };
-
-/** What became of a batch, by the reply to its ZADD or by what became of that. */
-function conclude(batch: Batch, outcome: unknown): void {
-  batch.failure = failureIn(outcome);
-  if (!batch.saysIsNew || batch.failure !== undefined) return;
-  const [entry] = batch.entries;
-  batch.added = Number(outcome);
-  // A second run adds nothing after a first one that has added all.
-  entry!.isNew = batch.added === 0 && batch.isReplayed
-    ? undefined
-    : batch.added === entry!.count;
-}
 
 /** Whether the server is older than 6.2: it has no GT. */
 const refusesGt = ({ hasDeliveryId, failure }: Batch): boolean =>
