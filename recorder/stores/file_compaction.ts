@@ -1,0 +1,151 @@
+// Copies what is in force out of a part of the log.
+import { Buffer } from "node:buffer";
+import type { Disk } from "./file_disk.ts";
+import { Index } from "./file_index.ts";
+import { addedId, bytesOf, recordOf } from "./file_record.ts";
+import { Scan, type Visitor } from "./file_scan.ts";
+
+/** A part of the log. */
+export interface Section {
+  readonly index: Index;
+  readonly from: number;
+  readonly to: number;
+  readonly generation: number;
+}
+
+/** A record that is in force, at its old place. */
+export interface Move {
+  readonly kind: "+" | "!" | "?";
+  /** Its new record. */
+  readonly line: string;
+  /** Of the event; empty for bytes that are no record. */
+  readonly id: string;
+  /** Where it was. */
+  readonly was: number;
+}
+
+/** Bytes that are no record are carried over in pieces of this many. */
+const PIECE = 2 ** 20;
+/** As much is written at a time. */
+const CHUNK = 2 ** 20;
+
+/** Collects what is in force, as records of another generation. */
+class Collector implements Visitor {
+  moves: Move[] = [];
+  readonly #disk: Disk;
+  readonly #index: Index;
+  readonly #next: number;
+
+  constructor(disk: Disk, index: Index, generation: number) {
+    this.#disk = disk;
+    this.#index = index;
+    this.#next = generation;
+  }
+
+  record(body: string, offset: number, length: number): void {
+    switch (body[0]) {
+      case "+": {
+        const id = addedId(body);
+        if (this.#index.isEventAt(id, offset, length)) {
+          this.#add("+", id, body, offset);
+        }
+        return;
+      }
+      case "!": {
+        const id = body.slice(2, body.indexOf(" ", 2));
+        if (this.#index.isAsideAt(id, offset, length)) {
+          this.#add("!", id, body, offset);
+        }
+        return;
+      }
+      case "?":
+        if (this.#index.isKeptAt(offset)) this.#add("?", "", body, offset);
+    }
+  }
+
+  flaw(_flaw: string, offset: number, length: number): void {
+    if (!this.#index.isKeptAt(offset)) return;
+    for (let from = 0; from < length; from += PIECE) {
+      const bytes = Buffer.alloc(Math.min(PIECE, length - from));
+      this.#disk.read(bytes, offset + from);
+      this.#add("?", "", `? ${bytes.toString("base64")}`, offset);
+    }
+  }
+
+  #add(kind: Move["kind"], id: string, body: string, was: number): void {
+    this.moves.push({ kind, id, line: recordOf(body, this.#next), was });
+  }
+}
+
+/**
+ * What of a part of the log is in force, block by block, as records to be
+ * appended once more. An event that is set aside brings with it the record that says
+ * so, which must come after it.
+ */
+export function* moves(
+  disk: Disk,
+  { index, from, to, generation }: Section,
+): Generator<Move[]> {
+  const scan = new Scan(disk, generation, from);
+  const collector = new Collector(disk, index, generation);
+  while (scan.next(to, collector)) {
+    const { moves } = collector;
+    collector.moves = [];
+    const all = moves.filter(({ kind }) => kind !== "!").flatMap((move) => {
+      const aside = move.kind === "+" ? index.asideOf(move.id) : undefined;
+      if (aside === undefined) return [move];
+      const bytes = Buffer.alloc(aside.length);
+      disk.read(bytes, aside.offset);
+      const line = bytes.toString("latin1");
+      return [move, {
+        kind: "!" as const,
+        id: move.id,
+        line,
+        was: aside.offset,
+      }];
+    });
+    if (all.length > 0) yield all;
+  }
+}
+
+/**
+ * Writes what is in force once more, as records of the next generation, from
+ * the place where the log of a file begins.
+ *
+ * @param base That place. All that is written has room before `from`.
+ * @returns Where all is then, and where it ends.
+ */
+export async function compacted(
+  disk: Disk,
+  { index, from, to, generation }: Section,
+  base: number,
+): Promise<{ readonly index: Index; readonly end: number }> {
+  const scan = new Scan(disk, generation, from);
+  const collector = new Collector(disk, index, generation + 1);
+  const copy = new Index();
+  let end = base;
+  let isMore = !index.isEmpty;
+  while (isMore) {
+    let bytes = 0;
+    let seen = 0;
+    while (isMore && bytes < CHUNK) {
+      isMore = scan.next(to, collector);
+      for (; seen < collector.moves.length; seen++) {
+        bytes += collector.moves[seen]!.line.length;
+      }
+    }
+    if (end + bytes > from) {
+      throw new RangeError("what is in force has grown while it was copied");
+    }
+    const written = bytesOf(collector.moves.map(({ line }) => line).join(""));
+    await disk.writeAt(written, end);
+    for (const { kind, id, line } of collector.moves) {
+      if (kind === "+") copy.add(id, end, line.length);
+      else if (kind === "!") copy.setAside(id, end, line.length);
+      else copy.keep(end, line.length);
+      end += line.length;
+    }
+    collector.moves = [];
+  }
+  return { index: copy, end };
+}

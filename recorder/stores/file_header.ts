@@ -1,0 +1,122 @@
+// The header of the log: two slots that are written in turn.
+import { crc32 } from "node:zlib";
+import { Buffer } from "node:buffer";
+import type { Claim } from "./file_claims.ts";
+import { OutboxFileError } from "./file_errors.ts";
+
+/** What a slot says. */
+export interface Header {
+  /** Of the two slots, the one with the higher number holds. */
+  readonly sequence: number;
+  /** What the checksums of the records begin with. */
+  readonly generation: number;
+  /** Where the records begin. */
+  readonly start: number;
+  /** Which process held the file when the slot was written. */
+  readonly holder?: Claim;
+}
+
+/** How each slot begins. */
+export const MAGIC = "unzombie-outbox ";
+const VERSION = 1;
+/** A slot has a block of the disk for itself: a write that is cut short damages one of the two. */
+const SLOT = 4096;
+/** The bytes of the header: the first record begins here. */
+export const HEADER: number = 2 * SLOT;
+/** The header of a new file. Always the same, so that two processes may write it at the same time. */
+export const NEW: Header = { sequence: 1, generation: 1, start: HEADER };
+
+/** A slot: text, filled up with spaces. */
+function slotOf(header: Header): string {
+  const json = JSON.stringify(header);
+  const checksum = crc32(json, VERSION).toString(16).padStart(8, "0");
+  return `${MAGIC}${VERSION} ${checksum} ${json}`.padEnd(SLOT - 1) + "\n";
+}
+
+/** The bytes of a header whose slots are the same. */
+export const newHeader = (): Uint8Array =>
+  Buffer.from(slotOf(NEW).repeat(2), "latin1");
+
+/** Where a header is written, and its bytes. */
+export function placed(header: Header): { offset: number; bytes: Uint8Array } {
+  return {
+    offset: header.sequence % 2 * SLOT,
+    bytes: Buffer.from(slotOf(header), "latin1"),
+  };
+}
+
+/** What {@linkcode readHeader} has found. */
+export interface Found {
+  readonly header: Header;
+  /** Whether both slots can be read. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * Reads a header.
+ *
+ * @param bytes The beginning of the file, at most {@linkcode HEADER} bytes.
+ * @param size The size of the file.
+ * @returns `undefined` if the file is new: empty, or cut short within the header,
+ * where no record can be.
+ * @throws {OutboxFileError} If the file is something else.
+ */
+export function readHeader(
+  path: string,
+  bytes: Uint8Array,
+  size: number,
+): Found | undefined {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    .toString("latin1");
+  const slots = [text.slice(0, SLOT), text.slice(SLOT, HEADER)];
+  const read = slots.map(readSlot).filter((one) => one !== undefined);
+  const newer = read.find((one) => typeof one === "number");
+  if (newer !== undefined) {
+    throw new OutboxFileError(
+      "newer",
+      path,
+      `Cannot open outbox ${path}: it has version ${newer} of the format; expected version ${VERSION}, or a newer version of this module`,
+    );
+  }
+  const headers = read.filter((one) => typeof one === "object");
+  const last = headers.sort((a, b) => b.sequence - a.sequence)[0];
+  if (last !== undefined && size >= HEADER) {
+    return { header: last, isWhole: headers.length === slots.length };
+  }
+  const isPrefix = MAGIC.startsWith(text.slice(0, MAGIC.length)) ||
+    text.startsWith(MAGIC);
+  // A file system may keep the size of a write that a loss of power cut short, and not its bytes.
+  const isBlank = /^\0*$/.test(text);
+  if ((isPrefix && size < HEADER) || (isBlank && size <= HEADER)) {
+    return undefined;
+  }
+  if (slots.some((slot) => slot.startsWith(MAGIC))) {
+    throw new OutboxFileError(
+      "damaged",
+      path,
+      `Cannot open outbox ${path}: its header is damaged in both places; it was not touched: expected a whole header, or another file`,
+    );
+  }
+  throw new OutboxFileError(
+    "foreign",
+    path,
+    `Cannot open outbox ${path}: it is something else, and was not touched; expected an outbox, or no file`,
+  );
+}
+
+/**
+ * A header, or the number of a newer version. Each version keeps to the first
+ * three words: magic, version, and the checksum of the rest begun with the version.
+ */
+function readSlot(slot: string): Header | number | undefined {
+  const found = /^unzombie-outbox (\d{1,9}) ([0-9a-f]{8}) (.*?) *\n$/.exec(
+    slot,
+  );
+  if (found === null) return undefined;
+  const [, version, checksum, json] = found;
+  if (crc32(json!, Number(version)) !== parseInt(checksum!, 16)) {
+    return undefined;
+  }
+  if (Number(version) !== VERSION) return Number(version);
+  return JSON.parse(json!) as Header;
+}

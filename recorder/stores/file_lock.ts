@@ -1,0 +1,217 @@
+// Takes the log for this process, and reads it.
+import process from "node:process";
+import { setTimeout } from "node:timers";
+import type { Claim } from "./file_claims.ts";
+import type { Disk, FileState } from "./file_disk.ts";
+import { OutboxLockedError } from "./file_errors.ts";
+import {
+  type Found,
+  HEADER,
+  NEW,
+  newHeader,
+  readHeader,
+} from "./file_header.ts";
+import { bytesOf, recordOf } from "./file_record.ts";
+import { Replay } from "./file_replay.ts";
+import {
+  hasEnded,
+  hostName,
+  type KernelLock,
+  RUNTIME,
+  takeKernelLock,
+} from "./file_runtime.ts";
+import { Scan } from "./file_scan.ts";
+
+/** How often the holder touches the file, in milliseconds. */
+export const HEARTBEAT_MS = 1000;
+/** A holder that has not touched the file for so long, while it was watched, is dead. */
+const SILENT_MS = 5000;
+/** So is one that had not touched it for so long before. Clocks of two hosts differ by less. */
+const LONG_SILENT_MS = 60_000;
+const POLL_MS = 20;
+/** Some ten milliseconds of reading. */
+const BLOCKS_A_TURN = 16;
+
+const sleep = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A log that this process holds. */
+export interface Taken {
+  readonly found: Found;
+  readonly replay: Replay;
+  /** Where the log ends. */
+  readonly end: number;
+  readonly claim: Claim;
+  readonly kernelLock: KernelLock | undefined;
+}
+
+/**
+ * Takes the log.
+ *
+ * @param waitMs How long another process may hold it.
+ * @throws {OutboxLockedError} If another process holds it for longer.
+ * @throws {OutboxFileError} If the file is no log of this version.
+ */
+export async function takeLog(disk: Disk, waitMs: number): Promise<Taken> {
+  const until = performance.now() + waitMs;
+  let lock = await takeKernelLock(disk.path);
+  while (lock === "taken") {
+    if (performance.now() >= until) {
+      throw new OutboxLockedError(disk.path, await holderOf(disk));
+    }
+    await sleep(POLL_MS);
+    lock = await takeKernelLock(disk.path);
+  }
+  const kernelLock = lock === "none" ? undefined : lock;
+  try {
+    for (;;) {
+      const taken = await tryTake(disk, kernelLock, until);
+      if (taken !== undefined) return { ...taken, kernelLock };
+    }
+  } catch (error) {
+    kernelLock?.release();
+    throw error;
+  }
+}
+
+/** Reads the log, waits for the end of its holder, and claims it; `undefined` if it has changed meanwhile. */
+async function tryTake(
+  disk: Disk,
+  kernelLock: KernelLock | undefined,
+  until: number,
+): Promise<Omit<Taken, "kernelLock"> | undefined> {
+  const { found, replay, scan, size } = await readLog(disk, true);
+  const { holder, tornAt } = replay;
+  if (holder !== undefined) {
+    const isFree = await waitForEnd(disk, holder, kernelLock, until);
+    if (!isFree) throw new OutboxLockedError(disk.path, holder);
+    // It may have appended since, and another process may have taken the log.
+    if ((await disk.state()).size !== size) return undefined;
+  }
+  const claim = newClaim(holder, kernelLock, tornAt, size);
+  const record = recordOf(
+    `@ ${JSON.stringify(claim)}`,
+    found.header.generation,
+  );
+  await disk.append(bytesOf(replay.isOpenEnded ? `\n${record}` : record));
+  const end = (await disk.state()).size;
+  const now = readFound(disk, end);
+  if (now?.header.sequence !== found.header.sequence) return undefined;
+  scan.offset = replay.isOpenEnded ? size + 1 : size;
+  while (scan.next(end, replay));
+  if (replay.holder?.nonce !== claim.nonce) return undefined;
+  replay.end(end);
+  return { found, replay, end, claim };
+}
+
+interface Read {
+  readonly found: Found;
+  readonly replay: Replay;
+  readonly scan: Scan;
+  readonly size: number;
+}
+
+/**
+ * Reads the whole log.
+ *
+ * @param makes Whether a new file gets its header.
+ */
+async function readLog(disk: Disk, makes: boolean): Promise<Read> {
+  let { size } = await disk.state();
+  let found = readFound(disk, size);
+  if (found === undefined && makes) {
+    if (size > 0) await disk.truncate(0);
+    // Where another process does the same, its header is the first one, and this one is no record.
+    await disk.append(newHeader());
+    ({ size } = await disk.state());
+    found = readFound(disk, size);
+  }
+  found ??= { header: NEW, isWhole: true };
+  const { header } = found;
+  const replay = new Replay(header.holder);
+  const scan = new Scan(disk, header.generation, header.start);
+  for (let blocks = 1; scan.next(size, replay); blocks++) {
+    if (blocks % BLOCKS_A_TURN === 0) await sleep(0);
+  }
+  return { found, replay, scan, size };
+}
+
+function readFound(disk: Disk, size: number): Found | undefined {
+  const bytes = new Uint8Array(Math.min(size, HEADER));
+  return readHeader(
+    disk.path,
+    bytes.subarray(0, disk.read(bytes, 0)),
+    size,
+  );
+}
+
+/** Which process holds the log, as far as can be read while it is written. */
+async function holderOf(disk: Disk): Promise<Claim | undefined> {
+  const { replay } = await readLog(disk, false);
+  return replay.holder;
+}
+
+function newClaim(
+  holder: Claim | undefined,
+  kernelLock: KernelLock | undefined,
+  tornAt: number | undefined,
+  size: number,
+): Claim {
+  const host = hostName();
+  return {
+    nonce: crypto.randomUUID(),
+    pid: process.pid,
+    ...(host === undefined ? {} : { host }),
+    runtime: RUNTIME,
+    since: new Date().toISOString(),
+    ...(holder === undefined ? {} : { supersedes: holder.nonce }),
+    ...(kernelLock === undefined ? {} : { hasKernelLock: true }),
+    ...(tornAt === undefined ? {} : { torn: [tornAt, size] }),
+  };
+}
+
+/** Waits until a holder has ended or has given the log back. */
+async function waitForEnd(
+  disk: Disk,
+  holder: Claim,
+  kernelLock: KernelLock | undefined,
+  until: number,
+): Promise<boolean> {
+  const host = hostName();
+  const isElsewhere = host !== undefined && holder.host !== undefined &&
+    host !== holder.host;
+  // The kernel has released the holder's lock, or this process would not have it.
+  if (kernelLock !== undefined && holder.hasKernelLock && !isElsewhere) {
+    return true;
+  }
+  const isHere = host !== undefined && host === holder.host;
+  let state = await disk.state();
+  let changedAt = performance.now();
+  for (;;) {
+    if (isHere && hasEnded(holder.pid, Date.parse(holder.since))) return true;
+    if (isReleased(disk, holder, state)) return true;
+    const isSilent = performance.now() - changedAt > SILENT_MS ||
+      Date.now() - state.mtimeMs > LONG_SILENT_MS;
+    if (isSilent) return true;
+    if (performance.now() >= until) return false;
+    await sleep(POLL_MS);
+    const next = await disk.state();
+    if (next.size !== state.size || next.mtimeMs !== state.mtimeMs) {
+      changedAt = performance.now();
+    }
+    state = next;
+  }
+}
+
+/** Whether the last record is that of a holder who gives the log back. */
+function isReleased(disk: Disk, holder: Claim, { size }: FileState): boolean {
+  const expected = releaseOf(holder);
+  const bytes = new Uint8Array(expected.length + 1);
+  if (size < bytes.length) return false;
+  const read = disk.read(bytes, size - bytes.length);
+  return String.fromCharCode(...bytes.subarray(0, read)) === `${expected}\n`;
+}
+
+/** The body of the record by which a process gives the log back. */
+export const releaseOf = (claim: Claim): string =>
+  `@ ${JSON.stringify({ released: claim.nonce })}`;

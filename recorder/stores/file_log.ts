@@ -1,0 +1,516 @@
+// The log of a file outbox: writes batches of changes, and keeps the file small.
+import { clearInterval, setInterval } from "node:timers";
+import { compacted, moves } from "./file_compaction.ts";
+import { Cursor } from "./file_cursor.ts";
+import { AppendError, Disk } from "./file_disk.ts";
+import { describeHolder, OutboxFileError, systemError } from "./file_errors.ts";
+import { HEADER, type Header, placed } from "./file_header.ts";
+import type { Index, Place } from "./file_index.ts";
+import { HEARTBEAT_MS, releaseOf, takeLog, type Taken } from "./file_lock.ts";
+import { ascii, bytesOf, FRAME, MAX_ID, recordOf } from "./file_record.ts";
+import { Replay } from "./file_replay.ts";
+import { Scan } from "./file_scan.ts";
+
+/** One change of the log: events that are added (by their bodies), removed or set aside. */
+export type Change =
+  | {
+    readonly kind: "+";
+    readonly ids: readonly string[];
+    readonly bodies: readonly string[];
+  }
+  | { readonly kind: "-"; readonly ids: readonly string[] }
+  | {
+    readonly kind: "!";
+    readonly ids: readonly string[];
+    readonly reason: string;
+  };
+
+/** How large a log may be that is mostly dead, in bytes. */
+const MIN_WASTE = 2 ** 18;
+/** What removing an event takes at most. */
+const REMOVAL = FRAME + 2 + MAX_ID;
+/** An error text of a server is shorter. */
+const MAX_REASON = 1000;
+/** As many ids have room in a record. */
+const IDS = 10_000;
+
+/** The records of a batch, and what they do to the index once they are durable. */
+class Batch {
+  readonly lines: string[] = [];
+  readonly effects: (readonly [kind: Change["kind"], id: string, Place])[] = [];
+  /** Whether events are there, where the batch has changed that. */
+  readonly present = new Map<string, boolean>();
+  /** Where the next record begins. */
+  offset: number;
+  /** How many events it adds, less those it removes. */
+  added = 0;
+
+  constructor(offset: number) {
+    this.offset = offset;
+  }
+
+  write(line: string): Place {
+    const place = { offset: this.offset, length: line.length };
+    this.lines.push(line);
+    this.offset += line.length;
+    return place;
+  }
+}
+
+/**
+ * The log. Its methods that write are called one after the other.
+ *
+ * - What a commit has written is durable when it resolves.
+ * - A commit that fails leaves the log as it was, or with a line that is no record.
+ * - Where the file has changed otherwise, it is taken for lost: another process
+ *   has found this one silent for some seconds.
+ */
+export class Log {
+  readonly #disk: Disk;
+  readonly #taken: Taken;
+  readonly #maxBytes: number;
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #cursors = new Set<Cursor>();
+  /** Ids whose removal could not be written yet. */
+  readonly #unwritten = new Set<string>();
+  #header: Header;
+  #index: Index;
+  #end: number;
+  /** Whether the last line is no record and has no end. */
+  #isOpenEnded = false;
+  #version = 0;
+  /** Whether no compaction can succeed. */
+  #isStuck = false;
+  /** Why nothing more can be written. */
+  #lost: OutboxFileError | undefined;
+
+  private constructor(disk: Disk, taken: Taken, maxBytes: number) {
+    this.#disk = disk;
+    this.#taken = taken;
+    this.#maxBytes = maxBytes;
+    this.#header = taken.found.header;
+    this.#index = taken.replay.index;
+    this.#end = taken.end;
+    this.#heartbeat = setInterval(() => disk.touch(), HEARTBEAT_MS);
+    this.#heartbeat.unref();
+  }
+
+  /** Opens the file and takes it. */
+  static async open(
+    path: string,
+    options: { readonly maxBytes: number; readonly waitMs: number },
+  ): Promise<Log> {
+    let disk: Disk;
+    try {
+      disk = Disk.open(path);
+    } catch (error) {
+      throw systemError("open", path, error);
+    }
+    try {
+      const kind = disk.otherKind();
+      if (kind !== undefined) {
+        throw new OutboxFileError(
+          "foreign",
+          path,
+          `Cannot open outbox ${path}: it is ${kind}; expected a file`,
+        );
+      }
+      const taken = await takeLog(disk, options.waitMs);
+      const log = new Log(disk, taken, options.maxBytes);
+      if (!taken.found.isWhole) await log.#heal();
+      return log;
+    } catch (error) {
+      disk.close();
+      throw error instanceof OutboxFileError
+        ? error
+        : systemError("open", path, error);
+    }
+  }
+
+  /** What was found to be no record when the log was opened. */
+  get damaged(): readonly Place[] {
+    return this.#taken.replay.damaged;
+  }
+
+  /** How many events there are that are not set aside. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** The size of the file. */
+  get bytes(): number {
+    return this.#end;
+  }
+
+  /** Changes with each event that is removed or set aside. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Whether an event is there and not set aside. */
+  isQueued(id: string): boolean {
+    return this.#index.isQueued(id);
+  }
+
+  /**
+   * Writes changes, in their order.
+   *
+   * @returns For each what it has failed with: there was no room for it.
+   * @throws {OutboxFileError} If none of them was written. What was to be removed is
+   * not there any more all the same, and is removed from the file with the next commit.
+   */
+  async commit(
+    changes: readonly Change[],
+  ): Promise<(OutboxFileError | undefined)[]> {
+    let batch: Batch | undefined;
+    try {
+      await this.#checkEnd();
+      batch = new Batch(this.#end + (this.#isOpenEnded ? 1 : 0));
+      const made = batch;
+      this.#remove(batch, [...this.#unwritten]);
+      const errors = changes.map((change) => this.#encode(made, change));
+      if (batch.lines.length > 0) {
+        const text = batch.lines.join("");
+        await this.#write(bytesOf(this.#isOpenEnded ? `\n${text}` : text));
+        this.#isOpenEnded = false;
+      }
+      this.#unwritten.clear();
+      for (const effect of batch.effects) this.#apply(effect);
+      return errors;
+    } catch (error) {
+      for (const { kind, ids } of changes) {
+        if (kind !== "-" || this.#lost !== undefined) continue;
+        for (const id of ids) {
+          if (!this.#index.has(id)) continue;
+          this.#index.remove(id);
+          this.#version++;
+          this.#unwritten.add(id);
+        }
+      }
+      throw error;
+    }
+  }
+
+  /** Whether most of the log is dead, and enough of it. */
+  get isWasteful(): boolean {
+    const total = this.#end - this.#header.start;
+    return this.#lost === undefined && !this.#isStuck && total >= MIN_WASTE &&
+      this.#index.bytes * 2 <= total;
+  }
+
+  /**
+   * Removes what is dead from the file, if it can be done. What is in force is
+   * copied into the dead beginning; then a slot of the header puts the copy in
+   * force; then the rest is cut off. A crash at any moment leaves one of the two whole.
+   */
+  async compact(): Promise<void> {
+    await this.#checkEnd();
+    if (!this.#hasDeadBeginning) await this.#clearBeginning();
+    if (!this.#hasDeadBeginning || !this.isWasteful) return;
+    const header = this.#header;
+    const index = this.#index;
+    const generation = header.generation + 1;
+    const first = Math.min(index.first, this.#end);
+    const holder = this.#taken.claim;
+    if (!index.isEmpty) {
+      // Before the beginning is overwritten: it would be taken for damaged.
+      await this.#putHeader({ ...header, start: first, holder });
+    }
+    const copy = await compacted(this.#disk, {
+      index,
+      from: first,
+      to: this.#end,
+      generation: header.generation,
+    }, HEADER);
+    if (copy.index.events !== index.events) {
+      this.#isStuck = true;
+      throw new OutboxFileError(
+        "unreadable",
+        this.#disk.path,
+        `Cannot compact outbox ${this.#disk.path}: ${
+          index.events - copy.index.events
+        } events cannot be read any more; expected a disk that works`,
+      );
+    }
+    await this.#disk.sync();
+    await this.#checkEnd();
+    await this.#putHeader({ ...header, generation, start: HEADER, holder });
+    // From here to the end of the turn: no reader sees one without the other.
+    const moved = (offset: number): number => {
+      const [next] = index.eventsFrom(offset);
+      return next === undefined ? copy.end : copy.index.offsetOf(next[0])!;
+    };
+    for (const cursor of this.#cursors) cursor.move(copy.index, moved);
+    this.#index = copy.index;
+    this.#end = copy.end;
+    this.#isOpenEnded = false;
+    this.#unwritten.clear();
+    try {
+      await this.#disk.truncate(copy.end);
+      await this.#heal();
+    } catch (error) {
+      throw this.#lose(
+        systemError("cut", this.#disk.path, error).message,
+      );
+    }
+  }
+
+  /** Reads the events that are here now, until it is closed. */
+  openCursor(): Cursor {
+    const cursor = new Cursor(this.#disk, this.#index, this.#end);
+    this.#cursors.add(cursor);
+    return cursor;
+  }
+
+  closeCursor(cursor: Cursor): void {
+    this.#cursors.delete(cursor);
+  }
+
+  /** Gives the log back. */
+  async close(): Promise<void> {
+    clearInterval(this.#heartbeat);
+    const { claim, kernelLock } = this.#taken;
+    try {
+      await this.#checkEnd();
+      const record = recordOf(releaseOf(claim), this.#header.generation);
+      await this.#disk.append(
+        bytesOf(this.#isOpenEnded ? `\n${record}` : record),
+      );
+    } catch {
+      // Another process finds this one ended, or silent.
+    } finally {
+      this.#disk.close();
+      kernelLock?.release();
+    }
+  }
+
+  #encode(batch: Batch, change: Change): OutboxFileError | undefined {
+    switch (change.kind) {
+      case "+":
+        return this.#add(batch, change.ids, change.bodies);
+      case "-":
+        this.#remove(batch, change.ids);
+        return undefined;
+      case "!":
+        this.#setAside(batch, change.ids, change.reason);
+        return undefined;
+    }
+  }
+
+  #add(
+    batch: Batch,
+    ids: readonly string[],
+    bodies: readonly string[],
+  ): OutboxFileError | undefined {
+    let bytes = 0;
+    let events = 0;
+    for (const [n, id] of ids.entries()) {
+      if (this.#isPresent(batch, id)) continue;
+      bytes += bodies[n]!.length + FRAME;
+      events++;
+    }
+    const reserved = (this.#index.events + batch.added + events) * REMOVAL;
+    if (batch.offset + bytes + reserved > this.#maxBytes) {
+      return this.#full(bytes);
+    }
+    for (const [n, id] of ids.entries()) {
+      if (this.#isPresent(batch, id)) continue;
+      const place = batch.write(
+        recordOf(bodies[n]!, this.#header.generation),
+      );
+      batch.effects.push(["+", id, place]);
+      batch.present.set(id, true);
+      batch.added++;
+    }
+    return undefined;
+  }
+
+  #remove(batch: Batch, ids: readonly string[]): void {
+    const present = ids.filter((id) =>
+      this.#isPresent(batch, id) || this.#unwritten.has(id)
+    );
+    for (let n = 0; n < present.length; n += IDS) {
+      const some = present.slice(n, n + IDS);
+      const place = batch.write(
+        recordOf(`- ${some.join(" ")}`, this.#header.generation),
+      );
+      for (const id of some) {
+        batch.effects.push(["-", id, place]);
+        batch.present.set(id, false);
+        batch.added--;
+      }
+    }
+  }
+
+  #setAside(batch: Batch, ids: readonly string[], reason: string): void {
+    const json = ascii(JSON.stringify(reason.slice(0, MAX_REASON)));
+    for (const id of ids) {
+      if (!this.#isPresent(batch, id)) continue;
+      const body = `! ${id} ${json}`;
+      batch.effects.push([
+        "!",
+        id,
+        batch.write(recordOf(body, this.#header.generation)),
+      ]);
+    }
+  }
+
+  #isPresent(batch: Batch, id: string): boolean {
+    return batch.present.get(id) ?? this.#index.has(id);
+  }
+
+  #apply([kind, id, { offset, length }]: Batch["effects"][number]): void {
+    if (kind === "+") return this.#index.add(id, offset, length);
+    this.#version++;
+    if (kind === "-") this.#index.remove(id);
+    else this.#index.setAside(id, offset, length);
+  }
+
+  /** Appends bytes to the end, and makes them durable, or takes them back. */
+  async #write(bytes: Uint8Array): Promise<void> {
+    let written = 0;
+    try {
+      await this.#disk.append(bytes);
+      written = bytes.length;
+      await this.#disk.sync();
+    } catch (error) {
+      if (error instanceof AppendError) written = error.written;
+      await this.#takeBack(written);
+      throw systemError(
+        "write",
+        this.#disk.path,
+        (error as Error).cause ?? error,
+      );
+    }
+    const { size } = await this.#disk.state();
+    // Another process has taken the log meanwhile: it may not see these bytes.
+    if (size !== this.#end + bytes.length) await this.#checkEnd(bytes.length);
+    this.#end += bytes.length;
+  }
+
+  /** Cuts off what a write that has failed has left. */
+  async #takeBack(written: number): Promise<void> {
+    try {
+      const { size } = await this.#disk.state();
+      if (size === this.#end) return;
+      if (size === this.#end + written) {
+        await this.#disk.truncate(this.#end);
+        return;
+      }
+    } catch {
+      // The next record begins after a line break.
+    }
+    this.#end += written;
+    this.#isOpenEnded = true;
+  }
+
+  /**
+   * Checks that the file is as this process has left it.
+   *
+   * @param written How many bytes this process has written beyond the end.
+   * @throws {OutboxFileError} If it belongs to another process now, was cut or deleted.
+   */
+  async #checkEnd(written = 0): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lost;
+    const { size, isDeleted } = await this.#disk.state();
+    if (isDeleted) throw this.#lose("it was deleted");
+    if (size === this.#end + written) return;
+    if (size < this.#end + written) {
+      throw this.#lose(
+        `it was cut from ${
+          this.#end + written
+        } to ${size} bytes by something else`,
+      );
+    }
+    // A process that was frozen may have ended its last write here.
+    const { holder, isOpenEnded } = this.#replayFrom(this.#end, size);
+    if (holder?.nonce !== this.#taken.claim.nonce) {
+      throw this.#lose(`${describeHolder(holder)} has taken it over`);
+    }
+    if (written > 0) {
+      throw new OutboxFileError(
+        "failed",
+        this.#disk.path,
+        `Cannot write outbox ${this.#disk.path}: another process has written to it at the same time; expected this process alone`,
+      );
+    }
+    this.#end = size;
+    this.#isOpenEnded = isOpenEnded;
+  }
+
+  /** Reads what another process has appended. */
+  #replayFrom(from: number, to: number): Replay {
+    const replay = new Replay(this.#taken.claim, this.#index);
+    const scan = new Scan(this.#disk, this.#header.generation, from);
+    while (scan.next(to, replay));
+    return replay;
+  }
+
+  #lose(what: string): OutboxFileError {
+    const { path } = this.#disk;
+    return this.#lost = new OutboxFileError(
+      "lost",
+      path,
+      `Cannot write outbox ${path}: ${what}; expected a file of this process alone: open it again`,
+    );
+  }
+
+  #full(bytes: number): OutboxFileError {
+    const { path } = this.#disk;
+    return new OutboxFileError(
+      "full",
+      path,
+      `Cannot append ${bytes} bytes to outbox ${path}: it has ${this.#end} bytes with ${this.#index.size} events; expected at most ${this.#maxBytes} (maxBytes), with ${REMOVAL} for the removal of each event`,
+    );
+  }
+
+  /** Whether what is in force has room before its own beginning. */
+  get #hasDeadBeginning(): boolean {
+    const first = Math.min(this.#index.first, this.#end);
+    return first - HEADER >= this.#index.bytes;
+  }
+
+  /** Appends what is in force in the first half of the log once more, at the end. */
+  async #clearBeginning(): Promise<void> {
+    const { start, generation } = this.#header;
+    const to = start + Math.floor((this.#end - start) / 2);
+    const part = { index: this.#index, from: start, to, generation };
+    for (const moved of moves(this.#disk, part)) {
+      // A reader might meet these events twice.
+      if (this.#cursors.size > 0) return;
+      const text = moved.map(({ line }) => line).join("");
+      let offset = this.#end + (this.#isOpenEnded ? 1 : 0);
+      await this.#write(bytesOf(this.#isOpenEnded ? `\n${text}` : text));
+      this.#isOpenEnded = false;
+      for (const { line, kind, id, was } of moved) {
+        if (kind === "?") {
+          this.#index.forget(was, was + 1);
+          this.#index.keep(offset, line.length);
+        } else this.#apply([kind, id, { offset, length: line.length }]);
+        offset += line.length;
+      }
+      for (const cursor of this.#cursors) cursor.to = this.#end;
+    }
+  }
+
+  /** Makes both slots of the header the same. */
+  async #heal(): Promise<void> {
+    await this.#putHeader({ ...this.#header, holder: this.#taken.claim });
+  }
+
+  /** Writes a header into the slot that is not in force. */
+  async #putHeader(header: Omit<Header, "sequence">): Promise<void> {
+    const next = { ...header, sequence: this.#header.sequence + 1 };
+    const { bytes, offset } = placed(next);
+    try {
+      await this.#disk.writeAt(bytes, offset);
+      await this.#disk.sync();
+      this.#header = next;
+    } catch (error) {
+      // It may be in force on the disk, or not: what is appended now might be of the wrong generation.
+      throw this.#lose(
+        systemError("write", this.#disk.path, error).message,
+      );
+    }
+  }
+}

@@ -1,0 +1,82 @@
+// What the records of the log come to.
+import { type Claim, holderAfter } from "./file_claims.ts";
+import { Index, type Place } from "./file_index.ts";
+import { addedId, detached } from "./file_record.ts";
+import type { Flaw, Visitor } from "./file_scan.ts";
+
+interface Piece extends Place {
+  readonly flaw: Flaw;
+}
+
+/** Follows the records from the beginning of the log. */
+export class Replay implements Visitor {
+  readonly index: Index;
+  /** Bytes that are no record, and are kept. */
+  readonly damaged: Place[] = [];
+  holder: Claim | undefined;
+  /** What came after the last record. */
+  #tail: Piece[] = [];
+
+  constructor(holder: Claim | undefined, index: Index = new Index()) {
+    this.holder = holder;
+    this.index = index;
+  }
+
+  /** Where a crash has cut the log short; `undefined` if it has not. */
+  get tornAt(): number | undefined {
+    return this.#tail.find(({ flaw }) => flaw !== "damaged")?.offset;
+  }
+
+  /** Whether the last line has no end. */
+  get isOpenEnded(): boolean {
+    return this.#tail.at(-1)?.flaw === "torn";
+  }
+
+  record(body: string, offset: number, length: number): void {
+    if (this.#tail.length > 0) this.#keepTail(offset);
+    const content = body.slice(2);
+    switch (body[0]) {
+      case "+":
+        return this.index.add(detached(addedId(body)), offset, length);
+      case "-":
+        return content.split(" ").forEach((id) => this.index.remove(id));
+      case "!": {
+        const id = detached(content.slice(0, content.indexOf(" ")));
+        return this.index.setAside(id, offset, length);
+      }
+      case "?":
+        return this.index.keep(offset, length);
+      case "@":
+        return this.#claim(JSON.parse(content));
+    }
+  }
+
+  flaw(flaw: Flaw, offset: number, length: number): void {
+    this.#tail.push({ flaw, offset, length });
+  }
+
+  /** Keeps what is damaged at the end. To be called when the log was taken. */
+  end(to: number): void {
+    this.#keepTail(this.tornAt ?? to);
+  }
+
+  #keepTail(to: number): void {
+    for (const piece of this.#tail) {
+      if (piece.flaw === "stale" || piece.offset >= to) continue;
+      this.index.keep(piece.offset, piece.length);
+      this.damaged.push(piece);
+    }
+    this.#tail = [];
+  }
+
+  #claim(record: Parameters<typeof holderAfter>[1]): void {
+    this.holder = holderAfter(this.holder, record);
+    if (!("torn" in record) || record.torn === undefined) return;
+    const [from, to] = record.torn;
+    this.index.forget(from, to);
+    const kept = this.damaged.filter(({ offset }) =>
+      offset < from || offset >= to
+    );
+    this.damaged.splice(0, Infinity, ...kept);
+  }
+}

@@ -1,0 +1,92 @@
+// What of a lock depends on the runtime: the kernel's lock, the name of the host, whether a process lives.
+import { hostname } from "node:os";
+import process from "node:process";
+
+/** The part of Deno's interface that is used here. */
+interface DenoLike {
+  openSync(path: string, options: { read: true; write: true }): LockableFile;
+  hostname(): string;
+  readonly build: { readonly os: string };
+  readonly permissions: {
+    querySync(descriptor: { name: "sys"; kind: "hostname" }): {
+      readonly state: string;
+    };
+  };
+}
+
+interface LockableFile {
+  /** Since Deno 2.6 or 2.7. */
+  tryLock?(exclusive: boolean): Promise<boolean>;
+  close(): void;
+}
+
+const deno = (globalThis as { Deno?: DenoLike }).Deno;
+
+/** The runtime of this process. */
+export const RUNTIME: string = deno !== undefined
+  ? "deno"
+  : process.versions["bun"] !== undefined
+  ? "bun"
+  : "node";
+
+/** The name of this host. Deno has it only where it need not ask for permission. */
+export function hostName(): string | undefined {
+  if (deno === undefined) return hostname();
+  const { state } = deno.permissions.querySync({
+    name: "sys",
+    kind: "hostname",
+  });
+  return state === "granted" ? deno.hostname() : undefined;
+}
+
+/** A lock that the kernel releases when the process ends, however it ends. */
+export interface KernelLock {
+  release(): void;
+}
+
+/**
+ * Takes the kernel's lock of a file.
+ *
+ * @returns The lock, `"taken"`, or `"none"` where the runtime has no such lock: on
+ * Node and Bun, on Deno before it had `tryLock`, and on Windows, where a locked file
+ * cannot be read by another descriptor.
+ */
+export async function takeKernelLock(
+  path: string,
+): Promise<KernelLock | "taken" | "none"> {
+  if (deno === undefined || deno.build.os === "windows") return "none";
+  const file = deno.openSync(path, { read: true, write: true });
+  if (typeof file.tryLock !== "function") {
+    file.close();
+    return "none";
+  }
+  try {
+    if (await file.tryLock(true)) return { release: () => file.close() };
+  } catch {
+    // The file system has no locks.
+    file.close();
+    return "none";
+  }
+  file.close();
+  return "taken";
+}
+
+/**
+ * Whether a process of this host has ended for certain.
+ *
+ * @param since When it took what it may still hold, in milliseconds of Unix time.
+ */
+export function hasEnded(pid: number, since: number): boolean {
+  // Deno would ask for the permission to run programs.
+  if (deno !== undefined) return false;
+  if (pid === process.pid) {
+    // In a container each life of a program may have the same id.
+    return since < Date.now() - process.uptime() * 1000 - 1000;
+  }
+  try {
+    process.kill(pid, 0); // sends nothing
+    return false;
+  } catch (error) {
+    return (error as Error & { readonly code?: string }).code === "ESRCH";
+  }
+}

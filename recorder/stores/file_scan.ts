@@ -1,0 +1,106 @@
+// Reads the log block by block, and tells records from what is none.
+import { Buffer } from "node:buffer";
+import type { Disk } from "./file_disk.ts";
+import { MAGIC } from "./file_header.ts";
+import { bodyOf, MAX_RECORD, salvage } from "./file_record.ts";
+
+/**
+ * Why bytes are no record:
+ *
+ * - `"damaged"`: a whole line that is none.
+ * - `"stale"`: a record of the generation before, which a compaction has left behind.
+ * - `"torn"`: a line without its end, or with zeros in the place of its bytes, as a
+ *   crash leaves them.
+ */
+export type Flaw = "damaged" | "stale" | "torn";
+
+/** What is done with what is found, in the order of the file. */
+export interface Visitor {
+  record(body: string, offset: number, length: number): void;
+  flaw(flaw: Flaw, offset: number, length: number): void;
+}
+
+/** Most blocks are as large. One that holds no whole line is read again with more. */
+const BLOCK = 2 ** 18;
+
+/** A walk through the records of one generation. */
+export class Scan {
+  /** Where the next block begins. */
+  offset: number;
+  /** Of the records. */
+  readonly generation: number;
+  readonly #disk: Disk;
+  #buffer = Buffer.allocUnsafe(BLOCK);
+
+  constructor(disk: Disk, generation: number, from: number) {
+    this.#disk = disk;
+    this.generation = generation;
+    this.offset = from;
+  }
+
+  /**
+   * Visits what is in the next block.
+   *
+   * @param to Where the records end.
+   * @returns Whether there was one.
+   */
+  next(to: number, visitor: Visitor): boolean {
+    const start = this.offset;
+    if (start >= to) return false;
+    const bytes = this.#read(start, to);
+    const isLast = start + bytes.length >= to;
+    const end = bytes.lastIndexOf(10) + 1;
+    const text = bytes.toString(
+      "latin1",
+      0,
+      isLast || end === 0 ? bytes.length : end,
+    );
+    this.offset = text.length === 0 ? to : start + text.length;
+    let from = 0;
+    while (from < text.length) {
+      const lineEnd = text.indexOf("\n", from);
+      if (lineEnd < 0) {
+        visitor.flaw("torn", start + from, text.length - from);
+        break;
+      }
+      if (lineEnd > from) {
+        this.#visit(text.slice(from, lineEnd), start + from, visitor);
+      }
+      from = lineEnd + 1;
+    }
+    return true;
+  }
+
+  #visit(line: string, offset: number, visitor: Visitor): void {
+    const body = bodyOf(line, this.generation);
+    if (body !== undefined) {
+      return visitor.record(body, offset, line.length + 1);
+    }
+    for (const part of salvage(line, this.generation)) {
+      if (part.body !== undefined) {
+        visitor.record(part.body, offset + part.from, part.length);
+        continue;
+      }
+      const text = line.slice(part.from, part.from + part.length - 1);
+      const isStale = bodyOf(text, this.generation - 1) !== undefined ||
+        text.startsWith(MAGIC); // two processes have made the file at the same time
+      const flaw = isStale ? "stale" : text.includes("\0") ? "torn" : "damaged";
+      visitor.flaw(flaw, offset + part.from, part.length);
+    }
+  }
+
+  /** A block that holds a whole line, if there is one of a length that a record can have. */
+  #read(start: number, to: number): Buffer {
+    const read = (): Buffer => {
+      const room = this.#buffer.subarray(
+        0,
+        Math.min(this.#buffer.length, to - start),
+      );
+      return room.subarray(0, this.#disk.read(room, start));
+    };
+    const bytes = read();
+    if (bytes.length < this.#buffer.length || bytes.includes(10)) return bytes;
+    this.#buffer = Buffer.allocUnsafe(MAX_RECORD + 1);
+    return read();
+  }
+}
