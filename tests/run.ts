@@ -5,7 +5,7 @@
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
 
-/** Files that measure time or memory to the limit of the machine. */
+/** Files that measure time or memory to the limit of a core. */
 const MEASURING = [
   "tests/client/waking_test.ts",
   "tests/pool/connection/fuzz_test.ts",
@@ -13,8 +13,14 @@ const MEASURING = [
   "tests/resp/parser_test.ts",
 ];
 
+const CORES = navigator.hardwareConcurrency;
+
 /** `deno test` with these arguments; the examples in the documentation use the server at `redisUrl`. */
-async function test(redisUrl: string, ...args: string[]): Promise<number> {
+async function test(
+  redisUrl: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: [
       "test",
@@ -26,23 +32,32 @@ async function test(redisUrl: string, ...args: string[]): Promise<number> {
       ...importFlags,
       ...args,
     ],
-    env: { REDIS_URL: redisUrl },
+    env: { REDIS_URL: redisUrl, ...env },
   }).spawn().status;
   return code;
 }
 
+/** So many files at a time. */
+const atOnce = (files: number): Record<string, string> => ({
+  DENO_JOBS: `${files}`,
+});
+
 async function testAll(redisUrl: string): Promise<number> {
-  const inCompany = await test(
+  const most = await test(
     redisUrl,
-    "--parallel",
-    `--ignore=${MEASURING.join(",")}`,
+    ["--parallel", `--ignore=${MEASURING.join(",")}`],
+    atOnce(CORES + 1), // they mostly wait
   );
-  const alone = await test(redisUrl, ...MEASURING);
-  return inCompany || alone;
+  const measuring = await test(
+    redisUrl,
+    ["--parallel", ...MEASURING],
+    atOnce(CORES),
+  );
+  return most || measuring;
 }
 
 const run = (redisUrl: string): Promise<number> =>
-  Deno.args.length === 0 ? testAll(redisUrl) : test(redisUrl, ...Deno.args);
+  Deno.args.length === 0 ? testAll(redisUrl) : test(redisUrl, Deno.args);
 
 const given = Deno.env.get("REDIS_URL");
 if (given !== undefined && given !== "") {

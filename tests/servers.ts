@@ -82,7 +82,7 @@ function parse(args: readonly string[]): Options | "help" {
       case "--short":
         atOnce = true;
         servers = servers.filter(({ newest }) => newest);
-        testArguments.push(...SHORT);
+        testArguments.push("--parallel", ...SHORT);
         break;
       case "--only": {
         const names = left.shift()?.split(",") ?? [];
@@ -137,7 +137,11 @@ async function test(
     args: ["run", "-A", ...importFlags, "tests/run.ts", ...testArguments],
     cwd: root,
     // An address would be that of another server.
-    env: { REDIS_SERVER: program, REDIS_URL: "" },
+    env: {
+      REDIS_SERVER: program,
+      REDIS_URL: "",
+      ...(atOnce ? { DENO_JOBS: "2" } : {}),
+    },
     ...(atOnce ? { stdout: "piped", stderr: "piped" } : {}),
   });
   if (!atOnce) {

@@ -223,6 +223,7 @@ Deno.test("deadlineMs bounds record(), whatever Redis and the client's attempts 
   await using server = await startRedis();
   await using proxy = await startProxy({ target: server });
   await using redis = new Redis(proxy.url);
+  await redis.send(["PING"]); // the deadline is not for the dial
   await using recorder = new WebhookRecorder(redis, { deadlineMs: 200 });
   assertEquals((await recorder.record(EVENT)).status, "recorded");
   proxy.silence();

@@ -253,7 +253,8 @@ Deno.test("Watch on the URL of a cluster names each server, as text and as JSON"
 
   const json = new Child("--url", url, "--json", "--minutes=0.01");
   const lines = (await json.end()).stdout.split("\n")
-    .map((line) => JSON.parse(line));
+    .map((line) => JSON.parse(line))
+    .filter(({ type }) => type !== "frozen"); // on a busy machine
   assertEquals(lines.map(({ type }) => type), ["nodes", "start", "summary"]);
   assertEquals(Object.keys(lines[0]), [
     ...["type", "at", "of", "nodes", "covered", "changes"],

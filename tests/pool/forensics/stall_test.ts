@@ -16,6 +16,7 @@ import { dial } from "../../../pool/socket/dial.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
 import { PostMortem } from "../../../pool/forensics/post_mortem.ts";
 import { sourceOf } from "../../../pool/forensics/server_probe.ts";
+import { Conversation } from "../../support/conversation.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
@@ -144,16 +145,33 @@ const EVIDENCE: Record<string, RegExp[]> = {
   "a slow script": [/SLOWLOG GET: EVAL took \d\.\d s/],
 };
 
-for (const [what, hold] of Object.entries(HOLDS)) {
+/** Holds a server up. Resolves when it has stopped answering, to what resolves when it is over. */
+async function begin(
+  what: string,
+  server: RedisServer,
+  ms: number,
+): Promise<{ over: Promise<unknown> }> {
+  const bystander = await Conversation.open(server.port);
+  const held = HOLDS[what]!(server, ms);
+  while (true) {
+    const answer = bystander.ask("PING");
+    const isAnswered = await Promise.race([answer, delay(50)]) !== undefined;
+    if (isAnswered) continue;
+    const over = Promise.all([held, answer])
+      .finally(() => bystander[Symbol.dispose]());
+    return { over };
+  }
+}
+
+for (const what of Object.keys(HOLDS)) {
   Deno.test(`A stall by ${what} is named, with what the server says of it`, async () => {
     await using server = await startSleeper();
     await using setup = new Setup(server.url);
     const connections = await setup.openWithBaseline(3);
-    const held = hold(server, 1200);
-    await delay(50); // until it has begun
+    const { over } = await begin(what, server, 1200);
     await Promise.all(connections.map((connection) => loseReply(connection)));
     const fresh = await setup.dial();
-    await held;
+    await over;
     assertStalled(await setup.investigate(fresh), ...EVIDENCE[what]!);
   });
 }
@@ -162,10 +180,9 @@ Deno.test("A stall that is over before the next dial is found in what the server
   await using server = await startSleeper();
   await using setup = new Setup(server.url);
   const [connection] = await setup.openWithBaseline(1);
-  const held = HOLDS["DEBUG SLEEP"]!(server, 800);
-  await delay(50);
+  const { over } = await begin("DEBUG SLEEP", server, 800);
   await loseReply(connection!);
-  await held;
+  await over;
   await delay(500);
   assertStalled(
     await setup.investigate(await setup.dial()),
@@ -217,10 +234,9 @@ Deno.test("The latency monitor names what stalled the server, where SLOWLOG is n
   });
   await using setup = new Setup(server.url);
   const [connection] = await setup.openWithBaseline(1);
-  const held = HOLDS["DEBUG SLEEP"]!(server, 900);
-  await delay(50);
+  const { over } = await begin("DEBUG SLEEP", server, 900);
   await loseReply(connection!);
-  await held;
+  await over;
   await delay(300);
   const verdict = await setup.investigate(await setup.dial());
   assertStalled(verdict, /LATENCY LATEST: command took 9\d\d ms/);
@@ -328,10 +344,9 @@ for (const what of ["SIGSTOP", "DEBUG SLEEP", "CLIENT PAUSE"]) {
     });
     await redis.send(["SET", "key", "value"]);
     await delay(200); // the baseline
-    const held = HOLDS[what]!(server, 1200);
-    await delay(50);
+    const { over } = await begin(what, server, 1200);
     assertEquals(await redis.send(["GET", "key"]), "value");
-    await held;
+    await over;
     assertStalled(await promise);
   });
 }
