@@ -53,7 +53,8 @@ export class Deadlines {
   #fired(lateMs: number): void {
     const now = performance.now();
     const due = [...this.#slots.keys()]
-      .filter((slot) => slot * GRAIN_MS <= now);
+      .filter((slot) => slot * GRAIN_MS <= now)
+      .sort((a, b) => a - b);
     // The process was busy or frozen: the replies may only need to be read.
     this.#isGrace = due.length > 0 && lateMs > LATE_MS && !this.#isGrace;
     if (this.#isGrace) return this.#timer.start(GRACE_MS);

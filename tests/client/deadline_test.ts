@@ -23,6 +23,7 @@ import { Deadlines } from "../../client/deadlines.ts";
 import { importFlags } from "../support/imports.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { testWithClient as test } from "../support/test_with_client.ts";
+import { until } from "../support/wait.ts";
 
 const FOREVER = new Retry({
   retries: Infinity,
@@ -336,8 +337,21 @@ Deno.test("Deadlines pass in their order, wherever they were added", async () =>
     deadlines.add({ expire: () => passed.push(ms) }, now + ms);
   }
   removed();
-  await delay(500);
+  await until(() => passed.length >= 4);
+  await delay(100);
   assertEquals(passed, [50, 100, 150, 200]);
+});
+
+Deno.test("Deadlines that are due at once pass in their order", async () => {
+  const deadlines = new Deadlines();
+  const passed: number[] = [];
+  const now = performance.now();
+  for (const ms of [90, 30, 60]) {
+    deadlines.add({ expire: () => passed.push(ms) }, now + ms);
+  }
+  while (performance.now() < now + 150);
+  await until(() => passed.length === 3);
+  assertEquals(passed, [30, 60, 90]);
 });
 
 Deno.test("What came while the process was busy is looked at before a deadline passes", async () => {
@@ -348,8 +362,8 @@ Deno.test("What came while the process was busy is looked at before a deadline p
     performance.now() + 50,
   );
   const coming = delay(100).then(remove);
-  const until = performance.now() + 300;
-  while (performance.now() < until);
+  const busyUntil = performance.now() + 300;
+  while (performance.now() < busyUntil);
   await coming;
   await delay(50);
   assertEquals(hasPassed, false);
