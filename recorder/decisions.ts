@@ -102,12 +102,13 @@ export class Decisions {
     const read = this.commands.read(name);
     const { windowSeconds } = this.#settings;
     const since = countedFromOf(known?.stored);
+    const start = Math.floor(this.now() / 1000) - windowSeconds;
     if (this.#isElsewhere(event, String(read[1]))) {
       const [outcome, reply] = await Promise.all([
         recordWith(this.#recorder, event, { windowSeconds, since }),
         this.#readBeside(read),
       ]);
-      return this.#decide(event, known, outcome, reply);
+      return this.#decide(event, known, start, outcome, reply);
     }
     let reply: unknown;
     const outcome = await recordWith(this.#recorder, event, {
@@ -118,7 +119,7 @@ export class Decisions {
         reply = value;
       },
     });
-    return this.#decide(event, known, outcome, reply);
+    return this.#decide(event, known, start, outcome, reply);
   }
 
   /** Whether a block is on another server than the events. Read in their flush, it would hold up all of them while that server is away. */
@@ -164,10 +165,14 @@ export class Decisions {
     await this.#writing.get(name);
   }
 
-  /** @param before What was known when the event was sent. */
+  /**
+   * @param before What was known when the event was sent.
+   * @param start After which second its window begins, or one that is earlier: the flush may be later than that.
+   */
   #decide(
     event: WebhookEvent,
     before: Known | undefined,
+    start: number,
     outcome: RecordOutcome,
     reply: unknown,
   ): BlacklistDecision | Promise<BlacklistDecision> {
@@ -183,7 +188,7 @@ export class Decisions {
     if (isBlock(stored)) return this.#blocked(stored, facts);
     if (frequency === undefined) return this.#undecided(facts);
     if (frequency > this.#settings.limit) {
-      return this.#exceeded(event, before, stored, facts, isRead(reply));
+      return this.#exceeded(event, before, start, stored, facts, isRead(reply));
     }
     return isRead(reply)
       ? { ...facts, isBlocked: false }
@@ -194,6 +199,7 @@ export class Decisions {
   async #exceeded(
     event: WebhookEvent,
     before: Known | undefined,
+    start: number,
     stored: Stored | undefined,
     facts: Facts,
     isRead: boolean,
@@ -208,7 +214,8 @@ export class Decisions {
     const counted = countedFromOf(before?.stored);
     if (from !== undefined && from !== counted) {
       try {
-        const earlier = await this.#countUntil(from, event, counted);
+        const above = later(start, counted)!;
+        const earlier = await this.#countBetween(above, from, event);
         facts = { ...facts, frequency: facts.frequency! - earlier };
       } catch (error) {
         return this.#undecided({ ...facts, error });
@@ -224,18 +231,16 @@ export class Decisions {
   }
 
   /**
-   * How many of the events that were counted do not count any more, as the shop was let
-   * through. What is left for each of several events is its rank among the later ones.
+   * How many of the events that were counted do not count, as the shop was let
+   * through after them. What is left for each of several events is its rank among the later ones.
    */
-  #countUntil(
-    second: number,
+  #countBetween(
+    above: number,
+    until: number,
     event: WebhookEvent,
-    counted = -Infinity,
   ): Promise<number> {
-    const { windowSeconds } = this.#settings;
-    const start = Math.floor(this.now() / 1000) - windowSeconds;
-    const above = `(${Math.max(start, counted)}`;
-    const command = ["ZCOUNT", this.#keyOf(event), above, second] as const;
+    const key = this.#keyOf(event);
+    const command = ["ZCOUNT", key, `(${above}`, until] as const;
     return shared(
       this.#counting,
       command.join(" "),
