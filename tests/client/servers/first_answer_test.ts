@@ -36,7 +36,7 @@ Deno.test("A source that answers at once is the only one that is asked", async (
   const { answer, asked } = askAll([
     { name: "a", afterMs: 0 },
     { name: "b", afterMs: 0 },
-  ]);
+  ], 5000);
   assertEquals(await answer, "a");
   await delay(50);
   assertEquals(asked, ["a"]);
@@ -77,7 +77,7 @@ Deno.test("A failure that every source would give is thrown at once", async () =
   const { answer, asked } = askAll([
     { name: "final", afterMs: 0, fails: true },
     { name: "b", afterMs: 0 },
-  ]);
+  ], 5000);
   assertEquals(await answer.catch((reason) => reason), "final");
   assertEquals(asked, ["final"]);
 });
