@@ -20,9 +20,18 @@ import {
   type SendOptions,
   WebhookRecorder,
 } from "../../mod.ts";
+import { Random, searchLength } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { testWithFixture } from "../support/fixture.ts";
-import { Counting, DURABLE, EVENT, ofShop } from "./doubles.ts";
+import {
+  cardinality,
+  Counting,
+  DURABLE,
+  EVENT,
+  keyOfShop,
+  ofShop,
+  ttl,
+} from "./doubles.ts";
 
 const OPTIONS = { limit: 2, windowSeconds: 60, blockSeconds: 600 };
 
@@ -237,3 +246,82 @@ testWithFixture(
     await assertRejects(() => blacklist.record(EVENT), TypeError, "is closed");
   },
 );
+
+testWithFixture(
+  "Connections that are cut at random change no decision and nothing in Redis",
+  async (fixture) => {
+    const random = new Random();
+    const { proxy, server } = fixture;
+    const redis = fixture.client({ replyTimeoutMs: 300 });
+    const { blacklist, recorder } = blacklistOf(redis, { isKnownForMs: 0 });
+    const direct = new Redis(server.url);
+    await using _direct = direct;
+    let isOver = false;
+    let cuts = 0;
+    const cutting = (async () => {
+      for (; !isOver; cuts++) {
+        proxy.cut(random.below(100), { scope: "open" });
+        await delay(random.below(30));
+      }
+    })();
+    const shops = searchLength(5);
+    for (let shopNo = 0; shopNo < shops; shopNo++) {
+      const shop = ofShop(shopNo);
+      const decisions: BlacklistDecision[] = [];
+      for (let i = 0; i < 4; i++) decisions.push(await blacklist.record(shop));
+      await recorder.flush();
+      const recorded = decisions.filter(({ outcome }) => outcome !== undefined);
+      assertEquals(
+        await cardinality(server, keyOfShop(shopNo)),
+        recorded.length,
+      );
+      // What was queued was not decided by its count.
+      const counted = decisions.filter(({ frequency }) =>
+        frequency !== undefined
+      );
+      for (const { frequency, isBlocked } of counted) {
+        assertEquals(isBlocked, frequency! > OPTIONS.limit);
+      }
+      const key = `webhook_blocked_mall_${shopNo}`;
+      if (decisions.some(({ isBlocked, error }) => isBlocked && !error)) {
+        assertEquals(await direct.send(["EXISTS", key]), 1);
+      }
+      await again(() => blacklist.block(shop, { seconds: 99, reason: "r" }));
+      const { since, ...block } = JSON.parse(
+        await direct.send(["GET", key]) ?? "",
+      );
+      assertEquals(block, {
+        until: since + 99_000,
+        reason: "r",
+        isManual: true,
+      });
+      assertLess(await ttl(server, key), 100);
+      assertEquals(
+        await direct.send(["ZSCORE", "webhook_blocked", `mall_${shopNo}`]),
+        String(block.until),
+      );
+      await again(() => blacklist.unblock(shop));
+      assertEquals(
+        Object.keys(JSON.parse(await direct.send(["GET", key]) ?? "")),
+        ["countedFrom"],
+      );
+    }
+    isOver = true;
+    await cutting;
+    proxy.pass();
+    console.log(`${cuts} cuts, ${redis.stats().replays} replays`);
+    assertEquals(await Array.fromAsync(blacklist.blocked()), []);
+    await recorder.close();
+  },
+);
+
+/** By hand it is tried again. */
+async function again(write: () => Promise<void>): Promise<void> {
+  for (let attempts = 1;; attempts++) {
+    try {
+      return await write();
+    } catch (error) {
+      if (attempts === 10) throw error;
+    }
+  }
+}
