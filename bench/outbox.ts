@@ -3,7 +3,7 @@ import process from "node:process";
 import {
   FileOutbox,
   type StoredEvent,
-} from "../recorder/stores/file_outbox.ts";
+} from "../recorder/stores/file/file_outbox.ts";
 
 const HELP = `How fast FileOutbox appends and loads.
 

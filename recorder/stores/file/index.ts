@@ -1,5 +1,5 @@
 // Where the records are that the log must keep.
-import { MAX_RECORD } from "./file_record.ts";
+import { MAX_RECORD } from "./record.ts";
 
 /** Where a record is. */
 export interface Place {

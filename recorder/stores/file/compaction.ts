@@ -1,9 +1,9 @@
 // Copies what is in force out of a part of the log.
 import { Buffer } from "node:buffer";
-import type { Disk } from "./file_disk.ts";
-import { Index } from "./file_index.ts";
-import { addedId, bytesOf, recordOf } from "./file_record.ts";
-import { Scan, type Visitor } from "./file_scan.ts";
+import type { Disk } from "./disk.ts";
+import { Index } from "./index.ts";
+import { addedId, bytesOf, recordOf } from "./record.ts";
+import { Scan, type Visitor } from "./scan.ts";
 
 /** A part of the log. */
 export interface Section {

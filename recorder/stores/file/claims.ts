@@ -1,5 +1,5 @@
 // Which process holds the log: records of claims, of which each may follow one other.
-import type { OutboxHolder } from "./file_errors.ts";
+import type { OutboxHolder } from "./errors.ts";
 
 /** The record of a process that takes the log. */
 export interface Claim extends OutboxHolder {

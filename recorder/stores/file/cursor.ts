@@ -1,7 +1,7 @@
 // Reads events from where the index says that they are.
 import { Buffer } from "node:buffer";
-import type { Disk } from "./file_disk.ts";
-import type { Index, Place } from "./file_index.ts";
+import type { Disk } from "./disk.ts";
+import type { Index, Place } from "./index.ts";
 
 const BLOCK = 2 ** 18;
 /** The checksum, two spaces and the kind, before the JSON. */

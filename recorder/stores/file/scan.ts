@@ -1,8 +1,8 @@
 // Reads the log block by block, and tells records from what is none.
 import { Buffer } from "node:buffer";
-import type { Disk } from "./file_disk.ts";
-import { MAGIC } from "./file_header.ts";
-import { bodyOf, MAX_RECORD, salvage } from "./file_record.ts";
+import type { Disk } from "./disk.ts";
+import { MAGIC } from "./header.ts";
+import { bodyOf, MAX_RECORD, salvage } from "./record.ts";
 
 /**
  * Why bytes are no record:
@@ -30,7 +30,7 @@ export class Scan {
   /** Of the records. */
   readonly generation: number;
   readonly #disk: Disk;
-  #buffer = Buffer.allocUnsafe(BLOCK);
+  #buffer = Buffer.alloc(0);
 
   constructor(disk: Disk, generation: number, from: number) {
     this.#disk = disk;
@@ -60,7 +60,7 @@ export class Scan {
     while (from < text.length) {
       const lineEnd = text.indexOf("\n", from);
       if (lineEnd < 0) {
-        visitor.flaw("torn", start + from, text.length - from);
+        this.#visitOpen(text.slice(from), start + from, visitor);
         break;
       }
       if (lineEnd > from) {
@@ -69,6 +69,14 @@ export class Scan {
       from = lineEnd + 1;
     }
     return true;
+  }
+
+  /** The last line has no end. It may be a record all the same: then nothing is torn but its end. */
+  #visitOpen(line: string, offset: number, visitor: Visitor): void {
+    const body = bodyOf(line, this.generation);
+    if (body === undefined) return visitor.flaw("torn", offset, line.length);
+    visitor.record(body, offset, line.length + 1);
+    visitor.flaw("torn", offset + line.length, 0);
   }
 
   #visit(line: string, offset: number, visitor: Visitor): void {
@@ -91,6 +99,8 @@ export class Scan {
 
   /** A block that holds a whole line, if there is one of a length that a record can have. */
   #read(start: number, to: number): Buffer {
+    const wanted = Math.min(BLOCK, to - start);
+    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafe(wanted);
     const read = (): Buffer => {
       const room = this.#buffer.subarray(
         0,

@@ -1,8 +1,9 @@
 // The header of the log: two slots that are written in turn.
 import { crc32 } from "node:zlib";
 import { Buffer } from "node:buffer";
-import type { Claim } from "./file_claims.ts";
-import { OutboxFileError } from "./file_errors.ts";
+import { bytesOf } from "./record.ts";
+import type { Claim } from "./claims.ts";
+import { OutboxFileError } from "./errors.ts";
 
 /** What a slot says. */
 export interface Header {
@@ -34,20 +35,21 @@ function slotOf(header: Header): string {
 }
 
 /** The bytes of a header whose slots are the same. */
-export const newHeader = (): Uint8Array =>
-  Buffer.from(slotOf(NEW).repeat(2), "latin1");
+export const newHeader = (): Uint8Array => bytesOf(slotOf(NEW).repeat(2));
 
-/** Where a header is written, and its bytes. */
-export function placed(header: Header): { offset: number; bytes: Uint8Array } {
-  return {
-    offset: header.sequence % 2 * SLOT,
-    bytes: Buffer.from(slotOf(header), "latin1"),
-  };
+/** Where a slot is, and its bytes. */
+export function placed(
+  header: Header,
+  slot: number,
+): { offset: number; bytes: Uint8Array } {
+  return { offset: slot * SLOT, bytes: bytesOf(slotOf(header)) };
 }
 
 /** What {@linkcode readHeader} has found. */
 export interface Found {
   readonly header: Header;
+  /** Which slot it is in: 0 or 1. */
+  readonly slot: number;
   /** Whether both slots can be read. */
   readonly isWhole: boolean;
 }
@@ -69,7 +71,7 @@ export function readHeader(
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     .toString("latin1");
   const slots = [text.slice(0, SLOT), text.slice(SLOT, HEADER)];
-  const read = slots.map(readSlot).filter((one) => one !== undefined);
+  const read = slots.map(readSlot);
   const newer = read.find((one) => typeof one === "number");
   if (newer !== undefined) {
     throw new OutboxFileError(
@@ -78,10 +80,12 @@ export function readHeader(
       `Cannot open outbox ${path}: it has version ${newer} of the format; expected version ${VERSION}, or a newer version of this module`,
     );
   }
-  const headers = read.filter((one) => typeof one === "object");
-  const last = headers.sort((a, b) => b.sequence - a.sequence)[0];
-  if (last !== undefined && size >= HEADER) {
-    return { header: last, isWhole: headers.length === slots.length };
+  const headers = read.map((one) => typeof one === "object" ? one : undefined);
+  const [first, second] = headers;
+  const slot = (first?.sequence ?? 0) >= (second?.sequence ?? 0) ? 0 : 1;
+  const header = headers[slot];
+  if (header !== undefined && size >= HEADER) {
+    return { header, slot, isWhole: headers.every((one) => one !== undefined) };
   }
   const isPrefix = MAGIC.startsWith(text.slice(0, MAGIC.length)) ||
     text.startsWith(MAGIC);
@@ -109,9 +113,8 @@ export function readHeader(
  * three words: magic, version, and the checksum of the rest begun with the version.
  */
 function readSlot(slot: string): Header | number | undefined {
-  const found = /^unzombie-outbox (\d{1,9}) ([0-9a-f]{8}) (.*?) *\n$/.exec(
-    slot,
-  );
+  const found = /^unzombie-outbox (\d{1,9}) ([0-9a-f]{8}) (.*)$/
+    .exec(slot.trimEnd());
   if (found === null) return undefined;
   const [, version, checksum, json] = found;
   if (crc32(json!, Number(version)) !== parseInt(checksum!, 16)) {

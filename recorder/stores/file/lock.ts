@@ -1,26 +1,20 @@
 // Takes the log for this process, and reads it.
 import process from "node:process";
 import { setTimeout } from "node:timers";
-import type { Claim } from "./file_claims.ts";
-import type { Disk, FileState } from "./file_disk.ts";
-import { OutboxLockedError } from "./file_errors.ts";
-import {
-  type Found,
-  HEADER,
-  NEW,
-  newHeader,
-  readHeader,
-} from "./file_header.ts";
-import { bytesOf, recordOf } from "./file_record.ts";
-import { Replay } from "./file_replay.ts";
+import type { Claim } from "./claims.ts";
+import type { Disk, FileState } from "./disk.ts";
+import { OutboxLockedError } from "./errors.ts";
+import { type Found, HEADER, NEW, newHeader, readHeader } from "./header.ts";
+import { bytesOf, recordOf } from "./record.ts";
+import { Replay } from "./replay.ts";
 import {
   hasEnded,
   hostName,
   type KernelLock,
   RUNTIME,
   takeKernelLock,
-} from "./file_runtime.ts";
-import { Scan } from "./file_scan.ts";
+} from "./runtime.ts";
+import { Scan } from "./scan.ts";
 
 /** How often the holder touches the file, in milliseconds. */
 export const HEARTBEAT_MS = 1000;
@@ -126,7 +120,7 @@ async function readLog(disk: Disk, makes: boolean): Promise<Read> {
     ({ size } = await disk.state());
     found = readFound(disk, size);
   }
-  found ??= { header: NEW, isWhole: true };
+  found ??= { header: NEW, slot: 0, isWhole: true };
   const { header } = found;
   const replay = new Replay(header.holder);
   const scan = new Scan(disk, header.generation, header.start);

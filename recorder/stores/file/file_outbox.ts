@@ -1,14 +1,23 @@
 // A store of queued events in one file.
-import type { OutboxStore, StoredEvent } from "../outbox_store.ts";
+import {
+  CHECKED_ELSEWHERE,
+  checkOptions,
+  checkWhole,
+  FUNCTION,
+  MAX_TIMER_MS,
+  type OptionRule,
+  show,
+} from "../../../client/check.ts";
+import type { OutboxStore, StoredEvent } from "../../outbox_store.ts";
 import {
   OutboxFileError,
   type OutboxFileReason,
   type OutboxHolder,
   OutboxLockedError,
-} from "./file_errors.ts";
-import { addedBody, FRAME, isId, MAX_RECORD } from "./file_record.ts";
-import type { ReadEvent } from "./file_cursor.ts";
-import { type Change, Log } from "./file_log.ts";
+} from "./errors.ts";
+import { addedBody, FRAME, isId, MAX_RECORD } from "./record.ts";
+import type { ReadEvent } from "./cursor.ts";
+import { type Change, Log } from "./log.ts";
 
 export {
   OutboxFileError,
@@ -18,7 +27,7 @@ export {
   type OutboxStore,
   type StoredEvent,
 };
-export type { WebhookEvent } from "../event.ts";
+export type { WebhookEvent } from "../../event.ts";
 
 /** How {@linkcode FileOutbox.open} opens a file. */
 export interface FileOutboxOptions {
@@ -53,9 +62,16 @@ interface Waiting {
 
 /** As many bytes go into one commit, and one change more. */
 const MAX_COMMIT = 2 ** 22;
-/** Places in the file are kept in numbers that end here. */
-const MAX_BYTES = 2 ** 31;
-const MAX_WAIT_MS = 2 ** 31 - 1;
+const RULES = {
+  maxBytes: CHECKED_ELSEWHERE,
+  waitMs: CHECKED_ELSEWHERE,
+  onProblem: FUNCTION,
+} satisfies Record<keyof FileOutboxOptions, OptionRule>;
+const LIMITS = {
+  // The index has no numbers for more than twice as much.
+  maxBytes: { least: 2 ** 16, most: 2 ** 31 },
+  waitMs: { least: 0, most: MAX_TIMER_MS },
+};
 /** As many places that are no record are reported one by one. */
 const MAX_REPORTS = 10;
 
@@ -129,25 +145,22 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
     path: string,
     options: FileOutboxOptions = {},
   ): Promise<FileOutbox> {
+    if (typeof path !== "string" || path === "") {
+      throw new TypeError(
+        `Cannot open outbox: path is ${
+          show(path)
+        }, expected the path of a file`,
+      );
+    }
+    checkOptions(options, RULES);
     const {
       maxBytes = 2 ** 29,
       waitMs = 10_000,
       onProblem = (problem: OutboxFileError) => console.error(problem),
     } = options;
-    if (typeof path !== "string" || path === "") {
-      throw new TypeError(
-        `Cannot open outbox: path is ${inspected(path)}; expected a path`,
-      );
-    }
-    checkWhole(path, "maxBytes", maxBytes, 2 ** 16, MAX_BYTES);
-    checkWhole(path, "waitMs", waitMs, 0, MAX_WAIT_MS);
-    if (typeof onProblem !== "function") {
-      throw new TypeError(
-        `Cannot open outbox ${path}: onProblem is ${
-          inspected(onProblem)
-        }; expected a function`,
-      );
-    }
+    const task = `open outbox ${path}`;
+    checkWhole(task, "maxBytes", maxBytes, LIMITS.maxBytes);
+    checkWhole(task, "waitMs", waitMs, LIMITS.waitMs);
     const log = await Log.open(path, { maxBytes, waitMs });
     const outbox = new FileOutbox(path, log, onProblem);
     outbox.#reportDamage();
@@ -376,7 +389,7 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
     if (isId(id)) return id;
     throw new TypeError(
       `Cannot append to outbox ${this.path}: id is ${
-        inspected(id)
+        show(id)
       }; expected 1 to 40 of the characters 0-9, a-z and -`,
     );
   }
@@ -427,22 +440,4 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
       console.error(error);
     }
   }
-}
-
-const inspected = (value: unknown): string =>
-  typeof value === "string" ? JSON.stringify(value) : String(value);
-
-function checkWhole(
-  path: string,
-  name: string,
-  value: number,
-  least: number,
-  most: number,
-): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new TypeError(
-    `Cannot open outbox ${path}: ${name} is ${
-      inspected(value)
-    }; expected a whole number from ${least} to ${most}`,
-  );
 }

@@ -1,15 +1,15 @@
 // The log of a file outbox: writes batches of changes, and keeps the file small.
 import { clearInterval, setInterval } from "node:timers";
-import { compacted, moves } from "./file_compaction.ts";
-import { Cursor } from "./file_cursor.ts";
-import { AppendError, Disk } from "./file_disk.ts";
-import { describeHolder, OutboxFileError, systemError } from "./file_errors.ts";
-import { HEADER, type Header, placed } from "./file_header.ts";
-import type { Index, Place } from "./file_index.ts";
-import { HEARTBEAT_MS, releaseOf, takeLog, type Taken } from "./file_lock.ts";
-import { ascii, bytesOf, FRAME, MAX_ID, recordOf } from "./file_record.ts";
-import { Replay } from "./file_replay.ts";
-import { Scan } from "./file_scan.ts";
+import { compacted, moves } from "./compaction.ts";
+import { Cursor } from "./cursor.ts";
+import { AppendError, Disk } from "./disk.ts";
+import { describeHolder, OutboxFileError, systemError } from "./errors.ts";
+import { HEADER, type Header, placed } from "./header.ts";
+import type { Index, Place } from "./index.ts";
+import { HEARTBEAT_MS, releaseOf, takeLog, type Taken } from "./lock.ts";
+import { ascii, bytesOf, FRAME, MAX_ID, recordOf } from "./record.ts";
+import { Replay } from "./replay.ts";
+import { Scan } from "./scan.ts";
 
 /** One change of the log: events that are added (by their bodies), removed or set aside. */
 export type Change =
@@ -74,6 +74,8 @@ export class Log {
   /** Ids whose removal could not be written yet. */
   readonly #unwritten = new Set<string>();
   #header: Header;
+  /** Where the header in force is: in slot 0 or 1. */
+  #slot: number;
   #index: Index;
   #end: number;
   /** Whether the last line is no record and has no end. */
@@ -89,6 +91,7 @@ export class Log {
     this.#taken = taken;
     this.#maxBytes = maxBytes;
     this.#header = taken.found.header;
+    this.#slot = taken.found.slot;
     this.#index = taken.replay.index;
     this.#end = taken.end;
     this.#heartbeat = setInterval(() => disk.touch(), HEARTBEAT_MS);
@@ -311,7 +314,7 @@ export class Log {
     }
     const reserved = (this.#index.events + batch.added + events) * REMOVAL;
     if (batch.offset + bytes + reserved > this.#maxBytes) {
-      return this.#full(bytes);
+      return this.#full(events, bytes);
     }
     for (const [n, id] of ids.entries()) {
       if (this.#isPresent(batch, id)) continue;
@@ -455,12 +458,16 @@ export class Log {
     );
   }
 
-  #full(bytes: number): OutboxFileError {
+  #full(events: number, bytes: number): OutboxFileError {
     const { path } = this.#disk;
+    const kibibytes = (bytes: number) => `${Math.ceil(bytes / 1024)} KiB`;
+    const count = events === 1 ? "1 event" : `${events} events`;
     return new OutboxFileError(
       "full",
       path,
-      `Cannot append ${bytes} bytes to outbox ${path}: it has ${this.#end} bytes with ${this.#index.size} events; expected at most ${this.#maxBytes} (maxBytes), with ${REMOVAL} for the removal of each event`,
+      `Cannot store ${count} of ${kibibytes(bytes)}: outbox ${path} holds ${
+        kibibytes(this.#end + this.#index.events * REMOVAL)
+      } of at most ${kibibytes(this.#maxBytes)} (maxBytes)`,
     );
   }
 
@@ -501,11 +508,12 @@ export class Log {
   /** Writes a header into the slot that is not in force. */
   async #putHeader(header: Omit<Header, "sequence">): Promise<void> {
     const next = { ...header, sequence: this.#header.sequence + 1 };
-    const { bytes, offset } = placed(next);
+    const { bytes, offset } = placed(next, 1 - this.#slot);
     try {
       await this.#disk.writeAt(bytes, offset);
       await this.#disk.sync();
       this.#header = next;
+      this.#slot = 1 - this.#slot;
     } catch (error) {
       // It may be in force on the disk, or not: what is appended now might be of the wrong generation.
       throw this.#lose(

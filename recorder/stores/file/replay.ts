@@ -1,8 +1,8 @@
 // What the records of the log come to.
-import { type Claim, holderAfter } from "./file_claims.ts";
-import { Index, type Place } from "./file_index.ts";
-import { addedId, detached } from "./file_record.ts";
-import type { Flaw, Visitor } from "./file_scan.ts";
+import { type Claim, holderAfter } from "./claims.ts";
+import { Index, type Place } from "./index.ts";
+import { addedId, detached } from "./record.ts";
+import type { Flaw, Visitor } from "./scan.ts";
 
 interface Piece extends Place {
   readonly flaw: Flaw;
@@ -62,7 +62,8 @@ export class Replay implements Visitor {
 
   #keepTail(to: number): void {
     for (const piece of this.#tail) {
-      if (piece.flaw === "stale" || piece.offset >= to) continue;
+      if (piece.flaw === "stale" || piece.length === 0) continue;
+      if (piece.offset >= to) continue;
       this.index.keep(piece.offset, piece.length);
       this.damaged.push(piece);
     }
