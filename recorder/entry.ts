@@ -11,14 +11,15 @@ export interface RecordedOutcome {
   /** How many events it was. */
   readonly count: number;
   /**
-   * Of an event with a `deliveryId`: whether it was not in its set before. `undefined`
-   * where that cannot be known, since the write was sent again after a lost reply.
+   * Of an event with a `deliveryId`: whether none of its members was in the set
+   * before. Missing where that cannot be known, since the write was sent again after a
+   * lost reply.
    */
   readonly isNew?: boolean;
   /**
    * With `windowSeconds`: how many events of its set there were in the window when it
-   * was recorded, this one included. `undefined` where the write was acknowledged
-   * and the count was not answered.
+   * was recorded, this one included unless its own time is before the window. Missing
+   * where the write was acknowledged and the count was refused or lost.
    */
   readonly frequency?: number;
   /** There is none. */

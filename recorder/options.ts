@@ -60,9 +60,9 @@ export interface RecorderOptions {
    */
   retentionSeconds?: number;
   /**
-   * How far back the `frequency` of each outcome reaches, in seconds. It is read in
-   * the flush that writes the event: one ZCOUNT for each set. Events that are queued
-   * have none, nor do those whose count Redis refuses or does not answer.
+   * How far back the `frequency` of a recorded outcome reaches, in seconds. It is read
+   * in the flush that writes the event: one ZCOUNT for each set and flush. Outcomes of
+   * events that are queued or dropped have none.
    * @default {none: nothing is read}
    */
   windowSeconds?: number;

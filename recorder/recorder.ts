@@ -102,6 +102,28 @@ export let partsOf: (recorder: WebhookRecorder) => {
  *
  * await redis.send(["DEL", `webhook_frequency_doc_1_${event.eventType}`]);
  * ```
+ *
+ * @example Record an event and learn in the same flush how many there were
+ * ```ts
+ * import { Redis, WebhookRecorder } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await using recorder = new WebhookRecorder(redis, { windowSeconds: 60 });
+ *
+ * const event = { mallId: "doc", shopNo: 1, eventType: `example-${crypto.randomUUID()}` };
+ * const outcomes = await Promise.all([recorder.record(event), recorder.record(event)]);
+ * assertEquals(outcomes, [
+ *   { status: "recorded", count: 1, frequency: 1 },
+ *   { status: "recorded", count: 1, frequency: 2 },
+ * ]);
+ * const outcome = await recorder.record(event);
+ * if (outcome.status === "recorded" && outcome.frequency! > 100) {
+ *   console.log("too many");
+ * }
+ *
+ * await redis.send(["DEL", `webhook_frequency_doc_1_${event.eventType}`]);
+ * ```
  */
 export class WebhookRecorder implements AsyncDisposable {
   static {
