@@ -6,6 +6,9 @@ import { DIAL_PAUSE_MS } from "../../pool/dialer.ts";
 /** What takes longer than this hangs: a generous limit, for busy machines. */
 export const SOON_MS = 8000;
 
+/** How long {@linkcode until} waits: what passes in the end costs no time. */
+const PATIENCE_MS = 20_000;
+
 /**
  * Waits until a condition is met.
  *
@@ -15,7 +18,7 @@ export const SOON_MS = 8000;
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what = String(condition),
-  limitMs: number = SOON_MS,
+  limitMs: number = PATIENCE_MS,
 ): Promise<void> {
   const giveUpAt = performance.now() + limitMs;
   while (!await condition()) {
