@@ -48,7 +48,7 @@ async function install(): Promise<void> {
   await Deno.mkdir(tools, { recursive: true });
   const dir = await Deno.makeTempDir({ dir: tools.pathname });
   try {
-    const { success, stderr } = await new Deno.Command("npm", {
+    const { success, signal, stderr } = await new Deno.Command("npm", {
       args: [
         "install",
         "--prefix",
@@ -63,6 +63,7 @@ async function install(): Promise<void> {
       stderr: "piped",
       signal: AbortSignal.timeout(MOST_MS),
     }).output();
+    if (signal !== null) throw new Error(`npm takes longer than ${MOST_MS} ms`);
     if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
     await Deno.rename(dir, folder);
   } finally {
