@@ -109,10 +109,15 @@ export class Outbox {
     return left;
   }
 
-  /** What earlier processes have left is sent now. Resolves once all of it is recorded, dropped or left. */
-  async flush(): Promise<void> {
+  /**
+   * What earlier processes have left is sent now. Resolves once all of it is recorded,
+   * dropped or left, and what was sent is removed from the store, or cannot be.
+   *
+   * @param settled Resolves once each entry of this process is recorded, dropped or left.
+   */
+  async flush(settled: Promise<void>): Promise<void> {
     await this.#loading;
-    await this.#stored?.flush();
+    await this.#stored?.flush(settled);
   }
 
   /** Takes nothing from the store any more. */
@@ -151,8 +156,8 @@ export class Outbox {
       // New events need room, too; without any capacity one at a time is taken.
       hasRoom: () => this.#pending < Math.max(1, this.capacity / 2),
       restore: (entry) => {
-        this.#outcomes.restored(entry);
         this.#pending += entry.count;
+        this.#outcomes.restored(entry);
         options.restore(entry);
       },
       release: (entry) => this.release([entry]),

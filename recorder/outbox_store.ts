@@ -30,6 +30,54 @@ export interface StoredEvent {
  *   resolved.
  * - Any method may reject. What a recorder does then is said at
  *   {@linkcode RecorderOptions.whenStoreFails} and {@linkcode RecorderOptions.onOutboxError}.
+ *
+ * @example A store of one's own
+ * ```ts
+ * import { type OutboxStore, type StoredEvent, WebhookRecorder } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // Outlives a recorder, and no process: a real one writes to a disk or a database.
+ * class Shelf implements OutboxStore {
+ *   readonly #entries = new Map<string, StoredEvent>();
+ *
+ *   async load() {
+ *     return [...this.#entries.values()];
+ *   }
+ *
+ *   async append(entries: readonly StoredEvent[]) {
+ *     for (const entry of entries) this.#entries.set(entry.id, entry);
+ *   }
+ *
+ *   async remove(ids: readonly string[]) {
+ *     for (const id of ids) this.#entries.delete(id);
+ *   }
+ * }
+ *
+ * const members: unknown[] = [];
+ * const redis = { // stands in for a Redis that is away at first
+ *   origin: { hostname: "localhost", port: 6379, database: 0 },
+ *   isClosed: false,
+ *   isAway: true,
+ *   async send(command: readonly unknown[]) {
+ *     if (this.isAway) throw new Error("away");
+ *     members.push(command[3]);
+ *     return 1;
+ *   },
+ *   pipeline: () => Promise.reject(new Error("not used")),
+ * };
+ * const outbox = new Shelf();
+ *
+ * const before = new WebhookRecorder(redis, { outbox, newMember: () => "member" });
+ * const event = { mallId: "doc", shopNo: 1, eventType: "orders/create" };
+ * assertEquals((await before.record(event)).status, "queued");
+ * await before.close({ drainMs: 0 }); // the process ends
+ *
+ * redis.isAway = false;
+ * await using after = new WebhookRecorder(redis, { outbox }); // the next one begins
+ * await after.flush();
+ * assertEquals(members, ["member"]);
+ * assertEquals(await outbox.load(), []);
+ * ```
  */
 export interface OutboxStore {
   /**
@@ -42,7 +90,9 @@ export interface OutboxStore {
    * Keeps events. They are durable when it resolves: all of them or, if it rejects,
    * none that anything relies on.
    *
-   * @param entries At most 1000 events in all, and at most about 256 KiB, or a single entry.
+   * @param entries At most 1000 events in all, and rarely more than 512 KiB; or a single
+   * entry, which may have 10,000 members. An entry whose append has failed before may
+   * come again, with the same id.
    */
   append(entries: readonly StoredEvent[]): Promise<void>;
   /**

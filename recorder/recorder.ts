@@ -393,18 +393,19 @@ export class WebhookRecorder implements AsyncDisposable {
 
   /** What the recorder holds and has lost, and why. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const { pending, capacity, dropped, reason } = this.stats();
+    const { pending, capacity, dropped, reason, lastOutboxError } = this
+      .stats();
     return `WebhookRecorder ${this.#state}, ` +
       `${pending} of ${capacity} events in the outbox` +
       (dropped > 0 ? `, ${dropped} lost so far` : "") +
-      (reason === undefined ? "" : `, ${reason}`);
+      (reason === undefined ? "" : `, ${reason}`) +
+      (lastOutboxError === undefined ? "" : `, ${lastOutboxError.message}`);
   }
 
   async #flush(): Promise<void> {
     this.#lanes.wake();
-    const restored = this.#outbox.isDurable ? this.#outbox.flush() : undefined;
-    await this.#epochs.flushed();
-    await restored;
+    const settled = this.#epochs.flushed();
+    await (this.#outbox.isDurable ? this.#outbox.flush(settled) : settled);
     await this.#repeats?.flush();
     await this.#lanes.trimmed();
   }

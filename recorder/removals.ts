@@ -47,12 +47,18 @@ export class Removals {
     }
   }
 
-  /** Resolves once everything is removed, or cannot be. */
+  /** Resolves once everything is removed that is known so far, or cannot be. */
+  async flush(): Promise<void> {
+    await this.#removing;
+    await Promise.all(this.#asides);
+  }
+
+  /** The same, after one more attempt for what could not be removed. */
   async end(): Promise<void> {
     const wasRemoving = this.#removing !== undefined;
     await this.#removing;
     if (!(wasRemoving && this.#hasFailed)) await this.#start();
-    await Promise.all(this.#asides);
+    await this.flush();
   }
 
   #start(): Promise<void> {

@@ -145,11 +145,18 @@ export class StoredOutbox {
     this.#restoration.noteRoom();
   }
 
-  /** Resolves once everything that earlier processes have left is loaded, and each of that recorded, dropped or left. */
-  async flush(): Promise<void> {
+  /**
+   * Resolves once everything that earlier processes have left is loaded, and each of that
+   * recorded, dropped or left; and what was sent is removed, or cannot be.
+   *
+   * @param settled Resolves once each entry of this process is.
+   */
+  async flush(settled: Promise<void>): Promise<void> {
     this.#restoration.hurry();
     this.#wake?.();
+    await settled;
     await this.#restored.ended;
+    await this.#removals.flush();
   }
 
   /** Takes nothing from the store any more. */

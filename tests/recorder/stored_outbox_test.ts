@@ -22,6 +22,7 @@ import {
   WebhookRecorder,
 } from "../../mod.ts";
 import { OutboxError } from "../../recorder/outbox_store.ts";
+import { setSink, type TelemetryEvents } from "../../client/telemetry.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
 import {
@@ -180,6 +181,7 @@ Deno.test("What the store cannot take is dropped with its error and the fate of 
   assertEquals(fateOf(lost.error), "unknown");
   assertEquals(recorder.pending, 0);
   assertMatch(String(recorder.stats().lastOutboxError), /disk full/);
+  assertMatch(Deno.inspect(recorder), /, Cannot store events: disk full$/);
   store.failures.clear();
   assertEquals(await statusOf(recorder.record(EVENT)), "queued");
   assertEquals(recorder.stats().lastOutboxError, undefined);
@@ -470,4 +472,31 @@ Deno.test("A store whose methods throw or answer at once costs no more than one 
   assertEquals(told.lines, ["dropped 7"]);
   assertNotEquals(recorder.stats().lastOutboxError, undefined);
   await recorder.close();
+});
+
+Deno.test("Telemetry says what is restored from the store, and what is left there", async () => {
+  const changes: [change: string, count: number, pending: number][] = [];
+  setSink({
+    publish: (name, _origin, event) => {
+      if (name !== "outbox") return;
+      const { change, count, pending } = event as TelemetryEvents["outbox"];
+      changes.push([change, count, pending]);
+    },
+    trace: (_origin, _commands, _isPipeline, run) => run(),
+  });
+  const store = storeWith([storedEvent(1, { members: ["a", "b"] })]);
+  const { recorder } = setUp({ outbox: store });
+  await until(() => recorder.pending === 2);
+  await recorder.record(EVENT);
+  await recorder.close({ drainMs: 0 });
+  setSink({
+    publish: () => {},
+    trace: (_origin, _commands, _is, run) => run(),
+  });
+  assertEquals(changes, [
+    ["restored", 2, 2],
+    ["queued", 1, 3],
+    ["left", 2, 0],
+    ["left", 1, 0],
+  ]);
 });
