@@ -10,6 +10,8 @@ interface Written {
   readonly key: string;
   readonly entries: readonly Entry[];
   readonly failure: Failure;
+  /** Whether it is one event of its key, of which there may be more. */
+  readonly saysIsNew: boolean;
   /** How many members an entry has added for certain. */
   addedBy(entry: Entry): number;
 }
@@ -52,30 +54,35 @@ export class FlushReads {
   /** In the order in which they are sent. */
   readonly commands: readonly Command[];
   readonly #nowSeconds: number;
-  /** By key, then by the time from which on they count. */
-  readonly #counts = new Map<string, Map<number, Count>>();
-  /** By the words of the command. */
+  /** Of each batch; those of one key have them in common. */
+  readonly #countsOf: Count[][] = [];
+  /** In the order in which they are sent. */
+  readonly #counts: Count[] = [];
+  /** By the second word of the command, or all of them: that of a GET is its key. */
   readonly #questions = new Map<string, Question>();
 
   /** @param nowMs The time, in milliseconds since 1970. */
   constructor(batches: readonly Written[], nowMs: number) {
     this.#nowSeconds = Math.floor(nowMs / 1000);
+    const byKey = batches.some(({ saysIsNew }) => saysIsNew)
+      ? new Map<string, Count[]>()
+      : undefined; // each batch has a key of its own
     for (const { key, entries } of batches) {
+      const counts = byKey?.get(key) ?? [];
+      byKey?.set(key, counts);
+      this.#countsOf.push(counts);
       let last: Reading | undefined;
       for (const { reading } of entries) {
         if (reading === undefined) continue;
         if (reading.command !== undefined) this.#ask(reading, reading.command);
-        if (reading !== last) this.#count(key, reading);
+        if (reading !== last) this.#count(key, counts, reading);
         last = reading;
       }
     }
-    this.commands = [
-      ...Array.from(this.#questions.values(), ({ command }) => command),
-      ...Array.from(
-        this.#counts.values(),
-        (counts) => Array.from(counts.values(), ({ command }) => command),
-      ).flat(),
-    ];
+    const commands: Command[] = [];
+    for (const { command } of this.#questions.values()) commands.push(command);
+    for (const { command } of this.#counts) commands.push(command);
+    this.commands = commands;
   }
 
   /**
@@ -99,23 +106,22 @@ export class FlushReads {
         invokeSafely("onReply of Reading", onReply);
       }
     }
-    for (const counts of this.#counts.values()) {
-      for (const count of counts.values()) count.reply = outcomes[i++];
-    }
+    for (const count of this.#counts) count.reply = outcomes[i++];
     let failed: Unread | undefined;
-    for (const batch of batches.toReversed()) {
-      if (batch.failure !== undefined) continue;
-      const counts = this.#counts.get(batch.key);
-      if (counts === undefined) continue;
-      for (const entry of batch.entries.toReversed()) {
+    for (let n = batches.length - 1; n >= 0; n--) {
+      const batch = batches[n]!;
+      const counts = this.#countsOf[n]!;
+      if (batch.failure !== undefined || counts.length === 0) continue;
+      for (let m = batch.entries.length - 1; m >= 0; m--) {
+        const entry = batch.entries[m]!;
         const { reading } = entry;
         if (reading !== undefined) {
-          const { reply, later } = counts.get(this.#sinceOf(reading))!;
+          const { reply, later } = countFrom(this.#sinceOf(reading), counts)!;
           if (reply instanceof Error) failed = { error: reply, entry };
           else entry.frequency = Math.max(0, Number(reply) - later);
         }
         const added = batch.addedBy(entry);
-        for (const count of counts.values()) {
+        for (const count of counts) {
           if (entry.score > count.since) count.later += added;
         }
       }
@@ -124,20 +130,37 @@ export class FlushReads {
   }
 
   #ask(reading: Reading, command: Command): void {
-    const words = command.join("\0");
-    const question = this.#questions.get(words);
+    let words = String(command[1]);
+    let question = this.#questions.get(words);
+    if (
+      question === undefined
+        ? command.length !== 2
+        : !isSame(question.command, command)
+    ) {
+      words = command.join("\0");
+      question = this.#questions.get(words);
+    }
     if (question !== undefined) question.readings.push(reading);
     else this.#questions.set(words, { command, readings: [reading] });
   }
 
-  #count(key: string, reading: Reading): void {
-    let counts = this.#counts.get(key);
-    if (counts === undefined) this.#counts.set(key, counts = new Map());
+  #count(key: string, counts: Count[], reading: Reading): void {
     const since = this.#sinceOf(reading);
-    if (!counts.has(since)) counts.set(since, new Count(key, since));
+    if (countFrom(since, counts) !== undefined) return;
+    const count = new Count(key, since);
+    counts.push(count);
+    this.#counts.push(count);
   }
 
   #sinceOf({ windowSeconds, since = -Infinity }: Reading): number {
     return Math.max(this.#nowSeconds - windowSeconds, since);
   }
 }
+
+const countFrom = (
+  since: number,
+  counts: readonly Count[],
+): Count | undefined => counts.find((count) => count.since === since);
+
+const isSame = (a: Command, b: Command): boolean =>
+  a.length === b.length && a.every((word, i) => word === b[i]);
