@@ -42,8 +42,8 @@ const RULES = {
  * `windowSeconds`, and says of each event whether its shop is blocked.
  *
  * - A decision costs no round trip of its own: the event is written, the block
- *   looked up and the window counted in one flush. An event of a shop that this
- *   process knows to be blocked costs none, and is not recorded. The event
+ *   looked up and the window counted in one flush. An event of a shop that has a
+ *   block which this process has read costs none, and is not recorded. The event
  *   that goes over the limit costs a second one, for the block.
  * - The count is that of the recorder: events under one key, by default those of
  *   one shop and type. With a `keyOf` without the type a shop counts as a whole.
@@ -158,8 +158,8 @@ export class Blacklist {
    * Whether a shop is blocked. Nothing is recorded.
    *
    * @param shop The shop, or an event of it.
-   * @returns Whether it is blocked. While Redis is away, and this process knows of no
-   * block, it is what `whenAway` says.
+   * @returns Whether it is blocked. While Redis is away, and this process has read
+   * no block, it is what `whenAway` says.
    * @throws {TypeError} If the shop is invalid.
    * @throws What `Redis.send` throws, if Redis refuses the command for good or the client is closed.
    */

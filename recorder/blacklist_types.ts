@@ -22,7 +22,7 @@ export interface BlacklistOptions {
    * lets the event through, `"deny"` calls its shop blocked. Either way the event
    * is queued if it can be, and counts once it is recorded. The default is `"allow"`,
    * since an event that is refused is lost and a limit that is exceeded is not.
-   * A block that this process knows of stays in force until its end.
+   * A block that this process has read stays in force until its end.
    * @default {"allow"}
    */
   whenAway?: "allow" | "deny";

@@ -44,7 +44,7 @@ export interface KnownBlocksOptions {
  * The shops that this process has read something of.
  *
  * - What was read replaces only what was known when the reading began: a reply that
- *   has been overtaken by a later write is not believed.
+ *   has been overtaken by a later write is not used.
  * - A look is shared by all callers of the time.
  * - While Redis is away a block stays in force until its end; after the first look without
  *   an answer no caller waits for the next one.

@@ -264,7 +264,7 @@ testWithFixture(
         await delay(random.below(30));
       }
     })();
-    const shops = searchLength(5);
+    const shops = searchLength(3);
     for (let shopNo = 0; shopNo < shops; shopNo++) {
       const shop = ofShop(shopNo);
       const decisions: BlacklistDecision[] = [];
