@@ -378,7 +378,7 @@ export class Log {
       await this.#disk.sync();
     } catch (error) {
       if (error instanceof AppendError) written = error.written;
-      await this.#takeBack(written);
+      await this.#takeBack(bytes, written);
       throw systemError(
         "write",
         this.#disk.path,
@@ -391,14 +391,26 @@ export class Log {
     this.#end += bytes.length;
   }
 
-  /** Cuts off what a write that has failed has left. */
-  async #takeBack(written: number): Promise<void> {
+  /**
+   * Cuts off what a write that has failed has left: its first records may be whole.
+   *
+   * @param bytes What was to be written.
+   * @param written How much of it was, as the runtime says. Deno writes all it can
+   * in one call, and does not say how much that was if the disk is full then.
+   */
+  async #takeBack(bytes: Uint8Array, written: number): Promise<void> {
     try {
       const { size } = await this.#disk.state();
-      if (size === this.#end) return;
-      if (size === this.#end + written) {
-        await this.#disk.truncate(this.#end);
-        return;
+      const left = size - this.#end;
+      if (left === 0) return;
+      if (left > 0 && left <= bytes.length) {
+        const tail = new Uint8Array(left);
+        const read = this.#disk.read(tail, this.#end);
+        // Otherwise another process has written here.
+        if (read === left && tail.every((byte, i) => byte === bytes[i])) {
+          await this.#disk.truncate(this.#end);
+          return;
+        }
       }
     } catch {
       // The next record begins after a line break.
