@@ -85,13 +85,11 @@ export async function startService(settings: Settings): Promise<Service> {
   const blacklist = settings.limits &&
     new Blacklist(recorder, settings.limits);
   const { adminToken } = settings;
-  const close = async (): Promise<number> => {
+  const close = async () => {
     await recorder.close({ drainMs: STOP_MS.outbox });
     watch.stop();
-    const left = outbox === undefined ? 0 : recorder.stats().pending;
     await redis.close({ drainMs: STOP_MS.client });
     await closeStore();
-    return left;
   };
   try {
     const server = Deno.serve(
@@ -105,20 +103,30 @@ export async function startService(settings: Settings): Promise<Service> {
       },
       handler({ redis, recorder, blacklist, adminToken, watch }),
     );
+    if (outbox !== undefined) logRestored(recorder);
     return {
       port: server.addr.port,
       async stop() {
         // A request whose body never ends must not hold up the end.
         await within(STOP_MS.requests, server.shutdown());
         const before = recorder.stats().dropped;
-        const left = await close();
-        return { lost: recorder.stats().dropped - before, left };
+        await close();
+        const { dropped, left } = recorder.stats();
+        return { lost: dropped - before, left };
       },
     };
   } catch (error) {
     await close(); // the port is taken, or must not be listened on
     throw error;
   }
+}
+
+/** Logs that what earlier processes have left is sent, once it is. */
+async function logRestored(recorder: WebhookRecorder): Promise<void> {
+  await recorder.flush();
+  const { restored, left } = recorder.stats();
+  if (restored === 0 || left > 0) return;
+  log("info", "What an earlier process has left is sent", { restored });
 }
 
 async function within(ms: number, work: Promise<void>): Promise<void> {

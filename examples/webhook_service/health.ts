@@ -35,6 +35,9 @@ export class Watch {
     if (status === "recorded") {
       return this.seldom("Cannot trim a set", error);
     }
+    if (error instanceof Error && error.name === "OutboxError") {
+      return this.seldom("An event is not queued", error);
+    }
     if (stats.reason === undefined && this.#outage === undefined) {
       return this.seldom("An event is lost", error); // this one alone
     }
@@ -113,17 +116,28 @@ export function healthOf(
   isGood: boolean,
 ) {
   const { lastDialError, awaySince, ...stats } = redis.stats();
-  const { pending, capacity, recorded, queued, sent, dropped, ...state } =
-    recorder.stats();
+  const {
+    pending,
+    stored,
+    capacity,
+    recorded,
+    queued,
+    restored,
+    sent,
+    dropped,
+    ...state
+  } = recorder.stats();
   const since = state.awaySince ?? awaySince;
   return {
     status: isGood ? "ok" : "unavailable",
     awaySince: since === undefined ? null : new Date(since).toISOString(),
     lastDialError: kindOf(lastDialError) ?? null,
     pending,
+    stored,
     capacity,
     recorded,
     queued,
+    restored,
     sent,
     lost: dropped,
     redis: Object.fromEntries(

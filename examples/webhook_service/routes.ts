@@ -89,6 +89,7 @@ export function handler(
       if (error instanceof Refusal) {
         return Response.json({ error: error.message }, {
           status: error.status,
+          headers: error.status === 401 ? { "www-authenticate": "Bearer" } : {},
         });
       }
       // Details go to the log, not to the sender.

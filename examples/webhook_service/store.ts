@@ -1,5 +1,6 @@
 // Where queued events are kept beyond the end of this process.
 import type { OutboxStore } from "@unzombie/redis";
+import { log, textOf } from "./log.ts";
 
 /** A store that is open. */
 export interface Store {
@@ -23,7 +24,10 @@ export async function openStore(name: string | undefined): Promise<Store> {
   }
   if (name === "kv" || name.startsWith("kv:")) return await openKv(name);
   const { FileOutbox } = await import("@unzombie/redis/outbox");
-  const outbox = await FileOutbox.open(name);
+  // Waits for 10 seconds for an earlier process to end.
+  const outbox = await FileOutbox.open(name, {
+    onProblem: (problem) => log("error", textOf(problem)),
+  });
   return { outbox, place: name, close: () => outbox.close() };
 }
 

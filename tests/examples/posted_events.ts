@@ -2,7 +2,9 @@
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { Redis } from "../../mod.ts";
 import { membersOf } from "../../recorder/event.ts";
+import { until } from "../support/wait.ts";
 
+const PATIENCE_MS = 20_000;
 /** How many requests are under way at once. */
 const CONCURRENCY = 32;
 /** How many shops share the events that are not alone in their set. */
@@ -26,6 +28,10 @@ interface PostedOnce {
 
 const isPromised = ({ times }: Posted): boolean =>
   times.some(({ status }) => status === 200 || status === 202);
+
+/** Whether it was posted, and nothing promises that it counts. */
+const hasFailed = (event: Posted): boolean =>
+  !isPromised(event) && event.times.every(({ to }) => to < Infinity);
 
 /**
  * Posts events of three kinds in turn: alone in their set; with a delivery id,
@@ -58,7 +64,7 @@ export class PostedEvents {
     onAnswer: (answers: number) => void = () => {},
   ): Promise<void> {
     const again = this.#events.filter((event) =>
-      event.deliveryId !== undefined && !isPromised(event)
+      event.deliveryId !== undefined && hasFailed(event)
     );
     let made = 0;
     let answers = 0;
@@ -92,7 +98,6 @@ export class PostedEvents {
       for (let i = 0; i < flat.length; i += 2) {
         scores.set(flat[i]!, Number(flat[i + 1]));
       }
-      assertEquals(await redis.send(["ZCARD", key]), scores.size);
       for (const event of events.filter((it) => it.deliveryId !== undefined)) {
         const [member] = await membersOf(event.deliveryId!, 1);
         const score = scores.get(member!);
@@ -111,6 +116,12 @@ export class PostedEvents {
       surplus += Math.max(0, scores.size - promised);
     }
     return { missing, surplus };
+  }
+
+  /** Waits until all promised events are in their sets. */
+  arrive(redisUrl: string): Promise<void> {
+    const isThere = async () => (await this.check(redisUrl)).missing === 0;
+    return until(isThere, "all promised events are there", PATIENCE_MS);
   }
 
   #byKey(): Map<string, Posted[]> {

@@ -1,5 +1,6 @@
 // The example service as a process of its own, for tests.
 import { importFlags } from "../support/imports.ts";
+import { until } from "../support/wait.ts";
 
 /** Its entry point. */
 export const SERVICE =
@@ -136,6 +137,15 @@ export class RunningService implements AsyncDisposable {
 
   async get(path: string, headers: HeadersInit = {}) {
     return await answer(await fetch(`${this.url}${path}`, { headers }));
+  }
+
+  /** Waits until it can record and nothing is queued any more. */
+  async drained(): Promise<void> {
+    const isDrained = async () => {
+      const { status, body } = await this.get("/healthz");
+      return status === 200 && body.pending === 0;
+    };
+    await until(isDrained, "nothing is queued", 20_000);
   }
 
   /** Ends it as a crash would. */
