@@ -432,6 +432,11 @@ Deno.test("Within the library an event can read more in the same flush", async (
   const { status } = await recordWith(recorder, EVENT, reading);
   assertEquals([status, replies], ["queued", []]);
   await server.start();
+  const { length: sent } = sender.sent;
+  await recorder.flush();
+  assertEquals(replies, [], "what is queued reads nothing");
+  const later = sender.sent.slice(sent).flat().map(([name]) => name);
+  assert(later.every((name) => name === "ZADD"), `${later}`);
 });
 
 Deno.test("In a cluster each key has its frequencies, while hash slots move as well", async () => {
