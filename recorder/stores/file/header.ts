@@ -87,13 +87,10 @@ export function readHeader(
   if (header !== undefined && size >= HEADER) {
     return { header, slot, isWhole: headers.every((one) => one !== undefined) };
   }
-  const isPrefix = MAGIC.startsWith(text.slice(0, MAGIC.length)) ||
-    text.startsWith(MAGIC);
-  // A file system may keep the size of a write that a loss of power cut short, and not its bytes.
-  const isBlank = /^\0*$/.test(text);
-  if ((isPrefix && size < HEADER) || (isBlank && size <= HEADER)) {
-    return undefined;
-  }
+  // Nothing is appended before the header is durable: here are no records.
+  const isShort = size < HEADER && text !== "" &&
+    (text.startsWith(MAGIC) || MAGIC.startsWith(text));
+  if (isShort || (size <= HEADER && isUnfinished(bytes))) return undefined;
   if (slots.some((slot) => slot.startsWith(MAGIC))) {
     throw new OutboxFileError(
       "damaged",
@@ -106,6 +103,12 @@ export function readHeader(
     path,
     `Cannot open outbox ${path}: it is something else, and was not touched; expected an outbox, or no file`,
   );
+}
+
+/** Whether bytes are a new header of which a loss of power has left some, and zeros in the place of the others. */
+function isUnfinished(bytes: Uint8Array): boolean {
+  const expected = newHeader();
+  return bytes.every((byte, n) => byte === 0 || byte === expected[n]);
 }
 
 /**

@@ -117,6 +117,7 @@ async function readLog(disk: Disk, makes: boolean): Promise<Read> {
     if (size > 0) await disk.truncate(0);
     // Where another process does the same, its header is the first one, and this one is no record.
     await disk.append(newHeader());
+    await disk.sync();
     ({ size } = await disk.state());
     found = readFound(disk, size);
   }

@@ -489,12 +489,11 @@ export class Log {
     return first - HEADER >= this.#index.bytes;
   }
 
-  /** Appends what is in force in the first half of the log once more, at the end. */
+  /** Appends all that is in force once more, at the end: not a part of it, which would then come after what is newer. */
   async #clearBeginning(): Promise<void> {
     const { start, generation } = this.#header;
-    const to = start + Math.floor((this.#end - start) / 2);
-    const part = { index: this.#index, from: start, to, generation };
-    for (const moved of moves(this.#disk, part)) {
+    const all = { index: this.#index, from: start, to: this.#end, generation };
+    for (const moved of moves(this.#disk, all)) {
       // A reader might meet these events twice.
       if (this.#cursors.size > 0) return;
       const text = moved.map(({ line }) => line).join("");

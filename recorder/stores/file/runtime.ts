@@ -8,9 +8,9 @@ interface DenoLike {
   hostname(): string;
   readonly build: { readonly os: string };
   readonly permissions: {
-    querySync(descriptor: { name: "sys"; kind: "hostname" }): {
-      readonly state: string;
-    };
+    querySync(
+      descriptor: { name: "sys"; kind: "hostname" } | { name: "run" },
+    ): { readonly state: string };
   };
 }
 
@@ -22,6 +22,13 @@ interface LockableFile {
 
 const deno = (globalThis as { Deno?: DenoLike }).Deno;
 
+/** Whether Deno does something without asking the user. */
+const isGranted = (
+  descriptor: Parameters<DenoLike["permissions"]["querySync"]>[0],
+): boolean =>
+  deno === undefined ||
+  deno.permissions.querySync(descriptor).state === "granted";
+
 /** The runtime of this process. */
 export const RUNTIME: string = deno !== undefined
   ? "deno"
@@ -32,11 +39,9 @@ export const RUNTIME: string = deno !== undefined
 /** The name of this host. Deno has it only where it need not ask for permission. */
 export function hostName(): string | undefined {
   if (deno === undefined) return hostname();
-  const { state } = deno.permissions.querySync({
-    name: "sys",
-    kind: "hostname",
-  });
-  return state === "granted" ? deno.hostname() : undefined;
+  return isGranted({ name: "sys", kind: "hostname" })
+    ? deno.hostname()
+    : undefined;
 }
 
 /** A lock that the kernel releases when the process ends, however it ends. */
@@ -77,12 +82,12 @@ export async function takeKernelLock(
  * @param since When it took what it may still hold, in milliseconds of Unix time.
  */
 export function hasEnded(pid: number, since: number): boolean {
-  // Deno would ask for the permission to run programs.
-  if (deno !== undefined) return false;
   if (pid === process.pid) {
-    // In a container each life of a program may have the same id.
-    return since < Date.now() - process.uptime() * 1000 - 1000;
+    // In a container each life of a program may have the same id. Deno has the kernel's lock for that.
+    return deno === undefined &&
+      since < Date.now() - process.uptime() * 1000 - 1000;
   }
+  if (!isGranted({ name: "run" })) return false;
   try {
     process.kill(pid, 0); // sends nothing
     return false;

@@ -2,10 +2,7 @@
 import "../../../support/strict.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { OutboxFileError } from "../../../../recorder/stores/file/file_outbox.ts";
-import type { Disk } from "../../../../recorder/stores/file/disk.ts";
-import { HEADER, readHeader } from "../../../../recorder/stores/file/header.ts";
-import { Replay } from "../../../../recorder/stores/file/replay.ts";
-import { Scan } from "../../../../recorder/stores/file/scan.ts";
+import { HEADER } from "../../../../recorder/stores/file/header.ts";
 import {
   contentsOf,
   idsOf,
@@ -14,6 +11,7 @@ import {
   storedEvents,
   temporaryFile,
 } from "./files.ts";
+import { idsIn } from "./image.ts";
 
 /** A log of several commits, and how long it was after each. */
 async function smallLog(path: string) {
@@ -36,24 +34,6 @@ async function smallLog(path: string) {
 
 /** Most of a slot of the header are spaces. */
 const stepAt = (at: number): number => at < HEADER && at % 4096 > 120 ? 17 : 1;
-
-/** The ids of the events that a file of these bytes has, without opening it. */
-function idsIn(bytes: Uint8Array): string[] {
-  const disk = {
-    read: (into: Uint8Array, offset: number) => {
-      const part = bytes.subarray(offset, offset + into.length);
-      into.set(part);
-      return part.length;
-    },
-  } as Disk;
-  const found = readHeader("", bytes.subarray(0, HEADER), bytes.length);
-  if (found === undefined) return [];
-  const { header: { start, generation, holder } } = found;
-  const replay = new Replay(holder);
-  const scan = new Scan(disk, generation, start);
-  while (scan.next(bytes.length, replay));
-  return Array.from(replay.index.eventsFrom(0), ([id]) => id);
-}
 
 Deno.test("A file that is cut at any byte has what was committed before", async () => {
   await using file = await temporaryFile();

@@ -1,0 +1,23 @@
+// What a file of queued events holds, by its bytes.
+import type { Disk } from "../../../../recorder/stores/file/disk.ts";
+import { HEADER, readHeader } from "../../../../recorder/stores/file/header.ts";
+import { Replay } from "../../../../recorder/stores/file/replay.ts";
+import { Scan } from "../../../../recorder/stores/file/scan.ts";
+
+/** The ids of the events that a file of these bytes has, without opening it. */
+export function idsIn(bytes: Uint8Array): string[] {
+  const disk = {
+    read: (into: Uint8Array, offset: number) => {
+      const part = bytes.subarray(offset, offset + into.length);
+      into.set(part);
+      return part.length;
+    },
+  } as Disk;
+  const found = readHeader("", bytes.subarray(0, HEADER), bytes.length);
+  if (found === undefined) return [];
+  const { header: { start, generation, holder } } = found;
+  const replay = new Replay(holder);
+  const scan = new Scan(disk, generation, start);
+  while (scan.next(bytes.length, replay));
+  return Array.from(replay.index.eventsFrom(0), ([id]) => id);
+}
