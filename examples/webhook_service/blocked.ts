@@ -7,15 +7,18 @@ import type { Routes } from "./routes.ts";
 /**
  * With a token all of them ask for it. Without one there is the list alone, and it
  * is open: it has the ids of shops, and nothing of Redis.
+ *
+ * @param onCut Called with the error that has cut a list short.
  */
 export function blockedRoutes(
   blacklist: Blacklist,
   adminToken: string | undefined,
+  onCut: (error: unknown) => void,
 ): Routes[string] {
   const list: Routes[string] = {
     GET: ({ path }) => {
       if (path.length > 0) throw new Refusal(404, "no such page");
-      return listOf(blacklist.blocked());
+      return listOf(blacklist.blocked(), onCut);
     },
   };
   if (adminToken === undefined) return list;
@@ -24,7 +27,7 @@ export function blockedRoutes(
     PUT: async ({ path, query }) => {
       const reason = query.get("reason")?.slice(0, 200);
       await blacklist.block(shopIn(path), {
-        ...secondsIn(query, "seconds"),
+        ...secondsIn(query, "seconds", 7),
         ...(reason ? { reason } : {}),
       });
       return new Response(null, { status: 204 });
@@ -53,13 +56,20 @@ function checkToken({ headers }: Request, token: string): void {
 
 const encoder = new TextEncoder();
 
-/** A JSON array that is sent while it is read: it may be long. */
-async function listOf(items: AsyncIterable<unknown>): Promise<Response> {
+/** A JSON array that is sent while it is read: it may be long. Cut short, it has no end. */
+async function listOf(
+  items: AsyncIterable<unknown>,
+  onCut: (error: unknown) => void,
+): Promise<Response> {
   const lines = linesOf(items);
   const first = await lines.next(); // before the status is sent: Redis may be away
   const body = async function* () {
     if (!first.done) yield first.value;
-    yield* lines;
+    try {
+      yield* lines;
+    } catch (error) {
+      onCut(error);
+    }
   };
   return new Response(
     ReadableStream.from(body()).pipeThrough(new TextEncoderStream()),

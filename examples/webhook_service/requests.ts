@@ -80,15 +80,17 @@ export function deliveryIn(headers: Headers): { deliveryId?: string } {
   return {};
 }
 
-/** A number of seconds in the query; none if it is not there. */
+/** A number of seconds in the query, of so many digits; none if it is not there. */
 export function secondsIn<Name extends string>(
   query: URLSearchParams,
   name: Name,
+  digits = 9,
 ): { [name in Name]?: number } {
   const text = query.get(name);
   if (text === null) return {};
-  const expected = "a whole number from 1 to 999999999";
-  const value = Number(matching(name, text, /^[1-9]\d{0,8}$/, expected));
+  const pattern = new RegExp(`^[1-9]\\d{0,${digits - 1}}$`);
+  const expected = `a whole number from 1 to ${10 ** digits - 1}`;
+  const value = Number(matching(name, text, pattern, expected));
   return { [name]: value } as { [name in Name]?: number };
 }
 

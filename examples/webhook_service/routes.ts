@@ -56,7 +56,14 @@ export function handler(
         return Response.json({ ...event, windowSeconds, frequency });
       },
     },
-    ...(blacklist && { blocked: blockedRoutes(blacklist, adminToken) }),
+    ...(blacklist && {
+      blocked: blockedRoutes(
+        blacklist,
+        adminToken,
+        (error) =>
+          watch.seldom("The list of blocked shops is cut short", error),
+      ),
+    }),
     healthz: {
       GET: async ({ path }) => {
         if (path.length > 0) throw new Refusal(404, "no such page");

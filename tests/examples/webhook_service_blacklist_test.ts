@@ -8,6 +8,9 @@ import {
   assertLess,
   assertLessOrEqual,
 } from "@std/assert";
+import { Watch } from "../../examples/webhook_service/health.ts";
+import { handler } from "../../examples/webhook_service/routes.ts";
+import { Blacklist, Redis, WebhookRecorder } from "../../mod.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
 import { RunningService } from "./running_service.ts";
@@ -89,12 +92,14 @@ Deno.test("Webhook service blocks a shop and lets it through for those who have 
   assertEquals((await service.post(path)).status, 200);
   assertEquals((await service.get("/blocked", headers)).body, []);
 
-  const wrong = await fetch(`${service.url}/blocked/mall/1?seconds=soon`, {
-    method: "PUT",
-    headers,
-  });
-  await wrong.body?.cancel();
-  assertEquals(wrong.status, 400);
+  for (const seconds of ["soon", "0", "10000000"]) {
+    const wrong = await fetch(
+      `${service.url}/blocked/mall/1?seconds=${seconds}`,
+      { method: "PUT", headers },
+    );
+    await wrong.body?.cancel();
+    assertEquals(wrong.status, 400);
+  }
 });
 
 Deno.test("Webhook service without a token lets nobody block, and without a limit blocks no shop", async () => {
@@ -125,3 +130,28 @@ async function fetchPost({ url }: RunningService, path: string) {
   const { isBlocked, status: what } = await response.json();
   return { status, headers, body: { status: what, isBlocked } };
 }
+
+Deno.test("A list of blocked shops that is cut short has no end, and the log says why", async () => {
+  await using redis = new Redis("redis://127.0.0.1:1", { retry: false });
+  await using recorder = new WebhookRecorder(redis);
+  const blacklist = new Blacklist(recorder, {
+    limit: 1,
+    windowSeconds: 1,
+    blockSeconds: 1,
+  });
+  const shop = { mallId: "mall", shopNo: 1, since: 0, until: 1000 };
+  blacklist.blocked = async function* () {
+    yield shop;
+    await Promise.reject(new Error("Redis is gone"));
+  };
+  const lines: [string, string][] = [];
+  const watch = new Watch(redis, recorder);
+  watch.seldom = (what, error) => lines.push([what, `${error}`]);
+  const answerTo = handler({ redis, recorder, blacklist, watch });
+  const response = await answerTo(new Request("http://service/blocked"));
+  assertEquals(await response.text(), `[\n${JSON.stringify(shop)}`);
+  assertEquals(lines, [[
+    "The list of blocked shops is cut short",
+    "Error: Redis is gone",
+  ]]);
+});
