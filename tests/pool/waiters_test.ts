@@ -78,7 +78,12 @@ Deno.test("What it takes to abort waiters grows with their number, not with its 
     Math.min(abort(count), abort(count), abort(count));
   least(1000); // is compiled
   const few = least(1000);
-  const many = least(20_000);
   // 20 times as many: 20 times as long, or 400 times if each looks at all others.
-  assertLess(many / few, 90, `${few} ms for 1000, ${many} ms for 20,000`);
+  const mostMs = 90 * few;
+  let many = Infinity;
+  // The least time is what it takes; a busy machine adds to the others.
+  for (let i = 0; i < 12 && many >= mostMs; i++) {
+    many = Math.min(many, abort(20_000));
+  }
+  assertLess(many, mostMs, `${few} ms for 1000, ${many} ms for 20,000`);
 });
