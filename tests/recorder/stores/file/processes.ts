@@ -1,0 +1,141 @@
+// Processes of several runtimes that hold a file of queued events.
+import { importFlags } from "../../../support/imports.ts";
+
+/** A runtime, and why it cannot be used here if it cannot. */
+export interface Runtime {
+  readonly name: "deno" | "node" | "bun";
+  readonly command: string;
+  readonly missing?: string;
+}
+
+const FACE = new URL(
+  "../../../../recorder/stores/file/file_outbox.ts",
+  import.meta.url,
+);
+
+/** Opens a file, appends an event, says how many there were before, and waits. */
+const programOf = (face: string): string => `
+import process from "node:process";
+import { FileOutbox } from ${JSON.stringify(face)};
+const [path, waitMs] = process.argv.slice(2);
+try {
+  const outbox = await FileOutbox.open(path, { waitMs: Number(waitMs) });
+  const before = outbox.size;
+  const id = Date.now() + "-" + process.pid;
+  await outbox.append([{ id, key: "k", score: 1, members: ["m"], event: { mallId: "m", shopNo: 1, eventType: "t" } }]);
+  const loaded = [];
+  for await (const entry of await outbox.load()) loaded.push(entry);
+  if (loaded.at(-1).id !== id) throw new Error("not loaded");
+  console.log("holds " + before);
+  setInterval(() => {}, 1000);
+} catch (error) {
+  console.log(error.name + " " + error.message);
+}
+`;
+
+const bundled = await bundle();
+
+/** Deno, and the others where they are installed. */
+export const RUNTIMES: readonly Runtime[] = [
+  { name: "deno", command: Deno.execPath() },
+  await installed("node", /^v(?:2[2-9]|20\.(?:1[5-9]|2\d))\./),
+  await installed("bun", /^1\./),
+];
+for (const { name, missing } of RUNTIMES) {
+  if (missing !== undefined) console.log(`not tested on ${name}: ${missing}`);
+}
+
+/** One module of JavaScript, or why there is none: Node 20 does not read TypeScript. */
+async function bundle(): Promise<{ code?: string; missing?: string }> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", FACE.href],
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const text = new TextDecoder();
+  return success
+    ? { code: text.decode(stdout) }
+    : { missing: `deno bundle failed: ${text.decode(stderr).slice(0, 200)}` };
+}
+
+async function installed(
+  name: "node" | "bun",
+  versions: RegExp,
+): Promise<Runtime> {
+  // Bun comes with the peers of the benchmarks.
+  const places = [
+    name,
+    new URL(
+      "../../../../bench/peers/node_modules/@oven/bun-linux-x64/bin/bun",
+      import.meta.url,
+    )
+      .pathname,
+  ].slice(0, name === "bun" ? 2 : 1);
+  for (const command of places) {
+    try {
+      const { stdout } = await new Deno.Command(command, {
+        args: ["--version"],
+      }).output();
+      const version = new TextDecoder().decode(stdout).trim();
+      const missing = versions.test(version)
+        ? bundled.missing
+        : `version ${version} is too old`;
+      return { name, command, ...(missing === undefined ? {} : { missing }) };
+    } catch {
+      // not there
+    }
+  }
+  return { name, command: name, missing: "it is not installed" };
+}
+
+/** A process that holds a file, or has been refused it. */
+export interface OutboxProcess extends AsyncDisposable {
+  readonly pid: number;
+  /** What it says first. */
+  readonly line: string | undefined;
+  readonly ended: Promise<unknown>;
+  kill(): void;
+}
+
+/** Starts a process that opens a file and holds it until it is killed. */
+export async function startHolder(
+  runtime: Runtime,
+  path: string,
+  waitMs = 0,
+): Promise<OutboxProcess> {
+  const directory = path.slice(0, path.lastIndexOf("/"));
+  const isDeno = runtime.name === "deno";
+  const face = isDeno ? FACE.href : `${directory}/face.mjs`;
+  if (!isDeno) await Deno.writeTextFile(face, bundled.code!);
+  const program = `${directory}/holder.${isDeno ? "ts" : "mjs"}`;
+  await Deno.writeTextFile(program, programOf(face));
+  const child = new Deno.Command(runtime.command, {
+    args: [
+      ...(isDeno ? ["run", "-A", "--no-check", ...importFlags] : []),
+      program,
+      path,
+      String(waitMs),
+    ],
+    stdout: "piped",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value } = await lines.read();
+  const kill = (): void => {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // it has ended
+    }
+  };
+  return {
+    pid: child.pid,
+    line: value?.trim(),
+    ended: child.status,
+    kill,
+    [Symbol.asyncDispose]: async () => {
+      kill();
+      await lines.cancel();
+      await child.status;
+    },
+  };
+}
