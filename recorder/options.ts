@@ -55,7 +55,9 @@ export interface RecorderOptions {
    * Retention in seconds. Within 10 milliseconds after Redis has acknowledged a
    * write, members older than this are removed, by the server's clock, and the
    * expiry of the set is set to this value. A process that ends in between
-   * leaves it to the next write of that set.
+   * leaves it to the next write of that set. A set that is written several times in
+   * one second is trimmed in that second once, and again after a write in a later
+   * second, or by `flush` or `close`.
    * @default {for ever}
    */
   retentionSeconds?: number;

@@ -31,6 +31,9 @@ export interface RetentionOptions {
  *   servers. Whichever is asked, a set is trimmed by the time of its latest event or
  *   by the server's, the earlier of the two: a server whose clock is fast removes
  *   nothing early, and one whose clock is slow leaves members for longer.
+ * - A set is trimmed once in a second of the clock. Written again, it waits for the
+ *   first acknowledgement of a later second, or for `flush`: trimming it at once would
+ *   remove nothing, and set the same expiry.
  * - No caller waits for it. What is lost with its connection is done again
  *   after the next acknowledgement.
  */
@@ -41,6 +44,12 @@ export class Retention {
   readonly #isClockShared: boolean;
   /** By key, the entry with the latest time. */
   readonly #written = new Map<string, Kept>();
+  /** The second of the last trims. */
+  #second = NaN;
+  /** The keys that were trimmed in it. */
+  readonly #trimmed = new Set<string>();
+  /** Of those, the ones that were written again: what `#written` has of the others. */
+  readonly #deferred = new Map<string, Kept>();
   #trimming: Promise<void> | undefined;
   #isRefused = false;
   #isOver = false;
@@ -59,7 +68,8 @@ export class Retention {
 
   /** Whether nothing waits to be trimmed, and nothing is under way. */
   get isIdle(): boolean {
-    return this.#written.size === 0 && this.#trimming === undefined;
+    return this.#written.size === 0 && this.#deferred.size === 0 &&
+      this.#trimming === undefined;
   }
 
   /** Entries of one key were acknowledged. */
@@ -71,22 +81,28 @@ export class Retention {
 
   #keep(entries: readonly Kept[]): void {
     if (this.#isOver) return;
-    const { key } = entries[0]!;
-    let latest = this.#written.get(key);
-    for (const entry of entries) {
-      if (latest === undefined || entry.score > latest.score) latest = entry;
+    keepLatest(this.#written, entries);
+  }
+
+  /** What was written again is trimmed now, though its second is not over. */
+  #recall(): void {
+    this.#trimmed.clear();
+    for (const entry of this.#deferred.values()) {
+      keepLatest(this.#written, [entry]);
     }
-    this.#written.set(key, latest!);
+    this.#deferred.clear();
   }
 
   /** Trims now. Resolves once every set that was written is trimmed, or cannot be. */
   async flush(): Promise<void> {
+    this.#recall();
     this.#start();
     await this.#trimming;
   }
 
   /** Removes what waits to be trimmed, and returns an entry of each set. */
   takeWaiting(): Kept[] {
+    this.#recall();
     const waiting = [...this.#written.values()];
     this.#written.clear();
     return waiting;
@@ -96,6 +112,7 @@ export class Retention {
   end(): void {
     this.#isOver = true;
     this.#written.clear();
+    this.#deferred.clear();
   }
 
   /** A write has failed, and the next may reach another server: its clock is asked for again. A clock that is shared is not that of this server. */
@@ -122,6 +139,7 @@ export class Retention {
   async #trimSome(): Promise<void> {
     if (this.#clock.isStale(performance.now())) await this.#askTime();
     const sets = this.#take();
+    if (sets.length === 0) return;
     const commands = sets.flatMap((set) => this.#trim(set));
     let failures: readonly Failure[];
     try {
@@ -157,7 +175,10 @@ export class Retention {
         i * COMMANDS_PER_SET,
         (i + 1) * COMMANDS_PER_SET,
       );
-      if (ofSet.some(isLoss)) return this.#keep([set]);
+      if (ofSet.some(isLoss)) {
+        this.#trimmed.delete(set.key);
+        return this.#keep([set]);
+      }
       const refusal = ofSet.find((failure) => failure !== undefined);
       if (refusal === undefined || refused !== undefined) return;
       refused = refusal;
@@ -167,11 +188,19 @@ export class Retention {
   }
 
   #take(): Kept[] {
+    const second = Math.floor(this.#clock.seconds(performance.now()));
+    if (second !== this.#second) this.#recall();
+    this.#second = second;
     const taken: Kept[] = [];
     for (const [key, entry] of this.#written) {
       if (taken.length === MAX_SETS) break;
       this.#written.delete(key);
-      taken.push(entry);
+      if (this.#trimmed.has(key)) {
+        keepLatest(this.#deferred, [entry]);
+      } else {
+        this.#trimmed.add(key);
+        taken.push(entry);
+      }
     }
     return taken;
   }
@@ -189,6 +218,16 @@ export class Retention {
   #pipeline(commands: readonly Command[]): Promise<readonly unknown[]> {
     return this.#sender.pipeline(commands, this.#options.sendOptions);
   }
+}
+
+/** Of the entries of one key, and the one that is there, the one with the latest time stays. */
+function keepLatest(by: Map<string, Kept>, entries: readonly Kept[]): void {
+  const { key } = entries[0]!;
+  let latest = by.get(key);
+  for (const entry of entries) {
+    if (latest === undefined || entry.score > latest.score) latest = entry;
+  }
+  by.set(key, latest!);
 }
 
 const isError = (reply: unknown): boolean => reply instanceof Error;

@@ -5,7 +5,7 @@ import { delay } from "@std/async/delay";
 import { type Command, Redis, ReplyError, WebhookRecorder } from "../../mod.ts";
 import { Entry } from "../../recorder/entry.ts";
 import { Epoch } from "../../recorder/epochs.ts";
-import { Retention } from "../../recorder/retention.ts";
+import { Retention, ServerClock } from "../../recorder/retention.ts";
 import { startRedis } from "../support/redis_server.ts";
 import {
   cardinality,
@@ -28,27 +28,48 @@ function writtenTo(key: string, score: number): Entry {
   return entry;
 }
 
+/** A clock that stands still. */
+class StoppedClock extends ServerClock {
+  now = 1000;
+
+  override isStale(): boolean {
+    return false;
+  }
+
+  override seconds(): number {
+    return this.now;
+  }
+}
+
 /** A retention of 10 seconds, on a server whose time is 1000. */
 class Trimmed {
   readonly flushes: Command[][] = [];
   readonly refusals: [error: unknown, key: string][] = [];
   answer: (command: Command) => unknown = () => 1;
-  readonly retention = new Retention({
-    origin: { hostname: "nowhere", port: 1, database: 0 },
-    isClosed: false,
-    send: () => Promise.reject(new Error("not used")),
-    pipeline: async (commands) => {
-      this.flushes.push([...commands]);
-      await undefined;
-      return commands.map((command) =>
-        command[0] === "TIME" ? ["1000", "0"] : this.answer(command)
-      );
-    },
-  }, {
-    seconds: 10,
-    sendOptions: {},
-    onRefused: (error, { key }) => this.refusals.push([error, key]),
-  });
+  readonly clock = new StoppedClock();
+  readonly retention: Retention;
+
+  constructor({ isClockStopped = false } = {}) {
+    this.retention = this.#make(isClockStopped ? this.clock : undefined);
+  }
+
+  readonly #make = (clock?: ServerClock) =>
+    new Retention({
+      origin: { hostname: "nowhere", port: 1, database: 0 },
+      isClosed: false,
+      send: () => Promise.reject(new Error("not used")),
+      pipeline: async (commands) => {
+        this.flushes.push([...commands]);
+        await undefined;
+        return commands.map((command) =>
+          command[0] === "TIME" ? ["1000", "0"] : this.answer(command)
+        );
+      },
+    }, {
+      seconds: 10,
+      sendOptions: {},
+      onRefused: (error, { key }) => this.refusals.push([error, key]),
+    }, clock);
 }
 
 Deno.test("A set is trimmed once for all that was written to it, by the latest of its times", async () => {
@@ -80,6 +101,35 @@ Deno.test("Sets are trimmed at once, those of one turn together and those of a f
   assertEquals(flushes.length, 2);
   while (flushes.length < 3) await undefined;
   assertEquals(keysOf(flushes[2]!), ["d", "e"]);
+});
+
+Deno.test("A set that is written again and again is trimmed once a second, and by a flush", async () => {
+  const { retention, flushes, clock } = new Trimmed({ isClockStopped: true });
+  const write = async (...keys: string[]) => {
+    for (const key of keys) retention.add([writtenTo(key, 1000)]);
+    await delay(1);
+  };
+  const trims = () =>
+    flushes.splice(0).map((flush) =>
+      flush.filter(([name]) => name === "EXPIRE").map(([, key]) => key)
+    ).filter((keys) => keys.length > 0);
+  await write("a");
+  assertEquals(trims(), [["a"]]);
+  await write("a");
+  await write("a", "b");
+  assertEquals(trims(), [["b"]]);
+  assert(!retention.isIdle);
+  await retention.flush();
+  assertEquals(trims(), [["a"]]);
+  assert(retention.isIdle);
+  await write("b", "c");
+  assertEquals(trims(), [["b", "c"]]);
+  await write("b");
+  clock.now++;
+  await write("d");
+  assertEquals(trims(), [["d", "b"]]);
+  await write("d");
+  assertEquals(retention.takeWaiting().map(({ key }) => key), ["d"]);
 });
 
 Deno.test("A flush trims 1000 sets and leaves the others to the next", async () => {
