@@ -106,7 +106,7 @@ export class Blacklist {
       throw new TypeError(
         `Cannot make a blacklist: recorder is ${
           show(recorder)
-        }, expected a WebhookRecorder`,
+        }, expected a WebhookRecorder of this copy of the module`,
       );
     }
     checkOptions(options, RULES);

@@ -63,6 +63,7 @@ export class Decisions {
   readonly client: Sender;
   readonly commands: BlockCommands;
   readonly blocks: KnownBlocks;
+  /** The time, in milliseconds since 1970. It never throws. */
   readonly now: () => number;
   readonly #recorder: WebhookRecorder;
   readonly #settings: Settings;
@@ -80,12 +81,12 @@ export class Decisions {
     this.#recorder = recorder;
     this.#settings = settings;
     this.client = client;
-    this.now = now;
+    this.now = () => timeBy(now);
     this.commands = new BlockCommands(settings.prefix);
     this.blocks = new KnownBlocks({
       client,
       commands: this.commands,
-      now,
+      now: this.now,
       trustMs: settings.isKnownForMs,
     });
   }
@@ -300,6 +301,17 @@ const later = (a: number | undefined, b: number | undefined) =>
 function mayPass(error: unknown): boolean {
   const outlook = outlookOf(error);
   return outlook === "away" || outlook === "refused";
+}
+
+/** The time by a clock of the user's; by that of the system if it throws, or gives none. */
+function timeBy(clock: () => number): number {
+  try {
+    const ms = clock();
+    if (Number.isFinite(ms)) return ms;
+  } catch {
+    // The recorder says what is wrong with the events of this time.
+  }
+  return Date.now();
 }
 
 /** What several callers wait for at the same time is done once. */

@@ -1,4 +1,5 @@
 // What is read in the flush of a write: frequencies, and commands that a caller has added.
+import { show } from "../client/check.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
@@ -61,9 +62,19 @@ export class FlushReads {
   /** By the second word of the command, or all of them: that of a GET is its key. */
   readonly #questions = new Map<string, Question>();
 
-  /** @param nowMs The time, in milliseconds since 1970. */
+  /**
+   * @param nowMs The time, in milliseconds since 1970.
+   * @throws {TypeError} If that is no time.
+   */
   constructor(batches: readonly Written[], nowMs: number) {
     this.#nowSeconds = Math.floor(nowMs / 1000);
+    if (!Number.isFinite(this.#nowSeconds)) {
+      throw new TypeError(
+        `Cannot count events: now() is ${
+          show(nowMs)
+        }, expected milliseconds since 1970`,
+      );
+    }
     const byKey = batches.some(({ saysIsNew }) => saysIsNew)
       ? new Map<string, Count[]>()
       : undefined; // each batch has a key of its own

@@ -457,6 +457,30 @@ testWithFixture(
   },
 );
 
+testWithFixture(
+  "A clock that fails is replaced by that of the system: only the events whose time it gives are dropped",
+  async (fixture) => {
+    const clocks = [
+      () => {
+        throw new Error("no clock");
+      },
+      () => NaN,
+    ];
+    for (const [i, clock] of clocks.entries()) {
+      const { blacklist } = blacklistOf(fixture.client(), {}, clock);
+      const event = ofShop(20 + i);
+      const { outcome, isBlocked } = await blacklist.record(event);
+      assertEquals([outcome!.status, isBlocked], ["dropped", false]);
+      const receivedAt = Date.now();
+      const inTime = await blacklist.record({ ...event, receivedAt });
+      assertEquals(inTime.outcome!.status, "recorded");
+      await blacklist.block(event, { seconds: 60 });
+      const blocked = await blacklist.record(event);
+      assertEquals(blocked, { isBlocked: true, retryAfterSeconds: 60 });
+    }
+  },
+);
+
 Deno.test("An argument that is invalid is refused by name, with what is expected", async () => {
   await using redis = new Redis("redis://127.0.0.1:1");
   await using recorder = new WebhookRecorder(redis, { retentionSeconds: 100 });

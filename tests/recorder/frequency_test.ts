@@ -350,20 +350,28 @@ Deno.test("A key that is no sorted set is no trouble of the count", async () => 
   assertEquals(told.lines, ["dropped 7"]);
 });
 
-Deno.test("A clock that throws costs the frequency, not the event", async () => {
+Deno.test("A clock that throws, or gives no time, costs the frequency, not the event", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url);
-  const told = new Told();
-  await using recorder = new WebhookRecorder(redis, {
-    ...WINDOW,
-    onError: told.onError,
-    now: () => {
+  const clocks = [
+    () => {
       throw new Error("no clock");
     },
-  });
-  const event = { ...EVENT, receivedAt: Date.now() };
-  assertEquals(await recorder.record(event), { status: "recorded", count: 1 });
-  assertEquals(told.lines, ["recorded 7"]);
+    () => NaN,
+    () => Infinity,
+  ];
+  for (const now of clocks) {
+    const told = new Told();
+    await using recorder = new WebhookRecorder(redis, {
+      ...WINDOW,
+      onError: told.onError,
+      now,
+    });
+    const event = { ...EVENT, receivedAt: Date.now() };
+    const outcome = await recorder.record(event);
+    assertEquals(outcome, { status: "recorded", count: 1 });
+    assertEquals(told.lines, ["recorded 7"]);
+  }
 });
 
 Deno.test("windowSeconds is a whole number from 1", async () => {
