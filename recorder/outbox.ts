@@ -11,6 +11,11 @@ export type Kept = Pick<
   "event" | "count" | "key" | "score" | "members"
 >;
 
+/** A copy without what an entry needs on its way: the promise of its caller is let go. */
+export const keptOf = (
+  { event, count, key, score, members }: Kept,
+): Kept => ({ event, count, key, score, members });
+
 /** A store, and what is done with it. */
 export type StoreOptions = Pick<
   StoredOutboxOptions,

@@ -2,7 +2,7 @@
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
 import { zadd } from "./entry.ts";
-import type { Kept } from "./outbox.ts";
+import { type Kept, keptOf } from "./outbox.ts";
 import {
   type Failure,
   failureIn,
@@ -204,12 +204,3 @@ export class Repeats {
     });
   }
 }
-
-/** A copy without what an entry needs on its way: the promise of its caller is let go. */
-const keptOf = ({ event, count, key, score, members }: Kept): Kept => ({
-  event,
-  count,
-  key,
-  score,
-  members,
-});

@@ -3,7 +3,7 @@ import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
 import { type Failure, failureIn, failuresIn } from "./outage.ts";
-import type { Kept } from "./outbox.ts";
+import { type Kept, keptOf } from "./outbox.ts";
 import type { Sender } from "./sender.ts";
 
 /** Sets trimmed in one flush at most. */
@@ -43,7 +43,7 @@ export class Retention {
   readonly #clock: ServerClock;
   readonly #isClockShared: boolean;
   /** By key, the entry with the latest time. */
-  readonly #written = new Map<string, Kept>();
+  #written = new Map<string, Kept>();
   /** The second of the last trims. */
   #second = NaN;
   /** The keys that were trimmed in it. */
@@ -192,17 +192,42 @@ export class Retention {
     if (second !== this.#second) this.#recall();
     this.#second = second;
     const taken: Kept[] = [];
-    for (const [key, entry] of this.#written) {
-      if (taken.length === MAX_SETS) break;
-      this.#written.delete(key);
+    for (const [key, entry] of this.#batch()) {
       if (this.#trimmed.has(key)) {
-        keepLatest(this.#deferred, [entry]);
+        this.#defer(entry);
       } else {
         this.#trimmed.add(key);
         taken.push(entry);
       }
     }
     return taken;
+  }
+
+  /**
+   * Takes what is trimmed next. The map is replaced, not emptied key by key: the tables
+   * that it would leave behind keep their entries until a full collection of garbage, and
+   * each small one takes 15 ms in place of 1.
+   */
+  #batch(): Map<string, Kept> {
+    const written = this.#written;
+    if (written.size <= MAX_SETS) {
+      this.#written = new Map();
+      return written;
+    }
+    const batch = new Map<string, Kept>();
+    for (const [key, entry] of written) {
+      if (batch.size === MAX_SETS) break;
+      written.delete(key);
+      batch.set(key, entry);
+    }
+    return batch;
+  }
+
+  /** A copy is kept: an entry would keep the promise of its caller, for a second. */
+  #defer(entry: Kept): void {
+    const before = this.#deferred.get(entry.key);
+    if (before !== undefined && before.score >= entry.score) return;
+    this.#deferred.set(entry.key, keptOf(entry));
   }
 
   #trim({ key, score }: Kept): Command[] {
@@ -223,11 +248,12 @@ export class Retention {
 /** Of the entries of one key, and the one that is there, the one with the latest time stays. */
 function keepLatest(by: Map<string, Kept>, entries: readonly Kept[]): void {
   const { key } = entries[0]!;
-  let latest = by.get(key);
+  const before = by.get(key);
+  let latest = before;
   for (const entry of entries) {
     if (latest === undefined || entry.score > latest.score) latest = entry;
   }
-  by.set(key, latest!);
+  if (latest !== before) by.set(key, latest!);
 }
 
 const isError = (reply: unknown): boolean => reply instanceof Error;
