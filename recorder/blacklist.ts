@@ -181,8 +181,9 @@ export class Blacklist {
   }
 
   /**
-   * Lets a shop through, blocked or not, and counts only its events after this second:
-   * a window that is full does not block it again.
+   * Lets a shop through, blocked or not, and counts only its later events: a window that
+   * is full does not block it again. It takes until the end of the second, since the
+   * times of events are whole seconds.
    *
    * @param shop The shop, or an event of it.
    * @throws {TypeError} If the shop is invalid.

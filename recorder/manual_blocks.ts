@@ -34,6 +34,9 @@ const RULES = {
   ],
 } satisfies Record<keyof BlockOptions, OptionRule>;
 
+const wait = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms));
+
 /** Blocks shops, lets them through and lists them. */
 export class ManualBlocks {
   readonly #decisions: Decisions;
@@ -66,7 +69,8 @@ export class ManualBlocks {
   }
 
   /**
-   * Lets a shop through, and counts only events after this second.
+   * Lets a shop through at the end of this second, and counts only events after it. Times
+   * are whole seconds: those of events before and after this call would be the same.
    *
    * @throws What `Redis.send` throws, if it could not be written.
    */
@@ -74,8 +78,10 @@ export class ManualBlocks {
     checkShop("unblock a shop", shop);
     const { commands, now } = this.#decisions;
     const { windowSeconds } = this.#settings;
-    const pardon = { countedFrom: Math.floor(now() / 1000) };
+    const ms = now();
+    const pardon = { countedFrom: Math.floor(ms / 1000) };
     const name = nameOf(shop);
+    await wait(1001 - ms % 1000); // a timer may be early by a millisecond
     await this.#replace(
       name,
       pardon,
@@ -99,7 +105,7 @@ export class ManualBlocks {
       const error = replies.find((reply) => reply instanceof Error);
       if (error !== undefined) throw error;
       blocks.set(name, stored);
-      await new Promise((resolve) => setTimeout(resolve, OVERTAKING_MS));
+      await wait(OVERTAKING_MS);
       let now: Stored | undefined;
       try {
         now = storedIn(await client.send(all.read(name)));

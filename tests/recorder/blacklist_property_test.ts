@@ -91,9 +91,8 @@ class History {
     return [-Infinity, ...pardons.map(({ to }) => to)].flatMap((from) => {
       const next = pardons.filter((pardon) => pardon.to > from);
       const until = Math.min(...next.map((pardon) => pardon.from), Infinity);
-      // What was begun in the second of a pardon does not count.
       const counted = allowed.filter((event) =>
-        event.from > from && event.to < until && event.score > second(from)
+        event.from > from && event.to < until
       );
       const ends = new Set(counted.map(({ score }) => score));
       return [...ends].flatMap((end) => {

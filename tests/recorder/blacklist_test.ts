@@ -173,7 +173,6 @@ testWithFixture(
     assertEquals(third.sender.countOf("ZCOUNT"), 2);
     await first.blacklist.unblock(SHOP);
     now += 1000;
-    assertEquals(await third.blacklist.isBlocked(SHOP), true); // trusted
     await delay(310);
     assertEquals(await third.blockedOf(4), [false, false, false, true]);
     // From the second flush on, the count itself begins there.
@@ -204,6 +203,21 @@ testWithFixture(
       `(${Math.floor(now / 1000) - 1}`,
       "+inf",
     ]);
+  },
+);
+
+testWithFixture(
+  "As many events as the limit are let through after a shop is, and the next one blocks it",
+  async (fixture) => {
+    const { blacklist, record } = blacklistOf(fixture.client());
+    await record(4);
+    await blacklist.unblock(SHOP);
+    const decisions = [];
+    for (let i = 1; i <= 4; i++) {
+      const { frequency, isBlocked } = await blacklist.record(EVENT);
+      decisions.push([frequency, isBlocked]);
+    }
+    assertEquals(decisions, [[1, false], [2, false], [3, false], [4, true]]);
   },
 );
 
