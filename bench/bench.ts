@@ -5,6 +5,7 @@ import { cluster } from "./cluster.ts";
 import { compare } from "./compare.ts";
 import { fleet } from "./fleet.ts";
 import { limiters } from "./limiters.ts";
+import { outbox } from "./outbox.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -37,6 +38,7 @@ async function main(): Promise<number> {
   if (Deno.args[0] === "compare") return await compare(Deno.args.slice(1));
   if (Deno.args[0] === "cluster") return await cluster(Deno.args.slice(1));
   if (Deno.args[0] === "limiters") return await limiters(Deno.args.slice(1));
+  if (Deno.args[0] === "outbox") return await outbox(Deno.args.slice(1));
   if (Deno.args[0] === "fleet") return fleet(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {

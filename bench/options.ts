@@ -23,6 +23,7 @@ export const HELP: string =
 ./dev bench cluster [--quick]
 ./dev bench limiters [--help]
 ./dev bench fleet [--help]
+./dev bench outbox [--help]
   --quick          one short round: a look, not a measurement
   --rounds N       how many rounds (default 5)
   --rows A,B       only these rows, by name (all others are left out)

@@ -53,7 +53,7 @@ class Collector implements Visitor {
       }
       case "!": {
         const id = body.slice(2, body.indexOf(" ", 2));
-        if (this.#index.isAsideAt(id, offset, length)) {
+        if (this.#index.isAsideAt(id, offset)) {
           this.#add("!", id, body, offset);
         }
         return;

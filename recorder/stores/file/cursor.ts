@@ -1,16 +1,20 @@
 // Reads events from where the index says that they are.
 import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
-import type { Index, Place } from "./index.ts";
+import type { Index } from "./index.ts";
+import type { Place } from "./places.ts";
+import { addedId } from "./record.ts";
 
 const BLOCK = 2 ** 18;
-/** The checksum, two spaces and the kind, before the JSON. */
-const BEFORE_JSON = 11;
+/** The checksum and a space, before the body of a record. */
+const BODY = 9;
 
 /** An event that was read. */
 export interface ReadEvent {
+  readonly offset: number;
   readonly id: string;
-  readonly json: string;
+  /** `undefined` if the disk has something else there by now. */
+  readonly json: string | undefined;
 }
 
 /** A walk through the events that were in the log at one moment. */
@@ -20,61 +24,49 @@ export class Cursor {
   readonly #disk: Disk;
   readonly #buffer = Buffer.allocUnsafe(BLOCK);
   #index: Index;
-  #events: Iterator<[id: string, Place]>;
-  #next: IteratorResult<[id: string, Place]> | undefined;
+  /** Where the next event is, or before it. */
+  #from = 0;
 
   constructor(disk: Disk, index: Index, to: number) {
     this.#disk = disk;
     this.#index = index;
     this.to = to;
-    this.#events = index.eventsFrom(0);
   }
 
   /** Goes on in another index, of the same events at other places. */
   move(index: Index, moved: (offset: number) => number): void {
-    const next = this.#following();
+    this.#from = moved(this.#from);
     this.to = moved(this.to);
     this.#index = index;
-    this.#events = index.eventsFrom(
-      next === undefined ? Infinity : moved(next[1].offset),
-    );
-    this.#next = undefined;
   }
 
   /** The events of the next block; `undefined` at the end. */
   read(): ReadEvent[] | undefined {
-    const first = this.#following();
+    const first = this.#next();
     if (first === undefined) return undefined;
-    const { offset: start, length } = first[1];
-    const buffer = length > BLOCK ? Buffer.allocUnsafe(length) : this.#buffer;
-    const read = this.#disk.read(buffer, start);
-    const text = buffer.toString("latin1", 0, read);
+    const start = first.offset;
+    const buffer = first.length > BLOCK
+      ? Buffer.allocUnsafe(first.length)
+      : this.#buffer;
+    const text = buffer.toString("latin1", 0, this.#disk.read(buffer, start));
     const events: ReadEvent[] = [];
-    for (;;) {
-      const next = this.#following();
-      if (next === undefined) break;
-      const [id, { offset, length }] = next;
-      const end = offset + length - start;
-      if (end > read) {
-        // The file ends before the record: what is missing is left out.
-        if (offset === start) this.#next = undefined;
-        break;
-      }
-      this.#next = undefined;
+    for (let next: Place | undefined = first; next; next = this.#next()) {
+      const { offset, length } = next;
+      const from = offset - start;
+      // The rest of it is in the next block, if it is in the file at all.
+      if (from + length > text.length && from > 0) break;
+      this.#from = offset + length;
+      const body = text.slice(from + BODY, from + length - 1);
+      const id = addedId(body);
       if (this.#index.isAside(id)) continue;
-      events.push({
-        id,
-        json: text.slice(offset - start + BEFORE_JSON, end - 1),
-      });
+      const isThere = this.#index.isLastFound(id);
+      events.push({ offset, id, json: isThere ? body.slice(2) : undefined });
     }
     return events;
   }
 
-  #following(): [id: string, Place] | undefined {
-    this.#next ??= this.#events.next();
-    if (this.#next.done || this.#next.value[1].offset >= this.to) {
-      return undefined;
-    }
-    return this.#next.value;
+  #next(): Place | undefined {
+    const next = this.#index.nextFrom(this.#from);
+    return next !== undefined && next.offset < this.to ? next : undefined;
   }
 }

@@ -339,9 +339,9 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
     const step = (): IteratorResult<StoredEvent> => {
       while (next < Infinity) {
         while (next < block.length) {
-          const { id, json } = block[next++]!;
-          if (version !== log.version && !log.isQueued(id)) continue;
-          const value = this.#parsed(id, json);
+          const event = block[next++]!;
+          if (version !== log.version && !log.isQueued(event.id)) continue;
+          const value = this.#parsed(event);
           if (value !== undefined) return { done: false, value };
         }
         if (this.#closing !== undefined) {
@@ -374,14 +374,15 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
   }
 
   /** The event of a record, if the disk still has it. */
-  #parsed(id: string, json: string): StoredEvent | undefined {
+  #parsed({ offset, json }: ReadEvent): StoredEvent | undefined {
     try {
-      const value = JSON.parse(json) as StoredEvent;
-      if (value.id === id) return value;
+      if (json !== undefined) return JSON.parse(json);
     } catch {
       // as below
     }
-    this.#report(this.#unreadable(`event ${id} can no longer be read`));
+    this.#report(
+      this.#unreadable(`the event at offset ${offset} can no longer be read`),
+    );
     return undefined;
   }
 

@@ -1,17 +1,5 @@
 // Where the records are that the log must keep.
-import { MAX_RECORD } from "./record.ts";
-
-/** Where a record is. */
-export interface Place {
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** A place as one number: an object would take five times the memory. */
-const UNIT = MAX_RECORD + 1;
-const pack = (offset: number, length: number): number => offset * UNIT + length;
-const offsetOf = (place: number): number => Math.floor(place / UNIT);
-const lengthOf = (place: number): number => place % UNIT;
+import { type Place, Places } from "./places.ts";
 
 /**
  * The records of the log that are in force: events, what sets events aside, and
@@ -19,14 +7,11 @@ const lengthOf = (place: number): number => place % UNIT;
  * order of the file, since a record comes in when it is appended.
  */
 export class Index {
-  readonly #events = new Map<string, number>();
-  readonly #aside = new Map<string, number>();
+  readonly #events = new Places();
+  readonly #aside = new Map<string, Place>();
   /** Lengths by offset. */
   readonly #kept = new Map<number, number>();
   #bytes = 0;
-  /** Of the ids so far: a greater one is new. Ids sort by time, so that most are. */
-  #greatest = "";
-
   /** How many events there are that are not set aside. */
   get size(): number {
     return this.#events.size - this.#aside.size;
@@ -61,22 +46,19 @@ export class Index {
   }
 
   add(id: string, offset: number, length: number): void {
-    if (id > this.#greatest) this.#greatest = id; // saves a look-up in a large map
-    else this.#take(this.#events, id);
-    this.#events.set(id, pack(offset, length));
-    this.#bytes += length;
+    this.#bytes += length - this.#events.put(id, offset, length);
   }
 
   remove(id: string): void {
-    this.#take(this.#events, id);
-    this.#take(this.#aside, id);
+    this.#bytes -= this.#events.remove(id);
+    if (this.#aside.size > 0) this.#takeAside(id);
   }
 
   /** Sets an event aside, by a record that is here. */
   setAside(id: string, offset: number, length: number): void {
     if (!this.#events.has(id)) return;
-    this.#take(this.#aside, id);
-    this.#aside.set(id, pack(offset, length));
+    this.#takeAside(id);
+    this.#aside.set(id, { offset, length });
     this.#bytes += length;
   }
 
@@ -102,12 +84,12 @@ export class Index {
 
   /** Whether the record of an event at a place is in force. */
   isEventAt(id: string, offset: number, length: number): boolean {
-    return this.#events.get(id) === pack(offset, length);
+    return this.#events.isAt(id, offset, length);
   }
 
   /** Whether the record that sets an event aside is in force at a place. */
-  isAsideAt(id: string, offset: number, length: number): boolean {
-    return this.#aside.get(id) === pack(offset, length);
+  isAsideAt(id: string, offset: number): boolean {
+    return this.#aside.get(id)?.offset === offset;
   }
 
   isKeptAt(offset: number): boolean {
@@ -116,40 +98,39 @@ export class Index {
 
   /** Where the first of the records is; `Infinity` if there is none. */
   get first(): number {
-    const [event = Infinity] = this.#events.values();
-    const [aside = Infinity] = this.#aside.values();
+    const [aside] = this.#aside.values();
     const [kept = Infinity] = this.#kept.keys();
-    return Math.min(offsetOf(event), offsetOf(aside), kept);
+    return Math.min(this.#events.first, aside?.offset ?? Infinity, kept);
   }
 
-  /** Where the events are, in the order of the file, from an offset on. May be read while the index changes. */
-  *eventsFrom(from: number): Generator<[id: string, Place]> {
-    for (const [id, place] of this.#events) {
-      const offset = offsetOf(place);
-      if (offset < from) continue;
-      yield [id, { offset, length: lengthOf(place) }];
-    }
+  /** Where the first event is at an offset or after it. */
+  nextFrom(offset: number): Place | undefined {
+    return this.#events.nextFrom(offset);
+  }
+
+  /** Whether the event that {@linkcode Index.nextFrom} has found last has an id. */
+  isLastFound(id: string): boolean {
+    return this.#events.isLastFound(id);
+  }
+
+  /** How many events are before an offset. */
+  rankOf(offset: number): number {
+    return this.#events.rankOf(offset);
+  }
+
+  /** The offset that has so many events before it; `undefined` if there are no more. */
+  offsetAt(rank: number): number | undefined {
+    return this.#events.offsetAt(rank);
   }
 
   /** Where the record is that sets an event aside. */
   asideOf(id: string): Place | undefined {
-    const place = this.#aside.get(id);
-    return place === undefined
-      ? undefined
-      : { offset: offsetOf(place), length: lengthOf(place) };
+    return this.#aside.get(id);
   }
 
-  /** Where an event is. */
-  offsetOf(id: string): number | undefined {
-    const place = this.#events.get(id);
-    return place === undefined ? undefined : offsetOf(place);
-  }
-
-  #take(map: Map<string, number>, id: string): void {
-    const place = map.get(id);
-    if (place === undefined) return;
-    map.delete(id);
-    this.#bytes -= lengthOf(place);
+  #takeAside(id: string): void {
+    this.#bytes -= this.#aside.get(id)?.length ?? 0;
+    this.#aside.delete(id);
   }
 }
 

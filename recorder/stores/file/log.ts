@@ -5,7 +5,8 @@ import { Cursor } from "./cursor.ts";
 import { AppendError, Disk } from "./disk.ts";
 import { describeHolder, OutboxFileError, systemError } from "./errors.ts";
 import { HEADER, type Header, placed } from "./header.ts";
-import type { Index, Place } from "./index.ts";
+import type { Index } from "./index.ts";
+import type { Place } from "./places.ts";
 import { HEARTBEAT_MS, releaseOf, takeLog, type Taken } from "./lock.ts";
 import { ascii, bytesOf, FRAME, MAX_ID, recordOf } from "./record.ts";
 import { Replay } from "./replay.ts";
@@ -239,11 +240,11 @@ export class Log {
     await this.#checkEnd();
     await this.#putHeader({ ...header, generation, start: HEADER, holder });
     // From here to the end of the turn: no reader sees one without the other.
-    const moved = (offset: number): number => {
-      const [next] = index.eventsFrom(offset);
-      return next === undefined ? copy.end : copy.index.offsetOf(next[0])!;
-    };
-    for (const cursor of this.#cursors) cursor.move(copy.index, moved);
+    for (const cursor of this.#cursors) {
+      const moved = (offset: number): number =>
+        copy.index.offsetAt(index.rankOf(offset)) ?? copy.end;
+      cursor.move(copy.index, moved);
+    }
     this.#index = copy.index;
     this.#end = copy.end;
     this.#isOpenEnded = false;

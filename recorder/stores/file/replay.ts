@@ -1,6 +1,7 @@
 // What the records of the log come to.
 import { type Claim, holderAfter } from "./claims.ts";
-import { Index, type Place } from "./index.ts";
+import { Index } from "./index.ts";
+import type { Place } from "./places.ts";
 import { addedId, detached } from "./record.ts";
 import type { Flaw, Visitor } from "./scan.ts";
 
@@ -37,7 +38,7 @@ export class Replay implements Visitor {
     const content = body.slice(2);
     switch (body[0]) {
       case "+":
-        return this.index.add(detached(addedId(body)), offset, length);
+        return this.index.add(addedId(body), offset, length);
       case "-":
         return content.split(" ").forEach((id) => this.index.remove(id));
       case "!": {
