@@ -1,6 +1,5 @@
 // How many events a second FileOutbox appends, and what it takes to load a million.
 import process from "node:process";
-import { importFlags } from "../tests/support/imports.ts";
 import {
   FileOutbox,
   type StoredEvent,
@@ -144,7 +143,7 @@ async function measureAll(parent: string | undefined): Promise<void> {
         args: [
           "run",
           "-A",
-          ...importFlags,
+          "--no-check",
           import.meta.filename!,
           "load",
           `${directory}/stored.log`,
