@@ -126,7 +126,8 @@ export class ManualBlocks {
     let from = String(now() - SLACK_MS);
     let seen = new Set<string>(); // of those with that score
     while (true) {
-      const size = PAGE + seen.size;
+      // Twice: each page lists again what has the last score, however many that is.
+      const size = PAGE + 2 * seen.size;
       const words = await client.send([
         "ZRANGEBYSCORE",
         commands.list,

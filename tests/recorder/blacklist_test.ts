@@ -385,9 +385,14 @@ testWithFixture(
       Array.from({ length: 350 }, (_, i) => i).filter((i) => i !== 300),
     );
     // As far as it is asked for.
-    const calls = sender.sent.length;
+    let calls = sender.sent.length;
     for await (const _ of blacklist.blocked()) break;
     assertEquals(sender.sent.length, calls + 2);
+    // However many end together, what was read is read again only a few times.
+    await put(2000, 5000, () => base + 2);
+    calls = sender.sent.length;
+    assertEquals((await listed(blacklist)).length, 5368);
+    assertLessOrEqual(sender.sent.length, calls + 30);
   },
 );
 
