@@ -76,14 +76,14 @@ export type {
 export type { Endpoint, EndpointOptions } from "./pool/socket/endpoint.ts";
 export type { Dial, DialOptions, Socket } from "./pool/socket/socket.ts";
 export type { TlsOptions } from "./pool/socket/tls_options.ts";
-export { Blacklist } from "./recorder/blacklist.ts";
+export { Blacklist } from "./recorder/blacklist/blacklist.ts";
 export type {
   BlacklistDecision,
   BlacklistOptions,
   BlockedShop,
   BlockOptions,
   Shop,
-} from "./recorder/blacklist_types.ts";
+} from "./recorder/blacklist/types.ts";
 export type {
   DroppedOutcome,
   QueuedOutcome,

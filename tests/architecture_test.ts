@@ -64,6 +64,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/servers",
   ],
   "recorder": ["client", "resp", "retry"],
+  "recorder/blacklist": ["client", "resp", "recorder"],
   "recorder/stores": ["client", "recorder"],
   "recorder/stores/file": ["client", "recorder"],
 };
@@ -115,7 +116,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/deno.ts": ["./deno_tls.ts"],
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
-  "recorder/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
+  "recorder/blacklist/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
   "recorder/event.ts": ["@std/uuid/v5"],
   "recorder/late_repeats.ts": ["./repeats.ts"],
   "recorder/outbox.ts": ["./stored_outbox.ts"],

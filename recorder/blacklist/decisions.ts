@@ -1,10 +1,10 @@
 // Whether an event is over its limit: by the block and the count that its own flush has read.
-import { outlookOf } from "../client/outlook.ts";
-import { ReplyError } from "../resp/errors.ts";
-import type { Command } from "../resp/types.ts";
-import type { BlacklistDecision, Shop } from "./blacklist_types.ts";
-import type { RecordOutcome } from "./entry.ts";
-import type { WebhookEvent } from "./event.ts";
+import { outlookOf } from "../../client/outlook.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import type { Command } from "../../resp/types.ts";
+import type { BlacklistDecision, Shop } from "./types.ts";
+import type { RecordOutcome } from "../entry.ts";
+import type { WebhookEvent } from "../event.ts";
 import {
   isForeign,
   isRead,
@@ -12,10 +12,10 @@ import {
   KnownBlocks,
   PATIENCE,
 } from "./known_blocks.ts";
-import type { ServerOf } from "./lanes.ts";
-import { outcomesIn } from "./outage.ts";
-import { partsOf, recordWith, type WebhookRecorder } from "./recorder.ts";
-import type { Sender } from "./sender.ts";
+import type { ServerOf } from "../lanes.ts";
+import { outcomesIn } from "../outage.ts";
+import { partsOf, recordWith, type WebhookRecorder } from "../recorder.ts";
+import type { Sender } from "../sender.ts";
 import { checkShop, nameOf } from "./shop.ts";
 import {
   type Block,

@@ -6,18 +6,18 @@ import {
   MAX_TIMER_MS,
   type OptionRule,
   show,
-} from "../client/check.ts";
+} from "../../client/check.ts";
 import type {
   BlacklistDecision,
   BlacklistOptions,
   BlockedShop,
   BlockOptions,
   Shop,
-} from "./blacklist_types.ts";
+} from "./types.ts";
 import type { Decisions, Settings } from "./decisions.ts";
-import { checkEvent, type WebhookEvent } from "./event.ts";
+import { checkEvent, type WebhookEvent } from "../event.ts";
 import type { ManualBlocks } from "./manual_blocks.ts";
-import { partsOf, WebhookRecorder } from "./recorder.ts";
+import { partsOf, WebhookRecorder } from "../recorder.ts";
 
 /** The longest block, in seconds: 366 days. */
 const MAX_BLOCK_SECONDS = 31_622_400;

@@ -1,5 +1,5 @@
 // The blacklist on a real server: what it decides, what that costs, and what it keeps in Redis.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import {
   assertEquals,
   assertGreater,
@@ -15,10 +15,10 @@ import {
   type Shop,
   type WebhookEvent,
   WebhookRecorder,
-} from "../../mod.ts";
-import { sequenceHazard } from "../../client/commands/replay.ts";
-import { testWithFixture } from "../support/fixture.ts";
-import { RoundTrips } from "../support/round_trips.ts";
+} from "../../../mod.ts";
+import { sequenceHazard } from "../../../client/commands/replay.ts";
+import { testWithFixture } from "../../support/fixture.ts";
+import { RoundTrips } from "../../support/round_trips.ts";
 import {
   cardinality,
   Counting,
@@ -27,7 +27,7 @@ import {
   KEY,
   ofShop,
   ttl,
-} from "./doubles.ts";
+} from "../doubles.ts";
 
 const OPTIONS = { limit: 3, windowSeconds: 60, blockSeconds: 600 };
 const SHOP = { mallId: "mall", shopNo: 7 };

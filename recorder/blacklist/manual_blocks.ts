@@ -4,9 +4,9 @@ import {
   checkOptions,
   checkWhole,
   type OptionRule,
-} from "../client/check.ts";
-import type { Command } from "../resp/types.ts";
-import type { BlockedShop, BlockOptions, Shop } from "./blacklist_types.ts";
+} from "../../client/check.ts";
+import type { Command } from "../../resp/types.ts";
+import type { BlockedShop, BlockOptions, Shop } from "./types.ts";
 import type { Decisions, Settings } from "./decisions.ts";
 import { isForeign } from "./known_blocks.ts";
 import { checkShop, nameOf, shopOf } from "./shop.ts";

@@ -1,5 +1,5 @@
 // The blacklist while Redis is away, refuses, or loses a reply: what is answered, and that it goes on afterwards.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import {
   assertEquals,
   assertInstanceOf,
@@ -19,10 +19,10 @@ import {
   type Sender,
   type SendOptions,
   WebhookRecorder,
-} from "../../mod.ts";
-import { Random, searchLength } from "../support/random.ts";
-import { startRedis } from "../support/redis_server.ts";
-import { testWithFixture } from "../support/fixture.ts";
+} from "../../../mod.ts";
+import { Random, searchLength } from "../../support/random.ts";
+import { startRedis } from "../../support/redis_server.ts";
+import { testWithFixture } from "../../support/fixture.ts";
 import {
   cardinality,
   Counting,
@@ -31,7 +31,7 @@ import {
   keyOfShop,
   ofShop,
   ttl,
-} from "./doubles.ts";
+} from "../doubles.ts";
 
 const OPTIONS = { limit: 2, windowSeconds: 60, blockSeconds: 600 };
 

@@ -1,9 +1,9 @@
 // The blacklist on a real cluster: the events of a shop, its block and the list are on servers of their own.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { Blacklist, Redis, WebhookRecorder } from "../../mod.ts";
-import { startCluster } from "../support/redis_cluster.ts";
-import { keyOfShop, ofShop } from "./doubles.ts";
+import { Blacklist, Redis, WebhookRecorder } from "../../../mod.ts";
+import { startCluster } from "../../support/redis_cluster.ts";
+import { keyOfShop, ofShop } from "../doubles.ts";
 
 const SHOPS = Array.from({ length: 30 }, (_, i) => i);
 const blockKeyOf = (shopNo: number) => `webhook_blocked_mall_${shopNo}`;

@@ -1,5 +1,5 @@
 // The blacklist against a model: no more than the limit are let through, no shop is blocked without a reason, and no block is overlooked.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assertEquals, assertGreater } from "@std/assert";
 import { delay } from "@std/async/delay";
 import {
@@ -9,10 +9,10 @@ import {
   type SendOptions,
   type Shop,
   WebhookRecorder,
-} from "../../mod.ts";
-import { Random, searchLength } from "../support/random.ts";
-import { type RedisServer, startRedis } from "../support/redis_server.ts";
-import { Counting } from "./doubles.ts";
+} from "../../../mod.ts";
+import { Random, searchLength } from "../../support/random.ts";
+import { type RedisServer, startRedis } from "../../support/redis_server.ts";
+import { Counting } from "../doubles.ts";
 
 const LENGTH_MS = searchLength(4000);
 const PROCESSES = 4;

@@ -1,7 +1,7 @@
 // What a process remembers of shops: for how long it is trusted, and how it is read again.
-import type { SendOptions } from "../client/send_options.ts";
-import { ReplyError } from "../resp/errors.ts";
-import type { Sender } from "./sender.ts";
+import type { SendOptions } from "../../client/send_options.ts";
+import { ReplyError } from "../../resp/errors.ts";
+import type { Sender } from "../sender.ts";
 import {
   type Block,
   type BlockCommands,

@@ -1,6 +1,6 @@
 // How blocks are kept in Redis: a key for each shop, and a sorted set that lists the shops.
-import { isObject } from "../client/check.ts";
-import type { Command } from "../resp/types.ts";
+import { isObject } from "../../client/check.ts";
+import type { Command } from "../../resp/types.ts";
 
 /** An entry of the list stays for this long after its block, in milliseconds: clocks differ. */
 export const SLACK_MS = 60_000;

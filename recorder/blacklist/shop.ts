@@ -1,6 +1,6 @@
 // A shop as an argument, and its name in keys.
-import { isObject, show } from "../client/check.ts";
-import type { Shop } from "./blacklist_types.ts";
+import { isObject, show } from "../../client/check.ts";
+import type { Shop } from "./types.ts";
 
 /** `{mallId}_{shopNo}`: no two shops have the same name, since a number has no `_`. */
 export const nameOf = ({ mallId, shopNo }: Shop): string =>
