@@ -113,12 +113,14 @@ export function* moves(
  * the place where the log of a file begins.
  *
  * @param base That place. All that is written has room before `from`.
+ * @param check Called before each write: it throws if the file belongs to another process now.
  * @returns Where all is then, and where it ends.
  */
 export async function compacted(
   disk: Disk,
   { index, from, to, generation }: Section,
   base: number,
+  check: () => Promise<void>,
 ): Promise<{ readonly index: Index; readonly end: number }> {
   const scan = new Scan(disk, generation, from);
   const collector = new Collector(disk, index, generation + 1);
@@ -138,6 +140,7 @@ export async function compacted(
       throw new RangeError("what is in force has grown while it was copied");
     }
     const written = bytesOf(collector.moves.map(({ line }) => line).join(""));
+    await check();
     await disk.writeAt(written, end);
     for (const { kind, id, line } of collector.moves) {
       if (kind === "+") copy.add(id, end, line.length);

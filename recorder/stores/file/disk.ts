@@ -1,6 +1,6 @@
 // A file that is appended to, overwritten in place, synced and cut.
 import * as fs from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import process from "node:process";
 
 /** The size of a file, and when it was last touched. */
@@ -8,7 +8,7 @@ export interface FileState {
   readonly size: number;
   /** In milliseconds, by the clock of the file system. */
   readonly mtimeMs: number;
-  /** Whether its name was removed. */
+  /** Whether its name was removed, or is that of another file by now. */
   readonly isDeleted: boolean;
 }
 
@@ -33,12 +33,18 @@ export class Disk {
   readonly path: string;
   readonly #end: number;
   readonly #inside: number;
+  /** The path, whatever the working directory is later. */
+  readonly #place: string;
+  /** Whether the path names the file by its number: some file systems give it several. */
+  readonly #hasNumber: boolean;
   #isOpen = true;
 
   private constructor(path: string, end: number, inside: number) {
     this.path = path;
     this.#end = end;
     this.#inside = inside;
+    this.#place = absolute(path);
+    this.#hasNumber = hasNumber(this.#place, end);
   }
 
   /** Opens a file, and makes it if it is not there. Throws what the system has failed with. */
@@ -69,14 +75,24 @@ export class Disk {
       : "no regular file";
   }
 
-  state(): Promise<FileState> {
-    return new Promise((resolve, reject) =>
-      fs.fstat(this.#end, (error, stats) => {
-        if (error) return reject(error);
-        const { size, mtimeMs, nlink } = stats;
-        // Windows has no such number.
-        const isDeleted = nlink === 0 && process.platform !== "win32";
-        resolve({ size, mtimeMs, isDeleted });
+  async state(): Promise<FileState> {
+    const stats = await new Promise<fs.Stats>((resolve, reject) =>
+      fs.fstat(
+        this.#end,
+        (error, stats) => error ? reject(error) : resolve(stats),
+      )
+    );
+    const { size, mtimeMs } = stats;
+    return { size, mtimeMs, isDeleted: await this.#isElsewhere(stats) };
+  }
+
+  /** Whether the next process would not find this file at its path. */
+  #isElsewhere(own: fs.Stats): Promise<boolean> {
+    if (!this.#hasNumber) return Promise.resolve(false);
+    return new Promise((resolve) =>
+      fs.stat(this.#place, (error, found) => {
+        if (error) resolve(error.code === "ENOENT");
+        else resolve(!isSame(found, own));
       })
     );
   }
@@ -134,10 +150,19 @@ export class Disk {
     );
   }
 
-  /** Sets the time of the last change to now. */
-  touch(): void {
+  /**
+   * Sets the time of the last change to now. Of a file of another user that can only be
+   * done by a write: of its first byte, which is always the same.
+   *
+   * @param first That byte.
+   */
+  touch(first: Uint8Array): void {
     const now = new Date();
-    fs.futimes(this.#inside, now, now, () => {});
+    fs.futimes(this.#inside, now, now, (error) => {
+      if (error && this.#isOpen) {
+        fs.write(this.#inside, first, 0, 1, 0, () => {});
+      }
+    });
   }
 
   close(): void {
@@ -164,6 +189,29 @@ function write(
       (error, written) => error ? reject(error) : resolve(written),
     )
   );
+}
+
+/** Whether two paths or descriptors have one file. */
+const isSame = (a: fs.Stats, b: fs.Stats): boolean =>
+  a.ino === b.ino && a.dev === b.dev;
+
+/** Whether a file is found at a path by its number. Windows has no such number. */
+function hasNumber(path: string, descriptor: number): boolean {
+  if (process.platform === "win32") return false;
+  try {
+    return isSame(fs.statSync(path), fs.fstatSync(descriptor));
+  } catch {
+    return false;
+  }
+}
+
+/** A path from the root. Deno may not say where it is: then it cannot go elsewhere either. */
+function absolute(path: string): string {
+  try {
+    return resolve(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Makes the name of a new file durable. Deno would ask for the permission to read the directory. */

@@ -123,6 +123,11 @@ async function readLog(disk: Disk, makes: boolean): Promise<Read> {
   }
   found ??= { header: NEW, slot: 0, isWhole: true };
   const { header } = found;
+  if (size < header.start && makes) {
+    // It was cut after a compaction that has not ended. What is appended must come where the next process reads.
+    await disk.writeAt(bytesOf("\n"), header.start - 1);
+    ({ size } = await disk.state());
+  }
   const replay = new Replay(header.holder);
   const scan = new Scan(disk, header.generation, header.start);
   for (let blocks = 1; scan.next(size, replay); blocks++) {
@@ -131,7 +136,8 @@ async function readLog(disk: Disk, makes: boolean): Promise<Read> {
   return { found, replay, scan, size };
 }
 
-function readFound(disk: Disk, size: number): Found | undefined {
+/** Reads the header. @returns `undefined` if there is none yet. */
+export function readFound(disk: Disk, size: number): Found | undefined {
   const bytes = new Uint8Array(Math.min(size, HEADER));
   return readHeader(
     disk.path,

@@ -4,10 +4,16 @@ import { compacted, moves } from "./compaction.ts";
 import { Cursor } from "./cursor.ts";
 import { AppendError, Disk } from "./disk.ts";
 import { describeHolder, OutboxFileError, systemError } from "./errors.ts";
-import { HEADER, type Header, placed } from "./header.ts";
+import { HEADER, type Header, MAGIC, placed } from "./header.ts";
 import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { HEARTBEAT_MS, releaseOf, takeLog, type Taken } from "./lock.ts";
+import {
+  HEARTBEAT_MS,
+  readFound,
+  releaseOf,
+  takeLog,
+  type Taken,
+} from "./lock.ts";
 import { ascii, bytesOf, FRAME, MAX_ID, recordOf } from "./record.ts";
 import { Replay } from "./replay.ts";
 import { Scan } from "./scan.ts";
@@ -34,6 +40,9 @@ const REMOVAL = FRAME + 2 + MAX_ID;
 const MAX_REASON = 1000;
 /** As many ids have room in a record. */
 const IDS = 10_000;
+
+/** What the file begins with. */
+const FIRST = bytesOf(MAGIC);
 
 /** The records of a batch, and what they do to the index once they are durable. */
 class Batch {
@@ -95,7 +104,7 @@ export class Log {
     this.#slot = taken.found.slot;
     this.#index = taken.replay.index;
     this.#end = taken.end;
-    this.#heartbeat = setInterval(() => disk.touch(), HEARTBEAT_MS);
+    this.#heartbeat = setInterval(() => disk.touch(FIRST), HEARTBEAT_MS);
     this.#heartbeat.unref();
   }
 
@@ -220,12 +229,17 @@ export class Log {
       // Before the beginning is overwritten: it would be taken for damaged.
       await this.#putHeader({ ...header, start: first, holder });
     }
-    const copy = await compacted(this.#disk, {
-      index,
-      from: first,
-      to: this.#end,
-      generation: header.generation,
-    }, HEADER);
+    const copy = await compacted(
+      this.#disk,
+      {
+        index,
+        from: first,
+        to: this.#end,
+        generation: header.generation,
+      },
+      HEADER,
+      () => this.#checkEnd(),
+    );
     if (copy.index.events !== index.events) {
       this.#isStuck = true;
       throw new OutboxFileError(
@@ -429,8 +443,11 @@ export class Log {
   async #checkEnd(written = 0): Promise<void> {
     if (this.#lost !== undefined) throw this.#lost;
     const { size, isDeleted } = await this.#disk.state();
-    if (isDeleted) throw this.#lose("it was deleted");
+    if (isDeleted) throw this.#lose("it was deleted, moved or replaced");
     if (size === this.#end + written) return;
+    if (!this.#isHeaderOwn(size)) {
+      throw this.#lose("another process has taken it over, or has replaced it");
+    }
     if (size < this.#end + written) {
       throw this.#lose(
         `it was cut from ${
@@ -454,6 +471,17 @@ export class Log {
     this.#isOpenEnded = isOpenEnded;
   }
 
+  /** Whether the header is still the one that this process has written or found, if there is one. */
+  #isHeaderOwn(size: number): boolean {
+    try {
+      const found = readFound(this.#disk, size);
+      return found === undefined ||
+        found.header.sequence === this.#header.sequence;
+    } catch {
+      return false; // it is another file
+    }
+  }
+
   /** Reads what another process has appended. */
   #replayFrom(from: number, to: number): Replay {
     const replay = new Replay(this.#taken.claim, this.#index);
@@ -464,6 +492,7 @@ export class Log {
 
   #lose(what: string): OutboxFileError {
     const { path } = this.#disk;
+    clearInterval(this.#heartbeat); // another process must see when its holder ends
     return this.#lost = new OutboxFileError(
       "lost",
       path,

@@ -2,7 +2,7 @@
 import "../../../support/strict.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { OutboxFileError } from "../../../../recorder/stores/file/file_outbox.ts";
-import { HEADER } from "../../../../recorder/stores/file/header.ts";
+import { HEADER, placed } from "../../../../recorder/stores/file/header.ts";
 import {
   contentsOf,
   idsOf,
@@ -222,6 +222,27 @@ Deno.test("A crash while the file is made leaves a new file", async () => {
     await outbox.append([entry]);
     await outbox.close();
     assertEquals((await contentsOf(file.path)).events, [entry]);
+  }
+});
+
+Deno.test("A file that is cut before the place where its records begin takes events again", async () => {
+  await using file = await temporaryFile();
+  const { bytes } = await smallLog(file.path);
+  // A compaction that a crash has ended leaves such a header.
+  const header = { sequence: 2, generation: 1, start: bytes.length };
+  for (const slot of [0, 1]) {
+    const { bytes: text, offset } = placed(header, slot);
+    bytes.set(text, offset);
+  }
+  for (const length of [HEADER, HEADER + 100, bytes.length - 1]) {
+    await Deno.writeFile(file.path, bytes.subarray(0, length));
+    const { outbox } = await openOutbox(file.path);
+    const entries = storedEvents(2);
+    await outbox.append(entries);
+    await outbox.close();
+    const { events, problems } = await contentsOf(file.path);
+    assertEquals(idsOf(events), idsOf(entries));
+    assertEquals(problems, []);
   }
 });
 

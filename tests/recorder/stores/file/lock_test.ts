@@ -14,8 +14,10 @@ import {
   OutboxFileError,
   OutboxLockedError,
 } from "../../../../recorder/stores/file/file_outbox.ts";
+import { Disk } from "../../../../recorder/stores/file/disk.ts";
 import { HEADER, readHeader } from "../../../../recorder/stores/file/header.ts";
 import { recordOf } from "../../../../recorder/stores/file/record.ts";
+import { until } from "../../../support/wait.ts";
 import {
   contentsOf,
   idsOf,
@@ -162,11 +164,23 @@ Deno.test("What a frozen process appends late, after its file was taken over, is
   );
 });
 
-Deno.test("A file that was deleted or cut is not written any more", async () => {
+Deno.test("A file that was deleted, moved, replaced or cut is not written any more", async () => {
   const cases: [(path: string) => Promise<void>, RegExp][] = [
     [
       (path) => Deno.remove(path),
-      /: it was deleted; expected a file of this process alone: open it again$/,
+      /: it was deleted, moved or replaced; expected a file of this process alone: open it again$/,
+    ],
+    [
+      (path) => Deno.rename(path, `${path}.1`),
+      /: it was deleted, moved or replaced; /,
+    ],
+    [
+      async (path) => {
+        await Deno.link(path, `${path}.1`);
+        await Deno.writeTextFile(`${path}.2`, "");
+        await Deno.rename(`${path}.2`, path);
+      },
+      /: it was deleted, moved or replaced; /,
     ],
     [
       (path) => Deno.truncate(path, 100),
@@ -188,6 +202,90 @@ Deno.test("A file that was deleted or cut is not written any more", async () => 
     }
     await outbox.close();
   }
+});
+
+/** Opens a file that this process has already, as another one does that finds it frozen. */
+async function takeOver(path: string): Promise<FileOutbox> {
+  const longAgo = new Date(Date.now() - 120_000);
+  await Deno.utime(path, longAgo, longAgo);
+  return (await openOutbox(path)).outbox;
+}
+
+Deno.test("A process that was frozen does not write to a file that another one has compacted and made longer", async () => {
+  await using file = await temporaryFile();
+  await withoutKernelLock(async () => {
+    const { outbox: frozen } = await openOutbox(file.path);
+    const old = storedEvents(100, "x".repeat(4000));
+    await frozen.append(old);
+    const length = frozen.bytes;
+    const outbox = await takeOver(file.path);
+    await outbox.remove(idsOf(old));
+    await until(() => outbox.bytes < length, "it is compacted");
+    const entries = storedEvents(110, "x".repeat(4000));
+    await outbox.append(entries);
+    assertLess(length, outbox.bytes);
+    await assertRejects(
+      () => frozen.append([storedEvent()]),
+      OutboxFileError,
+      "another process has taken it over",
+    );
+    await frozen.close();
+    assertEquals(await loaded(outbox), entries);
+    await outbox.close();
+  });
+});
+
+Deno.test("A process that is frozen while it compacts writes nothing more once another one has the file", async () => {
+  await using file = await temporaryFile();
+  const { writeAt } = Disk.prototype;
+  await withoutKernelLock(async () => {
+    const { outbox: frozen, problems } = await openOutbox(file.path);
+    const dead = storedEvents(700, "x".repeat(10_000));
+    await frozen.append(dead);
+    const entries = storedEvents(300, "x".repeat(10_000));
+    await frozen.append(entries);
+    let outbox: FileOutbox | undefined;
+    Disk.prototype.writeAt = async function (bytes, offset) {
+      await writeAt.call(this, bytes, offset);
+      if (offset < HEADER) return;
+      Disk.prototype.writeAt = writeAt;
+      outbox = await takeOver(file.path);
+      await outbox.remove(idsOf(entries.splice(0, 155)));
+      const before = outbox.bytes;
+      await until(() => outbox!.bytes < before, "it is compacted", 5000);
+    };
+    try {
+      await frozen.remove(idsOf(dead));
+      await frozen.close();
+    } finally {
+      Disk.prototype.writeAt = writeAt;
+    }
+    assertMatch(problems[0]!.message, /has taken it over|has replaced it/);
+    await outbox!.close();
+    assertEquals(
+      idsOf((await contentsOf(file.path)).events),
+      idsOf(entries),
+    );
+  });
+});
+
+const node = RUNTIMES.find(({ name }) => name === "node")!;
+Deno.test({
+  name: "A file of another user is touched, too, while it is held",
+  ignore: node.missing !== undefined || Deno.uid() !== 0,
+  fn: async () => {
+    await using file = await temporaryFile();
+    await Deno.chmod(file.directory, 0o777);
+    await Deno.writeTextFile(file.path, "");
+    await Deno.chmod(file.path, 0o666);
+    await using holder = await startHolder(node, file.path, 0, 65534);
+    assertEquals(holder.line, "holds 0");
+    const longAgo = new Date(Date.now() - 120_000);
+    await Deno.utime(file.path, longAgo, longAgo);
+    const isTouched = async () =>
+      (await Deno.stat(file.path)).mtime!.getTime() > longAgo.getTime();
+    await until(isTouched, "the file is touched", 5000);
+  },
 });
 
 Deno.test("A claim of this process id from before it began is that of a dead process", async () => {

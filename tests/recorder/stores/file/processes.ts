@@ -97,11 +97,16 @@ export interface OutboxProcess extends AsyncDisposable {
   kill(): void;
 }
 
-/** Starts a process that opens a file and holds it until it is killed. */
+/**
+ * Starts a process that opens a file and holds it until it is killed.
+ *
+ * @param uid The user that it runs as.
+ */
 export async function startHolder(
   runtime: Runtime,
   path: string,
   waitMs = 0,
+  uid?: number,
 ): Promise<OutboxProcess> {
   const directory = path.slice(0, path.lastIndexOf("/"));
   const isDeno = runtime.name === "deno";
@@ -117,6 +122,7 @@ export async function startHolder(
       String(waitMs),
     ],
     stdout: "piped",
+    ...(uid === undefined ? {} : { uid }),
   }).spawn();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value } = await lines.read();
