@@ -1,6 +1,5 @@
 // An accepted event: what is written for it, by which command, and its one state.
-import type { ReplyError } from "../resp/errors.ts";
-import type { Command, Reply } from "../resp/types.ts";
+import type { Command } from "../resp/types.ts";
 import type { Epoch } from "./epochs.ts";
 import type { WebhookEvent } from "./event.ts";
 
@@ -103,12 +102,14 @@ export interface Reading {
   /** Only later times count, in Unix seconds, if that is later than the start of the window. */
   readonly since?: number | undefined;
   /**
-   * A further read, of strings and numbers, sent after each ZADD and before each
-   * ZCOUNT of the flush; once for all events that have the same.
+   * A key whose value is read, after each ZADD and before each ZCOUNT of the flush;
+   * once for all events that have the same.
    */
-  readonly command?: Command | undefined;
-  /** Called with the reply to `command`, before the outcome; not called if there was none. */
-  onReply?(reply: Reply | ReplyError): void;
+  readonly key?: string | undefined;
+  /** Called with that value, or the error in its place, before the outcome; not called for an event that is queued without an attempt. */
+  onValue?(value: unknown): void;
+  /** Called with why there is no frequency, if the write was acknowledged. */
+  onUncounted?(error: unknown): void;
 }
 
 /** An event is given up after this many refusals, if they have gone on for this long, in milliseconds. */

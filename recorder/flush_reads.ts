@@ -1,8 +1,6 @@
-// What is read in the flush of a write: frequencies, and commands that a caller has added.
+// What is read in the flush of a write: frequencies, and values of keys that a caller has named.
 import { show } from "../client/check.ts";
-import { invokeSafely } from "../client/invoke_safely.ts";
-import { ReplyError } from "../resp/errors.ts";
-import type { Command, Reply } from "../resp/types.ts";
+import type { Command } from "../resp/types.ts";
 import type { Entry, Reading } from "./entry.ts";
 import type { Failure } from "./outage.ts";
 
@@ -38,14 +36,8 @@ class Count {
   }
 }
 
-/** A further read, and the events that it is for. */
-interface Question {
-  readonly command: Command;
-  readonly readings: Reading[];
-}
-
 /**
- * The reads of one flush, after its writes: first the further commands, then one
+ * The reads of one flush, after its writes: first the values of keys, then one
  * ZCOUNT for each key and window.
  *
  * Writes and then reads of a key are harmless to replay: the second run ends in the
@@ -59,8 +51,8 @@ export class FlushReads {
   readonly #countsOf: Count[][] = [];
   /** In the order in which they are sent. */
   readonly #counts: Count[] = [];
-  /** By the second word of the command, or all of them: that of a GET is its key. */
-  readonly #questions = new Map<string, Question>();
+  /** By key, what its value is for. */
+  readonly #values = new Map<string, Reading[]>();
 
   /**
    * @param nowMs The time, in milliseconds since 1970.
@@ -85,13 +77,13 @@ export class FlushReads {
       let last: Reading | undefined;
       for (const { reading } of entries) {
         if (reading === undefined) continue;
-        if (reading.command !== undefined) this.#ask(reading, reading.command);
+        if (reading.key !== undefined) this.#read(reading.key, reading);
         if (reading !== last) this.#count(key, counts, reading);
         last = reading;
       }
     }
     const commands: Command[] = [];
-    for (const { command } of this.#questions.values()) commands.push(command);
+    for (const name of this.#values.keys()) commands.push(["GET", name]);
     for (const { command } of this.#counts) commands.push(command);
     this.commands = commands;
   }
@@ -108,14 +100,9 @@ export class FlushReads {
     outcomes: readonly unknown[],
   ): Unread | undefined {
     let i = 0;
-    for (const { readings } of this.#questions.values()) {
-      const reply = outcomes[i++];
-      // Lost, so there is no reply.
-      if (reply instanceof Error && !(reply instanceof ReplyError)) continue;
-      for (const reading of readings) {
-        const onReply = () => reading.onReply?.(reply as Reply | ReplyError);
-        invokeSafely("onReply of Reading", onReply);
-      }
+    for (const readings of this.#values.values()) {
+      const value = outcomes[i++];
+      for (const reading of readings) reading.onValue?.(value);
     }
     for (const count of this.#counts) count.reply = outcomes[i++];
     let failed: Unread | undefined;
@@ -128,8 +115,10 @@ export class FlushReads {
         const { reading } = entry;
         if (reading !== undefined) {
           const { reply, later } = countFrom(this.#sinceOf(reading), counts)!;
-          if (reply instanceof Error) failed = { error: reply, entry };
-          else entry.frequency = Math.max(0, Number(reply) - later);
+          if (reply instanceof Error) {
+            failed = { error: reply, entry };
+            reading.onUncounted?.(reply);
+          } else entry.frequency = Math.max(0, Number(reply) - later);
         }
         const added = batch.addedBy(entry);
         for (const count of counts) {
@@ -140,19 +129,10 @@ export class FlushReads {
     return failed;
   }
 
-  #ask(reading: Reading, command: Command): void {
-    let words = String(command[1]);
-    let question = this.#questions.get(words);
-    if (
-      question === undefined
-        ? command.length !== 2
-        : !isSame(question.command, command)
-    ) {
-      words = command.join("\0");
-      question = this.#questions.get(words);
-    }
-    if (question !== undefined) question.readings.push(reading);
-    else this.#questions.set(words, { command, readings: [reading] });
+  #read(name: string, reading: Reading): void {
+    const readings = this.#values.get(name);
+    if (readings === undefined) this.#values.set(name, [reading]);
+    else readings.push(reading);
   }
 
   #count(key: string, counts: Count[], reading: Reading): void {
@@ -172,6 +152,3 @@ const countFrom = (
   since: number,
   counts: readonly Count[],
 ): Count | undefined => counts.find((count) => count.since === since);
-
-const isSame = (a: Command, b: Command): boolean =>
-  a.length === b.length && a.every((word, i) => word === b[i]);

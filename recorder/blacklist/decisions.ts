@@ -1,7 +1,5 @@
 // Whether an event is over its limit: by the block and the count that its own flush has read.
 import { outlookOf } from "../../client/outlook.ts";
-import { ReplyError } from "../../resp/errors.ts";
-import type { Command } from "../../resp/types.ts";
 import type { BlacklistDecision, Shop } from "./types.ts";
 import type { RecordOutcome } from "../entry.ts";
 import type { WebhookEvent } from "../event.ts";
@@ -38,6 +36,14 @@ export interface Settings {
 
 /** What is answered beside whether a shop is blocked. */
 type Facts = Omit<BlacklistDecision, "isBlocked" | "retryAfterSeconds">;
+
+/** What was read for an event. */
+interface Answers {
+  /** What the key of its block holds, or the error in its place; `undefined` if it was not read. */
+  value: unknown;
+  /** Why its frequency is missing. */
+  uncounted: unknown;
+}
 
 /** A block that was to be written. */
 interface Written {
@@ -100,27 +106,23 @@ export class Decisions {
       if (block !== undefined) return this.#blocked(block);
       known = this.blocks.get(name);
     }
-    const read = this.commands.read(name);
+    const key = this.commands.keyOf(name);
     const { windowSeconds } = this.#settings;
     const since = countedFromOf(known?.stored);
     const start = Math.floor(this.now() / 1000) - windowSeconds;
-    if (this.#isElsewhere(event, String(read[1]))) {
-      const [outcome, reply] = await Promise.all([
-        recordWith(this.#recorder, event, { windowSeconds, since }),
-        this.#readBeside(read),
-      ]);
-      return this.#decide(event, known, start, outcome, reply);
-    }
-    let reply: unknown;
-    const outcome = await recordWith(this.#recorder, event, {
+    const answers: Answers = { value: undefined, uncounted: undefined };
+    const onValue = (value: unknown) => answers.value = value;
+    const isElsewhere = this.#isElsewhere(event, key);
+    const recording = recordWith(this.#recorder, event, {
       windowSeconds,
       since,
-      command: read,
-      onReply: (value) => {
-        reply = value;
-      },
+      onUncounted: (error) => answers.uncounted = error,
+      ...(isElsewhere ? undefined : { key, onValue }),
     });
-    return this.#decide(event, known, start, outcome, reply);
+    const [outcome] = isElsewhere
+      ? await Promise.all([recording, this.#readBeside(name).then(onValue)])
+      : [await recording];
+    return this.#decide(event, known, start, outcome, answers);
   }
 
   /** Whether a block is on another server than the events. Read in their flush, it would hold up all of them while that server is away. */
@@ -133,12 +135,12 @@ export class Decisions {
     }
   }
 
-  /** The reply, or an error reply; `undefined` if there was none in time. */
-  async #readBeside(read: Command): Promise<unknown> {
+  /** The reply, or the error in its place. */
+  async #readBeside(name: string): Promise<unknown> {
     try {
-      return await this.client.send(read, PATIENCE);
+      return await this.client.send(this.commands.read(name), PATIENCE);
     } catch (error) {
-      return error instanceof ReplyError ? error : undefined;
+      return error;
     }
   }
 
@@ -175,23 +177,24 @@ export class Decisions {
     before: Known | undefined,
     start: number,
     outcome: RecordOutcome,
-    reply: unknown,
+    { value, uncounted }: Answers,
   ): BlacklistDecision | Promise<BlacklistDecision> {
-    const stored = this.blocks.note(nameOf(event), before, reply);
+    const stored = this.blocks.note(nameOf(event), before, value);
     const frequency = outcome.status === "recorded"
       ? outcome.frequency
       : undefined;
+    const error = isRead(value) ? uncounted : value;
     const facts: Facts = {
       outcome,
       ...(frequency === undefined ? undefined : { frequency }),
-      ...(isRead(reply) || reply === undefined ? undefined : { error: reply }),
+      ...(error === undefined ? undefined : { error }),
     };
     if (isBlock(stored)) return this.#blocked(stored, facts);
     if (frequency === undefined) return this.#undecided(facts);
     if (frequency > this.#settings.limit) {
-      return this.#exceeded(event, before, start, stored, facts, isRead(reply));
+      return this.#exceeded(event, before, start, stored, facts, isRead(value));
     }
-    return isRead(reply)
+    return isRead(value)
       ? { ...facts, isBlocked: false }
       : this.#undecided(facts);
   }
@@ -273,7 +276,11 @@ export class Decisions {
   }
 
   #undecided(facts: Facts): BlacklistDecision {
-    return atOnce(this.#settings.whenAway === "deny", facts);
+    const { error = facts.outcome?.error } = facts;
+    return atOnce(
+      this.#settings.whenAway === "deny",
+      error === undefined ? facts : { ...facts, error },
+    );
   }
 
   #blocked({ until }: Block, facts: Facts = {}): BlacklistDecision {

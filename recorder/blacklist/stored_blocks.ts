@@ -50,7 +50,7 @@ export function storedIn(reply: unknown): Stored | undefined {
 }
 
 const isTime = (value: unknown): value is number =>
-  typeof value === "number" && value >= 0;
+  Number.isSafeInteger(value) && value as number >= 0;
 
 /** The commands for what is kept under a prefix. All of them may run twice, alone and together. */
 export class BlockCommands {
@@ -62,8 +62,13 @@ export class BlockCommands {
     this.list = prefix;
   }
 
+  /** The key of a shop. */
+  keyOf(name: string): string {
+    return `${this.list}_${name}`;
+  }
+
   read(name: string): Command {
-    return ["GET", `${this.list}_${name}`];
+    return ["GET", this.keyOf(name)];
   }
 
   /** What is listed is never removed before its time, since a block may be on its way: the key alone says what is blocked. */
@@ -82,6 +87,6 @@ export class BlockCommands {
   }
 
   #write(name: string, stored: Stored, ms: number): Command {
-    return ["SET", `${this.list}_${name}`, JSON.stringify(stored), "PX", ms];
+    return ["SET", this.keyOf(name), JSON.stringify(stored), "PX", ms];
   }
 }

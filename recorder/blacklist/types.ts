@@ -50,7 +50,7 @@ export interface BlacklistDecision {
   readonly isBlocked: boolean;
   /** When to come back if it is blocked, in whole seconds, at least 1. */
   readonly retryAfterSeconds?: number;
-  /** Why the decision was made without Redis, or why the block could not be written. */
+  /** Why the block or the count could not be read, or why the block could not be written. */
   readonly error?: unknown;
 }
 

@@ -410,23 +410,23 @@ Deno.test("Within the library an event can read more in the same flush", async (
   assertEquals([client, keyOf(EVENT)], [sender, KEY]);
   await server.cli("SET", "block", "1");
   await recorder.record({ ...EVENT, receivedAt: at(-50) });
-  const replies: unknown[] = [];
+  const values: unknown[] = [];
   const reading = {
     windowSeconds: 60,
-    command: ["GET", "block"] as const,
-    onReply: (reply: unknown) => void replies.push(reply),
+    key: "block",
+    onValue: (value: unknown) => void values.push(value),
   };
   sender.sent.length = 0;
   const outcomes = await Promise.all([
     recordWith(recorder, EVENT, reading),
-    recordWith(recorder, EVENT, { ...reading, command: ["GET", "block"] }),
+    recordWith(recorder, EVENT, { ...reading }),
     recordWith(recorder, EVENT, { windowSeconds: 60, since: inSeconds(-20) }),
     recordWith(recorder, EVENT, { windowSeconds: 10, since: inSeconds(-20) }),
     recordWith(recorder, EVENT, { windowSeconds: 60, since: now() / 1000 + 9 }),
     recordWith(recorder, { ...EVENT, deliveryId: "a" }, reading),
   ]);
   assertEquals(frequencies(outcomes), [2, 3, 3, 4, 0, 7]);
-  assertEquals(replies, ["1", "1", "1"]);
+  assertEquals(values, ["1", "1", "1"]);
   assertEquals(sender.sent[0]!.map(([name]) => name), [
     "ZADD",
     "GET",
@@ -436,13 +436,13 @@ Deno.test("Within the library an event can read more in the same flush", async (
     "ZCOUNT",
   ]);
   await server.stop();
-  replies.length = 0;
-  const { status } = await recordWith(recorder, EVENT, reading);
-  assertEquals([status, replies], ["queued", []]);
+  values.length = 0;
+  const { status, error } = await recordWith(recorder, EVENT, reading);
+  assertEquals([status, values], ["queued", [error]]);
   await server.start();
   const { length: sent } = sender.sent;
   await recorder.flush();
-  assertEquals(replies, [], "what is queued reads nothing");
+  assertEquals(values, [error], "what is queued reads nothing");
   const later = sender.sent.slice(sent).flat().map(([name]) => name);
   assert(later.every((name) => name === "ZADD"), `${later}`);
 });

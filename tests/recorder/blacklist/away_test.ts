@@ -69,6 +69,7 @@ for (const whenAway of ["allow", "deny"] as const) {
     const decision = await blacklist.record(EVENT);
     assertEquals(gist(decision), `queued undefined ${isDenied}`);
     assertEquals(decision.retryAfterSeconds, isDenied ? 1 : undefined);
+    assertInstanceOf(decision.error, Error);
     assertEquals(await blacklist.isBlocked(EVENT), isDenied);
     // The first one looks, and the others do not wait.
     for (let i = 0; i < 3; i++) {
@@ -207,15 +208,13 @@ testWithFixture(
       const { blacklist, recorder } = blacklistOf(sender, { whenAway });
       const event = ofShop(isDenied ? 1 : 2);
       sender.loses = ([name]) => name === "ZCOUNT";
-      assertEquals(
-        gist(await blacklist.record(event)),
-        `recorded undefined ${isDenied}`,
-      );
+      const uncounted = await blacklist.record(event);
+      assertEquals(gist(uncounted), `recorded undefined ${isDenied}`);
+      assertEquals(`${uncounted.error}`, "Error: gone");
       sender.loses = ([name]) => name === "GET";
-      assertEquals(
-        gist(await blacklist.record(event)),
-        `recorded 2 ${isDenied}`,
-      );
+      const unread = await blacklist.record(event);
+      assertEquals(gist(unread), `recorded 2 ${isDenied}`);
+      assertEquals(`${unread.error}`, "Error: gone");
       assertEquals(gist(await blacklist.record(event)), "recorded 3 true");
       assertEquals(sender.countOf("SET"), 0);
       const other = blacklistOf(fixture.client());

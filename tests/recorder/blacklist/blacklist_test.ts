@@ -295,6 +295,8 @@ testWithFixture(
       '{"since":"1","until":2}',
       '{"countedFrom":-1}',
       '{"countedFrom":"1"}',
+      '{"countedFrom":1e308}',
+      '{"since":1,"until":1e999}',
     ];
     for (const [i, value] of values.entries()) {
       const { blacklist, blockedOf } = blacklistOf(fixture.client());
