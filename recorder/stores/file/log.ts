@@ -321,21 +321,21 @@ export class Log {
     bodies: readonly string[],
   ): OutboxFileError | undefined {
     let bytes = 0;
-    let events = 0;
-    for (const [n, id] of ids.entries()) {
-      if (this.#isPresent(batch, id)) continue;
+    const fresh: number[] = [];
+    for (let n = 0; n < ids.length; n++) {
+      if (this.#isPresent(batch, ids[n]!)) continue;
       bytes += bodies[n]!.length + FRAME;
-      events++;
+      fresh.push(n);
     }
+    const events = fresh.length;
     const reserved = (this.#index.events + batch.added + events) * REMOVAL;
     if (batch.offset + bytes + reserved > this.#maxBytes) {
       return this.#full(events, bytes);
     }
-    for (const [n, id] of ids.entries()) {
-      if (this.#isPresent(batch, id)) continue;
-      const place = batch.write(
-        recordOf(bodies[n]!, this.#header.generation),
-      );
+    for (const n of fresh) {
+      const id = ids[n]!;
+      if (batch.present.get(id)) continue; // twice in one call
+      const place = batch.write(recordOf(bodies[n]!, this.#header.generation));
       batch.effects.push(["+", id, place]);
       batch.present.set(id, true);
       batch.added++;

@@ -1,5 +1,4 @@
 // One record of the log: a line of text with a checksum.
-import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
 /**
@@ -77,9 +76,10 @@ export const ascii = (json: string): string =>
     )
     : json;
 
-/** Bytes of ASCII text. */
-export const bytesOf = (text: string): Uint8Array =>
-  Buffer.from(text, "latin1");
+const utf8 = new TextEncoder();
+
+/** Bytes of ASCII text. Deno's `Buffer.from` takes them one by one. */
+export const bytesOf = (text: string): Uint8Array => utf8.encode(text);
 
 /** A text of its own: a slice of a block keeps the whole block in memory. */
 export const detached = (text: string): string => JSON.parse(`"${text}"`);
