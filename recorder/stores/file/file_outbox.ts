@@ -17,7 +17,8 @@ import {
 } from "./errors.ts";
 import { addedBody, FRAME, isId, MAX_RECORD } from "./record.ts";
 import type { ReadEvent } from "./cursor.ts";
-import { type Change, Log } from "./log.ts";
+import type { Change } from "./batch.ts";
+import { Log } from "./log.ts";
 
 export {
   OutboxFileError,

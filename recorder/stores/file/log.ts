@@ -1,6 +1,13 @@
 // The log of a file outbox: writes batches of changes, and keeps the file small.
 import { clearInterval, setInterval } from "node:timers";
 import { compacted, moves } from "./compaction.ts";
+import {
+  Batch,
+  type Change,
+  type Effect,
+  type Excess,
+  REMOVAL,
+} from "./batch.ts";
 import { Cursor } from "./cursor.ts";
 import { AppendError, Disk } from "./disk.ts";
 import { describeHolder, OutboxFileError, systemError } from "./errors.ts";
@@ -14,58 +21,15 @@ import {
   takeLog,
   type Taken,
 } from "./lock.ts";
-import { ascii, bytesOf, FRAME, MAX_ID, recordOf } from "./record.ts";
+import { bytesOf, recordOf } from "./record.ts";
 import { Replay } from "./replay.ts";
 import { Scan } from "./scan.ts";
 
-/** One change of the log: events that are added (by their bodies), removed or set aside. */
-export type Change =
-  | {
-    readonly kind: "+";
-    readonly ids: readonly string[];
-    readonly bodies: readonly string[];
-  }
-  | { readonly kind: "-"; readonly ids: readonly string[] }
-  | {
-    readonly kind: "!";
-    readonly ids: readonly string[];
-    readonly reason: string;
-  };
-
 /** How large a log may be that is mostly dead, in bytes. */
 const MIN_WASTE = 2 ** 18;
-/** What removing an event takes at most. */
-const REMOVAL = FRAME + 2 + MAX_ID;
-/** An error text of a server is shorter. */
-const MAX_REASON = 1000;
-/** As many ids have room in a record. */
-const IDS = 10_000;
 
 /** What the file begins with. */
 const FIRST = bytesOf(MAGIC);
-
-/** The records of a batch, and what they do to the index once they are durable. */
-class Batch {
-  readonly lines: string[] = [];
-  readonly effects: (readonly [kind: Change["kind"], id: string, Place])[] = [];
-  /** Whether events are there, where the batch has changed that. */
-  readonly present = new Map<string, boolean>();
-  /** Where the next record begins. */
-  offset: number;
-  /** How many events it adds, less those it removes. */
-  added = 0;
-
-  constructor(offset: number) {
-    this.offset = offset;
-  }
-
-  write(line: string): Place {
-    const place = { offset: this.offset, length: line.length };
-    this.lines.push(line);
-    this.offset += line.length;
-    return place;
-  }
-}
 
 /**
  * The log. Its methods that write are called one after the other.
@@ -175,13 +139,19 @@ export class Log {
   async commit(
     changes: readonly Change[],
   ): Promise<(OutboxFileError | undefined)[]> {
-    let batch: Batch | undefined;
     try {
       await this.#checkEnd();
-      batch = new Batch(this.#end + (this.#isOpenEnded ? 1 : 0));
-      const made = batch;
-      this.#remove(batch, [...this.#unwritten]);
-      const errors = changes.map((change) => this.#encode(made, change));
+      const batch = new Batch({
+        index: this.#index,
+        generation: this.#header.generation,
+        offset: this.#end + (this.#isOpenEnded ? 1 : 0),
+        maxBytes: this.#maxBytes,
+      });
+      batch.removeAgain(this.#unwritten);
+      const errors = changes.map((change) => {
+        const excess = batch.encode(change);
+        return excess && this.#full(excess);
+      });
       if (batch.lines.length > 0) {
         const text = batch.lines.join("");
         await this.#write(bytesOf(this.#isOpenEnded ? `\n${text}` : text));
@@ -302,82 +272,7 @@ export class Log {
     }
   }
 
-  #encode(batch: Batch, change: Change): OutboxFileError | undefined {
-    switch (change.kind) {
-      case "+":
-        return this.#add(batch, change.ids, change.bodies);
-      case "-":
-        this.#remove(batch, change.ids);
-        return undefined;
-      case "!":
-        this.#setAside(batch, change.ids, change.reason);
-        return undefined;
-    }
-  }
-
-  #add(
-    batch: Batch,
-    ids: readonly string[],
-    bodies: readonly string[],
-  ): OutboxFileError | undefined {
-    let bytes = 0;
-    const fresh: number[] = [];
-    for (let n = 0; n < ids.length; n++) {
-      if (this.#isPresent(batch, ids[n]!)) continue;
-      bytes += bodies[n]!.length + FRAME;
-      fresh.push(n);
-    }
-    const events = fresh.length;
-    const reserved = (this.#index.events + batch.added + events) * REMOVAL;
-    if (batch.offset + bytes + reserved > this.#maxBytes) {
-      return this.#full(events, bytes);
-    }
-    for (const n of fresh) {
-      const id = ids[n]!;
-      if (batch.present.get(id)) continue; // twice in one call
-      const place = batch.write(recordOf(bodies[n]!, this.#header.generation));
-      batch.effects.push(["+", id, place]);
-      batch.present.set(id, true);
-      batch.added++;
-    }
-    return undefined;
-  }
-
-  #remove(batch: Batch, ids: readonly string[]): void {
-    const present = ids.filter((id) =>
-      this.#isPresent(batch, id) || this.#unwritten.has(id)
-    );
-    for (let n = 0; n < present.length; n += IDS) {
-      const some = present.slice(n, n + IDS);
-      const place = batch.write(
-        recordOf(`- ${some.join(" ")}`, this.#header.generation),
-      );
-      for (const id of some) {
-        batch.effects.push(["-", id, place]);
-        batch.present.set(id, false);
-        batch.added--;
-      }
-    }
-  }
-
-  #setAside(batch: Batch, ids: readonly string[], reason: string): void {
-    const json = ascii(JSON.stringify(reason.slice(0, MAX_REASON)));
-    for (const id of ids) {
-      if (!this.#isPresent(batch, id)) continue;
-      const body = `! ${id} ${json}`;
-      batch.effects.push([
-        "!",
-        id,
-        batch.write(recordOf(body, this.#header.generation)),
-      ]);
-    }
-  }
-
-  #isPresent(batch: Batch, id: string): boolean {
-    return batch.present.get(id) ?? this.#index.has(id);
-  }
-
-  #apply([kind, id, { offset, length }]: Batch["effects"][number]): void {
+  #apply([kind, id, { offset, length }]: Effect): void {
     if (kind === "+") return this.#index.add(id, offset, length);
     this.#version++;
     if (kind === "-") this.#index.remove(id);
@@ -500,15 +395,16 @@ export class Log {
     );
   }
 
-  #full(events: number, bytes: number): OutboxFileError {
+  #full({ events, bytes }: Excess): OutboxFileError {
     const { path } = this.#disk;
     const kibibytes = (bytes: number) => `${Math.ceil(bytes / 1024)} KiB`;
     const count = events === 1 ? "1 event" : `${events} events`;
+    const held = this.#end + this.#index.events * REMOVAL;
     return new OutboxFileError(
       "full",
       path,
       `Cannot store ${count} of ${kibibytes(bytes)}: outbox ${path} holds ${
-        kibibytes(this.#end + this.#index.events * REMOVAL)
+        kibibytes(held)
       } of at most ${kibibytes(this.#maxBytes)} (maxBytes)`,
     );
   }
