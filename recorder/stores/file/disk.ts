@@ -126,6 +126,24 @@ export class Disk {
     }
   }
 
+  /**
+   * Cuts off what an append that has failed has left.
+   *
+   * @param end Where the file ended before.
+   * @param bytes What was to be appended.
+   * @returns Whether nothing is left: not where another process has written there.
+   */
+  async takeBack(end: number, bytes: Uint8Array): Promise<boolean> {
+    const left = (await this.state()).size - end;
+    if (left === 0) return true;
+    if (left < 0 || left > bytes.length) return false;
+    const tail = new Uint8Array(left);
+    const read = this.read(tail, end);
+    const isOwn = read === left && tail.every((byte, i) => byte === bytes[i]);
+    if (isOwn) await this.truncate(end);
+    return isOwn;
+  }
+
   async writeAt(bytes: Uint8Array, offset: number): Promise<void> {
     let written = 0;
     while (written < bytes.length) {

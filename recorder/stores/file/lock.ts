@@ -2,9 +2,16 @@
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import type { Claim } from "./claims.ts";
-import type { Disk, FileState } from "./disk.ts";
+import { AppendError, type Disk, type FileState } from "./disk.ts";
 import { OutboxLockedError } from "./errors.ts";
-import { type Found, HEADER, NEW, newHeader, readHeader } from "./header.ts";
+import {
+  type Found,
+  HEADER,
+  NEW,
+  newHeader,
+  placed,
+  readHeader,
+} from "./header.ts";
 import { bytesOf, recordOf } from "./record.ts";
 import { Replay } from "./replay.ts";
 import {
@@ -35,6 +42,8 @@ export interface Taken {
   readonly replay: Replay;
   /** Where the log ends. */
   readonly end: number;
+  /** Whether the last line has no end. */
+  readonly isOpenEnded: boolean;
   readonly claim: Claim;
   readonly kernelLock: KernelLock | undefined;
 }
@@ -74,7 +83,8 @@ async function tryTake(
   kernelLock: KernelLock | undefined,
   until: number,
 ): Promise<Omit<Taken, "kernelLock"> | undefined> {
-  const { found, replay, scan, size } = await readLog(disk, true);
+  const log = await readLog(disk, true);
+  const { found, replay, scan, size } = log;
   const { holder, tornAt } = replay;
   if (holder !== undefined) {
     const isFree = await waitForEnd(disk, holder, kernelLock, until);
@@ -87,7 +97,14 @@ async function tryTake(
     `@ ${JSON.stringify(claim)}`,
     found.header.generation,
   );
-  await disk.append(bytesOf(replay.isOpenEnded ? `\n${record}` : record));
+  const bytes = bytesOf(replay.isOpenEnded ? `\n${record}` : record);
+  try {
+    await disk.append(bytes);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    const isAlone = await disk.takeBack(size, bytes);
+    return isAlone ? await claimInHeader(disk, log, claim) : undefined;
+  }
   const end = (await disk.state()).size;
   const now = readFound(disk, end);
   if (now?.header.sequence !== found.header.sequence) return undefined;
@@ -95,7 +112,44 @@ async function tryTake(
   while (scan.next(end, replay));
   if (replay.holder?.nonce !== claim.nonce) return undefined;
   replay.end(end);
-  return { found, replay, end, claim };
+  return { found, replay, end, isOpenEnded: false, claim };
+}
+
+/** Whether an append has failed for lack of room. */
+const isFull = (error: unknown): boolean =>
+  error instanceof AppendError &&
+  ["ENOSPC", "EDQUOT", "EFBIG"].includes(
+    (error.cause as Error & { readonly code?: string }).code ?? "",
+  );
+
+/**
+ * Claims the log in place, in its header, where the disk has no room for a record:
+ * what is in the log can be sent nevertheless, and that makes room.
+ */
+async function claimInHeader(
+  disk: Disk,
+  { found, replay, size }: Read,
+  claim: Claim,
+): Promise<Omit<Taken, "kernelLock">> {
+  const end = replay.tornAt ?? size;
+  if (end < size) await disk.truncate(end);
+  const { sequence } = found.header;
+  const header = { ...found.header, sequence: sequence + 1, holder: claim };
+  const slot = 1 - found.slot;
+  const { bytes, offset } = placed(header, slot);
+  await disk.writeAt(bytes, offset);
+  await disk.sync();
+  replay.holder = claim;
+  replay.end(end);
+  const last = new Uint8Array(1);
+  disk.read(last, end - 1);
+  return {
+    found: { header, slot, isWhole: true },
+    replay,
+    end,
+    isOpenEnded: last[0] !== 10,
+    claim,
+  };
 }
 
 interface Read {

@@ -68,6 +68,7 @@ export class Log {
     this.#slot = taken.found.slot;
     this.#index = taken.replay.index;
     this.#end = taken.end;
+    this.#isOpenEnded = taken.isOpenEnded;
     this.#heartbeat = setInterval(() => disk.touch(FIRST), HEARTBEAT_MS);
     this.#heartbeat.unref();
   }
@@ -98,9 +99,11 @@ export class Log {
       return log;
     } catch (error) {
       disk.close();
-      throw error instanceof OutboxFileError
-        ? error
-        : systemError("open", path, error);
+      throw error instanceof OutboxFileError ? error : systemError(
+        "open",
+        path,
+        error instanceof AppendError ? error.cause : error,
+      );
     }
   }
 
@@ -310,18 +313,7 @@ export class Log {
    */
   async #takeBack(bytes: Uint8Array, written: number): Promise<void> {
     try {
-      const { size } = await this.#disk.state();
-      const left = size - this.#end;
-      if (left === 0) return;
-      if (left > 0 && left <= bytes.length) {
-        const tail = new Uint8Array(left);
-        const read = this.#disk.read(tail, this.#end);
-        // Otherwise another process has written here.
-        if (read === left && tail.every((byte, i) => byte === bytes[i])) {
-          await this.#disk.truncate(this.#end);
-          return;
-        }
-      }
+      if (await this.#disk.takeBack(this.#end, bytes)) return;
     } catch {
       // The next record begins after a line break.
     }

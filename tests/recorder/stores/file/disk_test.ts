@@ -121,6 +121,36 @@ Deno.test("Room that comes back on a full disk is used, and a removal that could
   ]);
 });
 
+Deno.test("A file on a full disk is opened as often as it takes, and what is removed makes room", async () => {
+  await using file = await temporaryFile();
+  await using disk = await mountSmallDisk(file.directory, 600);
+  if (disk === undefined) return;
+  const { outbox } = await openOutbox(file.path);
+  const entries = storedEvents(100, "x".repeat(1000));
+  await outbox.append(entries);
+  await outbox.close();
+  using other = await Deno.create(`${file.directory}/other`);
+  const isWritten = () => other.write(new Uint8Array(4096)).catch(() => 0);
+  while (await isWritten() > 0);
+  // Each process leaves some bytes, until the last block is full, and may be killed at any of them.
+  for (let n = 0; n < 20; n++) {
+    const { events, problems } = await contentsOf(file.path);
+    assertEquals(events, entries);
+    assertEquals(problems, []);
+    const { size } = await Deno.stat(file.path);
+    if (n < 5) await Deno.truncate(file.path, size - n);
+  }
+  const { outbox: last } = await openOutbox(file.path);
+  await last.remove(idsOf(entries.splice(0, 99))).catch(() => {});
+  await other.truncate(0);
+  entries.push(storedEvent());
+  await last.append(entries.slice(1));
+  await last.close();
+  const { events, problems } = await contentsOf(file.path);
+  assertEquals(events, entries);
+  assertEquals(problems, []);
+});
+
 Deno.test("A sync that fails rejects its batch alone", async () => {
   await using file = await temporaryFile();
   const { outbox } = await openOutbox(file.path);
