@@ -68,11 +68,7 @@ export class Disk {
     const stats = fs.fstatSync(this.#end);
     if (stats.isFile()) return undefined;
     if (stats.isDirectory()) return "a directory";
-    return stats.isFIFO()
-      ? "a pipe"
-      : stats.isCharacterDevice() || stats.isBlockDevice()
-      ? "a device"
-      : "no regular file";
+    return "a pipe, a device or a socket";
   }
 
   async state(): Promise<FileState> {

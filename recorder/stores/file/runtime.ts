@@ -15,7 +15,7 @@ interface DenoLike {
 }
 
 interface LockableFile {
-  /** Since Deno 2.6 or 2.7. */
+  /** Since Deno 2.7. */
   tryLock?(exclusive: boolean): Promise<boolean>;
   close(): void;
 }

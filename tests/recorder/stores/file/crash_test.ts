@@ -6,11 +6,13 @@ import { importFlags } from "../../../support/imports.ts";
 import { Random } from "../../../support/random.ts";
 import {
   contentsOf,
+  forgetHolder,
   idsOf,
   openOutbox,
   storedEvent,
   storedEvents,
   temporaryFile,
+  writeImage,
 } from "./files.ts";
 import { HEADER, readHeader } from "../../../../recorder/stores/file/header.ts";
 import { idsIn } from "./image.ts";
@@ -169,7 +171,7 @@ Deno.test("A loss of power at any write of a commit or a compaction leaves each 
   }
   assertEquals(faults, []);
   for (const image of images) {
-    await Deno.writeFile(file.path, image);
+    await writeImage(file.path, image);
     const before = idsIn(image);
     const { outbox } = await openOutbox(file.path);
     const entry = storedEvent();
@@ -243,6 +245,7 @@ Deno.test("kill -9 of a process that appends and removes loses nothing that it h
         kind === "+" ? promised.add(id) : promised.delete(id);
       }
     }
+    await forgetHolder(file.path);
     const { events, problems } = await contentsOf(file.path);
     const found = new Set(idsOf(events));
     assertEquals([...promised].filter((id) => !found.has(id)), []);

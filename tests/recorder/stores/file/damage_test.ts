@@ -10,6 +10,7 @@ import {
   storedEvent,
   storedEvents,
   temporaryFile,
+  writeImage,
 } from "./files.ts";
 import { idsIn } from "./image.ts";
 
@@ -47,7 +48,7 @@ Deno.test("A file that is cut at any byte has what was committed before", async 
     const found = idsIn(cutOff);
     assert(promised.every((id) => found.includes(id)), `cut at ${cut}`);
     if (cut % (cut < HEADER ? 1021 : 23) !== 0) continue;
-    await Deno.writeFile(file.path, cutOff);
+    await writeImage(file.path, cutOff);
     const { events, problems } = await contentsOf(file.path);
     assertEquals(idsOf(events), found, `cut at ${cut}`);
     assertEquals(problems, [], `cut at ${cut}`);
@@ -83,7 +84,7 @@ Deno.test("One byte that is changed costs no event but its own, whatever it beco
         `byte ${at} was ${original} and became ${value}: lost ${lost}`,
       );
       if (at % (at < HEADER ? 499 : 41) !== 0 || value !== 10) continue;
-      await Deno.writeFile(file.path, bytes);
+      await writeImage(file.path, bytes);
       assertEquals(idsOf((await contentsOf(file.path)).events), found);
     }
     bytes[at] = original;
@@ -99,7 +100,7 @@ Deno.test("What was damaged is reported with its place, kept, carried over by co
   const line = text.slice(start, text.indexOf("\n", at) + 1);
   bytes[at]! ^= 1;
   const damaged = bytes.slice(start, start + line.length);
-  await Deno.writeFile(file.path, bytes);
+  await writeImage(file.path, bytes);
   const { outbox, problems } = await openOutbox(file.path);
   assertEquals(problems.map(({ message }) => message), [
     `Outbox ${file.path}: ${line.length} bytes at offset ${start} are no record; kept and skipped`,
@@ -132,7 +133,7 @@ Deno.test("Zeros in the place of a last write, as a loss of power leaves them, a
   ) {
     const cut = bytes.slice(0, second!.end);
     cut.fill(0, from, to);
-    await Deno.writeFile(file.path, cut);
+    await writeImage(file.path, cut);
     const { events, problems } = await contentsOf(file.path);
     assertEquals(problems, []);
     assert(first!.ids.every((id) => idsOf(events).includes(id)));
@@ -143,7 +144,7 @@ Deno.test("Many damaged places are reported ten times, and then as a number", as
   await using file = await temporaryFile();
   const { bytes } = await smallLog(file.path);
   const lines = new TextEncoder().encode("no record\n".repeat(25));
-  await Deno.writeFile(
+  await writeImage(
     file.path,
     new Uint8Array([
       ...bytes.slice(0, HEADER),
@@ -193,7 +194,7 @@ Deno.test("A file that is something else, or of a newer version, is refused and 
     ],
   ];
   for (const [content, reason, text] of cases) {
-    await Deno.writeFile(file.path, content);
+    await writeImage(file.path, content);
     const error = await assertRejects(
       () => openOutbox(file.path),
       OutboxFileError,
@@ -216,7 +217,7 @@ Deno.test("A crash while the file is made leaves a new file", async () => {
       bytes.subarray(0, 5000),
     ]
   ) {
-    await Deno.writeFile(file.path, content);
+    await writeImage(file.path, content);
     const { outbox } = await openOutbox(file.path);
     const entry = storedEvent();
     await outbox.append([entry]);
@@ -235,7 +236,7 @@ Deno.test("A file that is cut before the place where its records begin takes eve
     bytes.set(text, offset);
   }
   for (const length of [HEADER, HEADER + 100, bytes.length - 1]) {
-    await Deno.writeFile(file.path, bytes.subarray(0, length));
+    await writeImage(file.path, bytes.subarray(0, length));
     const { outbox } = await openOutbox(file.path);
     const entries = storedEvents(2);
     await outbox.append(entries);
@@ -252,11 +253,11 @@ Deno.test("A slot of the header that was damaged is written anew", async () => {
   for (const at of [25, 4096 + 25]) {
     const changed = bytes.slice();
     changed[at]! ^= 1;
-    await Deno.writeFile(file.path, changed);
+    await writeImage(file.path, changed);
     await contentsOf(file.path);
     const healed = await Deno.readFile(file.path);
     healed[(at + 4096) % HEADER]! ^= 1;
-    await Deno.writeFile(file.path, healed);
+    await writeImage(file.path, healed);
     assertEquals(
       idsOf((await contentsOf(file.path)).events),
       commits.at(-1)!.ids,

@@ -195,7 +195,7 @@ Deno.test("A path that cannot be a file is refused with what is expected", async
       `${file.directory}/text/queued.log`,
       /; expected its directory to exist, and part of the path is a file$/,
     ],
-    ["/dev/null", /: it is a device; expected a file$/],
+    ["/dev/null", /: it is a pipe, a device or a socket; expected a file$/],
   ];
   for (const [path, message] of cases) {
     const error = await assertRejects(() => openOutbox(path), OutboxFileError);

@@ -38,6 +38,24 @@ export async function temporaryFile(): Promise<
   };
 }
 
+/** Whether Deno has the kernel's lock of a file: not before 2.7. */
+export const HAS_KERNEL_LOCK: boolean = "tryLock" in Deno.FsFile.prototype;
+
+/** Makes a file that of a process which has ended: without the kernel's lock that takes a minute. */
+export async function forgetHolder(path: string): Promise<void> {
+  const longAgo = new Date(Date.now() - 120_000);
+  await Deno.utime(path, longAgo, longAgo);
+}
+
+/** Writes a file as a crash has left it. */
+export async function writeImage(
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  await Deno.writeFile(path, bytes);
+  await forgetHolder(path);
+}
+
 /** Opens a file, with its problems as a list. */
 export async function openOutbox(
   path: string,
