@@ -11,7 +11,7 @@ import {
 } from "./stored_blocks.ts";
 
 /** At most this many shops are remembered; the one that was read longest ago goes first. */
-export const MAX_KNOWN = 10_000;
+const MAX_KNOWN = 10_000;
 /** How long a caller waits for what is not the event itself, in milliseconds, while Redis does not answer. */
 export const PATIENCE: SendOptions = { deadlineMs: 1000 };
 
@@ -57,11 +57,6 @@ export class KnownBlocks {
     this.#options = options;
   }
 
-  /** How many shops are remembered. */
-  get size(): number {
-    return this.#byName.size;
-  }
-
   get(name: string): Known | undefined {
     return this.#byName.get(name);
   }
@@ -100,7 +95,7 @@ export class KnownBlocks {
 
   /** The block of a shop that is in force, as far as is known; after a look if that is too long ago. */
   async inForce(name: string, known: Known): Promise<Block | undefined> {
-    if (!this.isTrusted(known)) {
+    if (performance.now() >= known.trustedUntil) {
       known.look ??= this.#look(name, known);
       if (!known.isLost) await known.look;
     }
@@ -109,17 +104,12 @@ export class KnownBlocks {
     return isLost && stored.until <= this.#options.now() ? undefined : stored;
   }
 
-  /** Whether what is known needs no look. */
-  isTrusted(known: Known): boolean {
-    return performance.now() < known.trustedUntil;
-  }
-
   async #look(name: string, known: Known): Promise<void> {
     const { client, commands, trustMs } = this.#options;
     try {
       this.note(name, known, await client.send(commands.read(name), PATIENCE));
     } catch (error) {
-      if (isForeign(error)) return void this.note(name, known, null);
+      if (isForeign(error)) return void this.note(name, known, error);
       known.isLost = true;
       known.trustedUntil = performance.now() + trustMs;
     } finally {
