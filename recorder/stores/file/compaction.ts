@@ -13,15 +13,13 @@ export interface Section {
   readonly generation: number;
 }
 
-/** A record that is in force, at its old place. */
+/** A record that is in force. */
 export interface Move {
   readonly kind: "+" | "!" | "?";
   /** Its new record. */
   readonly line: string;
   /** Of the event; empty for bytes that are no record. */
   readonly id: string;
-  /** Where it was. */
-  readonly was: number;
 }
 
 /** Bytes that are no record are carried over in pieces of this many. */
@@ -47,19 +45,19 @@ class Collector implements Visitor {
       case "+": {
         const id = addedId(body);
         if (this.#index.isEventAt(id, offset, length)) {
-          this.#add("+", id, body, offset);
+          this.#add("+", id, body);
         }
         return;
       }
       case "!": {
         const id = body.slice(2, body.indexOf(" ", 2));
         if (this.#index.isAsideAt(id, offset)) {
-          this.#add("!", id, body, offset);
+          this.#add("!", id, body);
         }
         return;
       }
       case "?":
-        if (this.#index.isKeptAt(offset)) this.#add("?", "", body, offset);
+        if (this.#index.isKeptAt(offset)) this.#add("?", "", body);
     }
   }
 
@@ -68,12 +66,12 @@ class Collector implements Visitor {
     for (let from = 0; from < length; from += PIECE) {
       const bytes = Buffer.alloc(Math.min(PIECE, length - from));
       this.#disk.read(bytes, offset + from);
-      this.#add("?", "", `? ${bytes.toString("base64")}`, offset);
+      this.#add("?", "", `? ${bytes.toString("base64")}`);
     }
   }
 
-  #add(kind: Move["kind"], id: string, body: string, was: number): void {
-    this.moves.push({ kind, id, line: recordOf(body, this.#next), was });
+  #add(kind: Move["kind"], id: string, body: string): void {
+    this.moves.push({ kind, id, line: recordOf(body, this.#next) });
   }
 }
 
@@ -101,7 +99,6 @@ export function* moves(
         kind: "!" as const,
         id: move.id,
         line,
-        was: aside.offset,
       }];
     });
     if (all.length > 0) yield all;

@@ -27,6 +27,8 @@ import { Scan } from "./scan.ts";
 
 /** How large a log may be that is mostly dead, in bytes. */
 const MIN_WASTE = 2 ** 18;
+/** How long nothing is cleared after that has failed, in milliseconds: the disk is full. */
+const CLEAR_MS = 10_000;
 
 /** What the file begins with. */
 const FIRST = bytesOf(MAGIC);
@@ -55,6 +57,8 @@ export class Log {
   /** Whether the last line is no record and has no end. */
   #isOpenEnded = false;
   #version = 0;
+  /** When the beginning may be cleared again, by `performance.now()`. */
+  #clearAfter = 0;
   /** Whether no compaction can succeed. */
   #isStuck = false;
   /** Why nothing more can be written. */
@@ -191,7 +195,11 @@ export class Log {
    */
   async compact(): Promise<void> {
     await this.#checkEnd();
-    if (!this.#hasDeadBeginning) await this.#clearBeginning();
+    if (!this.#hasDeadBeginning && performance.now() >= this.#clearAfter) {
+      this.#clearAfter = performance.now() + CLEAR_MS;
+      await this.#clearBeginning();
+      this.#clearAfter = 0;
+    }
     if (!this.#hasDeadBeginning || !this.isWasteful) return;
     const header = this.#header;
     const index = this.#index;
@@ -410,22 +418,27 @@ export class Log {
   /** Appends all that is in force once more, at the end: not a part of it, which would then come after what is newer. */
   async #clearBeginning(): Promise<void> {
     const { start, generation } = this.#header;
-    const all = { index: this.#index, from: start, to: this.#end, generation };
-    for (const moved of moves(this.#disk, all)) {
-      // A reader might meet these events twice.
-      if (this.#cursors.size > 0) return;
-      const text = moved.map(({ line }) => line).join("");
-      let offset = this.#end + (this.#isOpenEnded ? 1 : 0);
-      await this.#write(bytesOf(this.#isOpenEnded ? `\n${text}` : text));
-      this.#isOpenEnded = false;
-      for (const { line, kind, id, was } of moved) {
-        if (kind === "?") {
-          this.#index.forget(was, was + 1);
-          this.#index.keep(offset, line.length);
-        } else this.#apply([kind, id, { offset, length: line.length }]);
-        offset += line.length;
+    const to = this.#end;
+    const isOpenEnded = this.#isOpenEnded;
+    const all = { index: this.#index, from: start, to, generation };
+    let isDone = false;
+    try {
+      for (const moved of moves(this.#disk, all)) {
+        const text = moved.map(({ line }) => line).join("");
+        await this.#write(bytesOf(this.#isOpenEnded ? `\n${text}` : text));
+        this.#isOpenEnded = false;
+        // A reader would meet these events twice.
+        if (this.#cursors.size > 0) return;
       }
-      for (const cursor of this.#cursors) cursor.to = this.#end;
+      this.#index.forget(start, to);
+      this.#replayFrom(to, this.#end);
+      isDone = true;
+    } finally {
+      if (!isDone && this.#lost === undefined) {
+        await this.#disk.truncate(to);
+        this.#end = to;
+        this.#isOpenEnded = isOpenEnded;
+      }
     }
   }
 

@@ -151,6 +151,27 @@ Deno.test("A file on a full disk is opened as often as it takes, and what is rem
   assertEquals(problems, []);
 });
 
+Deno.test("A compaction that has no room on the disk is reported once, not with each call", async () => {
+  await using file = await temporaryFile();
+  await using disk = await mountSmallDisk(file.directory, 1500);
+  if (disk === undefined) return;
+  const { outbox, problems } = await openOutbox(file.path);
+  const staying = storedEvents(500, "x".repeat(1000));
+  await outbox.append(staying);
+  const calls: Promise<void>[] = [];
+  for (let n = 0; n < 100; n++) {
+    const entries = storedEvents(10, "x".repeat(1000));
+    calls.push(outbox.append(entries), outbox.remove(idsOf(entries)));
+    await Promise.allSettled(calls.slice(-2));
+  }
+  const results = await Promise.allSettled(calls);
+  assert(results.some(({ status }) => status === "rejected"));
+  assertEquals(problems.length, 1);
+  assertMatch(problems[0]!.message, /; expected room on the disk$/);
+  await outbox.close();
+  assertEquals((await contentsOf(file.path)).events, staying);
+});
+
 Deno.test("A sync that fails rejects its batch alone", async () => {
   await using file = await temporaryFile();
   const { outbox } = await openOutbox(file.path);
