@@ -92,6 +92,8 @@ export const show = (value: unknown): string =>
     ? JSON.stringify(value)
     : isObject(value) || typeof value === "function"
     ? `of type ${typeof value}`
+    : typeof value === "bigint"
+    ? `${value}n`
     : String(value);
 
 /** @throws {TypeError} If the value is not a whole number from `least` to `most`. */

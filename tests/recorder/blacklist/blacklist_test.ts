@@ -508,6 +508,7 @@ Deno.test("An argument that is invalid is refused by name, with what is expected
   const wrong: [Record<string, unknown>, string][] = [
     [{ limit: 0 }, "limit is 0, expected a whole number from 1 to 1000000000"],
     [{ limit: 1.5 }, "limit is 1.5, expected"],
+    [{ limit: 5n }, "limit is 5n, expected"],
     [{ limit: undefined }, "limit is undefined, expected"],
     [{ windowSeconds: "60" }, 'windowSeconds is "60", expected'],
     [
