@@ -16,7 +16,7 @@ import {
   OutboxLockedError,
 } from "./errors.ts";
 import { addedBody, FRAME, isId, MAX_RECORD } from "./record.ts";
-import type { ReadEvent } from "./cursor.ts";
+import type { Cursor, ReadEvent } from "./cursor.ts";
 import type { Change } from "./batch.ts";
 import { Log } from "./log.ts";
 
@@ -179,8 +179,9 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
   }
 
   /**
-   * The events that are in the file now, oldest first. It is read block by block,
-   * and may be read while events are appended and removed: those that were removed meanwhile are left out.
+   * The events that are in the file when the first of them is read, oldest first. It is
+   * read block by block, and may be read while events are appended and removed: those
+   * that were removed meanwhile are left out.
    *
    * @returns The events, to be read once.
    * @throws {OutboxFileError} If the outbox was closed.
@@ -327,12 +328,12 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
 
   #events(): AsyncIterableIterator<StoredEvent> {
     const log = this.#log;
-    const cursor = log.openCursor();
+    let cursor: Cursor | undefined; // with the first step: a load that is never read holds up no compaction
     let block: readonly ReadEvent[] = [];
     let next = 0;
     let version = 0;
     const end = (): IteratorResult<StoredEvent> => {
-      log.closeCursor(cursor);
+      if (cursor !== undefined) log.closeCursor(cursor);
       block = [];
       next = Infinity;
       return { done: true, value: undefined };
@@ -350,6 +351,7 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
           throw this.#closed("load");
         }
         version = log.version;
+        cursor ??= log.openCursor();
         const read = cursor.read();
         if (read === undefined) return end();
         block = read;
