@@ -14,6 +14,12 @@ export class EntryQueue {
   #entries: Entry[] = [];
   #head = 0;
   #events = 0;
+  readonly #bytesOf: (entry: Entry) => number;
+
+  /** @param bytesOf How much of a chunk an entry takes. */
+  constructor(bytesOf: (entry: Entry) => number = writtenBytesOf) {
+    this.#bytesOf = bytesOf;
+  }
 
   /** How many events are in it. */
   get events(): number {
@@ -43,7 +49,7 @@ export class EntryQueue {
     for (; end < this.#entries.length; end++) {
       const entry = this.#entries[end]!;
       events += entry.count;
-      bytes += bytesOf(entry);
+      bytes += this.#bytesOf(entry);
       const isFull = events > CHUNK.events || bytes > CHUNK.bytes;
       if (isFull && end > this.#head) break;
     }
@@ -88,7 +94,7 @@ export function countOf(entries: readonly Pick<Entry, "count">[]): number {
 }
 
 /** About how many bytes the ZADD of an entry takes. */
-function bytesOf({ key, members }: Entry): number {
+export function writtenBytesOf({ key, members }: Entry): number {
   if (members.length === 1) return key.length + members[0]!.length + OVERHEAD;
   return members.reduce(
     (sum, member) => sum + member.length + OVERHEAD,

@@ -11,7 +11,7 @@ import {
   type OutboxStore,
   type StoredEvent,
 } from "./outbox_store.ts";
-import { EntryQueue } from "./queue.ts";
+import { EntryQueue, writtenBytesOf } from "./queue.ts";
 import { Removals } from "./removals.ts";
 import { Restoration } from "./restoration.ts";
 import { StoreCalls } from "./store_calls.ts";
@@ -49,6 +49,13 @@ interface Held {
   isLeaving: boolean;
 }
 
+/** How much of a call an entry takes: one that may be too large for a store goes alone. */
+const storedBytesOf = (entry: Entry): number => {
+  const { mallId, eventType, deliveryId = "" } = entry.event;
+  return writtenBytesOf(entry) +
+    mallId.length + eventType.length + deliveryId.length;
+};
+
 /**
  * Keeps the queued entries of a recorder in a store.
  *
@@ -68,7 +75,7 @@ export class StoredOutbox {
   readonly #held = new Map<Entry, Held>();
   readonly #restoredIds = new Set<string>(); // of those that are held
   readonly #restored = new Epoch();
-  readonly #queue = new EntryQueue(); // not in the store
+  readonly #queue = new EntryQueue(storedBytesOf); // not in the store
   readonly #backoff = new ExponentialBackoff({ jitter: 0.2 });
   #appending: Promise<void> | undefined;
   #failure: OutboxError | undefined; // of the last append
@@ -284,7 +291,10 @@ export class StoredOutbox {
   #onFailure(group: readonly Held[], failure: OutboxError): boolean {
     const held = group.filter((one) => this.#isHeld(one));
     const staying = held.filter((one) => this.#staysInMemory(one));
-    this.#queue.putBack(staying.map(({ entry }) => entry));
+    const entries = staying.map(({ entry }) => entry);
+    // One that the store takes never must not hold up the others.
+    if (group.length === 1) entries.forEach((entry) => this.#queue.push(entry));
+    else this.#queue.putBack(entries);
     const errors = new Map<unknown, OutboxError>();
     const errorFor = (one: Held): OutboxError => {
       const error = errors.get(one.error) ?? this.#errorOf(one, failure);

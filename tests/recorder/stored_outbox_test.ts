@@ -232,6 +232,42 @@ Deno.test("With whenStoreFails memory an event is queued in memory alone, and st
   assertEquals(store.entries.size, 0);
 });
 
+/** Takes no entry of more than 300,000 characters. */
+class Narrow extends MapStore {
+  override append(entries: readonly StoredEvent[]): Promise<void> {
+    if (entries.every((entry) => JSON.stringify(entry).length < 300_000)) {
+      return super.append(entries);
+    }
+    return Promise.reject(new TypeError("an event is too large"));
+  }
+}
+
+Deno.test("An event that is too large for the store costs no other one its place there", async () => {
+  const large = "x".repeat(300_000);
+  for (const whenStoreFails of ["drop", "memory"] as const) {
+    for (const field of ["mallId", "eventType", "deliveryId"]) {
+      const store = new Narrow();
+      const { recorder } = setUp({ outbox: store, whenStoreFails });
+      const event = { ...EVENT, deliveryId: "d" };
+      const outcomes = await Promise.all([
+        recorder.record({ ...event, deliveryId: "before" }),
+        recorder.record({ ...event, [field]: large }),
+        recorder.record({ ...event, deliveryId: "after" }),
+      ]);
+      assertEquals(
+        outcomes.map(({ status }) => status),
+        ["queued", whenStoreFails === "drop" ? "dropped" : "queued", "queued"],
+      );
+      assertInstanceOf(outcomes[1].error, OutboxError);
+      await recorder.record({ ...event, deliveryId: "later" });
+      await until(() => store.entries.size === 3);
+      await recorder.close({ drainMs: 0 });
+      assertEquals(recorder.stats().left, 3);
+      assertEquals(recorder.stats().dropped, 1);
+    }
+  }
+});
+
 Deno.test("What is in memory alone is tried once more by close, and lost if the store still fails", async () => {
   for (const isLost of [false, true]) {
     const { recorder, store, told } = setUp({ whenStoreFails: "memory" });
