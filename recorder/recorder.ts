@@ -339,7 +339,7 @@ export class WebhookRecorder implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = () => reject(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#flush().then(resolve);
+    this.#flush().then(resolve, reject);
     try {
       await promise;
     } finally {
@@ -502,7 +502,7 @@ function serverOfKey(client: Sender): ((key: string) => string) | undefined {
     try {
       return nameOf(client.originOf!(key));
     } catch {
-      return nameOf(client.origin); // sending it there says what is wrong with the key
+      return nameOf(client.origin); // sent there, it fails with what is wrong with the key
     }
   };
 }
