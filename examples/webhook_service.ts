@@ -6,7 +6,7 @@
 //   GET  /blocked                                                the shops that are blocked
 //   PUT, DELETE /blocked/:mallId/:shopNo?seconds=600&reason=…    block a shop, let it through
 //
-// What it is told, all of it optional:
+// Environment variables, all of them optional:
 //
 //   REDIS_URL       one server (redis://127.0.0.1:6379), a cluster (rediss://…?cluster=true)
 //                   or what Sentinels name (redis://…?sentinel=name)

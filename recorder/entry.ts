@@ -188,7 +188,7 @@ export class Entry {
     return before;
   }
 
-  /** Tells the caller what became of it; all calls but the first are ignored. */
+  /** Answers the caller; all calls but the first are ignored. */
   answer(status: RecordOutcome["status"], error?: unknown): void {
     const { count, isNew, frequency } = this;
     if (status !== "recorded") return this.#resolve({ status, count, error });

@@ -9,7 +9,7 @@ interface Written {
   readonly key: string;
   readonly entries: readonly Entry[];
   readonly failure: Failure;
-  /** Whether it is one event of its key, of which there may be more. */
+  /** Whether it is a single event: then the same flush may have other batches of its key. */
   readonly saysIsNew: boolean;
   /** How many members an entry has added for certain. */
   addedBy(entry: Entry): number;

@@ -22,8 +22,8 @@ export type StoreOptions = Pick<
   "store" | "usesMemory" | "onError" | "isClosed" | "restore"
 >;
 
-/** An entry that is queued, and why. */
-interface Held {
+/** An entry that is queued and not answered yet, and why it was not recorded at once. */
+interface Unanswered {
   readonly entry: Entry;
   readonly error: unknown;
 }
@@ -41,7 +41,7 @@ export class Outbox {
   #stored: StoredOutbox | undefined;
   #early: ((stored: StoredOutbox) => void)[] = []; // done once the code is loaded
   #pending = 0;
-  #unanswered: Held[] = [];
+  #unanswered: Unanswered[] = [];
 
   /** @param options Where there is a store. */
   constructor(outcomes: Outcomes, capacity: number, options?: StoreOptions) {
@@ -141,9 +141,9 @@ export class Outbox {
   }
 
   readonly #answerAll = (): void => {
-    const held = this.#unanswered;
+    const unanswered = this.#unanswered;
     this.#unanswered = [];
-    for (const { entry, error } of held) {
+    for (const { entry, error } of unanswered) {
       if (entry.state === "queued") this.#outcomes.stored(entry, error);
     }
   };

@@ -36,8 +36,8 @@ export interface StoredEvent {
  * import { type OutboxStore, type StoredEvent, WebhookRecorder } from "@unzombie/redis";
  * import { assertEquals } from "@std/assert";
  *
- * // Outlives a recorder, and no process: a real one writes to a disk or a database.
- * class Shelf implements OutboxStore {
+ * // Outlives a recorder, but not the process: a real one writes to a disk or a database.
+ * class MapStore implements OutboxStore {
  *   readonly #entries = new Map<string, StoredEvent>();
  *
  *   async load() {
@@ -54,7 +54,7 @@ export interface StoredEvent {
  * }
  *
  * const members: unknown[] = [];
- * const redis = { // stands in for a Redis that is away at first
+ * const redis = { // in place of a Redis that is away at first
  *   origin: { hostname: "localhost", port: 6379, database: 0 },
  *   isClosed: false,
  *   isAway: true,
@@ -65,7 +65,7 @@ export interface StoredEvent {
  *   },
  *   pipeline: () => Promise.reject(new Error("not used")),
  * };
- * const outbox = new Shelf();
+ * const outbox = new MapStore();
  *
  * const before = new WebhookRecorder(redis, { outbox, newMember: () => "member" });
  * const event = { mallId: "doc", shopNo: 1, eventType: "orders/create" };
@@ -115,7 +115,12 @@ export interface OutboxStore {
 /** What a store was doing when it failed. */
 export type OutboxOperation = "load" | "append" | "remove" | "setAside";
 
-/** A store of queued events has failed, or holds what is not a queued event. */
+/**
+ * A store of queued events has failed, or holds what is not a queued event.
+ *
+ * Exported as a type: the class is loaded only with a store. Compare `error.name` with
+ * `"OutboxError"` in place of `instanceof`.
+ */
 export class OutboxError extends Error {
   /** Always `"OutboxError"`. */
   override readonly name = "OutboxError";

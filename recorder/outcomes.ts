@@ -1,4 +1,4 @@
-// What becomes of entries, as the caller, the statistics, onError and telemetry are told.
+// What becomes of entries, for the caller, the statistics, onError and telemetry.
 import type { TelemetryEvents } from "../client/telemetry.ts";
 import type { Entry, RecordOutcome } from "./entry.ts";
 import { messageOf } from "./outage.ts";

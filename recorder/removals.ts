@@ -1,4 +1,4 @@
-// What a store can forget: removed in batches, one after the other.
+// Removes from a store what was sent: in batches, one after the other.
 import type { StoreCalls } from "./store_calls.ts";
 
 /** At most this many ids in one call. */
@@ -26,7 +26,7 @@ export class Removals {
     this.#onProgress = onProgress;
   }
 
-  /** Whether the store is slow, and more should not be sent for now than what is new. */
+  /** Whether the store is slow: for now, nothing more is taken from it. */
   get isBehind(): boolean {
     return this.#removing !== undefined && this.#ids.length > MAX_WAITING;
   }
@@ -47,7 +47,7 @@ export class Removals {
     }
   }
 
-  /** Resolves once everything is removed that is known so far, or cannot be. */
+  /** Resolves once everything that was added so far is removed, or cannot be. */
   async flush(): Promise<void> {
     await this.#removing;
     await Promise.all(this.#asides);

@@ -1,4 +1,4 @@
-// Calls of a store: each ends in bounded time, none rejects, and what has failed is reported.
+// Calls of a store: all but `load` end in bounded time without rejecting, and failures are reported.
 import { messageOf } from "./outage.ts";
 import {
   OutboxError,
@@ -24,7 +24,6 @@ export class StoreCalls {
   readonly #onError: (error: OutboxError) => void;
   /** What each method has failed with, unless it has succeeded since; the last failure comes last. */
   readonly #failures = new Map<OutboxOperation, OutboxError>();
-
   #removalMs = CALL_MS;
 
   /** @param onError Called for the first of several failures in a row, but those of `append`: events have that as their error. */
@@ -48,7 +47,7 @@ export class StoreCalls {
     return await this.#store.load();
   }
 
-  /** What is left is not read: the store can close its file. */
+  /** Ends a reading before its end, so that the store can let go of what it holds open for it. */
   async leave(iterator: Iterates<StoredEvent>): Promise<void> {
     try {
       await inTime(async () => void await iterator.return?.(), LAST_REMOVAL_MS);

@@ -28,7 +28,7 @@ export function storedEventOf(id: string, entry: Entry): StoredEvent {
   };
 }
 
-/** Why something from a store is not a stored event; `undefined` if it is one. */
+/** What is wrong with something from a store; `undefined` if it is a stored event. */
 export function faultIn(value: unknown): string | undefined {
   try {
     return faultOf(value);

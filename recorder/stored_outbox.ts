@@ -1,4 +1,4 @@
-// The outbox's use of a store: what is queued is kept there, and what earlier processes have left is queued again.
+// Keeps queued entries in a store, and queues again what earlier processes have left there.
 import { fateOf, withFate } from "../client/fate.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
 import { Entry } from "./entry.ts";
@@ -43,7 +43,7 @@ interface Held {
   readonly error: unknown;
   /** `memory`: not in the store; `uncertain`: an append is under way, or has failed; `store`: it is durable. */
   place: "memory" | "uncertain" | "store";
-  /** Whether its caller knows that it is queued. */
+  /** Whether its caller has an answer. */
   isAnswered: boolean;
   /** Whether it is not sent by this recorder any more: once it is in the store it is left there. */
   isLeaving: boolean;

@@ -168,7 +168,7 @@ export class Writer {
       const failovers = this.#notes?.failovers;
       const commands = zadds(batches, hasGt);
       let outcomes: readonly unknown[];
-      try { // here, not in a function: its promise would cost a lone event 1 %
+      try { // not by #send: a lone event would wait for one more promise
         outcomes = commands.length === 1
           ? [await this.#sender.send(commands[0]!, options)]
           : await this.#sender.pipeline(commands, options);

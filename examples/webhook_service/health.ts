@@ -109,7 +109,7 @@ export class Watch {
   }
 }
 
-/** What anybody may see: numbers and kinds of errors, no addresses. */
+/** What is public of the state: numbers and kinds of errors, no addresses. */
 export function healthOf(
   redis: Redis,
   recorder: WebhookRecorder,

@@ -235,8 +235,8 @@ export class Decisions {
   }
 
   /**
-   * How many of the events that were counted do not count, as the shop was let
-   * through after them. What is left for each of several events is its rank among the later ones.
+   * How many of the events that were counted were before the shop was let through, and
+   * do not count. The frequency less this number is the event's rank among the later ones.
    */
   #countBetween(
     above: number,

@@ -3,11 +3,9 @@ import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
 import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { addedId } from "./record.ts";
+import { addedId, BODY } from "./record.ts";
 
 const BLOCK = 2 ** 18;
-/** The checksum and a space, before the body of a record. */
-const BODY = 9;
 
 /** An event that was read. */
 export interface ReadEvent {

@@ -41,8 +41,9 @@ export interface FileOutboxOptions {
   maxBytes?: number;
   /**
    * How long to wait for another process to close the file, or to be found dead, in
-   * milliseconds. On Node and Bun, and on hosts of different names, it takes five
-   * seconds to find a killed process dead.
+   * milliseconds. A process of the same host that was killed is found dead at once.
+   * On another host, or where the runtime may not ask for hosts and processes, it is
+   * dead once the file was not touched for five seconds.
    * @default {10000}
    */
   waitMs?: number;
@@ -140,7 +141,7 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
    * @returns The outbox, which must be closed.
    * @throws {OutboxLockedError} If another process holds the file.
    * @throws {OutboxFileError} If the file is something else, or cannot be opened.
-   * @throws {TypeError} If an argument is none of these.
+   * @throws {TypeError} If an argument is invalid.
    */
   static async open(
     path: string,
@@ -199,7 +200,8 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
    *
    * @param entries The events.
    * @throws {OutboxFileError} If they could not be written, or have no room; none of them is promised.
-   * @throws {TypeError} If an event has no id, or is no data.
+   * @throws {TypeError} If an event has no valid id, takes more than 2 MiB, or cannot be
+   * written as JSON.
    */
   append(entries: readonly StoredEvent[]): Promise<void> {
     let ids: string[];

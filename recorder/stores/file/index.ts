@@ -12,6 +12,7 @@ export class Index {
   /** Lengths by offset. */
   readonly #kept = new Map<number, number>();
   #bytes = 0;
+
   /** How many events there are that are not set aside. */
   get size(): number {
     return this.#events.size - this.#aside.size;
@@ -77,11 +78,6 @@ export class Index {
     }
   }
 
-  /** What is kept and is no record. */
-  kept(): Place[] {
-    return Array.from(this.#kept, ([offset, length]) => ({ offset, length }));
-  }
-
   /** Whether the record of an event at a place is in force. */
   isEventAt(id: string, offset: number, length: number): boolean {
     return this.#events.isAt(id, offset, length);
@@ -135,5 +131,5 @@ export class Index {
 }
 
 /** At most how long the record is that carries bytes over: they are written in base64. */
-export const carriedLength = (length: number): number =>
+const carriedLength = (length: number): number =>
   Math.ceil(length * 4 / 3) + 64;

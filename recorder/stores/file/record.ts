@@ -2,7 +2,8 @@
 import { crc32 } from "node:zlib";
 
 /**
- * A record is `<checksum> <kind> <content>\n`, all of it ASCII:
+ * The record of a body in a generation: `<checksum> <kind> <content>\n`, all of it ASCII.
+ * Kind and content are the body:
  *
  * - `+ {"id":"…",…}` an event that was appended
  * - `- id id …` events that were removed
@@ -14,14 +15,17 @@ import { crc32 } from "node:zlib";
  * the log, in eight hexadecimal digits: so a record that an earlier generation
  * left is none of this one.
  */
-export type Kind = "+" | "-" | "!" | "@" | "?";
+export function recordOf(body: string, generation: number): string {
+  const checksum = crc32(body, generation).toString(16).padStart(8, "0");
+  return `${checksum} ${body}\n`;
+}
 
 /** No record is longer, in bytes. */
 export const MAX_RECORD: number = 2 ** 21 - 1;
 /** The bytes of a record beside kind and content. */
 export const FRAME = 10;
-/** Where kind and content begin. */
-const BODY = 9;
+/** Where kind and content begin, behind the checksum and a space. */
+export const BODY = 9;
 /** An event has at most this many characters of id. */
 export const MAX_ID = 40;
 const ID = /^[0-9a-z-]{1,40}$/;
@@ -32,12 +36,6 @@ const START = /[0-9a-f]{8} [-+!@?] /g;
 /** Whether it can be the id of an event. */
 export const isId = (id: unknown): id is string =>
   typeof id === "string" && ID.test(id);
-
-/** The record of a body in a generation. */
-export function recordOf(body: string, generation: number): string {
-  const checksum = crc32(body, generation).toString(16).padStart(8, "0");
-  return `${checksum} ${body}\n`;
-}
 
 /**
  * The body of a record, if it is one of this generation.

@@ -1,4 +1,4 @@
-// Reads the log block by block, and tells records from what is none.
+// Reads the log block by block, as records and bytes that are none.
 import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
 import { MAGIC } from "./header.ts";
