@@ -71,11 +71,11 @@ const LONGEST_PREFIX = 500;
  * - A value under its keys that is no event is reported by the recorder, and left there.
  *
  * An object without requests is evicted, and with it the recorder. What is in the store
- * is sent when the object is next in use: let an alarm see to it that this is soon.
+ * is sent when the object is next in use: set an alarm, so that this is soon.
  *
- * Each event is JSON, as bytes in UTF-8, under `<prefix>queued/<id>#0000`; the parts of a long one are numbered.
- * What Redis will never take is moved to `<prefix>aside/<id>#0000`, with the reason under
- * `<prefix>aside/<id>`.
+ * Each event is JSON, as bytes in UTF-8, under `<prefix>queued/<id>#0000`; the parts of a
+ * long one are numbered. What Redis will never take is moved to `<prefix>aside/<id>#0000`,
+ * with the reason under `<prefix>aside/<id>`.
  *
  * @example Queue events in a Durable Object while Redis is away
  * ```ts

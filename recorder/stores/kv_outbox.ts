@@ -72,16 +72,16 @@ const OVERHEAD = 16;
  *
  * - An event that is stored is durable: `append` resolves when its transaction is committed.
  * - Events that are appended together are in one transaction if it can hold them, and it
- *   can unless `prefix` is long. Otherwise they are
- *   in several, and if a later one fails, the events of the earlier ones stay stored. A
- *   later process sends them: at worst an event that was not promised counts.
- * - An event may take 700 KB: 10,000 members that are UUIDs are 390 KB.
+ *   can unless `prefix` is long. Otherwise they are in several, and if a later one fails,
+ *   the events of the earlier ones stay stored. A later process sends them: at worst an
+ *   event that was not promised counts.
+ * - An event may take almost 800,000 bytes: 10,000 members that are UUIDs take 390,000.
  * - Several processes may share a store. An event that two of them send counts once.
  * - A value under its keys that is no event is reported by the recorder, and left there.
  *
- * Each event is JSON, as bytes in UTF-8, under `[...prefix, "queued/<id>#0000"]`; the parts of a long one are
- * numbered. What Redis will never take is moved to `[...prefix, "aside/<id>#0000"]`, with the
- * reason under `[...prefix, "aside/<id>"]`.
+ * Each event is JSON, as bytes in UTF-8, under `[...prefix, "queued/<id>#0000"]`; the parts
+ * of a long one are numbered. What Redis will never take is moved to
+ * `[...prefix, "aside/<id>#0000"]`, with the reason under `[...prefix, "aside/<id>"]`.
  *
  * @example Queue events in Deno KV while Redis is away
  * ```ts
