@@ -3,6 +3,8 @@ import type { StoreCalls } from "./store_calls.ts";
 
 /** At most this many ids in one call. */
 const MAX_IDS = 1000;
+/** A call that fails sooner than this, in milliseconds, holds up no other one. */
+const SOON_MS = 1000;
 /** At most this many ids wait; the oldest of those that the store fails to remove are let go. */
 const MAX_WAITING = 10_000;
 
@@ -10,7 +12,8 @@ const MAX_WAITING = 10_000;
  * Removes events from a store.
  *
  * - One call is under way; the ids that come meanwhile go together with the next.
- * - What cannot be removed is tried again with the next ids, and at the end.
+ * - What cannot be removed is tried again with the next ids, and at the end. All else is
+ *   removed nevertheless, unless the store takes long to fail.
  */
 export class Removals {
   readonly #calls: StoreCalls;
@@ -67,15 +70,21 @@ export class Removals {
 
   async #removeAll(): Promise<void> {
     await undefined; // the other ids of this turn
-    do {
+    let failed: string[] = [];
+    let isSlow = false;
+    while (this.#ids.length > 0 && !isSlow) {
       const some = this.#ids.splice(0, MAX_IDS);
-      if (some.length === 0) break;
-      this.#hasFailed = await this.#calls.remove(some) !== undefined;
-      if (this.#hasFailed) {
-        this.#ids = [...some, ...this.#ids].slice(-MAX_WAITING);
+      const startedAt = performance.now();
+      if (await this.#calls.remove(some) !== undefined) {
+        failed = [...failed, ...some].slice(-MAX_WAITING);
+        isSlow = performance.now() - startedAt > SOON_MS;
       }
       this.#onProgress();
-    } while (!this.#hasFailed);
+    }
+    this.#hasFailed = failed.length > 0;
+    if (this.#hasFailed) {
+      this.#ids = [...failed, ...this.#ids].slice(-MAX_WAITING);
+    }
     this.#removing = undefined;
   }
 }

@@ -305,6 +305,26 @@ Deno.test("A store that cannot remove is reported once; what it keeps is tried a
   assertEquals(store.entries.size, 0);
 });
 
+Deno.test("Events are removed although others before them cannot be", async () => {
+  const newMember = () => crypto.randomUUID();
+  const { store, recorder, sender } = setUp({ newMember });
+  await Promise.all(Array.from({ length: 2500 }, () => recorder.record(EVENT)));
+  const remove = store.remove.bind(store);
+  let failed = 0;
+  store.remove = async (ids) => {
+    store.remove = remove;
+    failed = ids.length;
+    await until(() => recorder.pending === 0);
+    throw new Error("these cannot be removed");
+  };
+  sender.isAway = false;
+  await recorder.flush();
+  assertGreater(failed, 0);
+  assertEquals(store.entries.size, failed);
+  await recorder.close();
+  assertEquals(store.entries.size, 0);
+});
+
 Deno.test("A store that never answers makes an event wait for five seconds, and close for as long", async () => {
   const { recorder, sender, store, errors } = setUp();
   store.gate = (method) =>
