@@ -41,7 +41,11 @@ import {
 import { Watch } from "./webhook_service/health.ts";
 import { log, textOf } from "./webhook_service/log.ts";
 import { handler } from "./webhook_service/routes.ts";
-import { type Settings, settingsOf } from "./webhook_service/settings.ts";
+import {
+  RETENTION_SECONDS,
+  type Settings,
+  settingsOf,
+} from "./webhook_service/settings.ts";
 import { openStore } from "./webhook_service/store.ts";
 
 /** How long the end may take, in milliseconds: Deno Deploy kills after 5 seconds. */
@@ -74,7 +78,7 @@ export async function startService(settings: Settings): Promise<Service> {
   });
   const { outbox, place, close: closeStore } = await openStore(settings.outbox);
   const recorder = new WebhookRecorder(redis, {
-    retentionSeconds: 7 * 24 * 3600,
+    retentionSeconds: RETENTION_SECONDS,
     deadlineMs: 1000,
     outboxCapacity: outbox === undefined ? CAPACITY.memory : CAPACITY.store,
     ...(outbox && { outbox }),

@@ -1,4 +1,4 @@
-// What a request says, checked: its event, its delivery id, its window.
+// Reads and checks a request: its event, its delivery id, its window.
 import type { WebhookEvent } from "@unzombie/redis";
 
 /** The answer to a request that cannot be met. */

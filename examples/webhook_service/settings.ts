@@ -1,4 +1,9 @@
-// What the environment says of the service.
+// The settings of the service, from environment variables.
+
+/** How long events are kept, in seconds: a window cannot be longer. */
+export const RETENTION_SECONDS = 7 * 24 * 3600;
+/** The longest block, in seconds: 366 days. */
+const MAX_BLOCK_SECONDS = 366 * 24 * 3600;
 
 /** How the service is to run. */
 export interface Settings {
@@ -33,8 +38,10 @@ interface Env {
  */
 export function settingsOf(env: Env): Settings {
   const limit = wholeIn(env, "LIMIT", 1, 1e9);
-  const windowSeconds = wholeIn(env, "WINDOW_SECONDS", 1, 1e9) ?? 60;
-  const blockSeconds = wholeIn(env, "BLOCK_SECONDS", 1, 1e9) ?? 600;
+  const windowSeconds = wholeIn(env, "WINDOW_SECONDS", 1, RETENTION_SECONDS) ??
+    60;
+  const blockSeconds = wholeIn(env, "BLOCK_SECONDS", 1, MAX_BLOCK_SECONDS) ??
+    600;
   return {
     redisUrl: env.get("REDIS_URL"),
     port: wholeIn(env, "PORT", 0, 65_535) ?? 8000,
