@@ -5,7 +5,7 @@ import type { Entry, Reading } from "./entry.ts";
 import type { Failure } from "./outage.ts";
 
 /** Entries of one key, and what became of their write. */
-interface Written {
+interface WrittenBatch {
   readonly key: string;
   readonly entries: readonly Entry[];
   readonly failure: Failure;
@@ -58,7 +58,7 @@ export class FlushReads {
    * @param nowMs The time, in milliseconds since 1970.
    * @throws {TypeError} If that is no time.
    */
-  constructor(batches: readonly Written[], nowMs: number) {
+  constructor(batches: readonly WrittenBatch[], nowMs: number) {
     this.#nowSeconds = Math.floor(nowMs / 1000);
     if (!Number.isFinite(this.#nowSeconds)) {
       throw new TypeError(
@@ -96,7 +96,7 @@ export class FlushReads {
    * @returns The first event without its frequency; `undefined` if there is none.
    */
   conclude(
-    batches: readonly Written[],
+    batches: readonly WrittenBatch[],
     outcomes: readonly unknown[],
   ): Unread | undefined {
     let i = 0;

@@ -292,7 +292,7 @@ export class StoredOutbox {
     const held = group.filter((one) => this.#isHeld(one));
     const staying = held.filter((one) => this.#staysInMemory(one));
     const entries = staying.map(({ entry }) => entry);
-    // One that the store takes never must not hold up the others.
+    // One that the store never takes must not hold up the others.
     if (group.length === 1) entries.forEach((entry) => this.#queue.push(entry));
     else this.#queue.putBack(entries);
     const errors = new Map<unknown, OutboxError>();

@@ -46,7 +46,7 @@ interface Answers {
 }
 
 /** A block that was to be written. */
-interface Written {
+interface WriteResult {
   readonly block: Block;
   /** Why it was not, or is not listed. */
   readonly error?: unknown;
@@ -76,7 +76,7 @@ export class Decisions {
   readonly #keyOf: (event: WebhookEvent) => string;
   readonly #serverOf: ServerOf;
   /** Blocks on their way. */
-  readonly #writing = new Map<string, Promise<Written>>();
+  readonly #writing = new Map<string, Promise<WriteResult>>();
   /** Counts on their way. */
   readonly #counting = new Map<string, Promise<number>>();
 
@@ -252,11 +252,11 @@ export class Decisions {
     );
   }
 
-  #write(name: string): Promise<Written> {
+  #write(name: string): Promise<WriteResult> {
     return shared(this.#writing, name, () => this.#writeBlock(name));
   }
 
-  async #writeBlock(name: string): Promise<Written> {
+  async #writeBlock(name: string): Promise<WriteResult> {
     const block = this.blockFor(this.#settings.blockSeconds);
     const commands = this.commands.block(name, block);
     let replies: readonly unknown[];

@@ -22,8 +22,8 @@ import { Room } from "./room.ts";
 /** The longest reason that is kept of why an event was set aside. */
 const LONGEST_REASON = 1000;
 
-/** What this outbox has put or found under an id. */
-interface Known {
+/** How much an event takes that this outbox has put or found. */
+interface Extent {
   readonly parts: number;
   readonly bytes: number;
 }
@@ -57,7 +57,7 @@ export class ShelfOutbox {
   readonly #shelf: Shelf;
   readonly #room: Room;
   /** By id. Of an event that is not in it, the parts are looked up. */
-  readonly #known = new Map<string, Known>();
+  readonly #extents = new Map<string, Extent>();
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param maxBytes How much there may be on the shelf, in bytes. */
@@ -74,21 +74,21 @@ export class ShelfOutbox {
   /** See `OutboxStore.append`. */
   append(entries: readonly StoredEvent[]): Promise<void> {
     return this.#inTurn(async () => {
-      const known: [id: string, Known][] = [];
+      const extents: [id: string, Extent][] = [];
       let added = 0;
       const groups = entries.map((entry) => {
         const { id } = entry;
         const group = partsOf(entry, this.#shelf.largestValue)
           .map((value, part) => ({ name: nameOf(QUEUED, id, part), value }));
         const bytes = group.reduce((sum, change) => sum + bytesOf(change), 0);
-        known.push([id, { parts: group.length, bytes }]);
+        extents.push([id, { parts: group.length, bytes }]);
         added += bytes;
         return group;
       });
       await this.#room.need(added, entries.length);
       await this.#shelf.change(groups);
       this.#room.take(added);
-      for (const [id, what] of known) this.#known.set(id, what);
+      for (const [id, extent] of extents) this.#extents.set(id, extent);
     });
   }
 
@@ -98,23 +98,23 @@ export class ShelfOutbox {
       const groups: Change[][] = [];
       let freed = 0;
       for (const id of ids) {
-        const known = this.#known.get(id);
-        if (known === undefined) {
+        const extent = this.#extents.get(id);
+        if (extent === undefined) {
           const items = await this.#partsOf(id);
           if (items.length > 0) groups.push(items.map(removal));
           for (const item of items) freed += bytesOf(item);
         } else {
           groups.push(
             Array.from(
-              { length: known.parts },
+              { length: extent.parts },
               (_, part) => removal({ name: nameOf(QUEUED, id, part) }),
             ),
           );
-          freed += known.bytes;
+          freed += extent.bytes;
         }
       }
       await this.#shelf.change(groups);
-      for (const id of ids) this.#known.delete(id);
+      for (const id of ids) this.#extents.delete(id);
       this.#room.give(freed);
     });
   }
@@ -128,6 +128,7 @@ export class ShelfOutbox {
       });
       for (const id of ids) {
         const items = await this.#partsOf(id);
+        this.#extents.delete(id);
         if (items.length === 0) continue; // removed by another process
         const parts = items.map(({ name, value }) => ({
           name: ASIDE + name.slice(QUEUED.length),
@@ -139,7 +140,6 @@ export class ShelfOutbox {
           [{ name: ASIDE + id, value: note }],
           items.map(removal),
         ]);
-        this.#known.delete(id);
       }
     });
   }
@@ -170,7 +170,7 @@ export class ShelfOutbox {
     const event = eventOf(id, parts.map(({ value }) => value));
     if (event === undefined) return undefined;
     const bytes = parts.reduce((sum, part) => sum + bytesOf(part), 0);
-    this.#known.set(id, { parts: parts.length, bytes });
+    this.#extents.set(id, { parts: parts.length, bytes });
     return event;
   }
 
