@@ -1,4 +1,5 @@
 // That the environment of the service is checked before anything is opened.
+import "../../support/strict.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import { settingsOf } from "../../../examples/webhook_service/settings.ts";
 
