@@ -75,7 +75,7 @@ interface Options {
 function parse(args: readonly string[]): Options {
   const options: Options = {
     rounds: 7,
-    warmUpMs: 500,
+    warmUpMs: 1000,
     measureMs: 1000,
     rows: [],
     facts: true,

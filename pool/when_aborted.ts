@@ -1,8 +1,62 @@
 // One listener on a signal, however many calls it may end.
 
+/** A function to call, and its neighbors in the order of coming. */
+class Act {
+  run: (() => void) | undefined;
+  before: Act | undefined;
+  after: Act | undefined;
+
+  constructor(run: () => void, before: Act | undefined) {
+    this.run = run;
+    this.before = before;
+  }
+}
+
+/**
+ * Functions that come and go. A list, not a set: the tables that a set leaves behind
+ * keep each other, and the calls that were in them, until a full collection of garbage.
+ * Where some calls are always under way, each small one then takes 12 ms in place of 1.4.
+ */
+class Acts {
+  #first: Act | undefined;
+  #last: Act | undefined;
+
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
+
+  add(run: () => void): Act {
+    const act = new Act(run, this.#last);
+    if (this.#last === undefined) this.#first = act;
+    else this.#last.after = act;
+    return this.#last = act;
+  }
+
+  /** Does nothing the second time. */
+  remove(act: Act): boolean {
+    if (act.run === undefined) return false;
+    const { before, after } = act;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    act.run = act.before = act.after = undefined;
+    return true;
+  }
+
+  /** Calls each function that is there, in order. */
+  run(): void {
+    for (let act = this.#first; act !== undefined; act = this.#first) {
+      const { run } = act;
+      this.remove(act);
+      run!();
+    }
+  }
+}
+
 /** The one listener on a signal. */
 class Watch {
-  readonly acts = new Set<() => void>();
+  readonly acts = new Acts();
   readonly #signal: AbortSignal;
 
   constructor(signal: AbortSignal) {
@@ -18,7 +72,7 @@ class Watch {
 
   readonly #onAbort = (): void => {
     this.end();
-    for (const act of this.acts) act();
+    this.acts.run();
   };
 }
 
@@ -35,8 +89,8 @@ const watches = new WeakMap<AbortSignal, Watch>();
  */
 export function whenAborted(signal: AbortSignal, act: () => void): () => void {
   const watch = watches.get(signal) ?? new Watch(signal);
-  watch.acts.add(act);
+  const added = watch.acts.add(act);
   return () => {
-    if (watch.acts.delete(act) && watch.acts.size === 0) watch.end();
+    if (watch.acts.remove(added) && watch.acts.isEmpty) watch.end();
   };
 }

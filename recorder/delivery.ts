@@ -32,7 +32,8 @@ export class Delivery {
   readonly #homeOf: HomeOf | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #queue = new EntryQueue();
-  readonly #chunks = new Set<readonly Entry[]>(); // on their way
+  /** On their way, the oldest first. */
+  readonly #chunks: (readonly Entry[])[] = [];
   #eventsInFlight = 0;
   #isGathering = false;
   #checkTimer: ReturnType<typeof setTimeout> | undefined;
@@ -61,7 +62,7 @@ export class Delivery {
 
   /** Whether it has nothing to send, and nothing is on its way. */
   get isIdle(): boolean {
-    return this.#queue.events === 0 && this.#chunks.size === 0;
+    return this.#queue.events === 0 && this.#chunks.length === 0;
   }
 
   /** Takes an entry whose key, score and members are made. */
@@ -84,7 +85,7 @@ export class Delivery {
     this.#isOver = true;
     this.#stopChecks();
     return [
-      ...[...this.#chunks].flat(),
+      ...this.#chunks.flat(),
       ...this.#queue.clear(),
       ...this.#backlog.clear(),
     ];
@@ -105,7 +106,7 @@ export class Delivery {
   }
 
   get #hasRoom(): boolean {
-    return this.#chunks.size < WINDOW.calls &&
+    return this.#chunks.length < WINDOW.calls &&
       this.#eventsInFlight < WINDOW.events;
   }
 
@@ -113,10 +114,10 @@ export class Delivery {
     const batches = batchesOf(chunk, true);
     const events = countOf(chunk);
     for (const entry of chunk) entry.enter("in flight");
-    this.#chunks.add(chunk);
+    this.#chunks.push(chunk);
     this.#eventsInFlight += events;
     await this.#writer.write(batches, this.#optionsFor(chunk[0]!));
-    this.#chunks.delete(chunk);
+    this.#chunks.splice(this.#chunks.indexOf(chunk), 1);
     this.#eventsInFlight -= events;
     if (this.#isOver) return; // all of them are dropped
     this.#conclude(batches);

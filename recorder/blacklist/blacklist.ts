@@ -149,9 +149,14 @@ export class Blacklist {
    * @returns The decision. An `outcome` in it says what became of the event, blocked or not.
    * @throws {TypeError} If the event is invalid, or the recorder is closed.
    */
-  async record(event: WebhookEvent): Promise<BlacklistDecision> {
-    checkEvent(event);
-    return (this.#decisions ?? await this.#load()).record(event);
+  record(event: WebhookEvent): Promise<BlacklistDecision> {
+    try {
+      checkEvent(event);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#decisions?.record(event) ??
+      this.#load().then((decisions) => decisions.record(event));
   }
 
   /**

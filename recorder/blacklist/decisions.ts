@@ -102,7 +102,8 @@ export class Decisions {
     const name = nameOf(event);
     let known = this.blocks.get(name);
     if (isBlock(known?.stored)) {
-      const block = await this.blocks.inForce(name, known!);
+      let block = this.blocks.inForce(name, known!);
+      if (block instanceof Promise) block = await block;
       if (block !== undefined) return this.#blocked(block);
       known = this.blocks.get(name);
     }

@@ -93,12 +93,23 @@ export class KnownBlocks {
     return stored;
   }
 
-  /** The block of a shop that is in force, as far as is known; after a look if that is too long ago. */
-  async inForce(name: string, known: Known): Promise<Block | undefined> {
+  /**
+   * The block of a shop that is in force, as far as is known; after a look if that is
+   * too long ago. Without a look it is no promise: the events of a turn would come in
+   * two flushes, since those after an event that waits are later.
+   */
+  inForce(
+    name: string,
+    known: Known,
+  ): Block | undefined | Promise<Block | undefined> {
     if (performance.now() >= known.trustedUntil) {
       known.look ??= this.#look(name, known);
-      if (!known.isLost) await known.look;
+      if (!known.isLost) return known.look.then(() => this.#inForce(name));
     }
+    return this.#inForce(name);
+  }
+
+  #inForce(name: string): Block | undefined {
     const { stored, isLost } = this.#byName.get(name) ?? {};
     if (!isBlock(stored)) return undefined;
     return isLost && stored.until <= this.#options.now() ? undefined : stored;
