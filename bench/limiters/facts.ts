@@ -39,10 +39,10 @@ async function factsOf(
   const tried = await Promise.all([
     cost(limiter, "open"),
     cost(limiter, "blocked"),
-    try_(limiter, "lost", { losesReplyTo: UNLUCKY.mallId }),
-    try_(limiter, "burst"),
-    try_(limiter, "away", { isSilent: true }),
-    try_(limiter, "away", "refused"),
+    attempt(limiter, "lost", { losesReplyTo: UNLUCKY.mallId }),
+    attempt(limiter, "burst"),
+    attempt(limiter, "away", { isSilent: true }),
+    attempt(limiter, "away", "refused"),
   ]);
   const [open, blocked, lost, burst, silent, refused] = tried;
   const { most, limit } = burst.found as Burst;
@@ -68,8 +68,8 @@ async function cost(
   limiter: LimiterContestant,
   trial: string,
 ): Promise<{ roundTrips: string; commands: string; bytes: string }> {
-  const few = await try_(limiter, trial, {}, FEW);
-  const many = await try_(limiter, trial, {}, MANY);
+  const few = await attempt(limiter, trial, {}, FEW);
+  const many = await attempt(limiter, trial, {}, MANY);
   const each = (of: (tried: Tried) => number): string =>
     ((of(many) - of(few)) / (MANY - FEW)).toFixed(2).replace(/\.?0+$/, "");
   return {
@@ -91,7 +91,7 @@ interface Tried {
 }
 
 /** Makes a trial on a server of its own, through a proxy. */
-async function try_(
+async function attempt(
   limiter: LimiterContestant,
   trial: string,
   network: CountingProxyOptions | "refused" = {},
