@@ -1,4 +1,5 @@
 // An accepted event: what is written for it, by which command, and its one state.
+import { checkCommand } from "../resp/command.ts";
 import type { Command } from "../resp/types.ts";
 import type { Epoch } from "./epochs.ts";
 import type { WebhookEvent } from "./event.ts";
@@ -235,4 +236,12 @@ export function zadd(
     for (const member of members) command.push(score, member);
   }
   return command;
+}
+
+/** @throws {TypeError} If the entry can never be sent, since `keyOf`, `now` or `newMember` have made it so. */
+export function checkEntry(entry: Entry): void {
+  const { key, score, members } = entry;
+  const isText = (word: unknown) => typeof word === "string";
+  if (isText(key) && Number.isFinite(score) && members.every(isText)) return;
+  checkCommand(zadd([entry]));
 }

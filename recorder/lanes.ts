@@ -186,3 +186,15 @@ export class Lanes {
     return this.#loss = this.#options.outbox.giveUp(entries, cause);
   }
 }
+
+/** Where a key goes now, if the client says so. */
+export function serverOfKey(client: Sender): ServerOf {
+  if (client.originOf === undefined) return undefined;
+  return (key) => {
+    try {
+      return nameOf(client.originOf!(key));
+    } catch {
+      return nameOf(client.origin); // sent there, it fails with what is wrong with the key
+    }
+  };
+}

@@ -1,5 +1,4 @@
 // The face of the recorder: webhook events to sorted sets, none lost, none doubled.
-import { checkCommand } from "../resp/command.ts";
 import {
   CHECKED_ELSEWHERE,
   checkOptions,
@@ -13,7 +12,12 @@ import { lastingAbort } from "../client/lasting_abort.ts";
 import type { Failover } from "../client/failover.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
-import { Entry, type Reading, type RecordOutcome, zadd } from "./entry.ts";
+import {
+  checkEntry,
+  Entry,
+  type Reading,
+  type RecordOutcome,
+} from "./entry.ts";
 import { Epochs } from "./epochs.ts";
 import {
   checkEvent,
@@ -21,7 +25,7 @@ import {
   membersOf,
   type WebhookEvent,
 } from "./event.ts";
-import { Lanes, nameOf, type ServerOf } from "./lanes.ts";
+import { Lanes, nameOf, type ServerOf, serverOfKey } from "./lanes.ts";
 import {
   checkRecorderOptions,
   errorInfoOf,
@@ -479,30 +483,10 @@ export class WebhookRecorder implements AsyncDisposable {
   }
 }
 
-/** @throws {TypeError} If the entry can never be sent, since `keyOf`, `now` or `newMember` have made it so. */
-function checkEntry(entry: Entry): void {
-  const { key, score, members } = entry;
-  const isText = (word: unknown) => typeof word === "string";
-  if (isText(key) && Number.isFinite(score) && members.every(isText)) return;
-  checkCommand(zadd([entry]));
-}
-
 /** What a store of the outbox has failed with, but for single events. */
 function reportOutbox(
   error: OutboxError,
   onOutboxError = (error: OutboxError): void => console.error(error),
 ): void {
   invokeSafely("onOutboxError of WebhookRecorder", onOutboxError, error);
-}
-
-/** Where a key goes now, if the client says so. */
-function serverOfKey(client: Sender): ((key: string) => string) | undefined {
-  if (client.originOf === undefined) return undefined;
-  return (key) => {
-    try {
-      return nameOf(client.originOf!(key));
-    } catch {
-      return nameOf(client.origin); // sent there, it fails with what is wrong with the key
-    }
-  };
 }

@@ -21,7 +21,7 @@ export class Removals {
   readonly #asides = new Set<Promise<unknown>>();
   #ids: string[] = [];
   #removing: Promise<void> | undefined;
-  #hasFailed = false; // the last call
+  #hasFailed = false; // whether some could not be removed the last time
 
   /** @param onProgress Called after each call. */
   constructor(calls: StoreCalls, onProgress: () => void) {
