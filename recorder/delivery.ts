@@ -119,7 +119,7 @@ export class Delivery {
     await this.#writer.write(batches, this.#optionsFor(chunk[0]!));
     this.#chunks.splice(this.#chunks.indexOf(chunk), 1);
     this.#eventsInFlight -= events;
-    if (this.#isOver) return; // all of them are dropped
+    if (this.#isOver) return; // all of them are given up
     this.#conclude(batches);
     this.#send();
   }

@@ -105,7 +105,7 @@ export class Restoration {
     try {
       for (let taken = 1; this.#hasRoom || await this.#room(); taken++) {
         const step = iterator.next();
-        const result = step instanceof Promise
+        const result = "then" in step // not only a Promise of this realm
           ? await this.#unlessOver(step)
           : step;
         if (result === undefined) return;

@@ -335,6 +335,23 @@ Deno.test("A store that fails while it is read is read again, and what is held a
   await recorder.close();
 });
 
+Deno.test("What is read may come by promises of another implementation", async () => {
+  const left = numbered(3);
+  const store = storeWith(left);
+  store.load = () => {
+    const values = left.values();
+    const next = () => {
+      const step = Promise.resolve(values.next());
+      return { then: step.then.bind(step) } as typeof step;
+    };
+    return Promise.resolve({ [Symbol.asyncIterator]: () => ({ next }) });
+  };
+  const sender = new Keeping();
+  await using recorder = new WebhookRecorder(sender, { outbox: store });
+  await recorder.flush();
+  assertEquals(sender.sent, left.flatMap(asSent));
+});
+
 Deno.test("load may give an array, a set or a generator, and nothing else", async () => {
   const entries = numbered(3);
   for (
