@@ -9,7 +9,7 @@
  * - `"foreign"`: it is something else; it was not touched.
  * - `"full"`: it has no room for what is appended (`maxBytes`).
  * - `"locked"`: another process holds it.
- * - `"lost"`: another process has taken it over, or it was cut or deleted.
+ * - `"lost"`: another process has taken it over, or it was cut, moved, replaced or deleted.
  * - `"newer"`: it was written by a newer version of this module; it was not touched.
  * - `"unreadable"`: some of its bytes are no record. They are kept and skipped.
  */
