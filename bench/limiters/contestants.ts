@@ -28,6 +28,12 @@ const peer = (
 
 /** As its documentation has it, on an ioredis with default options. */
 export const flexible: LimiterContestant = peer("flexible", "flexible");
+/** The same, with blocked keys in memory, too. */
+export const flexibleMemory: LimiterContestant = peer(
+  "flexible memory",
+  "flexible",
+  "memory",
+);
 /** With its own client, over HTTP. */
 export const upstash: LimiterContestant = peer("upstash", "upstash");
 
@@ -35,7 +41,7 @@ export const upstash: LimiterContestant = peer("upstash", "upstash");
 export const timed: readonly LimiterContestant[] = [
   ours,
   flexible,
-  peer("flexible memory", "flexible", "memory"),
+  flexibleMemory,
   peer("flexible auto", "flexible", "auto", "memory"),
   peer("upstash", "upstash", "tcp"),
 ];

@@ -7,6 +7,7 @@ import type { Answer, Burst } from "./conduct.ts";
 import { UNLUCKY } from "./conduct.ts";
 import {
   flexible,
+  flexibleMemory,
   type LimiterContestant,
   ours,
   upstash,
@@ -24,7 +25,7 @@ const MANY = 300;
 
 /** Makes every trial with every limiter. @returns A table in Markdown. */
 export async function measureConduct(): Promise<string> {
-  const limiters = [ours, flexible, upstash];
+  const limiters = [ours, flexible, flexibleMemory, upstash];
   const facts = await Promise.all(limiters.map(factsOf));
   const titles = Object.keys(facts[0]!);
   return markdown([
