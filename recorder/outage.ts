@@ -24,12 +24,12 @@ export function outcomesIn(error: unknown, commands: number): unknown[] {
 export const failuresIn = (error: unknown, commands: number): Failure[] =>
   outcomesIn(error, commands).map(failureIn);
 
-/** Each outlook in words, to stand before the error's message. */
+/** Each outlook in words, to stand before the time and the error's message. */
 const IN_WORDS: Record<Outlook, string> = {
-  away: "Redis is away",
-  refused: "Redis refuses to record",
-  denied: "Redis cannot be used by this client",
-  final: "Redis cannot record",
+  away: "Redis has been away",
+  refused: "Redis has refused to record",
+  denied: "Redis has been unusable by this client",
+  final: "Redis could not record",
 };
 
 const isAway = (outlook: Outlook): boolean =>
@@ -69,7 +69,7 @@ export class Outage {
         : this.outlook
     ];
     const seconds = Math.max(0, (Date.now() - this.since) / 1000).toFixed(1);
-    return `${what}, for ${seconds} s: ${messageOf(this.error)}`;
+    return `${what} for ${seconds} s: ${messageOf(this.error)}`;
   }
 }
 

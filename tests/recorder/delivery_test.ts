@@ -87,7 +87,7 @@ Deno.test("While more than enough is on its way, the rest waits for room, and no
   assertLess(performance.now() - startedAt, 4000);
   assertEquals(recorder.pending, 1000);
   assertEquals(recorder.stats().dropped, statuses.length - 1000);
-  assertMatch(`${recorder.stats().reason}`, /^Redis is away/);
+  assertMatch(`${recorder.stats().reason}`, /^Redis has been away/);
   const calls = waiting.length;
   assertEquals((await recorder.record(EVENT)).status, "dropped");
   assertEquals(waiting.length, calls); // without an attempt

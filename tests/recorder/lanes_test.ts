@@ -50,7 +50,7 @@ for (const mood of ["gone", "down"] as Mood[]) {
     }
     assertEquals(sick!.calls, calls);
     assertEquals(recorder.pending, 11);
-    assertMatch(recorder.stats().reason!, /^Redis .*, for 0\.\d s: /);
+    assertMatch(recorder.stats().reason!, /^Redis .* for 0\.\d s: /);
     sick!.become("well");
     await recorder.flush();
     assertEquals(sick!.members(keyOfShop(1)).size, 11);
@@ -70,7 +70,7 @@ Deno.test("Of several outages each ends by itself, and all are named while there
   const { reason, awaySince } = recorder.stats();
   assertMatch(
     reason!,
-    /^Redis is away, for 0\.\d s: gone \(4 servers take no events: s3:1, s2:1, s1:1 and 1 more\)$/,
+    /^Redis has been away for 0\.\d s: gone \(4 servers take no events: s3:1, s2:1, s1:1 and 1 more\)$/,
   );
   fleet.primaries[3]!.become("well"); // the one that was first
   await until(() => recorder.pending === 3);

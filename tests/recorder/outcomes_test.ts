@@ -79,10 +79,10 @@ Deno.test("Statistics count what was recorded, queued, sent and dropped, and say
   const { awaySince, lastError, reason } = recorder.stats();
   assertLess(Math.abs(Date.now() - awaySince!), 5000);
   assertInstanceOf(lastError, Error);
-  assertMatch(reason!, /^Redis is away, for \d+\.\d s: /);
+  assertMatch(reason!, /^Redis has been away for \d+\.\d s: /);
   assertMatch(
     Deno.inspect(recorder),
-    /^WebhookRecorder open, 4 of 10000 events in the outbox, Redis is away, for/,
+    /^WebhookRecorder open, 4 of 10000 events in the outbox, Redis has been away for/,
   );
   await delay(300);
   assertEquals(recorder.stats().awaySince, awaySince); // since the first failure
@@ -104,13 +104,16 @@ Deno.test("Why events wait is said: memory, a replica, a server that loads", asy
   assertEquals((await recorder.record(EVENT)).status, "queued");
   assertMatch(
     Deno.inspect(recorder),
-    /1 of .*Redis refuses to record, .*: OOM /,
+    /1 of .*Redis has refused to record for .*: OOM /,
   );
   await server.cli("CONFIG", "SET", "maxmemory", 0);
   await server.cli("REPLICAOF", "127.0.0.1", 1);
   await recorder.flush({ signal: AbortSignal.timeout(300) }).catch(() => {});
   assertEquals((await recorder.record(EVENT)).status, "queued");
-  assertMatch(Deno.inspect(recorder), /Redis refuses to record, .*: READONLY /);
+  assertMatch(
+    Deno.inspect(recorder),
+    /Redis has refused to record for .*: READONLY /,
+  );
   await server.cli("REPLICAOF", "NO", "ONE");
   await recorder.flush();
   await recorder.close();

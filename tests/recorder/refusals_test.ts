@@ -65,7 +65,7 @@ Deno.test("What no later attempt changes is dropped, told once, and holds up no 
     const { error, inspected } = await refused(server, `redis://:no@${base}`);
     assertInstanceOf(error, DialError);
     assertStringIncludes(inspected, "WRONGPASS");
-    assertMatch(inspected, /cannot be used by this client, for \d/);
+    assertMatch(inspected, /unusable by this client for \d/);
   }
   {
     const { inspected } = await refused(server, `redis://${base}`);
@@ -223,7 +223,7 @@ Deno.test("An event that is refused again and again is given up after a quarter 
     late = 890_000;
     await attempt();
     assertEquals(recorder.pending, 1);
-    assertMatch(`${recorder.stats().reason}`, /^Redis refuses to record/);
+    assertMatch(`${recorder.stats().reason}`, /^Redis has refused to record/);
     late = 901_000;
     await attempt();
     assertEquals(recorder.pending, 0);
@@ -257,7 +257,7 @@ Deno.test("What was queued outlives a password that is wrong for a moment, and n
   };
   await outage(wrong);
   while (!`${recorder.stats().reason}`.includes("WRONGPASS")) await delay(5);
-  assertMatch(`${recorder.stats().reason}`, /cannot be used by this client/);
+  assertMatch(`${recorder.stats().reason}`, /unusable by this client/);
   assertEquals(recorder.pending, 1);
   proxy.retarget(right);
   await recorder.flush();
@@ -364,6 +364,6 @@ Deno.test("What counts is what the last attempt of a call failed with", async ()
     sender.send = send;
   }
   // A server that says that it is loading is not away.
-  assertMatch(`${recorder.stats().reason}`, /^Redis refuses to record/);
+  assertMatch(`${recorder.stats().reason}`, /^Redis has refused to record/);
   await recorder.close({ drainMs: 0 });
 });

@@ -431,7 +431,7 @@ Deno.test("With a wrong password events are kept, and sent once the password is 
     await delay(100);
   }
   assertEquals([recorder.pending, recorder.stats().dropped], [3, 0]);
-  assertMatch(recorder.stats().reason!, /cannot be used by this client/);
+  assertMatch(recorder.stats().reason!, /unusable by this client/);
   await admin.send(["CONFIG", "SET", "requirepass", "mine"]);
   await recorder.flush();
   assertEquals(await redis.send(["ZCARD", KEY]), 3);
