@@ -82,8 +82,8 @@ export class OutboxLockedError extends OutboxFileError {
     super(
       "locked",
       path,
-      `Cannot open outbox ${path}: ${describeHolder(holder)} holds it${
-        holder === undefined ? "" : ` since ${holder.since}`
+      `Cannot open outbox ${path}: ${describeHolder(holder)} ${
+        holder === undefined ? "holds it" : `has held it since ${holder.since}`
       }; expected a file of this process alone: close it there, or use another file`,
     );
     this.holder = holder;

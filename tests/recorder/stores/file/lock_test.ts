@@ -40,7 +40,7 @@ Deno.test("A second outbox of this process is refused, with the process and the 
   assertMatch(
     error.message,
     new RegExp(
-      `^Cannot open outbox .*/queued.log: process ${Deno.pid} on host \\S+ \\(deno\\) holds it since 20\\S+Z; expected a file of this process alone: close it there, or use another file$`,
+      `^Cannot open outbox .*/queued.log: process ${Deno.pid} on host \\S+ \\(deno\\) has held it since 20\\S+Z; expected a file of this process alone: close it there, or use another file$`,
     ),
   );
   assertEquals(error.holder?.pid, Deno.pid);
@@ -343,7 +343,7 @@ Deno.test("A file of another host is refused while it is touched each second, an
   await assertRejects(
     () => openOutbox(file.path),
     OutboxLockedError,
-    "process 4711 on host web-2 (node) holds it since 2026-05-01T00:00:00.000Z; ",
+    "process 4711 on host web-2 (node) has held it since 2026-05-01T00:00:00.000Z; ",
   );
   await Deno.utime(file.path, longAgo, longAgo);
   await (await openOutbox(file.path)).outbox.close();
@@ -363,7 +363,7 @@ for (const first of RUNTIMES) {
         assertMatch(
           refused,
           new RegExp(
-            `^OutboxLockedError Cannot open outbox .*: process ${holder.pid} on host \\S+ \\(${first.name}\\) holds it since `,
+            `^OutboxLockedError Cannot open outbox .*: process ${holder.pid} on host \\S+ \\(${first.name}\\) has held it since `,
           ),
         );
         holder.kill();
