@@ -86,10 +86,17 @@ function unknownOption(name: string, rules: object): TypeError {
   );
 }
 
-/** A value as an error shows it: never what is inside an object. */
+/** So many characters of a string are shown. */
+const MAX_SHOWN = 100;
+
+/** A value as an error shows it: never what is inside an object, and not all of a long string. */
 export const show = (value: unknown): string =>
   typeof value === "string"
-    ? JSON.stringify(value)
+    ? value.length > MAX_SHOWN
+      ? `${
+        JSON.stringify(value.slice(0, MAX_SHOWN))
+      }… (${value.length} characters)`
+      : JSON.stringify(value)
     : isObject(value) || typeof value === "function"
     ? `of type ${typeof value}`
     : typeof value === "bigint"

@@ -3,6 +3,7 @@ import {
   CHECKED_ELSEWHERE,
   checkOptions,
   checkWhole,
+  isObject,
   MAX_TIMER_MS,
   type OptionRule,
   show,
@@ -50,14 +51,13 @@ const RULES = {
  *   What is blocked is the shop.
  * - Blocks are in Redis, so all processes share them. A process trusts what it has
  *   read for `isKnownForMs`, then looks again, once for all events that wait.
- * - Events that are counted while others are on their way each have a rank of
- *   their own: no more than `limit` are let through in a window, beyond what is in
- *   flight in several processes at once.
+ * - No more than `limit` events of a window are let through, also where several
+ *   processes record them at the same time: each event has a rank of its own.
  * - A window that is still full when the block ends blocks the shop again. A block as
  *   long as the window ends with an empty one, since events of a blocked shop are not recorded.
  * - Only commands that may run twice are sent: no script, no counter.
  *
- * @example Five events a minute, and one too many
+ * @example Five events a minute are let through, the sixth is not
  * ```ts
  * import { Blacklist, Redis, WebhookRecorder } from "@unzombie/redis";
  * import { assertEquals } from "@std/assert";
@@ -107,6 +107,13 @@ export class Blacklist {
         `Cannot make a blacklist: recorder is ${
           show(recorder)
         }, expected a WebhookRecorder of this copy of the module`,
+      );
+    }
+    if (!isObject(options)) {
+      throw new TypeError(
+        `Cannot make a blacklist: options is ${
+          show(options)
+        }, expected an object { limit, windowSeconds, blockSeconds }`,
       );
     }
     checkOptions(options, RULES);
@@ -187,8 +194,8 @@ export class Blacklist {
 
   /**
    * Lets a shop through, blocked or not, and counts only its later events: a window that
-   * is full does not block it again. It takes until the end of the second, since the
-   * times of events are whole seconds.
+   * is full does not block it again. The shop is let through when this resolves, which
+   * takes up to a second: until the second ends, since the times of events are whole seconds.
    *
    * @param shop The shop, or an event of it.
    * @throws {TypeError} If the shop is invalid.

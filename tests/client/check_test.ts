@@ -21,6 +21,10 @@ Deno.test("Options of the wrong type are refused by name, before anything is sen
       [{ retry: 3 }, /retry 3: .*a Retry/],
       [{ maxConnections: "3" }, /maxConnections "3"/],
       [{ dial: "x" }, /dial "x": expected a function/],
+      [
+        { dial: "x".repeat(101) },
+        /dial "x{100}"… \(101 characters\): expected a function/,
+      ],
       [{ onClose: 1 }, /onClose 1: expected a function/],
       [{ postMortem: "yes" }, /postMortem "yes": expected true or false/],
       [

@@ -529,6 +529,11 @@ Deno.test("An argument that is invalid is refused by name, with what is expected
     );
   }
   assertThrows(
+    () => new Blacklist(recorder, undefined as never),
+    TypeError,
+    "options is undefined, expected an object { limit, windowSeconds, blockSeconds }",
+  );
+  assertThrows(
     () => new Blacklist(redis as never, OPTIONS),
     TypeError,
     "recorder is of type object, expected a WebhookRecorder",
