@@ -6,6 +6,8 @@
 //   GET  /blocked                                                the shops that are blocked
 //   PUT, DELETE /blocked/:mallId/:shopNo?seconds=600&reason=…    block a shop, let it through
 //
+// The routes of /blocked exist with LIMIT only, PUT and DELETE with ADMIN_TOKEN as well.
+//
 // Environment variables, all of them optional:
 //
 //   REDIS_URL       one server (redis://127.0.0.1:6379), a cluster (rediss://…?cluster=true)
@@ -15,12 +17,12 @@
 //                   kv, which is Deno KV, for Deno Deploy. Without it that is lost
 //   LIMIT           more events than this of a shop and type in WINDOW_SECONDS (60) block
 //                   the shop for BLOCK_SECONDS (600). Without it no shop is blocked
-//   ADMIN_TOKEN     PUT and DELETE exist with it alone; they, and then GET /blocked as well,
-//                   ask for "Authorization: Bearer" and it
+//   ADMIN_TOKEN     if it is set, each request to /blocked must have the header
+//                   "Authorization: Bearer <ADMIN_TOKEN>"; if not, the list is open
 //
 // This file and the folder of its name beside it are a whole service, on Deno
-// Deploy, too. Copy them and add the module. With --allow-net=… every node of a
-// cluster must be in the list:
+// Deploy, too. Copy them and add the module. The directory of OUTBOX must exist.
+// With --allow-net=… every node of a cluster must be in the list:
 //
 //   deno add jsr:@unzombie/redis
 //   OUTBOX=/var/lib/webhooks/queued REDIS_URL=rediss://… deno run --allow-net \
@@ -121,7 +123,10 @@ export async function startService(settings: Settings): Promise<Service> {
     };
   } catch (error) {
     await close(); // the port is taken, or must not be listened on
-    throw error;
+    throw new Error(
+      `Cannot listen on PORT ${settings.port}: ${textOf(error)}`,
+      { cause: error },
+    );
   }
 }
 

@@ -88,7 +88,7 @@ export class Watch {
 
   #begin(reason: string, before: RecorderStats): void {
     if (this.#outage !== undefined) return;
-    this.#outage = { since: Date.now(), before };
+    this.#outage = { since: before.awaySince ?? Date.now(), before };
     log("error", reason);
     this.#timer = setInterval(() => this.#checkForEnd(), HEALTH_MS / 2);
   }

@@ -43,14 +43,23 @@ export function settingsOf(env: Env): Settings {
   const blockSeconds = wholeIn(env, "BLOCK_SECONDS", 1, MAX_BLOCK_SECONDS) ??
     600;
   return {
-    redisUrl: env.get("REDIS_URL"),
+    redisUrl: env.get("REDIS_URL") || undefined,
     port: wholeIn(env, "PORT", 0, 65_535) ?? 8000,
     outbox: env.get("OUTBOX") || undefined,
     limits: limit === undefined
       ? undefined
       : { limit, windowSeconds, blockSeconds },
-    adminToken: env.get("ADMIN_TOKEN") || undefined,
+    adminToken: tokenIn(env),
   };
+}
+
+/** The token, if it is set: what a header cannot have could never be matched. It is not shown. */
+function tokenIn(env: Env): string | undefined {
+  const token = env.get("ADMIN_TOKEN") || undefined;
+  if (token === undefined || /^[!-~]([ -~]*[!-~])?$/.test(token)) return token;
+  throw new TypeError(
+    "Cannot use ADMIN_TOKEN: expected printable ASCII characters, without a space at the beginning or the end",
+  );
 }
 
 /** The whole number in a variable; `undefined` if it is not set. */

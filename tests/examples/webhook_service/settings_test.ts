@@ -1,6 +1,6 @@
 // That the environment of the service is checked before anything is opened.
 import "../../support/strict.ts";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { settingsOf } from "../../../examples/webhook_service/settings.ts";
 
 const from = (variables: Record<string, string>) =>
@@ -32,4 +32,22 @@ Deno.test("A setting that no blacklist or server takes is refused with what is e
   refused("LIMIT", "0", 1, 1e9);
   refused("WINDOW_SECONDS", "604801", 1, 604_800);
   refused("BLOCK_SECONDS", "31622401", 1, 31_622_400);
+});
+
+Deno.test("A setting that is empty has its default", () => {
+  const names = ["REDIS_URL", "PORT", "OUTBOX", "LIMIT", "ADMIN_TOKEN"];
+  const empty = Object.fromEntries(names.map((name) => [name, ""]));
+  assertEquals(from(empty), from({}));
+});
+
+Deno.test("A token that no header can have is refused, and not shown", () => {
+  for (const token of ["tökén", " secret", "secret "]) {
+    const { message } = assertThrows(
+      () => from({ ADMIN_TOKEN: token }),
+      TypeError,
+      "Cannot use ADMIN_TOKEN: expected printable ASCII characters",
+    );
+    assert(!message.includes(token.trim()), message);
+  }
+  assertEquals(from({ ADMIN_TOKEN: "a token" }).adminToken, "a token");
 });
