@@ -46,7 +46,13 @@ const rate = (events: number, ms: number): string =>
 const mebibytes = (bytes: number): string =>
   `${Math.round(bytes / 2 ** 20)} MiB`;
 
-/** Appends events, so many calls at a time, each with so many. */
+/**
+ * Appends events.
+ *
+ * @param calls How many calls are under way at a time.
+ * @param perCall How many events each call has.
+ * @returns How long it took, in milliseconds.
+ */
 async function append(
   outbox: FileOutbox,
   events: readonly StoredEvent[],
@@ -70,11 +76,7 @@ async function measureAppends(path: string): Promise<void> {
     [1, 1, 300],
     [100, 1, 20_000],
     [1000, 1, 100_000],
-    [
-      5000,
-      1,
-      200_000,
-    ],
+    [5000, 1, 200_000],
     [1, 1000, 100_000],
     [4, 1000, 200_000],
   ] as const;

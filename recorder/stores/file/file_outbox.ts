@@ -70,7 +70,7 @@ const RULES = {
   onProblem: FUNCTION,
 } satisfies Record<keyof FileOutboxOptions, OptionRule>;
 const LIMITS = {
-  // The index has no numbers for more than twice as much.
+  // Opening a file reads all of it.
   maxBytes: { least: 2 ** 16, most: 2 ** 31 },
   waitMs: { least: 0, most: MAX_TIMER_MS },
 };
@@ -85,8 +85,8 @@ const MAX_REPORTS = 10;
  *   the next sync.
  * - A line that a crash has cut short is ignored. Other bytes that are no record are
  *   reported, kept and skipped; no record beside them is lost.
- * - One process at a time has the file. Another one waits until it is closed, or its
- *   process is dead, and takes it over.
+ * - One process at a time has the file. Another one takes it over once it is closed, or
+ *   its process is dead, and waits for that for `waitMs`.
  * - What is removed makes room: the file is compacted in place when most of it is dead.
  * - It writes nothing but this file: Deno needs `--allow-read` and `--allow-write` for it alone.
  *
