@@ -18,7 +18,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./pool": { modules: 16, bytes: 24_000 },
   "./replies": { modules: 1, bytes: 2_500 },
   "./diagnostics": { modules: 12, bytes: 32_500 },
-  "./outbox": { modules: 17, bytes: 47_000 },
+  "./outbox": { modules: 18, bytes: 53_000 },
   "./outbox/durable-object": { modules: 5, bytes: 12_000 },
   "./outbox/kv": { modules: 5, bytes: 12_800 },
   "./verify": { modules: 140, bytes: 335_000 },

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
 import { Index } from "./index.ts";
-import { addedId, bytesOf, recordOf } from "./record.ts";
+import { bytesOf, idOf, recordOf } from "./record.ts";
 import { Scan, type Visitor } from "./scan.ts";
 
 /** A part of the log. */
@@ -43,14 +43,14 @@ class Collector implements Visitor {
   record(body: string, offset: number, length: number): void {
     switch (body[0]) {
       case "+": {
-        const id = addedId(body);
+        const id = idOf(body);
         if (this.#index.isEventAt(id, offset, length)) {
           this.#add("+", id, body);
         }
         return;
       }
       case "!": {
-        const id = body.slice(2, body.indexOf(" ", 2));
+        const id = idOf(body);
         if (this.#index.isAsideAt(id, offset)) {
           this.#add("!", id, body);
         }

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
 import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { addedId, BODY } from "./record.ts";
+import { BODY, idOf } from "./record.ts";
 
 const BLOCK = 2 ** 18;
 
@@ -11,8 +11,8 @@ const BLOCK = 2 ** 18;
 export interface ReadEvent {
   readonly offset: number;
   readonly id: string;
-  /** `undefined` if the disk has something else there by now. */
-  readonly json: string | undefined;
+  /** What it is; `undefined` if the disk has something else there by now. */
+  readonly text: string | undefined;
 }
 
 /** A walk through the events that were in the log at one moment. */
@@ -55,10 +55,10 @@ export class Cursor {
       if (from + length > text.length && from > 0) break;
       this.#from = offset + length;
       const body = text.slice(from + BODY, from + length - 1);
-      const id = addedId(body);
+      const id = idOf(body);
       if (this.#index.isAside(id)) continue;
       const isThere = this.#index.isLastFound(id);
-      events.push({ offset, id, json: isThere ? body.slice(2) : undefined });
+      events.push({ offset, id, text: isThere ? body.slice(2) : undefined });
     }
     return events;
   }

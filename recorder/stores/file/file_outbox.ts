@@ -15,9 +15,10 @@ import {
   type OutboxHolder,
   OutboxLockedError,
 } from "./errors.ts";
-import { addedBody, FRAME, isId, MAX_RECORD } from "./record.ts";
+import { FRAME, isId, MAX_RECORD } from "./record.ts";
 import type { Cursor, ReadEvent } from "./cursor.ts";
 import type { Change } from "./batch.ts";
+import { eventOf, textOf } from "./event_text.ts";
 import { Log } from "./log.ts";
 
 export {
@@ -34,7 +35,7 @@ export type { WebhookEvent } from "../../event.ts";
 export interface FileOutboxOptions {
   /**
    * How large the file may grow, in bytes: an append that has no room for itself,
-   * and for the removals of all events, rejects. An event takes some 300 bytes.
+   * and for the removals of all events, rejects. An event takes some 150 bytes.
    * A compaction may exceed it by half, for a moment.
    * @default {536870912}
    */
@@ -44,7 +45,7 @@ export interface FileOutboxOptions {
    * milliseconds. A process of the same host that was killed is found dead at once.
    * On another host, or where the runtime may not ask for hosts and processes, it is
    * dead once the file was not touched for five seconds.
-   * @default {10000}
+   * @default {7000}
    */
   waitMs?: number;
   /**
@@ -157,7 +158,7 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
     checkOptions(options, RULES);
     const {
       maxBytes = 2 ** 29,
-      waitMs = 10_000,
+      waitMs = 7_000,
       onProblem = (problem: OutboxFileError) => console.error(problem),
     } = options;
     const task = `open outbox ${path}`;
@@ -379,9 +380,9 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
   }
 
   /** The event of a record, if the disk still has it. */
-  #parsed({ offset, json }: ReadEvent): StoredEvent | undefined {
+  #parsed({ offset, text }: ReadEvent): StoredEvent | undefined {
     try {
-      if (json !== undefined) return JSON.parse(json);
+      if (text !== undefined) return eventOf(text);
     } catch {
       // as below
     }
@@ -401,7 +402,7 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
   }
 
   #checkedBody(entry: StoredEvent): string {
-    const body = addedBody(entry);
+    const body = `+ ${textOf(entry)}`;
     if (body.length + FRAME <= MAX_RECORD) return body;
     throw new TypeError(
       `Cannot append to outbox ${this.path}: event ${entry.id} takes ${body.length} bytes; expected at most ${

@@ -5,7 +5,7 @@ import { crc32 } from "node:zlib";
  * The record of a body in a generation: `<checksum> <kind> <content>\n`, all of it ASCII.
  * Kind and content are the body:
  *
- * - `+ {"id":"…",…}` an event that was appended
+ * - `+ id …` an event that was appended
  * - `- id id …` events that were removed
  * - `! id "reason"` an event that was set aside
  * - `@ {…}` which process holds the file
@@ -29,7 +29,6 @@ export const BODY = 9;
 /** An event has at most this many characters of id. */
 export const MAX_ID = 40;
 const ID = /^[0-9a-z-]{1,40}$/;
-const ADDED = '+ {"id":"';
 /** Where another record may begin, if the end of a line was damaged. */
 const START = /[0-9a-f]{8} [-+!@?] /g;
 
@@ -50,19 +49,9 @@ export function bodyOf(line: string, generation: number): string | undefined {
   return isRecord ? body : undefined;
 }
 
-/** The body of an event. Its JSON begins with the id. */
-export function addedBody(entry: { readonly id: string }): string {
-  let json = JSON.stringify(entry);
-  if (!json.startsWith('{"id":"')) {
-    const { id, ...rest } = entry;
-    json = JSON.stringify({ id, ...rest });
-  }
-  return `+ ${ascii(json)}`;
-}
-
-/** The id of a body that {@linkcode addedBody} made. */
-export const addedId = (body: string): string =>
-  body.slice(ADDED.length, body.indexOf('"', ADDED.length));
+/** The id in a body of one event: of kind `+` or `!`. */
+export const idOf = (body: string): string =>
+  body.slice(2, body.indexOf(" ", 2));
 
 /** JSON in which all that is not ASCII is escaped: then bytes and characters are as many. */
 export const ascii = (json: string): string =>

@@ -2,7 +2,7 @@
 import { type Claim, holderAfter } from "./claims.ts";
 import { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { addedId, detached } from "./record.ts";
+import { detached, idOf } from "./record.ts";
 import type { Flaw, Visitor } from "./scan.ts";
 
 interface Piece extends Place {
@@ -38,11 +38,11 @@ export class Replay implements Visitor {
     const content = body.slice(2);
     switch (body[0]) {
       case "+":
-        return this.index.add(addedId(body), offset, length);
+        return this.index.add(idOf(body), offset, length);
       case "-":
         return content.split(" ").forEach((id) => this.index.remove(id));
       case "!": {
-        const id = detached(content.slice(0, content.indexOf(" ")));
+        const id = detached(idOf(body));
         return this.index.setAside(id, offset, length);
       }
       case "?":

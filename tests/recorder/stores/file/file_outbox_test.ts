@@ -1,4 +1,5 @@
 // What FileOutbox keeps, in which order, and what it refuses.
+import { textOf } from "../../../../recorder/stores/file/event_text.ts";
 import "../../../support/strict.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
@@ -138,7 +139,7 @@ Deno.test("An event that is set aside is not loaded, stays in the file with the 
     text,
     new RegExp(`! ${entries[0]!.id} "WRONGTYPE \\\\u00e9 \\\\"why\\\\""\n`),
   );
-  assert(text.includes(`+ ${JSON.stringify(entries[0])}`));
+  assert(text.includes(`+ ${textOf(entries[0]!)}`));
   const again = await openOutbox(file.path);
   await again.outbox.remove([entries[0]!.id]);
   await again.outbox.append([entries[0]!]);
@@ -208,7 +209,7 @@ Deno.test("A full file says so, takes none of what is too much, and takes events
   assertEquals(error.reason, "full");
   assertMatch(
     error.message,
-    /^Cannot store 20 events of 4\d KiB: outbox \/.*\/queued.log holds 9\d\d KiB of at most 1024 KiB \(maxBytes\)$/,
+    /^Cannot store 20 events of 4\d KiB: outbox \/.*\/queued.log holds (9\d\d|10[0-2]\d) KiB of at most 1024 KiB \(maxBytes\)$/,
   );
   assert(outbox.bytes <= 2 ** 20);
   assertEquals(idsOf(await loaded(outbox)), idsOf(stored));

@@ -2,7 +2,7 @@
 import type { Disk } from "../../../../recorder/stores/file/disk.ts";
 import { HEADER, readHeader } from "../../../../recorder/stores/file/header.ts";
 import { Replay } from "../../../../recorder/stores/file/replay.ts";
-import { addedId } from "../../../../recorder/stores/file/record.ts";
+import { idOf } from "../../../../recorder/stores/file/record.ts";
 import { Scan } from "../../../../recorder/stores/file/scan.ts";
 
 /** The ids of the events that a file of these bytes has, without opening it. */
@@ -26,6 +26,6 @@ export function idsIn(bytes: Uint8Array): string[] {
     const place = replay.index.nextFrom(from);
     if (place === undefined) return ids;
     from = place.offset + place.length;
-    ids.push(addedId(text.slice(place.offset + 9, from)));
+    ids.push(idOf(text.slice(place.offset + 9, from)));
   }
 }

@@ -1,4 +1,5 @@
 // That one process at a time has a file of queued events, on whatever runtime.
+import { textOf } from "../../../../recorder/stores/file/event_text.ts";
 import "../../../support/strict.ts";
 import {
   assert,
@@ -150,7 +151,7 @@ Deno.test("What a frozen process appends late, after its file was taken over, is
   await outbox.append([own!]);
   await Deno.writeTextFile(
     file.path,
-    recordOf(`+ ${JSON.stringify(late)}`, 1),
+    recordOf(`+ ${textOf(late!)}`, 1),
     { append: true },
   );
   await outbox.append([next!]);
