@@ -141,9 +141,8 @@ const NODE: Readonly<Record<string, readonly string[]>> = {
   "recorder/stores/file/header.ts": ["node:buffer", "node:zlib"],
   "recorder/stores/file/lock.ts": ["node:process", "node:timers"],
   "recorder/stores/file/log.ts": ["node:timers"],
-  "recorder/stores/file/record.ts": ["node:zlib"],
+  "recorder/stores/file/record.ts": ["node:buffer", "node:zlib"],
   "recorder/stores/file/runtime.ts": ["node:os", "node:process"],
-  "recorder/stores/file/scan.ts": ["node:buffer"],
 };
 
 interface Module {

@@ -1,4 +1,5 @@
 // One record of the log: a line of text with a checksum.
+import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
 /**
@@ -36,17 +37,32 @@ const START = /[0-9a-f]{8} [-+!@?] /g;
 export const isId = (id: unknown): id is string =>
   typeof id === "string" && ID.test(id);
 
+/** Whether bytes from a place to another, without the line break, are a record of this generation. */
+export function isRecord(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  generation: number,
+): boolean {
+  if (bytes[from + BODY - 1] !== 32) return false;
+  let checksum = 0;
+  for (let n = from; n < from + BODY - 1; n++) {
+    const digit = bytes[n]!;
+    checksum = checksum << 4 | (digit & 15) + 9 * (digit >> 6);
+  }
+  return crc32(bytes.subarray(from + BODY, to), generation) === checksum >>> 0;
+}
+
 /**
  * The body of a record, if it is one of this generation.
  *
  * @param line Without the line break.
  */
 export function bodyOf(line: string, generation: number): string | undefined {
-  if (line.charCodeAt(BODY - 1) !== 32) return undefined;
-  const body = line.slice(BODY);
-  const isRecord = crc32(body, generation) ===
-    parseInt(line.slice(0, BODY - 1), 16);
-  return isRecord ? body : undefined;
+  const bytes = Buffer.from(line, "latin1");
+  return isRecord(bytes, 0, bytes.length, generation)
+    ? line.slice(BODY)
+    : undefined;
 }
 
 /** The id in a body of one event: of kind `+` or `!`. */
@@ -67,6 +83,11 @@ const utf8 = new TextEncoder();
 
 /** Bytes of ASCII text. Deno's `Buffer.from` takes them one by one. */
 export const bytesOf = (text: string): Uint8Array => utf8.encode(text);
+
+/** The text of bytes, a character for each. */
+export const latin1Of = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    .toString("latin1");
 
 /** A text of its own: a slice of a block keeps the whole block in memory. */
 export const detached = (text: string): string => JSON.parse(`"${text}"`);

@@ -1,8 +1,14 @@
 // Reads the log block by block, as records and bytes that are none.
-import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
 import { MAGIC } from "./header.ts";
-import { bodyOf, MAX_RECORD, salvage } from "./record.ts";
+import {
+  BODY,
+  bodyOf,
+  isRecord,
+  latin1Of,
+  MAX_RECORD,
+  salvage,
+} from "./record.ts";
 
 /**
  * Why bytes are no record:
@@ -30,7 +36,7 @@ export class Scan {
   /** Of the records. */
   readonly generation: number;
   readonly #disk: Disk;
-  #buffer = Buffer.alloc(0);
+  #buffer = new Uint8Array(0);
 
   constructor(disk: Disk, generation: number, from: number) {
     this.#disk = disk;
@@ -50,10 +56,8 @@ export class Scan {
     const bytes = this.#read(start, to);
     const isLast = start + bytes.length >= to;
     const end = bytes.lastIndexOf(10) + 1;
-    const text = bytes.toString(
-      "latin1",
-      0,
-      isLast || end === 0 ? bytes.length : end,
+    const text = latin1Of(
+      isLast || end === 0 ? bytes : bytes.subarray(0, end),
     );
     this.offset = text.length === 0 ? to : start + text.length;
     let from = 0;
@@ -63,8 +67,11 @@ export class Scan {
         this.#visitOpen(text.slice(from), start + from, visitor);
         break;
       }
-      if (lineEnd > from) {
-        this.#visit(text.slice(from, lineEnd), start + from, visitor);
+      if (isRecord(bytes, from, lineEnd, this.generation)) {
+        const body = text.slice(from + BODY, lineEnd);
+        visitor.record(body, start + from, lineEnd + 1 - from);
+      } else if (lineEnd > from) {
+        this.#visitFlawed(text.slice(from, lineEnd), start + from, visitor);
       }
       from = lineEnd + 1;
     }
@@ -79,11 +86,7 @@ export class Scan {
     visitor.flaw("torn", offset + line.length, 0);
   }
 
-  #visit(line: string, offset: number, visitor: Visitor): void {
-    const body = bodyOf(line, this.generation);
-    if (body !== undefined) {
-      return visitor.record(body, offset, line.length + 1);
-    }
+  #visitFlawed(line: string, offset: number, visitor: Visitor): void {
     for (const part of salvage(line, this.generation)) {
       if (part.body !== undefined) {
         visitor.record(part.body, offset + part.from, part.length);
@@ -98,10 +101,10 @@ export class Scan {
   }
 
   /** A block that holds a whole line, if there is one of a length that a record can have. */
-  #read(start: number, to: number): Buffer {
+  #read(start: number, to: number): Uint8Array {
     const wanted = Math.min(BLOCK, to - start);
-    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafe(wanted);
-    const read = (): Buffer => {
+    if (this.#buffer.length < wanted) this.#buffer = new Uint8Array(wanted);
+    const read = (): Uint8Array => {
       const room = this.#buffer.subarray(
         0,
         Math.min(this.#buffer.length, to - start),
@@ -110,7 +113,7 @@ export class Scan {
     };
     const bytes = read();
     if (bytes.length < this.#buffer.length || bytes.includes(10)) return bytes;
-    this.#buffer = Buffer.allocUnsafe(MAX_RECORD + 1);
+    this.#buffer = new Uint8Array(MAX_RECORD + 1);
     return read();
   }
 }
