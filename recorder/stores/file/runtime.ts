@@ -17,6 +17,7 @@ interface DenoLike {
 interface LockableFile {
   /** Since Deno 2.7. */
   tryLock?(exclusive: boolean): Promise<boolean>;
+  unlockSync(): void;
   close(): void;
 }
 
@@ -66,7 +67,7 @@ export async function takeKernelLock(
     return "none";
   }
   try {
-    if (await file.tryLock(true)) return { release: () => file.close() };
+    if (await file.tryLock(true)) return { release: () => unlock(file) };
   } catch {
     // The file system has no locks.
     file.close();
@@ -74,6 +75,18 @@ export async function takeKernelLock(
   }
   file.close();
   return "taken";
+}
+
+/**
+ * To close the file is not enough: while a worker of this process starts a program, the
+ * child has the descriptor, too, until it becomes that program.
+ */
+function unlock(file: LockableFile): void {
+  try {
+    file.unlockSync();
+  } finally {
+    file.close();
+  }
 }
 
 /**

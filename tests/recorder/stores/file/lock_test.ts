@@ -51,6 +51,30 @@ Deno.test("A second outbox of this process is refused, with the process and the 
   await (await openOutbox(file.path)).outbox.close();
 });
 
+Deno.test({
+  name:
+    "A closed outbox can be opened at once, although a worker starts programs all the time",
+  ignore: !HAS_KERNEL_LOCK || Deno.build.os === "windows",
+  async fn() {
+    await using file = await temporaryFile();
+    const source = `
+      postMessage("begins");
+      for (;;) new Deno.Command("true").outputSync();`;
+    const worker = new Worker(
+      `data:text/javascript,${encodeURIComponent(source)}`,
+      { type: "module" },
+    );
+    try {
+      await new Promise((resolve) => worker.onmessage = resolve);
+      for (let i = 0; i < 200; i++) {
+        await (await openOutbox(file.path)).outbox.close();
+      }
+    } finally {
+      worker.terminate();
+    }
+  },
+});
+
 Deno.test("An outbox that is opened while another has the file gets it when that is closed", async () => {
   await using file = await temporaryFile();
   const { outbox } = await openOutbox(file.path);
