@@ -8,6 +8,7 @@ import {
   assertLess,
   assertMatch,
 } from "@std/assert";
+import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import {
   type Command,
@@ -19,6 +20,7 @@ import {
 import { blockOf, SLICE } from "../../client/blocking.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
+import { SOON_MS, until } from "../support/wait.ts";
 
 /** Shortens the slices for as long as it is there. */
 function slicesOf(ms: number): Disposable {
@@ -150,10 +152,15 @@ Deno.test("A peer that has vanished is noticed by a blocking command, which may 
     ),
     lease.send(["BLMOVE", "a", "b", "LEFT", "LEFT", 0]),
   ]);
-  await delay(100);
+  await until(
+    // One that is dialed after the silence blocks for ever.
+    async () =>
+      (await server.cli("INFO", "clients")).includes("blocked_clients:3"),
+    "all three block",
+  );
   proxy.silence({ scope: "open" });
   const startedAt = performance.now();
-  for (const outcome of await blocked) {
+  for (const outcome of await deadline(blocked, SOON_MS)) {
     assert(outcome.status === "rejected");
     assertInstanceOf(outcome.reason, ConnectionClosedError);
     assertEquals(fateOf(outcome.reason), "unknown");
@@ -226,6 +233,7 @@ Deno.test("In a transaction and without replies nothing is sent twice", async ()
 });
 
 Deno.test("Only what may be sent again is cut", () => {
+  using _ = slicesOf(20_000);
   const uncut: Command[] = [
     ["BLPOP", "list", 19],
     ["BLPOP", "list", "soon"],
