@@ -5,7 +5,8 @@ import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
 import { BODY, idOf } from "./record.ts";
 
-const BLOCK = 2 ** 18;
+/** The strings of an event keep the block in memory that they were read from. */
+const BLOCK = 2 ** 15;
 
 /** An event that was read. */
 export interface ReadEvent {

@@ -57,19 +57,36 @@ export function eventOf(text: string): StoredEvent {
   if (text[text.indexOf(" ") + 1] === "{") {
     return JSON.parse(text.slice(text.indexOf(" ")));
   }
-  const words = text.split(" ");
+  read = 0;
+  const id = nextWord(text);
+  const score = Number(nextWord(text));
+  const key = nextWord(text);
   const event: { -readonly [K in keyof WebhookEvent]: WebhookEvent[K] } = {
-    mallId: words[3]!,
-    shopNo: Number(words[4]),
-    eventType: words[5]!,
+    mallId: nextWord(text),
+    shopNo: Number(nextWord(text)),
+    eventType: nextWord(text),
   };
-  if (words[6] !== NONE) event.deliveryId = words[6]!;
-  if (words[7] !== NONE) event.receivedAt = Number(words[7]);
+  const deliveryId = nextWord(text);
+  const receivedAt = nextWord(text);
+  if (deliveryId !== NONE) event.deliveryId = deliveryId;
+  if (receivedAt !== NONE) event.receivedAt = Number(receivedAt);
+  const members: string[] = [];
+  while (read < text.length) members.push(nextWord(text));
   return {
-    id: words[0]!,
-    key: words[2] === NONE ? defaultKeyOf(event) : words[2]!,
-    score: Number(words[1]),
-    members: words.slice(8),
+    id,
+    key: key === NONE ? defaultKeyOf(event) : key,
+    score,
+    members,
     event,
   };
+}
+
+/** How far {@linkcode nextWord} has read. `split` takes half as long again. */
+let read = 0;
+
+function nextWord(text: string): string {
+  const from = read;
+  const to = text.indexOf(" ", from);
+  read = to < 0 ? text.length + 1 : to + 1;
+  return text.slice(from, read - 1);
 }
