@@ -30,6 +30,8 @@ export interface StoredEvent {
  *   resolved.
  * - Any method may reject. What a recorder does then is said at
  *   {@linkcode RecorderOptions.whenStoreFails} and {@linkcode RecorderOptions.onOutboxError}.
+ * - A call other than `load` that takes longer than 5 seconds has failed. Until it ends no
+ *   other call of its method is made.
  *
  * @example A store of one's own
  * ```ts

@@ -1,4 +1,4 @@
-// Calls of a store: all but `load` end in bounded time without rejecting, and failures are reported.
+// Calls of a store: all but `load` end in bounded time without rejecting, failures are reported, and none is made while one like it hangs.
 import { messageOf } from "./outage.ts";
 import {
   OutboxError,
@@ -18,18 +18,39 @@ export type Iterates<T> = Pick<
   "next" | "return"
 >;
 
-/** Calls the methods of a store. */
+/** A call that was given up and has not ended. */
+interface Hung {
+  readonly operation: OutboxOperation;
+  /** When it was made, by `performance.now()`. */
+  readonly since: number;
+}
+
+/**
+ * Calls the methods of a store. A call that takes too long has failed. Until it ends, no
+ * other one of its method is made, and all of them fail at once: a store whose calls wait for
+ * each other would hold what each was given.
+ */
 export class StoreCalls {
   readonly #store: OutboxStore;
   readonly #onError: (error: OutboxError) => void;
+  readonly #onAnswer: () => void;
+  readonly #hung = new Set<Hung>();
   /** What each method has failed with, unless it has succeeded since; the last failure comes last. */
   readonly #failures = new Map<OutboxOperation, OutboxError>();
   #removalMs = CALL_MS;
 
-  /** @param onError Called for the first of several failures in a row, but those of `append`: events have that as their error. */
-  constructor(store: OutboxStore, onError: (error: OutboxError) => void) {
+  /**
+   * @param onError Called for the first of several failures in a row, but those of `append`: events have that as their error.
+   * @param onAnswer Called when a call ends that was given up.
+   */
+  constructor(
+    store: OutboxStore,
+    onError: (error: OutboxError) => void,
+    onAnswer: () => void = () => {},
+  ) {
     this.#store = store;
     this.#onError = onError;
+    this.#onAnswer = onAnswer;
   }
 
   /** What a method has failed with last; `undefined` if all have succeeded since. */
@@ -110,7 +131,11 @@ export class StoreCalls {
     limitMs = CALL_MS,
   ): Promise<OutboxError | undefined> {
     try {
-      await inTime(call, limitMs);
+      this.#checkAnswers(operation);
+      const since = performance.now();
+      await inTime(call, limitMs, (calling) => {
+        this.#watch({ operation, since }, calling);
+      });
       this.succeeded(operation);
       return undefined;
     } catch (cause) {
@@ -120,20 +145,42 @@ export class StoreCalls {
       return error;
     }
   }
+
+  /** @throws {Error} If a call of a method was given up and has not ended. */
+  #checkAnswers(operation: OutboxOperation): void {
+    for (const hung of this.#hung) {
+      if (hung.operation !== operation) continue;
+      const seconds = Math.round((performance.now() - hung.since) / 1000);
+      throw new Error(`the store has not answered for ${seconds} s`);
+    }
+  }
+
+  /** Keeps a call that was given up until it ends, whatever it comes to. */
+  async #watch(hung: Hung, calling: Promise<void>): Promise<void> {
+    this.#hung.add(hung);
+    await calling.catch(() => {});
+    this.#hung.delete(hung);
+    this.#onAnswer();
+  }
 }
 
-/** @throws {Error} If a call takes too long. What it comes to later is ignored. */
+/**
+ * @param onLate Called with the promise of a call that takes too long.
+ * @throws {Error} If it does. What it comes to later is ignored.
+ */
 async function inTime(
   call: () => Promise<void>,
   limitMs: number,
+  onLate: (calling: Promise<void>) => void = () => {},
 ): Promise<void> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`no answer for ${limitMs} ms`)),
-    limitMs,
-  );
+  const calling = Promise.resolve(call());
+  const timer = setTimeout(() => {
+    onLate(calling);
+    late.reject(new Error(`no answer for ${limitMs} ms`));
+  }, limitMs);
   try {
-    await Promise.race([call(), late.promise]);
+    await Promise.race([calling, late.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -61,7 +61,8 @@ const storedBytesOf = (entry: Entry): number => {
  *
  * - One append is under way; the entries that come meanwhile go together with the next.
  * - An entry is answered `queued` once it is in the store. If the store fails it
- *   is dropped, or answered as one that is in memory alone and appended later.
+ *   is dropped, or answered as one that is in memory alone and appended later. If the
+ *   store hangs, that is so at once, until the append that hangs has ended.
  * - What was recorded or dropped is removed, also where its append has failed: that
  *   may take effect nevertheless.
  */
@@ -85,7 +86,11 @@ export class StoredOutbox {
   constructor(options: StoredOutboxOptions) {
     this.#options = options;
     this.#outcomes = options.outcomes;
-    this.#calls = new StoreCalls(options.store, options.onError);
+    this.#calls = new StoreCalls(
+      options.store,
+      options.onError,
+      () => this.#wake?.(),
+    );
     this.#removals = new Removals(this.#calls, () => this.noteRoom());
     this.#restoration = new Restoration({
       calls: this.#calls,

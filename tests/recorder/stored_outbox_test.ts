@@ -325,7 +325,7 @@ Deno.test("Events are removed although others before them cannot be", async () =
   assertEquals(store.entries.size, 0);
 });
 
-Deno.test("A store that never answers makes an event wait for five seconds, and close for as long", async () => {
+Deno.test("A store that never answers makes one event wait for five seconds, and close for as long", async () => {
   const { recorder, sender, store, errors } = setUp();
   store.gate = (method) =>
     method === "load" ? Promise.resolve() : new Promise(() => {});
@@ -335,12 +335,55 @@ Deno.test("A store that never answers makes an event wait for five seconds, and 
   assertMatch(String(outcome.error), /no answer for 5000 ms/);
   assertGreater(performance.now() - startedAt, 4900);
   assertEquals(errors, []);
-  const second = recorder.record(EVENT);
+  const droppedAt = performance.now();
+  const second = await recorder.record(EVENT);
+  assertLess(performance.now() - droppedAt, 500);
+  assertEquals(second.status, "dropped");
+  assertEquals(
+    String(second.error),
+    "OutboxError: Cannot store events: the store has not answered for 5 s",
+  );
   const closedAt = performance.now();
   await recorder.close({ drainMs: 0 });
   assertLess(performance.now() - closedAt, 6500);
-  assertEquals(await statusOf(second), "dropped");
+  assertEquals([store.countOf("append"), store.countOf("remove")], [1, 1]);
   assertEquals(sender.isAway, true);
+});
+
+Deno.test("While an append hangs no other one is made, and events are answered at once; then appends go on", async () => {
+  const options = [{}, { whenStoreFails: "memory" }] as const;
+  await Promise.all(options.map(async (option) => {
+    const { recorder, store, told } = setUp(option);
+    const hanging = Promise.withResolvers<void>();
+    store.gate = (method) =>
+      method === "append" ? hanging.promise : Promise.resolve();
+    const first = await recorder.record(EVENT);
+    const isKept = "whenStoreFails" in option;
+    assertEquals(first.status, isKept ? "queued" : "dropped");
+    for (let i = 0; i < 20; i++) {
+      const startedAt = performance.now();
+      const { status, error } = await recorder.record(EVENT);
+      assertLess(performance.now() - startedAt, 500);
+      assertEquals(status, first.status);
+      if (i > 0 || !isKept) {
+        assertMatch(String(error), /the store has not answered for \d+ s$/);
+      }
+      await delay(100); // longer than the pause after a failed append
+    }
+    assertEquals(store.countOf("append"), 1);
+    store.gate = () => Promise.resolve();
+    hanging.resolve();
+    if (isKept) await until(() => recorder.stats().stored === 21);
+    await until(() => store.entries.size === (isKept ? 21 : 0));
+    const last = await recorder.record(EVENT);
+    assertEquals([last.status, String(last.error)], ["queued", "Error: gone"]);
+    assertEquals(recorder.stats().lastOutboxError, undefined);
+    assertEquals(
+      new Set(told.calls.map(({ info }) => info.status)).size,
+      isKept ? 1 : 2,
+    );
+    await recorder.close({ drainMs: 0 });
+  }));
 });
 
 Deno.test("A store that never loads holds up no event, and not close", async () => {
