@@ -74,16 +74,25 @@ Deno.test("What it takes to abort waiters grows with their number, not with its 
     assertEquals([waiters.size, outcomes.length], [0, count]);
     return tookMs;
   };
-  const least = (count: number): number =>
-    Math.min(abort(count), abort(count), abort(count));
-  least(1000); // is compiled
-  const few = least(1000);
-  // 20 times as many: 20 times as long, or 400 times if each looks at all others.
-  const mostMs = 90 * few;
-  let many = Infinity;
+  /** The same number in queues of 1000: as many events and as much garbage. */
+  const abortApart = (count: number): number => {
+    let tookMs = 0;
+    for (let i = 0; i < count; i += 1000) tookMs += abort(1000);
+    return tookMs;
+  };
+  abortApart(10_000); // is compiled
+  const count = 40_000;
+  let apart = Infinity;
+  let together = Infinity;
   // The least time is what it takes; a busy machine adds to the others.
-  for (let i = 0; i < 12 && many >= mostMs; i++) {
-    many = Math.min(many, abort(20_000));
+  for (let i = 0; i < 5 && together >= 4 * apart; i++) {
+    apart = Math.min(apart, abortApart(count));
+    together = Math.min(together, abort(count));
   }
-  assertLess(many, mostMs, `${few} ms for 1000, ${many} ms for 20,000`);
+  // It would be 40 times as long if each looked at all others.
+  assertLess(
+    together,
+    4 * apart,
+    `${together} ms for ${count} at once, ${apart} ms for 1000 at a time`,
+  );
 });
