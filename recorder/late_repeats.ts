@@ -19,15 +19,24 @@ export interface Notes {
   ): void;
 }
 
-/** {@linkcode Repeats} that are being loaded. What happens meanwhile is done once they are there. */
+/**
+ * {@linkcode Repeats} that are being loaded. What happens meanwhile is done once they are there.
+ * If they cannot be loaded nothing is repeated, which is said on the console.
+ */
 export class LateRepeats {
   readonly #loading: Promise<void>;
   #loaded: Repeats | undefined;
   #early: ((repeats: Repeats) => void)[] = [];
   #failovers = 0;
+  #isMissing = false; // the code cannot be loaded
 
-  constructor(options: RepeatsOptions) {
-    this.#loading = this.#load(options);
+  /** @param load Loads what repeats. */
+  constructor(
+    options: RepeatsOptions,
+    load: () => Promise<{ Repeats: typeof Repeats }> = () =>
+      import("./repeats.ts"),
+  ) {
+    this.#loading = this.#load(options, load);
   }
 
   /** How many events were written once more so far. */
@@ -46,7 +55,7 @@ export class LateRepeats {
         const isLate = before !== this.#failovers;
         if (this.#loaded !== undefined) {
           this.#loaded.note(server, entries, keepsLater, isLate);
-        } else {
+        } else if (!this.#isMissing) {
           this.#early.push((repeats) =>
             repeats.note(server, entries, keepsLater, isLate)
           );
@@ -73,14 +82,26 @@ export class LateRepeats {
   }
 
   #do(what: (repeats: Repeats) => void): void {
-    if (this.#loaded === undefined) this.#early.push(what);
-    else what(this.#loaded);
+    if (this.#loaded !== undefined) what(this.#loaded);
+    else if (!this.#isMissing) this.#early.push(what);
   }
 
-  async #load(options: RepeatsOptions): Promise<void> {
-    const { Repeats } = await import("./repeats.ts");
-    this.#loaded = new Repeats(options);
-    for (const what of this.#early) what(this.#loaded);
+  async #load(
+    options: RepeatsOptions,
+    load: () => Promise<{ Repeats: typeof Repeats }>,
+  ): Promise<void> {
+    const early = this.#early;
+    try {
+      const { Repeats } = await load();
+      this.#loaded = new Repeats(options);
+      for (const what of early) what(this.#loaded);
+    } catch (error) {
+      this.#isMissing = true;
+      console.error(
+        "WebhookRecorder writes nothing once more after a failover: the code for that cannot be loaded",
+        error,
+      );
+    }
     this.#early = [];
   }
 }

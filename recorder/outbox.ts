@@ -1,5 +1,7 @@
 // The outbox: how many events are queued, which is bounded, and what keeps them in a store, if there is one.
+import { fateOf, withFate } from "../client/fate.ts";
 import type { Entry } from "./entry.ts";
+import { messageOf } from "./outage.ts";
 import { endOf, type Outcomes, type Refused } from "./outcomes.ts";
 import type { OutboxError } from "./outbox_store.ts";
 import { countOf } from "./queue.ts";
@@ -22,6 +24,20 @@ export type StoreOptions = Pick<
   "store" | "usesMemory" | "onError" | "isClosed" | "restore"
 >;
 
+/** What a store is used by. */
+type Keeper = Pick<
+  StoredOutbox,
+  | "stored"
+  | "lastError"
+  | "keep"
+  | "recorded"
+  | "refused"
+  | "leave"
+  | "flush"
+  | "endRestoration"
+  | "end"
+>;
+
 /** An entry that is queued and not answered yet, and why it was not recorded at once. */
 interface Unanswered {
   readonly entry: Entry;
@@ -38,16 +54,24 @@ export class Outbox {
   readonly capacity: number;
   readonly #outcomes: Outcomes;
   readonly #loading: Promise<void> | undefined;
-  #stored: StoredOutbox | undefined;
-  #early: ((stored: StoredOutbox) => void)[] = []; // done once the code is loaded
+  #stored: Keeper | undefined;
+  #early: ((stored: Keeper) => void)[] = []; // done once the code is loaded
   #pending = 0;
   #unanswered: Unanswered[] = [];
 
-  /** @param options Where there is a store. */
-  constructor(outcomes: Outcomes, capacity: number, options?: StoreOptions) {
+  /**
+   * @param options Where there is a store.
+   * @param load Loads what a store needs.
+   */
+  constructor(
+    outcomes: Outcomes,
+    capacity: number,
+    options?: StoreOptions,
+    load = () => import("./stored_outbox.ts"),
+  ) {
     this.#outcomes = outcomes;
     this.capacity = capacity;
-    if (options !== undefined) this.#loading = this.#load(options);
+    if (options !== undefined) this.#loading = this.#load(options, load);
   }
 
   /** How many events there are. */
@@ -148,26 +172,102 @@ export class Outbox {
     }
   };
 
-  #do(what: (stored: StoredOutbox) => void): void {
+  #do(what: (stored: Keeper) => void): void {
     if (this.#stored === undefined) this.#early.push(what);
     else what(this.#stored);
   }
 
-  async #load(options: StoreOptions): Promise<void> {
-    const { StoredOutbox } = await import("./stored_outbox.ts");
-    this.#stored = new StoredOutbox({
-      ...options,
-      outcomes: this.#outcomes,
-      // New events need room, too; without any capacity one at a time is taken.
-      hasRoom: () => this.#pending < Math.max(1, this.capacity / 2),
-      restore: (entry) => {
-        this.#pending += entry.count;
-        this.#outcomes.restored(entry);
-        options.restore(entry);
-      },
-      release: (entry) => this.release([entry]),
-    });
-    for (const what of this.#early) what(this.#stored);
+  async #load(
+    options: StoreOptions,
+    load: () => Promise<{ StoredOutbox: typeof StoredOutbox }>,
+  ): Promise<void> {
+    const release = (entry: Entry) => this.release([entry]);
+    try {
+      const { StoredOutbox } = await load();
+      this.#stored = new StoredOutbox({
+        ...options,
+        outcomes: this.#outcomes,
+        // New events need room, too; without any capacity one at a time is taken.
+        hasRoom: () => this.#pending < Math.max(1, this.capacity / 2),
+        restore: (entry) => {
+          this.#pending += entry.count;
+          this.#outcomes.restored(entry);
+          options.restore(entry);
+        },
+        release,
+      });
+    } catch (cause) {
+      this.#stored = new NoStore(
+        this.#outcomes,
+        options.usesMemory,
+        release,
+        cause,
+      );
+      options.onError(this.#stored.lastError!);
+    }
+    const early = this.#early;
     this.#early = [];
+    for (const what of early) what(this.#stored);
   }
 }
+
+/** Stands in for the store if the code that it needs cannot be loaded: the store is never called. */
+class NoStore implements Keeper {
+  readonly stored = 0;
+  readonly lastError: OutboxError;
+  readonly #outcomes: Outcomes;
+  readonly #usesMemory: boolean;
+  readonly #release: (entry: Entry) => void;
+
+  constructor(
+    outcomes: Outcomes,
+    usesMemory: boolean,
+    release: (entry: Entry) => void,
+    cause: unknown,
+  ) {
+    this.#outcomes = outcomes;
+    this.#usesMemory = usesMemory;
+    this.#release = release;
+    this.lastError = errorOf(
+      `Cannot use the store, its code cannot be loaded: ${messageOf(cause)}`,
+      cause,
+    );
+  }
+
+  keep(entry: Entry, error: unknown): void {
+    if (entry.state !== "queued") return;
+    const { message, cause } = this.lastError;
+    if (this.#usesMemory) {
+      const inMemory = errorOf(`Event is in memory alone: ${message}`, cause);
+      return this.#outcomes.stored(entry, withFate(inMemory, fateOf(error)));
+    }
+    this.#release(entry);
+    this.#outcomes.dropped(
+      entry,
+      withFate(errorOf(message, cause), fateOf(error)),
+    );
+  }
+
+  leave(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#outcomes.dropped(entry, this.lastError);
+  }
+
+  async flush(settled: Promise<void>): Promise<void> {
+    await settled;
+  }
+
+  async end(settled: Promise<void>): Promise<void> {
+    await settled;
+  }
+
+  recorded(): void {}
+  refused(): void {}
+  endRestoration(): void {}
+}
+
+/** An `OutboxError`, whose class is loaded only with a store. */
+const errorOf = (message: string, cause: unknown): OutboxError =>
+  Object.assign(new Error(message, { cause }), {
+    name: "OutboxError" as const,
+    operation: "append" as const,
+  });

@@ -162,8 +162,7 @@ export class Blacklist {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#decisions?.record(event) ??
-      this.#load().then((decisions) => decisions.record(event));
+    return this.#decisions?.record(event) ?? this.#recordFirst(event);
   }
 
   /**
@@ -217,6 +216,28 @@ export class Blacklist {
    */
   async *blocked(): AsyncGenerator<BlockedShop, void, undefined> {
     yield* (await this.#loadManual()).blocked();
+  }
+
+  /** When a shop is blocked, and for how long. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { limit, windowSeconds, blockSeconds, whenAway } = this.#settings;
+    return `Blacklist, more than ${limit} events in ${windowSeconds} s ` +
+      `block a shop for ${blockSeconds} s, "${whenAway}" while Redis is away`;
+  }
+
+  /** If what decides cannot be loaded the event is recorded all the same. */
+  async #recordFirst(event: WebhookEvent): Promise<BlacklistDecision> {
+    let decisions: Decisions;
+    try {
+      decisions = await this.#load();
+    } catch (error) {
+      const outcome = await this.#recorder.record(event);
+      const isBlocked = this.#settings.whenAway === "deny";
+      return isBlocked
+        ? { outcome, isBlocked, retryAfterSeconds: 1, error }
+        : { outcome, isBlocked, error };
+    }
+    return decisions.record(event);
   }
 
   /** Most programs have no blacklist: what decides is loaded with the first event. */

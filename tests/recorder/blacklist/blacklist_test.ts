@@ -566,3 +566,12 @@ Deno.test("An argument that is invalid is refused by name, with what is expected
     await assertRejects(() => blacklist.block(SHOP, option), TypeError, says);
   }
 });
+
+Deno.test("A blacklist is printed with what it blocks by", async () => {
+  await using redis = new Redis();
+  await using recorder = new WebhookRecorder(redis);
+  assertEquals(
+    Deno.inspect(new Blacklist(recorder, OPTIONS)),
+    'Blacklist, more than 3 events in 60 s block a shop for 600 s, "allow" while Redis is away',
+  );
+});
