@@ -6,7 +6,7 @@ import type { Entry } from "./entry.ts";
 import type { Availability } from "./outage.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { countOf, EntryQueue } from "./queue.ts";
-import { type Batch, batchesOf, type Writer } from "./writer.ts";
+import { type Batch, batchesOf, flushesOf, type Writer } from "./writer.ts";
 
 /** At most this much is on its way at once: more would only wait in the client. */
 const WINDOW = { calls: 500, events: 50_000 };
@@ -110,13 +110,29 @@ export class Delivery {
       this.#eventsInFlight < WINDOW.events;
   }
 
-  async #attempt(chunk: readonly Entry[]): Promise<void> {
-    const batches = batchesOf(chunk, true);
+  #attempt(chunk: readonly Entry[]): void {
+    const options = this.#optionsFor(chunk[0]!);
+    const flushes = flushesOf(batchesOf(chunk, true));
+    if (flushes.length === 1) {
+      this.#write(chunk, flushes[0]!, options);
+      return;
+    }
+    for (const batches of flushes) {
+      const entries = batches.flatMap(({ entries }) => entries);
+      this.#write(entries, batches, options);
+    }
+  }
+
+  async #write(
+    chunk: readonly Entry[],
+    batches: readonly Batch[],
+    options: SendOptions,
+  ): Promise<void> {
     const events = countOf(chunk);
     for (const entry of chunk) entry.enter("in flight");
     this.#chunks.push(chunk);
     this.#eventsInFlight += events;
-    await this.#writer.write(batches, this.#optionsFor(chunk[0]!));
+    await this.#writer.write(batches, options);
     this.#chunks.splice(this.#chunks.indexOf(chunk), 1);
     this.#eventsInFlight -= events;
     if (this.#isOver) return; // all of them are given up

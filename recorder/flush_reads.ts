@@ -152,3 +152,45 @@ const countFrom = (
   since: number,
   counts: readonly Count[],
 ): Count | undefined => counts.find((count) => count.since === since);
+
+/** About so many batches travel in one flush. */
+const PART = 28;
+
+/**
+ * The flushes of batches, those of one key in the same. Callers of the first are
+ * answered, and call again, while the server works on the next: with 64 callers that is
+ * half as many decisions a second more.
+ */
+export function flushesOf<B extends Pick<WrittenBatch, "key" | "saysIsNew">>(
+  batches: readonly B[],
+): readonly (readonly B[])[] {
+  const count = Math.round(batches.length / PART);
+  if (count < 2) return [batches];
+  const inOrder = batches.some(({ saysIsNew }) => saysIsNew)
+    ? groupedByKey(batches)
+    : batches; // each has a key of its own
+  const size = Math.ceil(batches.length / count);
+  const flushes: B[][] = [];
+  let flush: B[] = [];
+  for (const batch of inOrder) {
+    if (flush.length >= size && flush.at(-1)!.key !== batch.key) {
+      flushes.push(flush);
+      flush = [];
+    }
+    flush.push(batch);
+  }
+  flushes.push(flush);
+  return flushes;
+}
+
+function groupedByKey<B extends Pick<WrittenBatch, "key">>(
+  batches: readonly B[],
+): B[] {
+  const byKey = new Map<string, B[]>();
+  for (const batch of batches) {
+    const group = byKey.get(batch.key);
+    if (group === undefined) byKey.set(batch.key, [batch]);
+    else group.push(batch);
+  }
+  return [...byKey.values()].flat();
+}

@@ -97,6 +97,17 @@ export function batchesOf(
   return [...batches.values(), ...others];
 }
 
+/**
+ * The flushes that batches travel in: one, or several where they are read back.
+ * The first to be read back in a process travel in one.
+ */
+export const flushesOf = (
+  batches: readonly Batch[],
+): readonly (readonly Batch[])[] =>
+  reads !== undefined && batches.some(({ hasReading }) => hasReading)
+    ? reads.flushesOf(batches)
+    : [batches];
+
 /** What the reads of a flush need. */
 export interface ReadOptions {
   /** The time, in milliseconds since 1970. */

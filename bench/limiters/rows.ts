@@ -2,41 +2,77 @@
 import process from "node:process";
 import { keyOf, type Limiter, type Limits, type Shop } from "./limiter.ts";
 
-/** How many call at once, and how many of their calls are for shops that are blocked. */
+/** How many call at once, for how many shops, and how many of these are blocked. */
 export interface LimiterRow {
   readonly name: string;
   readonly title: string;
   readonly callers: number;
+  /** They are called for in turn. */
+  readonly shops: number;
   /** The share of the shops that are blocked before the clock runs, 0 to 1. */
   readonly blocked: number;
 }
 
 /** The rows of the table. */
 export const limiterRows: readonly LimiterRow[] = [
-  { name: "one", title: "1 caller", callers: 1, blocked: 0 },
-  { name: "callers", title: "64 callers", callers: 64, blocked: 0 },
-  { name: "crowd", title: "1,000 callers", callers: 1000, blocked: 0 },
+  { name: "one", title: "1 caller", callers: 1, shops: 1000, blocked: 0 },
+  {
+    name: "callers",
+    title: "64 callers, 1,000 shops",
+    callers: 64,
+    shops: 1000,
+    blocked: 0,
+  },
+  {
+    name: "crowd",
+    title: "1,000 callers, 1,000 shops",
+    callers: 1000,
+    shops: 1000,
+    blocked: 0,
+  },
   {
     name: "callers-blocked",
-    title: "64 callers, 20 % for blocked shops",
+    title: "64 callers, 1,000 shops, 20 % blocked",
     callers: 64,
+    shops: 1000,
     blocked: 0.2,
   },
   {
     name: "crowd-blocked",
-    title: "1,000 callers, 20 % for blocked shops",
+    title: "1,000 callers, 1,000 shops, 20 % blocked",
     callers: 1000,
+    shops: 1000,
+    blocked: 0.2,
+  },
+  {
+    name: "callers-few",
+    title: "64 callers, 10 shops",
+    callers: 64,
+    shops: 10,
+    blocked: 0,
+  },
+  {
+    name: "crowd-few",
+    title: "1,000 callers, 10 shops",
+    callers: 1000,
+    shops: 10,
+    blocked: 0,
+  },
+  {
+    name: "callers-few-blocked",
+    title: "64 callers, 10 shops, 20 % blocked",
+    callers: 64,
+    shops: 10,
     blocked: 0.2,
   },
 ];
 
 /** No shop gets there while it is timed, unless it is blocked before. */
 export const TIMED_LIMITS: Limits = {
-  limit: 100_000,
+  limit: 1_000_000,
   windowSeconds: 3600,
   blockSeconds: 3600,
 };
-const SHOPS = 1000;
 
 interface TimedShop extends Shop {
   readonly isBlocked: boolean;
@@ -80,8 +116,8 @@ export async function timeRow(
 }
 
 /** The blocked shops are spread evenly among the others. */
-function shopsOf({ blocked }: LimiterRow): TimedShop[] {
-  return Array.from({ length: SHOPS }, (_, n) => ({
+function shopsOf({ shops, blocked }: LimiterRow): TimedShop[] {
+  return Array.from({ length: shops }, (_, n) => ({
     mallId: `mall${n}`,
     shopNo: 1 + n % 7,
     isBlocked: Math.floor((n + 1) * blocked) > Math.floor(n * blocked),
@@ -112,7 +148,7 @@ async function repeat(
   let isOver = false;
   const call = async () => {
     while (!isOver) {
-      const shop = shops[calls++ % SHOPS]!;
+      const shop = shops[calls++ % shops.length]!;
       if (await limiter.decide(shop) === shop.isBlocked) wrong++;
       // Reading the clock costs as much as a tenth of the fastest decisions.
       if (++decisions % 64 === 0) {
