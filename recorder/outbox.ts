@@ -197,13 +197,10 @@ export class Outbox {
         release,
       });
     } catch (cause) {
-      this.#stored = new NoStore(
-        this.#outcomes,
-        options.usesMemory,
-        release,
-        cause,
-      );
-      options.onError(this.#stored.lastError!);
+      const { usesMemory, onError } = options;
+      const none = withoutStore(this.#outcomes, usesMemory, release, cause);
+      this.#stored = none;
+      onError(none.lastError);
     }
     const early = this.#early;
     this.#early = [];
@@ -212,62 +209,40 @@ export class Outbox {
 }
 
 /** Stands in for the store if the code that it needs cannot be loaded: the store is never called. */
-class NoStore implements Keeper {
-  readonly stored = 0;
-  readonly lastError: OutboxError;
-  readonly #outcomes: Outcomes;
-  readonly #usesMemory: boolean;
-  readonly #release: (entry: Entry) => void;
-
-  constructor(
-    outcomes: Outcomes,
-    usesMemory: boolean,
-    release: (entry: Entry) => void,
-    cause: unknown,
-  ) {
-    this.#outcomes = outcomes;
-    this.#usesMemory = usesMemory;
-    this.#release = release;
-    this.lastError = errorOf(
-      `Cannot use the store, its code cannot be loaded: ${messageOf(cause)}`,
-      cause,
-    );
-  }
-
-  keep(entry: Entry, error: unknown): void {
-    if (entry.state !== "queued") return;
-    const { message, cause } = this.lastError;
-    if (this.#usesMemory) {
-      const inMemory = errorOf(`Event is in memory alone: ${message}`, cause);
-      return this.#outcomes.stored(entry, withFate(inMemory, fateOf(error)));
-    }
-    this.#release(entry);
-    this.#outcomes.dropped(
-      entry,
-      withFate(errorOf(message, cause), fateOf(error)),
-    );
-  }
-
-  leave(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#outcomes.dropped(entry, this.lastError);
-  }
-
-  async flush(settled: Promise<void>): Promise<void> {
-    await settled;
-  }
-
-  async end(settled: Promise<void>): Promise<void> {
-    await settled;
-  }
-
-  recorded(): void {}
-  refused(): void {}
-  endRestoration(): void {}
+function withoutStore(
+  outcomes: Outcomes,
+  usesMemory: boolean,
+  release: (entry: Entry) => void,
+  cause: unknown,
+): Keeper & { readonly lastError: OutboxError } {
+  const why = `Cannot use the store, its code cannot be loaded: ${
+    messageOf(cause)
+  }`;
+  // The class is loaded only with a store.
+  const errorOf = (message: string): OutboxError =>
+    Object.assign(new Error(message, { cause }), {
+      name: "OutboxError" as const,
+      operation: "append" as const,
+    });
+  const lastError = errorOf(why);
+  return {
+    stored: 0,
+    lastError,
+    keep(entry, error) {
+      if (entry.state !== "queued") return;
+      const what = usesMemory ? `Event is in memory alone: ${why}` : why;
+      const failure = withFate(errorOf(what), fateOf(error));
+      if (usesMemory) return outcomes.stored(entry, failure);
+      release(entry);
+      outcomes.dropped(entry, failure);
+    },
+    leave(entries) {
+      for (const entry of entries) outcomes.dropped(entry, lastError);
+    },
+    recorded() {},
+    refused() {},
+    endRestoration() {},
+    flush: (settled) => settled,
+    end: (settled) => settled,
+  };
 }
-
-/** An `OutboxError`, whose class is loaded only with a store. */
-const errorOf = (message: string, cause: unknown): OutboxError =>
-  Object.assign(new Error(message, { cause }), {
-    name: "OutboxError" as const,
-    operation: "append" as const,
-  });
