@@ -20,6 +20,9 @@ export interface WebhookEvent {
   readonly receivedAt?: number;
 }
 
+/** The most times that an event may count: each has a member of its own. */
+export const MAX_COUNT = 10_000;
+
 /**
  * The key that an event is counted under. Parts are joined by `_` as they
  * are, so ids that themselves contain `_` can meet in one key: where yours

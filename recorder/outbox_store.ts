@@ -1,6 +1,9 @@
 // What a store of queued events is: what it keeps, what it does, and the error of one that fails.
 import type { WebhookEvent } from "./event.ts";
 
+/** The id of a queued event. */
+export const EVENT_ID = /^[0-9a-z-]{1,40}$/;
+
 /** A queued event as a store keeps it: plain JSON data. */
 export interface StoredEvent {
   /**

@@ -22,6 +22,7 @@ import { Epochs } from "./epochs.ts";
 import {
   checkEvent,
   defaultKeyOf,
+  MAX_COUNT,
   membersOf,
   type WebhookEvent,
 } from "./event.ts";
@@ -39,7 +40,6 @@ import { LateRepeats } from "./late_repeats.ts";
 import { Retention, ServerClock } from "./retention.ts";
 import type { Sender } from "./sender.ts";
 
-const MAX_COUNT = 10_000;
 const DRAIN_MS = 5000;
 /** How far repeats go back where failovers are noticed, in milliseconds. */
 const REPEAT_MS = 3000;

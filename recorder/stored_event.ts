@@ -1,13 +1,9 @@
 // An entry as a store keeps it, and the check of what comes from a store.
 import { isObject, show } from "../client/check.ts";
 import type { Entry } from "./entry.ts";
-import { checkEvent } from "./event.ts";
+import { checkEvent, MAX_COUNT } from "./event.ts";
 import { messageOf } from "./outage.ts";
-import type { StoredEvent } from "./outbox_store.ts";
-
-/** The most members that an entry has. */
-const MAX_MEMBERS = 10_000;
-const ID = /^[0-9a-z-]{1,40}$/;
+import { EVENT_ID, type StoredEvent } from "./outbox_store.ts";
 
 /** What a store keeps of an entry. The event is copied: its fields alone are plain data. */
 export function storedEventOf(id: string, entry: Entry): StoredEvent {
@@ -40,7 +36,7 @@ export function faultIn(value: unknown): string | undefined {
 function faultOf(value: unknown): string | undefined {
   if (!isObject(value)) return `an entry is ${show(value)}, expected an object`;
   const { id, key, score, members, event } = value;
-  if (typeof id !== "string" || !ID.test(id)) {
+  if (typeof id !== "string" || !EVENT_ID.test(id)) {
     return `the id of an entry is ${
       show(id)
     }, expected 1 to 40 of 0-9, a-z and hyphens`;
@@ -54,7 +50,7 @@ function faultOf(value: unknown): string | undefined {
   if (!Array.isArray(members)) {
     return of("members", `${show(members)}, not an array`);
   }
-  if (members.length === 0 || members.length > MAX_MEMBERS) {
+  if (members.length === 0 || members.length > MAX_COUNT) {
     return of("members", `an array of ${members.length}`);
   }
   const other = members.find((member) => typeof member !== "string");

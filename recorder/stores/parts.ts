@@ -33,7 +33,7 @@ export const rangeOf = (
 /** The id in a name of the folder {@linkcode QUEUED}; `undefined` if it is the name of nothing that was put there by an outbox. */
 export const idIn = (name: string): string | undefined => NAME.exec(name)?.[1];
 
-const NAME = /^queued\/([0-9a-z-]{1,40})#\d{4}$/;
+const NAME = /^queued\/([^#]+)#\d{4}$/;
 
 const utf8 = new TextEncoder();
 
