@@ -36,6 +36,7 @@
 import {
   Blacklist,
   ExponentialBackoff,
+  type RecorderStats,
   Redis,
   Retry,
   WebhookRecorder,
@@ -44,6 +45,7 @@ import { Watch } from "./webhook_service/health.ts";
 import { log, textOf } from "./webhook_service/log.ts";
 import { handler } from "./webhook_service/routes.ts";
 import {
+  idleIn,
   RETENTION_SECONDS,
   type Settings,
   settingsOf,
@@ -52,6 +54,8 @@ import { openStore } from "./webhook_service/store.ts";
 
 /** How long the end may take, in milliseconds: Deno Deploy kills after 5 seconds. */
 const STOP_MS = { requests: 1000, outbox: 2500, client: 500 };
+/** After this time a line says what an earlier process has left and is not sent yet, in milliseconds. */
+const SOON_MS = 1000;
 /** How many events may be queued, in memory alone and with a store: some 5 and 50 MB. */
 const CAPACITY = { memory: 10_000, store: 100_000 };
 
@@ -66,18 +70,31 @@ export interface Service {
   stop(): Promise<{ lost: number; left: number }>;
 }
 
+/** @throws {TypeError} If the URL is wrong. */
+function connect(url: string | undefined): Redis {
+  try {
+    return new Redis(url, {
+      // The sender waits for the answer. Better 202 soon than 200 late.
+      connectTimeoutMs: 1000,
+      replyTimeoutMs: 1000,
+      checkoutTimeoutMs: 1000,
+      retry: new Retry({
+        backoff: new ExponentialBackoff({ jitter: 0.5 }),
+        deadlineMs: 1000,
+      }),
+    });
+  } catch (error) {
+    const message = textOf(error).replace(
+      /^Cannot use url/,
+      "Cannot use REDIS_URL",
+    );
+    throw new TypeError(message, { cause: error });
+  }
+}
+
 /** Starts the service. */
 export async function startService(settings: Settings): Promise<Service> {
-  const redis = new Redis(settings.redisUrl, {
-    // The sender waits for the answer. Better 202 soon than 200 late.
-    connectTimeoutMs: 1000,
-    replyTimeoutMs: 1000,
-    checkoutTimeoutMs: 1000,
-    retry: new Retry({
-      backoff: new ExponentialBackoff({ jitter: 0.5 }),
-      deadlineMs: 1000,
-    }),
-  });
+  const redis = connect(settings.redisUrl);
   const { outbox, place, close: closeStore } = await openStore(settings.outbox);
   const recorder = new WebhookRecorder(redis, {
     retentionSeconds: RETENTION_SECONDS,
@@ -130,12 +147,23 @@ export async function startService(settings: Settings): Promise<Service> {
   }
 }
 
-/** Logs that what earlier processes have left is sent, once it is. */
+/** Logs that what earlier processes have left is sent, once it is, and before if it takes long. */
 async function logRestored(recorder: WebhookRecorder): Promise<void> {
-  await recorder.flush();
+  const sent = recorder.flush();
+  await within(SOON_MS, sent);
+  logUnsent(recorder.stats());
+  await sent;
   const { restored, left } = recorder.stats();
   if (restored === 0 || left > 0) return;
   log("info", "What an earlier process has left is sent", { restored });
+}
+
+function logUnsent({ restored, pending, reason }: RecorderStats): void {
+  if (restored === 0 || pending === 0) return;
+  const what = "What an earlier process has left is being sent";
+  const more = { restored, pending };
+  if (reason === undefined) log("info", what, more);
+  else log("error", `${what}: ${reason}`, more);
 }
 
 async function within(ms: number, work: Promise<void>): Promise<void> {
@@ -148,7 +176,17 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
 /** Starts the service as the environment says, or ends the process. */
 async function start(): Promise<Service> {
   try {
-    return await startService(settingsOf(Deno.env));
+    const service = await startService(settingsOf(Deno.env));
+    const idle = idleIn(Deno.env);
+    if (idle.length > 0) {
+      log(
+        "info",
+        `No shop is blocked without LIMIT: ${idle.join(", ")} ${
+          idle.length === 1 ? "has" : "have"
+        } no effect`,
+      );
+    }
+    return service;
   } catch (error) {
     log("error", `Cannot start: ${textOf(error)}`);
     Deno.exit(2);

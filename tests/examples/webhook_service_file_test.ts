@@ -155,3 +155,24 @@ Deno.test("Webhook service answers 503 while its disk is full, and what it answe
   await service.drained();
   assertEquals(await events.check(server.url), { missing: 0, surplus: 0 });
 });
+
+Deno.test("Webhook service does not start with a wrong REDIS_URL, names it, and shows no password", async () => {
+  const url = "http://:secret@127.0.0.1";
+  const { code, lines } = await RunningService.refuses(url);
+  assertEquals([code, lines.length], [2, 1]);
+  const { message } = lines[0]!;
+  assertMatch(message, /^Cannot start: Cannot use REDIS_URL: its scheme is /);
+  assertEquals(message.includes("secret"), false);
+});
+
+Deno.test("Webhook service says which variables have no effect without LIMIT", async () => {
+  await using service = await RunningService.start("redis://127.0.0.1:1", {
+    env: { ADMIN_TOKEN: "t", BLOCK_SECONDS: 5 },
+  });
+  await service.get("/healthz");
+  assertEquals(await service.stop(), 0);
+  const messages = (await service.lines()).map(({ message }) => message);
+  const line =
+    "No shop is blocked without LIMIT: BLOCK_SECONDS, ADMIN_TOKEN have no effect";
+  assertEquals(messages.filter((message) => message === line).length, 1);
+});

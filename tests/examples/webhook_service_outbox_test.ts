@@ -4,6 +4,7 @@
 
 import "../support/strict.ts";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { Random, searchLength } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { Folder } from "./folder.ts";
@@ -122,6 +123,21 @@ Deno.test("Webhook service ends in an outage with exit code 0, and the next proc
     assertEquals(lines.at(-1)!.left, 60);
   }
   assertEquals([...events.answers], [[202, 60]]);
+  {
+    await using service = await RunningService.start(
+      server.url,
+      folder.options,
+    );
+    await delay(1500); // no request comes
+    assertEquals(await service.stop(), 0);
+    const line = (await service.lines())
+      .find(({ message }) => message.includes("is being sent: "));
+    assertEquals([line?.level, line?.restored, line?.pending], [
+      "error",
+      60,
+      60,
+    ]);
+  }
   await server.start();
   await using service = await RunningService.start(server.url, folder.options);
   await events.arrive(server.url);

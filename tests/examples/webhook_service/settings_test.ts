@@ -1,7 +1,10 @@
 // That the environment of the service is checked before anything is opened.
 import "../../support/strict.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { settingsOf } from "../../../examples/webhook_service/settings.ts";
+import {
+  idleIn,
+  settingsOf,
+} from "../../../examples/webhook_service/settings.ts";
 
 const from = (variables: Record<string, string>) =>
   settingsOf({ get: (name) => variables[name] });
@@ -50,4 +53,16 @@ Deno.test("A token that no header can have is refused, and not shown", () => {
     assert(!message.includes(token.trim()), message);
   }
   assertEquals(from({ ADMIN_TOKEN: "a token" }).adminToken, "a token");
+});
+
+Deno.test("Settings that have no effect without a limit are named", () => {
+  const variables: Record<string, string> = {
+    WINDOW_SECONDS: "5",
+    BLOCK_SECONDS: "",
+    ADMIN_TOKEN: "t",
+  };
+  const idle = () => idleIn({ get: (name) => variables[name] });
+  assertEquals(idle(), ["WINDOW_SECONDS", "ADMIN_TOKEN"]);
+  variables.LIMIT = "3";
+  assertEquals(idle(), []);
 });
