@@ -21,7 +21,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./outbox": { modules: 18, bytes: 53_000 },
   "./outbox/durable-object": { modules: 5, bytes: 12_000 },
   "./outbox/kv": { modules: 5, bytes: 12_800 },
-  "./verify": { modules: 140, bytes: 335_000 },
+  "./verify": { modules: 140, bytes: 337_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
 const ROOM = 1.1;
