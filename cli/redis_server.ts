@@ -259,11 +259,7 @@ class LocalRedis implements RedisServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-    await Deno.remove(this.#directory, { recursive: true }).catch(
-      (error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      },
-    );
+    await removeFolder(this.#directory);
   }
 
   async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -368,4 +364,20 @@ function freePorts(): [number, number] {
   first.close();
   second.close();
   return ports;
+}
+
+/**
+ * Removes a folder. A child of the server that saves outlives it for a moment, and
+ * may create a file meanwhile.
+ */
+async function removeFolder(path: string): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await Deno.remove(path, { recursive: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      if (attempt === 10) throw error;
+      await delay(100);
+    }
+  }
 }
