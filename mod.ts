@@ -89,19 +89,18 @@ export type {
   QueuedOutcome,
   RecordedOutcome,
   RecordOutcome,
-} from "./recorder/entry.ts";
-export type { RecordErrorInfo } from "./recorder/options.ts";
-export type { WebhookEvent } from "./recorder/event.ts";
-export type { RecorderOptions } from "./recorder/options.ts";
+} from "./recorder/entries/entry.ts";
+export type { WebhookEvent } from "./recorder/entries/event.ts";
+export type { RecorderOptions, RecordErrorInfo } from "./recorder/options.ts";
 export type {
   OutboxError,
   OutboxOperation,
   OutboxStore,
   StoredEvent,
-} from "./recorder/outbox_store.ts";
-export type { RecorderStats } from "./recorder/outcomes.ts";
+} from "./recorder/outbox/outbox_store.ts";
 export { WebhookRecorder } from "./recorder/recorder.ts";
 export type { Sender } from "./recorder/sender.ts";
+export type { RecorderStats } from "./recorder/stats.ts";
 export { ProtocolError, ReplyError } from "./resp/errors.ts";
 export type { ParserLimits } from "./resp/limits.ts";
 export type { Command, CommandArgument, Reply } from "./resp/types.ts";
@@ -178,16 +177,16 @@ import "./pool/waiters.ts";
 import "./pool/when_aborted.ts";
 import "./recorder/backlog.ts";
 import "./recorder/delivery.ts";
-import "./recorder/entry.ts";
-import "./recorder/epochs.ts";
-import "./recorder/event.ts";
+import "./recorder/entries/entry.ts";
+import "./recorder/entries/epochs.ts";
+import "./recorder/entries/event.ts";
+import "./recorder/entries/outcomes.ts";
+import "./recorder/entries/queue.ts";
 import "./recorder/lanes.ts";
 import "./recorder/late_repeats.ts";
 import "./recorder/options.ts";
 import "./recorder/outage.ts";
-import "./recorder/outbox.ts";
-import "./recorder/outcomes.ts";
-import "./recorder/queue.ts";
+import "./recorder/outbox/outbox.ts";
 import "./recorder/retention.ts";
 import "./recorder/writer.ts";
 import "./resp/command.ts";

@@ -1,11 +1,11 @@
 // Entries that could not be written to a server: sent again in order, by backoff while nothing goes through.
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./entries/entry.ts";
+import type { Outcomes, Refused } from "./entries/outcomes.ts";
+import { EntryQueue } from "./entries/queue.ts";
 import type { Availability } from "./outage.ts";
-import type { Outbox } from "./outbox.ts";
-import type { Outcomes, Refused } from "./outcomes.ts";
-import { EntryQueue } from "./queue.ts";
+import type { Outbox } from "./outbox/outbox.ts";
 import { type Batch, batchesOf, type Writer } from "./writer.ts";
 
 /** After this many attempts in a row that were denied a connection the backlog is given up. */

@@ -2,10 +2,10 @@
 import { withFate } from "../client/fate.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import type { Backlog, HomeOf } from "./backlog.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./entries/entry.ts";
+import type { Outcomes } from "./entries/outcomes.ts";
+import { countOf, EntryQueue } from "./entries/queue.ts";
 import type { Availability } from "./outage.ts";
-import type { Outcomes } from "./outcomes.ts";
-import { countOf, EntryQueue } from "./queue.ts";
 import { type Batch, batchesOf, flushesOf, type Writer } from "./writer.ts";
 
 /** At most this much is on its way at once: more would only wait in the client. */

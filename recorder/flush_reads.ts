@@ -1,7 +1,7 @@
 // What is read in the flush of a write: frequencies, and values of keys that a caller has named.
 import { show } from "../client/check.ts";
 import type { Command } from "../resp/types.ts";
-import type { Entry, Reading } from "./entry.ts";
+import type { Entry, Reading } from "./entries/entry.ts";
 import type { Failure } from "./outage.ts";
 
 /** Entries of one key, and what became of their write. */

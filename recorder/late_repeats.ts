@@ -1,5 +1,5 @@
 // Repeats after a failover, whose code is loaded only where failovers are noticed.
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./entries/entry.ts";
 import type { Repeats, RepeatsOptions } from "./repeats.ts";
 
 /** Takes notes of the writes to one server. */

@@ -8,10 +8,10 @@ import {
   MAX_TIMER_MS,
   type OptionRule,
 } from "../client/check.ts";
-import type { RecordOutcome } from "./entry.ts";
-import type { WebhookEvent } from "./event.ts";
-import type { Kept } from "./outbox.ts";
-import type { OutboxError, OutboxStore } from "./outbox_store.ts";
+import type { RecordOutcome } from "./entries/entry.ts";
+import type { WebhookEvent } from "./entries/event.ts";
+import type { Kept } from "./outbox/outbox.ts";
+import type { OutboxError, OutboxStore } from "./outbox/outbox_store.ts";
 
 /** Options of a {@linkcode WebhookRecorder}. */
 export interface RecorderOptions {

@@ -2,6 +2,7 @@
 import { type Outlook, outlookOf } from "../client/outlook.ts";
 import { PipelineError } from "../client/pipeline_error.ts";
 import { ReplyError } from "../resp/errors.ts";
+import { messageOf } from "../retry/failures.ts";
 import { RetryError } from "../retry/retry.ts";
 
 /** Why a command was not acknowledged; `undefined` if it was. */
@@ -161,10 +162,6 @@ export function describeOutages(
     reason: `${first[1]}${servers}`,
   };
 }
-
-/** The text of an error. */
-export const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
 
 /** Whether an error reply is behind it. */
 const isRefusal = (error: unknown): boolean =>

@@ -1,5 +1,5 @@
 // What servers have acknowledged lately: what a replica that takes over may lack.
-import type { Kept } from "./outbox.ts";
+import type { Kept } from "./outbox/outbox.ts";
 
 /** At most this many events are kept, of all servers together: 5 seconds of 10,000 a second. */
 const MAX_EVENTS = 50_000;

@@ -7,9 +7,9 @@ import {
   show,
   SIGNAL,
 } from "../client/check.ts";
+import type { Failover } from "../client/failover.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
 import { lastingAbort } from "../client/lasting_abort.ts";
-import type { Failover } from "../client/failover.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
 import {
@@ -17,28 +17,29 @@ import {
   Entry,
   type Reading,
   type RecordOutcome,
-} from "./entry.ts";
-import { Epochs } from "./epochs.ts";
+} from "./entries/entry.ts";
+import { Epochs } from "./entries/epochs.ts";
 import {
   checkEvent,
   defaultKeyOf,
   MAX_COUNT,
   membersOf,
   type WebhookEvent,
-} from "./event.ts";
+} from "./entries/event.ts";
+import { type OutboxChange, Outcomes } from "./entries/outcomes.ts";
 import { Lanes, nameOf, type ServerOf, serverOfKey } from "./lanes.ts";
+import { LateRepeats } from "./late_repeats.ts";
 import {
   checkRecorderOptions,
   errorInfoOf,
   type RecorderOptions,
 } from "./options.ts";
 import { describeOutages } from "./outage.ts";
-import { type Kept, Outbox } from "./outbox.ts";
-import type { OutboxError } from "./outbox_store.ts";
-import { type OutboxChange, Outcomes, type RecorderStats } from "./outcomes.ts";
-import { LateRepeats } from "./late_repeats.ts";
+import { type Kept, Outbox } from "./outbox/outbox.ts";
+import type { OutboxError } from "./outbox/outbox_store.ts";
 import { Retention, ServerClock } from "./retention.ts";
 import type { Sender } from "./sender.ts";
+import type { RecorderStats } from "./stats.ts";
 
 const DRAIN_MS = 5000;
 /** How far repeats go back where failovers are noticed, in milliseconds. */

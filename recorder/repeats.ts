@@ -1,15 +1,15 @@
 // After a failover, what the server that is gone has acknowledged last is written once more.
 import type { SendOptions } from "../client/send_options.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
-import { zadd } from "./entry.ts";
-import { type Kept, keptOf } from "./outbox.ts";
+import { zadd } from "./entries/entry.ts";
+import { countOf } from "./entries/queue.ts";
 import {
   type Failure,
   failureIn,
   failuresIn,
   outlookAmongMany,
 } from "./outage.ts";
-import { countOf } from "./queue.ts";
+import { type Kept, keptOf } from "./outbox/outbox.ts";
 import { Recent, type Written } from "./recent.ts";
 import type { Sender } from "./sender.ts";
 

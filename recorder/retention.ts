@@ -3,7 +3,7 @@ import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
 import { type Failure, failureIn, failuresIn } from "./outage.ts";
-import { type Kept, keptOf } from "./outbox.ts";
+import { type Kept, keptOf } from "./outbox/outbox.ts";
 import type { Sender } from "./sender.ts";
 
 /** Sets trimmed in one flush at most. */

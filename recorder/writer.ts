@@ -4,10 +4,10 @@ import { isPassingRefusal } from "../client/failure.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
-import { type Entry, zadd } from "./entry.ts";
-import { type Failure, failureIn, outcomesIn } from "./outage.ts";
-import type { Notes } from "./late_repeats.ts";
+import { type Entry, zadd } from "./entries/entry.ts";
 import type * as Reads from "./flush_reads.ts";
+import type { Notes } from "./late_repeats.ts";
+import { type Failure, failureIn, outcomesIn } from "./outage.ts";
 import type { Retention } from "./retention.ts";
 import type { Sender } from "./sender.ts";
 

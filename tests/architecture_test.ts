@@ -35,7 +35,8 @@ interface Weight {
  * The rooms of the house, and the rooms that each may import. The arrows go one
  * way: bytes and time import nothing, sockets know bytes, a connection knows its
  * socket, the pool its connections, the client the pool, and the recorder the
- * client but no sockets.
+ * client but no sockets. Of the recorder, entries are below the outbox that keeps
+ * them, and both are below what sends them.
  */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "resp": [],
@@ -63,10 +64,18 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/commands",
     "client/servers",
   ],
-  "recorder": ["client", "resp", "retry"],
-  "recorder/blacklist": ["client", "resp", "recorder"],
-  "recorder/stores": ["client", "recorder"],
-  "recorder/stores/file": ["client", "recorder"],
+  "recorder/entries": ["client", "resp", "retry"],
+  "recorder/outbox": ["client", "retry", "recorder/entries"],
+  "recorder": [
+    "client",
+    "resp",
+    "retry",
+    "recorder/entries",
+    "recorder/outbox",
+  ],
+  "recorder/blacklist": ["client", "resp", "recorder", "recorder/entries"],
+  "recorder/stores": ["client", "recorder/entries", "recorder/outbox"],
+  "recorder/stores/file": ["client", "recorder/entries", "recorder/outbox"],
 };
 const ROOMS = Object.keys(ARROWS);
 
@@ -117,9 +126,9 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
   "recorder/blacklist/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
-  "recorder/event.ts": ["@std/uuid/v5"],
+  "recorder/entries/event.ts": ["@std/uuid/v5"],
   "recorder/late_repeats.ts": ["./repeats.ts"],
-  "recorder/outbox.ts": ["./stored_outbox.ts"],
+  "recorder/outbox/outbox.ts": ["./stored_outbox.ts"],
   "recorder/writer.ts": ["./flush_reads.ts"],
   "retry/retry.ts": ["@std/async/delay"],
 };
@@ -128,7 +137,7 @@ const LATER: Readonly<Record<string, string[]>> = {
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
   "retry": ["@std/async"],
   "client": ["@std/async"],
-  "recorder": ["@std/async", "@std/uuid"],
+  "recorder/entries": ["@std/uuid"],
 };
 
 /** What of Node's library is used, and where. */

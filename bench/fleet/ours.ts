@@ -7,7 +7,7 @@ import { QuestionPacing } from "../../client/servers/lookup.ts";
 import { STAGGER_MS } from "../../client/servers/topology_question.ts";
 import type { DialPacing } from "../../pool/dialer.ts";
 import { BACKLOG_JITTER } from "../../recorder/backlog.ts";
-import { CHUNK } from "../../recorder/queue.ts";
+import { CHUNK } from "../../recorder/entries/queue.ts";
 import { ExponentialBackoff } from "../../retry/backoff.ts";
 import type { Retry } from "../../retry/retry.ts";
 import type { Isolate, World } from "./world.ts";

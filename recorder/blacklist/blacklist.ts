@@ -8,6 +8,10 @@ import {
   type OptionRule,
   show,
 } from "../../client/check.ts";
+import { checkEvent, type WebhookEvent } from "../entries/event.ts";
+import { partsOf, WebhookRecorder } from "../recorder.ts";
+import type { Decisions, Settings } from "./decisions.ts";
+import type { ManualBlocks } from "./manual_blocks.ts";
 import type {
   BlacklistDecision,
   BlacklistOptions,
@@ -15,10 +19,6 @@ import type {
   BlockOptions,
   Shop,
 } from "./types.ts";
-import type { Decisions, Settings } from "./decisions.ts";
-import { checkEvent, type WebhookEvent } from "../event.ts";
-import type { ManualBlocks } from "./manual_blocks.ts";
-import { partsOf, WebhookRecorder } from "../recorder.ts";
 
 /** The longest block, in seconds: 366 days. */
 const MAX_BLOCK_SECONDS = 31_622_400;

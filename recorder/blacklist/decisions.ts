@@ -1,8 +1,11 @@
 // Whether an event is over its limit: by the block and the count that its own flush has read.
 import { outlookOf } from "../../client/outlook.ts";
-import type { BlacklistDecision, Shop } from "./types.ts";
-import type { RecordOutcome } from "../entry.ts";
-import type { WebhookEvent } from "../event.ts";
+import type { RecordOutcome } from "../entries/entry.ts";
+import type { WebhookEvent } from "../entries/event.ts";
+import type { ServerOf } from "../lanes.ts";
+import { outcomesIn } from "../outage.ts";
+import { partsOf, recordWith, type WebhookRecorder } from "../recorder.ts";
+import type { Sender } from "../sender.ts";
 import {
   isForeign,
   isRead,
@@ -10,10 +13,6 @@ import {
   KnownBlocks,
   PATIENCE,
 } from "./known_blocks.ts";
-import type { ServerOf } from "../lanes.ts";
-import { outcomesIn } from "../outage.ts";
-import { partsOf, recordWith, type WebhookRecorder } from "../recorder.ts";
-import type { Sender } from "../sender.ts";
 import { checkShop, nameOf } from "./shop.ts";
 import {
   type Block,
@@ -21,6 +20,7 @@ import {
   isBlock,
   type Stored,
 } from "./stored_blocks.ts";
+import type { BlacklistDecision, Shop } from "./types.ts";
 
 /** The options of a blacklist, complete. */
 export interface Settings {

@@ -1,5 +1,5 @@
 // The types of a blacklist: its options, what it decides and what it lists.
-import type { RecordOutcome } from "../entry.ts";
+import type { RecordOutcome } from "../entries/entry.ts";
 
 /** A shop. An event of it is one, too. */
 export interface Shop {

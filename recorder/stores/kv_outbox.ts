@@ -5,13 +5,13 @@
  * @module
  */
 import { show } from "../../client/check.ts";
-import type { OutboxStore, StoredEvent } from "../outbox_store.ts";
+import type { OutboxStore, StoredEvent } from "../outbox/outbox_store.ts";
 import { isStored } from "./parts.ts";
 import type { Change, Item, Shelf } from "./shelf.ts";
 import { checkShelfOptions, ShelfOutbox } from "./shelf_outbox.ts";
 
-export type { WebhookEvent } from "../event.ts";
-export type { OutboxStore, StoredEvent } from "../outbox_store.ts";
+export type { WebhookEvent } from "../entries/event.ts";
+export type { OutboxStore, StoredEvent } from "../outbox/outbox_store.ts";
 
 /**
  * What a {@linkcode KvOutbox} needs of Deno KV: a `Deno.Kv` has it, and so has the `Kv`

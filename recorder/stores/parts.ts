@@ -1,5 +1,5 @@
 // A queued event as parts of a limited length under names that sort by its id, and back.
-import type { StoredEvent } from "../outbox_store.ts";
+import type { StoredEvent } from "../outbox/outbox_store.ts";
 
 /**
  * Where the events are that wait for Redis. It stands for the format, too: events in another

@@ -4,7 +4,7 @@ import {
   checkOptions,
   checkWhole,
 } from "../../client/check.ts";
-import type { StoredEvent } from "../outbox_store.ts";
+import type { StoredEvent } from "../outbox/outbox_store.ts";
 import {
   AFTER_QUEUED,
   ASIDE,
@@ -16,8 +16,8 @@ import {
   QUEUED,
   rangeOf,
 } from "./parts.ts";
-import type { Change, Item, Shelf } from "./shelf.ts";
 import { Room } from "./room.ts";
+import type { Change, Item, Shelf } from "./shelf.ts";
 
 /** The longest reason that is kept of why an event was set aside. */
 const LONGEST_REASON = 1000;

@@ -1,7 +1,7 @@
 // Events posted to the example service, what was answered, and whether Redis holds what that promises.
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { Redis } from "../../mod.ts";
-import { membersOf } from "../../recorder/event.ts";
+import { membersOf } from "../../recorder/entries/event.ts";
 import { until } from "../support/wait.ts";
 
 const PATIENCE_MS = 20_000;

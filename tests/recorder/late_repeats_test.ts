@@ -5,8 +5,8 @@ import { runInNewContext } from "node:vm";
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { LateRepeats } from "../../recorder/late_repeats.ts";
-import { Entry } from "../../recorder/entry.ts";
-import { Epoch } from "../../recorder/epochs.ts";
+import { Entry } from "../../recorder/entries/entry.ts";
+import { Epoch } from "../../recorder/entries/epochs.ts";
 import { EVENT } from "./doubles.ts";
 import { Fleet } from "./fleet.ts";
 

@@ -1,8 +1,8 @@
 // What is kept of the last acknowledgements of each server.
 import "../support/strict.ts";
 import { assertEquals, assertLess } from "@std/assert";
-import { Entry } from "../../recorder/entry.ts";
-import { Epoch } from "../../recorder/epochs.ts";
+import { Entry } from "../../recorder/entries/entry.ts";
+import { Epoch } from "../../recorder/entries/epochs.ts";
 import { Recent, type Written } from "../../recorder/recent.ts";
 
 const entry = new Entry(

@@ -3,8 +3,8 @@ import "../support/strict.ts";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { type Command, Redis, ReplyError, WebhookRecorder } from "../../mod.ts";
-import { Entry } from "../../recorder/entry.ts";
-import { Epoch } from "../../recorder/epochs.ts";
+import { Entry } from "../../recorder/entries/entry.ts";
+import { Epoch } from "../../recorder/entries/epochs.ts";
 import { Retention, ServerClock } from "../../recorder/retention.ts";
 import { startRedis } from "../support/redis_server.ts";
 import {

@@ -1,7 +1,7 @@
 // An event as a line of text.
 import { isObject } from "../../../client/check.ts";
-import type { WebhookEvent } from "../../event.ts";
-import type { StoredEvent } from "../../outbox_store.ts";
+import type { WebhookEvent } from "../../entries/event.ts";
+import type { StoredEvent } from "../../outbox/outbox_store.ts";
 import { ascii } from "./record.ts";
 
 /** In the place of a field that is not there, and of the default key. */

@@ -8,18 +8,18 @@ import {
   type OptionRule,
   show,
 } from "../../../client/check.ts";
-import type { OutboxStore, StoredEvent } from "../../outbox_store.ts";
+import type { OutboxStore, StoredEvent } from "../../outbox/outbox_store.ts";
+import type { Change } from "./batch.ts";
+import type { Cursor, ReadEvent } from "./cursor.ts";
 import {
   OutboxFileError,
   type OutboxFileReason,
   type OutboxHolder,
   OutboxLockedError,
 } from "./errors.ts";
-import { FRAME, isId, MAX_RECORD } from "./record.ts";
-import type { Cursor, ReadEvent } from "./cursor.ts";
-import type { Change } from "./batch.ts";
 import { eventOf, textOf } from "./event_text.ts";
 import { Log } from "./log.ts";
+import { FRAME, isId, MAX_RECORD } from "./record.ts";
 
 export {
   OutboxFileError,
@@ -29,7 +29,7 @@ export {
   type OutboxStore,
   type StoredEvent,
 };
-export type { WebhookEvent } from "../../event.ts";
+export type { WebhookEvent } from "../../entries/event.ts";
 
 /** How {@linkcode FileOutbox.open} opens a file. */
 export interface FileOutboxOptions {

@@ -1,6 +1,6 @@
 // What every store of queued events must do that is kept by a process: steps of a test.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { StoredEvent } from "../../../recorder/outbox_store.ts";
+import type { StoredEvent } from "../../../recorder/outbox/outbox_store.ts";
 import { type Host, RemoteStore } from "./hosts/host.ts";
 
 let made = 0;

@@ -1,8 +1,8 @@
 // That an event comes back from its text as it was.
 import "../../../support/strict.ts";
 import { assertEquals, assertMatch } from "@std/assert";
-import { defaultKeyOf } from "../../../../recorder/event.ts";
-import type { StoredEvent } from "../../../../recorder/outbox_store.ts";
+import { defaultKeyOf } from "../../../../recorder/entries/event.ts";
+import type { StoredEvent } from "../../../../recorder/outbox/outbox_store.ts";
 import {
   eventOf,
   textOf,

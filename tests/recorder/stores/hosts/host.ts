@@ -2,7 +2,7 @@
 import type {
   OutboxStore,
   StoredEvent,
-} from "../../../../recorder/outbox_store.ts";
+} from "../../../../recorder/outbox/outbox_store.ts";
 import type { Call, Raw, Result } from "./serve.ts";
 
 /** A process that has stores. */

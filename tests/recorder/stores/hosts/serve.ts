@@ -1,6 +1,6 @@
 // Serves a store of queued events over HTTP, for a test in another process. It runs on Deno and in workerd.
 import type { Redis } from "../../../../client/redis.ts";
-import type { OutboxStore } from "../../../../recorder/outbox_store.ts";
+import type { OutboxStore } from "../../../../recorder/outbox/outbox_store.ts";
 import { WebhookRecorder } from "../../../../recorder/recorder.ts";
 
 /** What a host has under the keys of a store: names without the prefix, and values. */

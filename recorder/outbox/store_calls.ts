@@ -1,5 +1,5 @@
 // Calls of a store: all but `load` end in bounded time without rejecting, failures are reported, and none is made while one like it hangs.
-import { messageOf } from "./outage.ts";
+import { messageOf } from "../../retry/failures.ts";
 import {
   OutboxError,
   type OutboxOperation,

@@ -1,11 +1,11 @@
 // Removals from a store that fails.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { delay } from "@std/async/delay";
-import type { OutboxError } from "../../recorder/outbox_store.ts";
-import { Removals } from "../../recorder/removals.ts";
-import { StoreCalls } from "../../recorder/store_calls.ts";
-import { MapStore } from "./map_store.ts";
+import type { OutboxError } from "../../../recorder/outbox/outbox_store.ts";
+import { Removals } from "../../../recorder/outbox/removals.ts";
+import { StoreCalls } from "../../../recorder/outbox/store_calls.ts";
+import { MapStore } from "../map_store.ts";
 
 function setUp() {
   const store = new MapStore();

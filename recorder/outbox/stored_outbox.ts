@@ -1,17 +1,17 @@
 // Keeps queued entries in a store, and queues again what earlier processes have left there.
-import { fateOf, withFate } from "../client/fate.ts";
-import { ExponentialBackoff } from "../retry/backoff.ts";
-import { Entry } from "./entry.ts";
-import { Epoch } from "./epochs.ts";
+import { fateOf, withFate } from "../../client/fate.ts";
+import { ExponentialBackoff } from "../../retry/backoff.ts";
+import { messageOf } from "../../retry/failures.ts";
+import { Entry } from "../entries/entry.ts";
+import { Epoch } from "../entries/epochs.ts";
+import type { Outcomes, Refused } from "../entries/outcomes.ts";
+import { EntryQueue, writtenBytesOf } from "../entries/queue.ts";
 import { EventIds } from "./event_ids.ts";
-import { messageOf } from "./outage.ts";
-import type { Outcomes, Refused } from "./outcomes.ts";
 import {
   OutboxError,
   type OutboxStore,
   type StoredEvent,
 } from "./outbox_store.ts";
-import { EntryQueue, writtenBytesOf } from "./queue.ts";
 import { Removals } from "./removals.ts";
 import { Restoration } from "./restoration.ts";
 import { StoreCalls } from "./store_calls.ts";

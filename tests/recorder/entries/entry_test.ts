@@ -1,9 +1,9 @@
 // The states of an entry, and its ways from one to another.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assertEquals, assertThrows } from "@std/assert";
-import type { RecordOutcome } from "../../mod.ts";
-import { Entry, type EntryState } from "../../recorder/entry.ts";
-import { Epoch, Epochs } from "../../recorder/epochs.ts";
+import type { RecordOutcome } from "../../../mod.ts";
+import { Entry, type EntryState } from "../../../recorder/entries/entry.ts";
+import { Epoch, Epochs } from "../../../recorder/entries/epochs.ts";
 
 const EVENT = { mallId: "mall", shopNo: 1, eventType: "e" };
 

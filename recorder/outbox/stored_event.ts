@@ -1,8 +1,8 @@
 // An entry as a store keeps it, and the check of what comes from a store.
-import { isObject, show } from "../client/check.ts";
-import type { Entry } from "./entry.ts";
-import { checkEvent, MAX_COUNT } from "./event.ts";
-import { messageOf } from "./outage.ts";
+import { isObject, show } from "../../client/check.ts";
+import { messageOf } from "../../retry/failures.ts";
+import type { Entry } from "../entries/entry.ts";
+import { checkEvent, MAX_COUNT } from "../entries/event.ts";
 import { EVENT_ID, type StoredEvent } from "./outbox_store.ts";
 
 /** What a store keeps of an entry. The event is copied: its fields alone are plain data. */

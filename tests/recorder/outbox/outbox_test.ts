@@ -1,15 +1,15 @@
 // The outbox if the code that a store needs cannot be loaded.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
-import { fateOf, type RecordOutcome } from "../../mod.ts";
-import { CommandError } from "../../client/command_error.ts";
-import { Entry } from "../../recorder/entry.ts";
-import { Epoch } from "../../recorder/epochs.ts";
-import { Outbox } from "../../recorder/outbox.ts";
-import { Outcomes } from "../../recorder/outcomes.ts";
-import type { OutboxError } from "../../recorder/outbox_store.ts";
-import { EVENT } from "./doubles.ts";
-import { MapStore } from "./map_store.ts";
+import { fateOf, type RecordOutcome } from "../../../mod.ts";
+import { CommandError } from "../../../client/command_error.ts";
+import { Entry } from "../../../recorder/entries/entry.ts";
+import { Epoch } from "../../../recorder/entries/epochs.ts";
+import { Outbox } from "../../../recorder/outbox/outbox.ts";
+import { Outcomes } from "../../../recorder/entries/outcomes.ts";
+import type { OutboxError } from "../../../recorder/outbox/outbox_store.ts";
+import { EVENT } from "../doubles.ts";
+import { MapStore } from "../map_store.ts";
 
 function setUp(usesMemory: boolean) {
   const store = new MapStore();

@@ -1,7 +1,7 @@
 // Ids of stored events: in order of time, and different in each recorder.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
-import { EventIds } from "../../recorder/event_ids.ts";
+import { EventIds } from "../../../recorder/outbox/event_ids.ts";
 
 Deno.test("Ids sort in the order in which they were made, and none comes twice", () => {
   const ids = new EventIds();

@@ -1,5 +1,5 @@
 // What is queued is kept in a store: when an event is answered, what becomes of it if the store fails, and what is left there.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import {
   assert,
   assertEquals,
@@ -20,11 +20,11 @@ import {
   type Sender,
   type StoredEvent,
   WebhookRecorder,
-} from "../../mod.ts";
-import { OutboxError } from "../../recorder/outbox_store.ts";
-import { setSink, type TelemetryEvents } from "../../client/telemetry.ts";
-import { startRedis } from "../support/redis_server.ts";
-import { until } from "../support/wait.ts";
+} from "../../../mod.ts";
+import { OutboxError } from "../../../recorder/outbox/outbox_store.ts";
+import { setSink, type TelemetryEvents } from "../../../client/telemetry.ts";
+import { startRedis } from "../../support/redis_server.ts";
+import { until } from "../../support/wait.ts";
 import {
   cardinality,
   DURABLE,
@@ -33,8 +33,8 @@ import {
   NOWHERE,
   ofShop,
   Told,
-} from "./doubles.ts";
-import { MapStore, storedEvent, storeWith } from "./map_store.ts";
+} from "../doubles.ts";
+import { MapStore, storedEvent, storeWith } from "../map_store.ts";
 
 /** A client whose Redis is away until a test says otherwise. It keeps the members that it gets, with their scores. */
 class Away implements Sender {

@@ -1,5 +1,5 @@
 // Removes from a store what was sent: in batches, one after the other.
-import { ExponentialBackoff } from "../retry/backoff.ts";
+import { ExponentialBackoff } from "../../retry/backoff.ts";
 import type { StoreCalls } from "./store_calls.ts";
 
 /** At most this many ids in one call. */

@@ -1,5 +1,5 @@
 // What earlier processes have left in a store: loaded as there is room, checked, and sent with its members and scores.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import {
   assert,
   assertEquals,
@@ -16,12 +16,12 @@ import {
   type Sender,
   type StoredEvent,
   WebhookRecorder,
-} from "../../mod.ts";
-import type { OutboxError } from "../../recorder/outbox_store.ts";
-import { startRedis } from "../support/redis_server.ts";
-import { until } from "../support/wait.ts";
-import { cardinality, DURABLE, EVENT, KEY, NOWHERE, ttl } from "./doubles.ts";
-import { MapStore, storedEvent, storeWith } from "./map_store.ts";
+} from "../../../mod.ts";
+import type { OutboxError } from "../../../recorder/outbox/outbox_store.ts";
+import { startRedis } from "../../support/redis_server.ts";
+import { until } from "../../support/wait.ts";
+import { cardinality, DURABLE, EVENT, KEY, NOWHERE, ttl } from "../doubles.ts";
+import { MapStore, storedEvent, storeWith } from "../map_store.ts";
 
 /** A client that keeps what is sent: away, or there. */
 class Keeping implements Sender {
@@ -268,7 +268,7 @@ Deno.test("What is no stored event stays in the store, is not sent, and is repor
 });
 
 Deno.test("The fault of an entry names it, and what is wrong with it", async () => {
-  const { faultIn } = await import("../../recorder/stored_event.ts");
+  const { faultIn } = await import("../../../recorder/outbox/stored_event.ts");
   const good = storedEvent(1);
   assertEquals(faultIn(good), undefined);
   assertEquals(

@@ -1,5 +1,5 @@
 // A webhook event, with the key and the members that it is counted by.
-import { show } from "../client/check.ts";
+import { show } from "../../client/check.ts";
 
 /**
  * A webhook event. Its names, and the default key, are those of a service for

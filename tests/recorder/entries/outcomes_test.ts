@@ -1,5 +1,5 @@
 // What onError and the statistics say of events.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import {
   assert,
   assertEquals,
@@ -8,9 +8,9 @@ import {
   assertMatch,
 } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { Redis, WebhookRecorder } from "../../mod.ts";
-import { startRedis } from "../support/redis_server.ts";
-import { DURABLE, EVENT, ofShop, Told } from "./doubles.ts";
+import { Redis, WebhookRecorder } from "../../../mod.ts";
+import { startRedis } from "../../support/redis_server.ts";
+import { DURABLE, EVENT, ofShop, Told } from "../doubles.ts";
 
 Deno.test("onError knows the event, its time, its count and what became of it", async () => {
   await using server = await startRedis();

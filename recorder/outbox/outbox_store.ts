@@ -1,5 +1,5 @@
 // What a store of queued events is: what it keeps, what it does, and the error of one that fails.
-import type { WebhookEvent } from "./event.ts";
+import type { WebhookEvent } from "../entries/event.ts";
 
 /** The id of a queued event. */
 export const EVENT_ID = /^[0-9a-z-]{1,40}$/;

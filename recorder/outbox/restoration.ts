@@ -1,6 +1,6 @@
 // What earlier processes have left in a store: read step by step, as there is room.
-import { ExponentialBackoff } from "../retry/backoff.ts";
-import { messageOf } from "./outage.ts";
+import { ExponentialBackoff } from "../../retry/backoff.ts";
+import { messageOf } from "../../retry/failures.ts";
 import { OutboxError, type StoredEvent } from "./outbox_store.ts";
 import type { Iterates, StoreCalls } from "./store_calls.ts";
 import { faultIn } from "./stored_event.ts";

@@ -1,10 +1,10 @@
 // That a queue of entries keeps their order, and nothing that has left it.
-import "../support/strict.ts";
+import "../../support/strict.ts";
 import { assertEquals, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { Entry } from "../../recorder/entry.ts";
-import { Epoch } from "../../recorder/epochs.ts";
-import { countOf, EntryQueue } from "../../recorder/queue.ts";
+import { Entry } from "../../../recorder/entries/entry.ts";
+import { Epoch } from "../../../recorder/entries/epochs.ts";
+import { countOf, EntryQueue } from "../../../recorder/entries/queue.ts";
 
 const epoch = new Epoch();
 

@@ -1,6 +1,6 @@
 // An accepted event: what is written for it, by which command, and its one state.
-import { checkCommand } from "../resp/command.ts";
-import type { Command } from "../resp/types.ts";
+import { checkCommand } from "../../resp/command.ts";
+import type { Command } from "../../resp/types.ts";
 import type { Epoch } from "./epochs.ts";
 import type { WebhookEvent } from "./event.ts";
 

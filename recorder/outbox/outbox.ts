@@ -1,10 +1,10 @@
 // The outbox: how many events are queued, which is bounded, and what keeps them in a store, if there is one.
-import { fateOf, withFate } from "../client/fate.ts";
-import type { Entry } from "./entry.ts";
-import { messageOf } from "./outage.ts";
-import { endOf, type Outcomes, type Refused } from "./outcomes.ts";
+import { fateOf, withFate } from "../../client/fate.ts";
+import { messageOf } from "../../retry/failures.ts";
+import type { Entry } from "../entries/entry.ts";
+import { endOf, type Outcomes, type Refused } from "../entries/outcomes.ts";
+import { countOf } from "../entries/queue.ts";
 import type { OutboxError } from "./outbox_store.ts";
-import { countOf } from "./queue.ts";
 import type { StoredOutbox, StoredOutboxOptions } from "./stored_outbox.ts";
 
 /** What is kept of a queued entry: enough to send it again with the same members and the same time. */
