@@ -144,12 +144,13 @@ const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
 const NODE: Readonly<Record<string, readonly string[]>> = {
   [DIAGNOSTICS]: ["node:diagnostics_channel"],
   "pool/socket/client_certificate.ts": ["node:crypto", "node:tls"],
+  "recorder/stores/file/claims.ts": ["node:process"],
   "recorder/stores/file/compaction.ts": ["node:buffer"],
   "recorder/stores/file/cursor.ts": ["node:buffer"],
   "recorder/stores/file/disk.ts": ["node:fs", "node:path", "node:process"],
   "recorder/stores/file/header.ts": ["node:buffer", "node:zlib"],
-  "recorder/stores/file/lock.ts": ["node:process", "node:timers"],
-  "recorder/stores/file/log.ts": ["node:timers"],
+  "recorder/stores/file/lock.ts": ["node:timers"],
+  "recorder/stores/file/ownership.ts": ["node:timers"],
   "recorder/stores/file/record.ts": ["node:buffer", "node:zlib"],
   "recorder/stores/file/runtime.ts": ["node:os", "node:process"],
 };

@@ -1,5 +1,8 @@
 // Which process holds the log: records of claims, of which each may follow one other.
+import process from "node:process";
+import type { Disk } from "./disk.ts";
 import type { OutboxHolder } from "./errors.ts";
+import { hostName, type KernelLock, RUNTIME } from "./runtime.ts";
 
 /** The record of a process that takes the log. */
 export interface Claim extends OutboxHolder {
@@ -30,4 +33,43 @@ export function holderAfter(
     return record.released === holder?.nonce ? undefined : holder;
   }
   return record.supersedes === holder?.nonce ? record : holder;
+}
+
+/**
+ * The claim of this process.
+ *
+ * @param holder The claim that it follows.
+ * @param tornAt Where a crash has cut the log short.
+ * @param size Where the log ends.
+ */
+export function newClaim(
+  holder: Claim | undefined,
+  kernelLock: KernelLock | undefined,
+  tornAt: number | undefined,
+  size: number,
+): Claim {
+  const host = hostName();
+  return {
+    nonce: crypto.randomUUID(),
+    pid: process.pid,
+    ...(host === undefined ? {} : { host }),
+    runtime: RUNTIME,
+    since: new Date().toISOString(),
+    ...(holder === undefined ? {} : { supersedes: holder.nonce }),
+    ...(kernelLock === undefined ? {} : { hasKernelLock: true }),
+    ...(tornAt === undefined ? {} : { torn: [tornAt, size] }),
+  };
+}
+
+/** The body of the record by which a process gives the log back. */
+export const releaseOf = (claim: Claim): string =>
+  `@ ${JSON.stringify({ released: claim.nonce })}`;
+
+/** Whether the last record is that of a holder who gives the log back. */
+export function isReleased(disk: Disk, holder: Claim, size: number): boolean {
+  const expected = releaseOf(holder);
+  const bytes = new Uint8Array(expected.length + 1);
+  if (size < bytes.length) return false;
+  const read = disk.read(bytes, size - bytes.length);
+  return String.fromCharCode(...bytes.subarray(0, read)) === `${expected}\n`;
 }

@@ -1,9 +1,10 @@
 // The header of the log: two slots that are written in turn.
-import { crc32 } from "node:zlib";
 import { Buffer } from "node:buffer";
-import { bytesOf } from "./record.ts";
+import { crc32 } from "node:zlib";
 import type { Claim } from "./claims.ts";
+import type { Disk } from "./disk.ts";
 import { OutboxFileError } from "./errors.ts";
+import { bytesOf } from "./record.ts";
 
 /** What a slot says. */
 export interface Header {
@@ -52,6 +53,16 @@ export interface Found {
   readonly slot: number;
   /** Whether both slots can be read. */
   readonly isWhole: boolean;
+}
+
+/** Reads the header of a file. @returns `undefined` if there is none yet. */
+export function readFound(disk: Disk, size: number): Found | undefined {
+  const bytes = new Uint8Array(Math.min(size, HEADER));
+  return readHeader(
+    disk.path,
+    bytes.subarray(0, disk.read(bytes, 0)),
+    size,
+  );
 }
 
 /**

@@ -1,31 +1,20 @@
 // Takes the log for this process, and reads it.
-import process from "node:process";
 import { setTimeout } from "node:timers";
-import type { Claim } from "./claims.ts";
-import { AppendError, type Disk, type FileState } from "./disk.ts";
+import { type Claim, isReleased, newClaim } from "./claims.ts";
+import { AppendError, type Disk } from "./disk.ts";
 import { OutboxLockedError } from "./errors.ts";
-import {
-  type Found,
-  HEADER,
-  NEW,
-  newHeader,
-  placed,
-  readHeader,
-} from "./header.ts";
+import { type Found, NEW, newHeader, placed, readFound } from "./header.ts";
 import { bytesOf, recordOf } from "./record.ts";
 import { Replay } from "./replay.ts";
 import {
   hasEnded,
   hostName,
   type KernelLock,
-  RUNTIME,
   takeKernelLock,
 } from "./runtime.ts";
 import { Scan } from "./scan.ts";
 
-/** How often the holder touches the file, in milliseconds. */
-export const HEARTBEAT_MS = 1000;
-/** A holder that has not touched the file for so long, while it was watched, is dead. */
+/** A holder that has not touched the file for so long in milliseconds, while it was watched, is dead. */
 const SILENT_MS = 5000;
 /** So is one that had not touched it for so long before. Clocks of two hosts differ by less. */
 const LONG_SILENT_MS = 60_000;
@@ -190,39 +179,10 @@ async function readLog(disk: Disk, makes: boolean): Promise<Read> {
   return { found, replay, scan, size };
 }
 
-/** Reads the header. @returns `undefined` if there is none yet. */
-export function readFound(disk: Disk, size: number): Found | undefined {
-  const bytes = new Uint8Array(Math.min(size, HEADER));
-  return readHeader(
-    disk.path,
-    bytes.subarray(0, disk.read(bytes, 0)),
-    size,
-  );
-}
-
 /** Which process holds the log, as far as can be read while it is written. */
 async function holderOf(disk: Disk): Promise<Claim | undefined> {
   const { replay } = await readLog(disk, false);
   return replay.holder;
-}
-
-function newClaim(
-  holder: Claim | undefined,
-  kernelLock: KernelLock | undefined,
-  tornAt: number | undefined,
-  size: number,
-): Claim {
-  const host = hostName();
-  return {
-    nonce: crypto.randomUUID(),
-    pid: process.pid,
-    ...(host === undefined ? {} : { host }),
-    runtime: RUNTIME,
-    since: new Date().toISOString(),
-    ...(holder === undefined ? {} : { supersedes: holder.nonce }),
-    ...(kernelLock === undefined ? {} : { hasKernelLock: true }),
-    ...(tornAt === undefined ? {} : { torn: [tornAt, size] }),
-  };
 }
 
 /** Waits until a holder has ended or has given the log back. */
@@ -244,7 +204,7 @@ async function waitForEnd(
   let changedAt = performance.now();
   for (;;) {
     if (isHere && hasEnded(holder.pid, Date.parse(holder.since))) return true;
-    if (isReleased(disk, holder, state)) return true;
+    if (isReleased(disk, holder, state.size)) return true;
     const isSilent = performance.now() - changedAt > SILENT_MS ||
       Date.now() - state.mtimeMs > LONG_SILENT_MS;
     if (isSilent) return true;
@@ -257,16 +217,3 @@ async function waitForEnd(
     state = next;
   }
 }
-
-/** Whether the last record is that of a holder who gives the log back. */
-function isReleased(disk: Disk, holder: Claim, { size }: FileState): boolean {
-  const expected = releaseOf(holder);
-  const bytes = new Uint8Array(expected.length + 1);
-  if (size < bytes.length) return false;
-  const read = disk.read(bytes, size - bytes.length);
-  return String.fromCharCode(...bytes.subarray(0, read)) === `${expected}\n`;
-}
-
-/** The body of the record by which a process gives the log back. */
-export const releaseOf = (claim: Claim): string =>
-  `@ ${JSON.stringify({ released: claim.nonce })}`;

@@ -1,6 +1,4 @@
 // The log of a file outbox: writes batches of changes, and keeps the file small.
-import { clearInterval, setInterval } from "node:timers";
-import { compacted, moves } from "./compaction.ts";
 import {
   Batch,
   type Change,
@@ -8,19 +6,16 @@ import {
   type Excess,
   REMOVAL,
 } from "./batch.ts";
+import { releaseOf } from "./claims.ts";
+import { compacted, moves } from "./compaction.ts";
 import { Cursor } from "./cursor.ts";
 import { AppendError, Disk } from "./disk.ts";
 import { describeHolder, OutboxFileError, systemError } from "./errors.ts";
-import { HEADER, type Header, MAGIC, placed } from "./header.ts";
+import { HEADER, type Header, placed } from "./header.ts";
 import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import {
-  HEARTBEAT_MS,
-  readFound,
-  releaseOf,
-  takeLog,
-  type Taken,
-} from "./lock.ts";
+import { takeLog, type Taken } from "./lock.ts";
+import { Ownership } from "./ownership.ts";
 import { bytesOf, recordOf } from "./record.ts";
 import { Replay } from "./replay.ts";
 import { Scan } from "./scan.ts";
@@ -29,9 +24,6 @@ import { Scan } from "./scan.ts";
 const MIN_WASTE = 2 ** 18;
 /** How long nothing is cleared after that has failed, in milliseconds: the disk is full. */
 const CLEAR_MS = 10_000;
-
-/** What the file begins with. */
-const FIRST = bytesOf(MAGIC);
 
 /**
  * The log. Its methods that write are called one after the other.
@@ -45,7 +37,7 @@ export class Log {
   readonly #disk: Disk;
   readonly #taken: Taken;
   readonly #maxBytes: number;
-  readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #ownership: Ownership;
   readonly #cursors = new Set<Cursor>();
   /** Ids whose removal could not be written yet. */
   readonly #unwritten = new Set<string>();
@@ -61,8 +53,6 @@ export class Log {
   #clearAfter = 0;
   /** Whether no compaction can succeed. */
   #isStuck = false;
-  /** Why nothing more can be written. */
-  #lost: OutboxFileError | undefined;
 
   private constructor(disk: Disk, taken: Taken, maxBytes: number) {
     this.#disk = disk;
@@ -73,8 +63,7 @@ export class Log {
     this.#index = taken.replay.index;
     this.#end = taken.end;
     this.#isOpenEnded = taken.isOpenEnded;
-    this.#heartbeat = setInterval(() => disk.touch(FIRST), HEARTBEAT_MS);
-    this.#heartbeat.unref();
+    this.#ownership = new Ownership(disk);
   }
 
   /** Opens the file and takes it. */
@@ -169,7 +158,7 @@ export class Log {
       return errors;
     } catch (error) {
       for (const { kind, ids } of changes) {
-        if (kind !== "-" || this.#lost !== undefined) continue;
+        if (kind !== "-" || this.#ownership.isLost) continue;
         for (const id of ids) {
           if (!this.#index.has(id)) continue;
           this.#index.remove(id);
@@ -184,7 +173,7 @@ export class Log {
   /** Whether most of the log is dead, and enough of it. */
   get isWasteful(): boolean {
     const total = this.#end - this.#header.start;
-    return this.#lost === undefined && !this.#isStuck && total >= MIN_WASTE &&
+    return !this.#ownership.isLost && !this.#isStuck && total >= MIN_WASTE &&
       this.#index.bytes * 2 <= total;
   }
 
@@ -248,7 +237,7 @@ export class Log {
       await this.#disk.truncate(copy.end);
       await this.#heal();
     } catch (error) {
-      throw this.#lose(
+      throw this.#ownership.lose(
         systemError("cut", this.#disk.path, error).message,
       );
     }
@@ -267,7 +256,7 @@ export class Log {
 
   /** Gives the log back. */
   async close(): Promise<void> {
-    clearInterval(this.#heartbeat);
+    this.#ownership.end();
     const { claim, kernelLock } = this.#taken;
     try {
       await this.#checkEnd();
@@ -336,24 +325,14 @@ export class Log {
    * @throws {OutboxFileError} If it belongs to another process now, was cut or deleted.
    */
   async #checkEnd(written = 0): Promise<void> {
-    if (this.#lost !== undefined) throw this.#lost;
-    const { size, isDeleted } = await this.#disk.state();
-    if (isDeleted) throw this.#lose("it was deleted, moved or replaced");
-    if (size === this.#end + written) return;
-    if (!this.#isHeaderOwn(size)) {
-      throw this.#lose("another process has taken it over, or has replaced it");
-    }
-    if (size < this.#end + written) {
-      throw this.#lose(
-        `it was cut from ${
-          this.#end + written
-        } to ${size} bytes by something else`,
-      );
-    }
+    const { sequence } = this.#header;
+    const expected = this.#end + written;
+    const size = await this.#ownership.check(expected, sequence);
+    if (size === expected) return;
     // A process that was frozen may have ended its last write here.
     const { holder, isOpenEnded } = this.#replayFrom(this.#end, size);
     if (holder?.nonce !== this.#taken.claim.nonce) {
-      throw this.#lose(`${describeHolder(holder)} has taken it over`);
+      throw this.#ownership.lose(`${describeHolder(holder)} has taken it over`);
     }
     if (written > 0) {
       throw new OutboxFileError(
@@ -366,33 +345,12 @@ export class Log {
     this.#isOpenEnded = isOpenEnded;
   }
 
-  /** Whether the header is still the one that this process has written or found, if there is one. */
-  #isHeaderOwn(size: number): boolean {
-    try {
-      const found = readFound(this.#disk, size);
-      return found === undefined ||
-        found.header.sequence === this.#header.sequence;
-    } catch {
-      return false; // it is another file
-    }
-  }
-
   /** Reads what another process has appended. */
   #replayFrom(from: number, to: number): Replay {
     const replay = new Replay(this.#taken.claim, this.#index);
     const scan = new Scan(this.#disk, this.#header.generation, from);
     while (scan.next(to, replay));
     return replay;
-  }
-
-  #lose(what: string): OutboxFileError {
-    const { path } = this.#disk;
-    clearInterval(this.#heartbeat); // another process must see when its holder ends
-    return this.#lost = new OutboxFileError(
-      "lost",
-      path,
-      `Cannot write outbox ${path}: ${what}; expected a file of this process alone: open it again`,
-    );
   }
 
   #full({ events, bytes }: Excess): OutboxFileError {
@@ -434,7 +392,7 @@ export class Log {
       this.#replayFrom(to, this.#end);
       isDone = true;
     } finally {
-      if (!isDone && this.#lost === undefined) {
+      if (!isDone && !this.#ownership.isLost) {
         await this.#disk.truncate(to);
         this.#end = to;
         this.#isOpenEnded = isOpenEnded;
@@ -458,7 +416,7 @@ export class Log {
       this.#slot = 1 - this.#slot;
     } catch (error) {
       // It may be in force on the disk, or not: what is appended now might be of the wrong generation.
-      throw this.#lose(
+      throw this.#ownership.lose(
         systemError("write", this.#disk.path, error).message,
       );
     }
