@@ -169,6 +169,7 @@ import "./pool/socket/dial.ts";
 import "./pool/socket/endpoint.ts";
 import "./pool/socket/fair_timeout.ts";
 import "./pool/socket/location.ts";
+import "./pool/socket/other_runtimes.ts";
 import "./pool/socket/runtime.ts";
 import "./pool/socket/secrets.ts";
 import "./pool/socket/socket_error.ts";

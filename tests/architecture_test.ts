@@ -12,16 +12,16 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 100, bytes: 250_000 },
+  ".": { modules: 100, bytes: 256_000 },
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
-  "./pool": { modules: 16, bytes: 24_000 },
+  "./pool": { modules: 16, bytes: 26_000 },
   "./replies": { modules: 1, bytes: 2_500 },
   "./diagnostics": { modules: 12, bytes: 32_500 },
   "./outbox": { modules: 18, bytes: 53_000 },
   "./outbox/durable-object": { modules: 5, bytes: 12_000 },
   "./outbox/kv": { modules: 5, bytes: 12_800 },
-  "./verify": { modules: 140, bytes: 337_000 },
+  "./verify": { modules: 140, bytes: 342_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
 const ROOM = 1.1;
@@ -123,8 +123,11 @@ const LATER: Readonly<Record<string, string[]>> = {
   "client/servers/server.ts": ["../../pool/forensics/post_mortem_trigger.ts"],
   "pool/connection/handshake.ts": ["./other_handshakes.ts"],
   "pool/socket/deno.ts": ["./deno_tls.ts"],
-  "pool/socket/deno_tls.ts": ["./client_certificate.ts"],
+  "pool/socket/deno_tls.ts": ["./check_certificates.ts", "./node_tls.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
+  "pool/socket/node.ts": ["./node_tls.ts"],
+  "pool/socket/node_tls.ts": ["./check_certificates.ts"],
+  "pool/socket/other_runtimes.ts": ["./node.ts", "./node.ts", "./workers.ts"],
   "recorder/blacklist/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
   "recorder/entries/event.ts": ["@std/uuid/v5"],
   "recorder/late_repeats.ts": ["./repeats.ts"],
@@ -143,7 +146,6 @@ const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
 /** What of Node's library is used, and where. */
 const NODE: Readonly<Record<string, readonly string[]>> = {
   [DIAGNOSTICS]: ["node:diagnostics_channel"],
-  "pool/socket/client_certificate.ts": ["node:crypto", "node:tls"],
   "recorder/stores/file/claims.ts": ["node:process"],
   "recorder/stores/file/compaction.ts": ["node:buffer"],
   "recorder/stores/file/cursor.ts": ["node:buffer"],
@@ -361,7 +363,7 @@ const loadedDirectly = (exports: readonly string[]): string[] =>
   exports.filter((statement) => statement.startsWith("export {"))
     .map((statement) => /"\.\/([^"]+)"/.exec(statement)![1]!);
 
-Deno.test("The graph of mod.ts holds every module, and nothing from outside but @std/async, @std/uuid and what a client's certificate needs", () => {
+Deno.test("The graph of mod.ts holds every module, and nothing from outside but @std/async and @std/uuid", () => {
   const graph = graphOf("mod.ts");
   const beside = Object.values(config.exports).map((target) => target.slice(2))
     .filter((path) => !graph.has(path))
@@ -378,8 +380,6 @@ Deno.test("The graph of mod.ts holds every module, and nothing from outside but 
   assertEquals([...packages].sort(), [
     "@std/async",
     "@std/uuid",
-    "node:crypto",
-    "node:tls",
   ]);
 });
 

@@ -10,6 +10,10 @@ const MAX_STRANDED = 3;
 const STRANDED_PAUSE_MS = 30_000;
 const MAX_STRANDED_PAUSES = 7;
 
+const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
+/** Before Deno 2.7 a dial by `node:tls` that waits for TCP goes on when it is given up, and keeps the process alive. */
+const NODE_CAN_BE_GIVEN_UP = major > 2 || minor >= 7;
+
 /** Opens a TCP socket. */
 export type ConnectTcp = () => Promise<Deno.TcpConn>;
 
@@ -22,25 +26,30 @@ export type ConnectTcp = () => Promise<Deno.TcpConn>;
  */
 export async function dialTls(
   endpoint: Endpoint,
-  { signal, onTls }: DialOptions,
+  options: DialOptions,
   connectTcp: ConnectTcp,
 ): Promise<Socket> {
+  const { signal, onTls } = options;
   const { tls } = endpoint;
   const history = tlsHistoryOf(endpoint);
-  const certified = tls?.cert === undefined
-    ? undefined
-    : await import("./client_certificate.ts");
-  certified?.checkCertificate(endpoint);
-  if (!history.answersTls || certified?.canBeGivenUp === false) {
+  const isCertified = tls?.cert !== undefined;
+  if (isCertified) {
+    const { checkCertificates } = await import("./check_certificates.ts");
+    await checkCertificates(endpoint);
+  }
+  if (!history.answersTls || isCertified && !NODE_CAN_BE_GIVEN_UP) {
     const tcp = await connectTcp();
     onTls?.();
     await probeTls(endpoint, tcp, signal);
   }
-  if (certified !== undefined) {
+  if (isCertified) {
+    // `Deno.startTls` takes no certificate, and what `Deno.connectTls` opens can
+    // have neither no-delay nor keep-alive, and cannot be given up.
+    const { connectTls } = await import("./node_tls.ts");
     try {
-      return await certified.connectWithCertificate(endpoint, {
-        signal,
-        ...(onTls === undefined ? {} : { onTls }),
+      return await connectTls(endpoint, options, {
+        isAnswered: true,
+        replacesRoots: true,
       });
     } finally {
       history.answersTls = !signal.aborted;

@@ -1,6 +1,7 @@
 // The runtime that this process runs on: its sockets, its timers, its permissions.
 import * as deno from "./deno.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { type OtherName, otherRuntime } from "./other_runtimes.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
 /** What a runtime gives. No other module names a runtime. */
@@ -49,5 +50,29 @@ export interface UnrefSleep {
   end(): void;
 }
 
+/** The globals by which runtimes are told apart. */
+export interface Globals {
+  readonly Deno?: unknown;
+  readonly Bun?: unknown;
+  readonly navigator?: { readonly userAgent?: unknown };
+}
+
+/**
+ * Which runtime has these globals. Not told by `process`, which Workers may have,
+ * nor by `navigator` alone, which tests replace and which Deno loads when it is
+ * first read.
+ *
+ * @param globals `globalThis`.
+ */
+export function runtimeWith(globals: Globals): "Deno" | OtherName {
+  if (globals.Deno !== undefined) return "Deno";
+  if (globals.Bun !== undefined) return "Bun";
+  return globals.navigator?.userAgent === "Cloudflare-Workers"
+    ? "Cloudflare Workers"
+    : "Node";
+}
+
+const name = runtimeWith(globalThis as Globals);
+
 /** The runtime in use. */
-export const runtime: Runtime = deno;
+export const runtime: Runtime = name === "Deno" ? deno : otherRuntime(name);

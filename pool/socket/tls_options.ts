@@ -2,9 +2,9 @@
 
 /** How to verify the server, and which certificate to show it, for `rediss://`. */
 export interface TlsOptions {
-  /** Certificate authorities to trust besides the system's, and instead of them with `cert`: the text of each PEM file, not its path. */
+  /** Certificate authorities to trust besides those of the runtime, and on Deno instead of them with `cert`: the text of each PEM file, not its path. */
   caCerts?: string[];
-  /** The client's certificate, as PEM. Needs `key`. Such a connection is made by `node:tls`, which takes some 40 ms to load. */
+  /** The client's certificate, as PEM. Needs `key`. On Deno such a connection is made by `node:tls`, which takes some 40 ms to load. */
   cert?: string;
   /** The key of the client's certificate, as PEM. Needs `cert`. */
   key?: string;

@@ -1,0 +1,154 @@
+// TLS sockets of `node:tls`: on Node and Bun all of them, on Deno those with a client's certificate.
+import { builtin } from "./builtin.ts";
+import { TlsFailure } from "./dial_error.ts";
+import type { Endpoint } from "./endpoint.ts";
+import {
+  KEEP_ALIVE_MS,
+  type NetSocket,
+  NodeSocket,
+  type OnRead,
+} from "./node_socket.ts";
+import type { DialOptions, Socket } from "./socket.ts";
+import { isAddress } from "./tls_options.ts";
+
+/** A certificate as `node:tls` gives it: empty if the peer has shown none. */
+interface PeerCertificate {
+  readonly subject?: unknown;
+}
+
+/** The part of `tls.TLSSocket` that is needed. */
+interface TlsSocket extends NetSocket {
+  getPeerCertificate(): PeerCertificate;
+}
+
+/** The options of `createSecureContext`. */
+interface ContextOptions {
+  readonly ca?: readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** The part of `node:tls` that is needed. */
+interface Tls {
+  connect(
+    options: ContextOptions & {
+      readonly host: string;
+      readonly port: number;
+      readonly onread: OnRead;
+      readonly servername?: string;
+      readonly secureContext: unknown;
+      readonly checkServerIdentity: (
+        name: string,
+        certificate: PeerCertificate,
+      ) => Error | undefined;
+    },
+  ): TlsSocket;
+  checkServerIdentity(
+    name: string,
+    certificate: PeerCertificate,
+  ): Error | undefined;
+  createSecureContext(options: ContextOptions): unknown;
+  /** Since Node 22.15: with what the user has added by NODE_EXTRA_CA_CERTS or --use-system-ca. */
+  getCACertificates?(type: "default"): readonly string[];
+  readonly rootCertificates: readonly string[];
+}
+
+/** What is made of an endpoint's certificates: 15 ms of work with authorities of its own. */
+interface Secured {
+  readonly options: ContextOptions;
+  readonly context: unknown;
+}
+
+/** Options of {@linkcode connectTls}. */
+export interface NodeTlsOptions {
+  /** Whether the peer is known to answer TLS. @default {false} */
+  readonly isAnswered?: boolean;
+  /** Whether `tls.caCerts` are trusted instead of the runtime's authorities: Deno lists its own with a permission only. @default {false} */
+  readonly replacesRoots?: boolean;
+}
+
+const secured = new WeakMap<Endpoint, Secured>();
+
+/**
+ * Opens a TLS socket, with no-delay and keep-alive.
+ *
+ * @param endpoint An endpoint with TLS.
+ * @param options See `DialOptions`.
+ * @param nodeOptions See {@linkcode NodeTlsOptions}.
+ * @throws {TlsFailure} If TLS fails; the error of the system if TCP does.
+ * @throws {DialError} If a certificate, the key or the server name cannot be used.
+ */
+export async function connectTls(
+  endpoint: Endpoint,
+  { signal, onTls }: DialOptions,
+  { isAnswered = false, replacesRoots = false }: NodeTlsOptions = {},
+): Promise<Socket> {
+  const tls = await builtin<Tls>("node:tls");
+  let security = secured.get(endpoint);
+  if (security === undefined) {
+    const { checkCertificates } = await import("./check_certificates.ts");
+    await checkCertificates(endpoint);
+    secured.set(endpoint, security = secure(tls, endpoint, replacesRoots));
+  }
+  signal.throwIfAborted();
+  const { hostname, port, tls: { serverName, ...rules } = {} } = endpoint;
+  const name = serverName || hostname;
+  /** What is wrong with the server's name. */
+  const flawOf = (certificate: PeerCertificate): Error | undefined =>
+    certificate.subject === undefined
+      ? new Error("the server has shown no certificate")
+      : rules.unsafelyDisableHostnameVerification
+      ? undefined
+      : tls.checkServerIdentity(name, certificate);
+  let isTcp = false;
+  let opened: TlsSocket;
+  const socket = new NodeSocket((onread) => {
+    opened = tls.connect({
+      ...security.options,
+      secureContext: security.context,
+      host: hostname,
+      port,
+      onread,
+      // An address is no name for TLS, nor is the dot at the end of one.
+      ...(isAddress(name) ? {} : { servername: name.replace(/\.$/, "") }),
+      checkServerIdentity: (_, certificate) => flawOf(certificate),
+    });
+    opened.on("connect", () => {
+      isTcp = true;
+      opened.setNoDelay(true);
+      opened.setKeepAlive(true, KEEP_ALIVE_MS);
+      onTls?.(isAnswered);
+    });
+    return opened;
+  }, "secureConnect");
+  try {
+    await socket.opened(signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw isTcp ? new TlsFailure(error) : error;
+  }
+  // Bun up to 1.3 does not ask for the check of an address, nor for any without a servername.
+  const flaw = flawOf(opened!.getPeerCertificate());
+  if (flaw === undefined) return socket;
+  socket.close();
+  throw new TlsFailure(flaw);
+}
+
+/** Node would trust the authorities of `ca` instead of its own, not besides. */
+function secure(
+  tls: Tls,
+  { tls: given = {} }: Endpoint,
+  replacesRoots: boolean,
+): Secured {
+  const { caCerts = [], cert, key } = given;
+  const options = {
+    ...(cert === undefined ? {} : { cert, key: key! }),
+    ...(caCerts.length === 0 ? {} : {
+      ca: replacesRoots ? caCerts : [
+        ...(tls.getCACertificates?.("default") ?? tls.rootCertificates),
+        ...caCerts,
+      ],
+    }),
+  };
+  return { options, context: tls.createSecureContext(options) };
+}

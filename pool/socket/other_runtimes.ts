@@ -1,0 +1,127 @@
+// Node, Bun and Cloudflare Workers as runtimes: timers of `setTimeout`, and sockets that are loaded with the first dial.
+import type { Endpoint } from "./endpoint.ts";
+import type { DialOptions, Socket } from "./socket.ts";
+
+/** The runtimes besides Deno. */
+export type OtherName = "Node" | "Bun" | "Cloudflare Workers";
+
+/** What opens sockets, by runtime. Each import is written out, so that a bundler takes the module along. */
+const SOCKETS: Readonly<
+  Record<
+    OtherName,
+    () => Promise<
+      {
+        connect(endpoint: Endpoint, options: DialOptions): Promise<Socket>;
+      }
+    >
+  >
+> = {
+  "Node": () => import("./node.ts"),
+  "Bun": () => import("./node.ts"),
+  "Cloudflare Workers": () => import("./workers.ts"),
+};
+
+/** One of these runtimes, as `Runtime` of runtime.ts. */
+export function otherRuntime(name: OtherName): {
+  readonly name: OtherName;
+  connect(endpoint: Endpoint, options: DialOptions): Promise<Socket>;
+  newTimer(onDue: (lateMs: number) => void): PlainTimer;
+  newUnrefSleep(): PlainSleep;
+  permissionHint(): string;
+} {
+  return {
+    name,
+    connect: async (endpoint, options) =>
+      await (await SOCKETS[name]()).connect(endpoint, options),
+    newTimer: (onDue) => new PlainTimer(onDue),
+    newUnrefSleep: () => new PlainSleep(),
+    permissionHint: () => "--allow-net",
+  };
+}
+
+/** What `setTimeout` returns on Node and Bun. On Workers it is a number, and no timer keeps a request alive. */
+interface Timeout {
+  ref?(): void;
+  unref?(): void;
+}
+
+/** As long as the longest signal of Deno's timer, so that users of timers see one rule. */
+const MAX_MS = 60_000;
+
+/**
+ * A timer that is started and stopped for each command at the cost of `ref` and
+ * `unref`: one that is still pending serves the next start as well.
+ */
+export class PlainTimer {
+  readonly #onDue: (lateMs: number) => void;
+  #timeout: Timeout | undefined;
+  #dueAt = 0;
+  #isOn = false;
+
+  /**
+   * Makes a timer, which is not running.
+   *
+   * @param onDue Called with how late the call is, in milliseconds.
+   */
+  constructor(onDue: (lateMs: number) => void) {
+    this.#onDue = onDue;
+  }
+
+  /** Starts it, for `ms` milliseconds from `now` or a minute, whichever is less. */
+  start(ms: number, now: number = performance.now()): void {
+    const waitMs = Math.min(Math.max(0, Math.ceil(ms)), MAX_MS);
+    if (this.#timeout === undefined || this.#dueAt > now + waitMs) {
+      this.#clear();
+      this.#dueAt = now + waitMs;
+      this.#timeout = setTimeout(this.#fire, waitMs) as unknown as Timeout;
+    } else if (!this.#isOn) {
+      this.#timeout.ref?.();
+    }
+    this.#isOn = true;
+  }
+
+  /** Stops it. */
+  stop(): void {
+    if (!this.#isOn) return;
+    this.#isOn = false;
+    // Where it cannot be told to keep nothing alive it must not stay behind.
+    if (this.#timeout?.unref === undefined) return this.#clear();
+    this.#timeout.unref();
+  }
+
+  #clear(): void {
+    clearTimeout(this.#timeout as unknown as number);
+    this.#timeout = undefined;
+  }
+
+  readonly #fire = (): void => {
+    this.#timeout = undefined;
+    if (!this.#isOn) return;
+    this.#isOn = false;
+    this.#onDue(performance.now() - this.#dueAt);
+  };
+}
+
+/** Waits without keeping the process alive. `Atomics.waitAsync` never resolves on Workers. */
+export class PlainSleep {
+  readonly #ends = new Set<() => void>();
+
+  /** Waits for `ms` milliseconds, or until {@linkcode PlainSleep.end}. */
+  wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timeout as unknown as number);
+        this.#ends.delete(end);
+        resolve();
+      };
+      const timeout = setTimeout(end, ms) as unknown as Timeout;
+      timeout.unref?.();
+      this.#ends.add(end);
+    });
+  }
+
+  /** Ends the waits under way. */
+  end(): void {
+    for (const end of this.#ends) end();
+  }
+}
