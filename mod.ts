@@ -24,6 +24,12 @@
 export { CommandError } from "./client/command_error.ts";
 export type { ReplayPolicy } from "./client/commands/replay.ts";
 export { DeadlineError } from "./client/deadlines.ts";
+export {
+  type FunctionCallOptions,
+  FunctionLibrary,
+  Script,
+  type ScriptOptions,
+} from "./client/faces.ts";
 export type { Failover } from "./client/failover.ts";
 export { fateOf } from "./client/fate.ts";
 export type { Lease, LeaseSendOptions } from "./client/lease.ts";
@@ -31,7 +37,7 @@ export type { RedisOptions, RetryInfo } from "./client/options.ts";
 export { RedisNode } from "./client/node.ts";
 export { PipelineError } from "./client/pipeline_error.ts";
 export { Redis } from "./client/redis.ts";
-export type { SendOptions } from "./client/send_options.ts";
+export type { CommandSender, SendOptions } from "./client/send_options.ts";
 export type { RedisStats, ServerStats } from "./client/stats.ts";
 export type { Origin } from "./client/telemetry.ts";
 export type { WatchOptions } from "./client/watched_transaction.ts";

@@ -127,7 +127,7 @@ export class Attempts implements CallEngine {
     if (signal !== undefined || deadlineMs < Infinity) {
       this.#limit(call, signal, deadlineMs);
     }
-    this.#attempt(call);
+    this.attempt(call);
   }
 
   /**
@@ -223,7 +223,7 @@ export class Attempts implements CallEngine {
     };
   }
 
-  #attempt(call: Call): void {
+  attempt(call: Call): void {
     if (call.isDone) return;
     const server = call.router!.serverOf(call);
     if (server === undefined) this.#find(call);
@@ -282,12 +282,12 @@ export class Attempts implements CallEngine {
     call.enter("identifying");
     if (fates === undefined) {
       return void loadFates().then(
-        () => this.#attempt(call),
+        () => this.attempt(call),
         (error) => call.reject(withFate(error, "unsent")),
       );
     }
     fates.identify(right).then(
-      () => this.#attempt(call),
+      () => this.attempt(call),
       ({ report }: ConnectionClosedError) => {
         if (call.isDone) return;
         call.enter("deciding");
@@ -308,7 +308,7 @@ export class Attempts implements CallEngine {
     const advice = this.#isOver
       ? undefined
       : call.router!.heed(call, failed.error);
-    if (advice === "at-once") return this.#attempt(call);
+    if (advice === "at-once") return this.attempt(call);
     const failure = advice === undefined ? failed : { ...failed, ...advice };
     const { error, isReplay, zombie } = failure;
     const failures = call.failures ??= new FailedAttempts();
@@ -328,7 +328,7 @@ export class Attempts implements CallEngine {
       zombie && (isFirst ? zombie.wasUsed : zombie.openedAt < failures.firstAt)
     ) {
       this.#note(call, error, isReplay, 0);
-      return this.#attempt(call);
+      return this.attempt(call);
     }
     const now = performance.now();
     const { startedAt, deadlineMs } = call.limits ??
@@ -384,7 +384,7 @@ export class Attempts implements CallEngine {
       () => {
         if (call.isDone) return;
         call.enter("deciding");
-        this.#attempt(call);
+        this.attempt(call);
       },
       // The next attempt is not made: the client was closed, or the wait has failed.
       (reason) => {
@@ -399,7 +399,7 @@ export class Attempts implements CallEngine {
   async #resolve(call: SingleCall, lost: ConnectionClosedError): Promise<void> {
     const fate = await fates!.lookAt(call, this, (look) => {
       this.#drain.enter();
-      this.#attempt(look);
+      this.attempt(look);
     });
     if (call.isDone) return;
     call.enter("deciding");

@@ -66,6 +66,8 @@ export interface CallEngine {
   ended(wasAnswered: boolean): void;
   /** An attempt failed: the call is sent again, or rejected. */
   failed(call: Call, failure: Failure): void;
+  /** Another attempt is made now, since the last one has not failed. */
+  attempt(call: Call): void;
 }
 
 /** What may end a call before its outcome. */

@@ -2,7 +2,7 @@
 import type { Command, Reply } from "../resp/types.ts";
 import { copyCommand } from "../resp/encode.ts";
 import type { Attempts } from "./attempts.ts";
-import type { Call } from "./call.ts";
+import type { Call, CallEngine } from "./call.ts";
 import {
   type CallStart,
   late,
@@ -64,6 +64,24 @@ const startLease = late(() => "lease a connection", async () => {
   return startLease;
 });
 
+/** Makes a call of a command, with the two ends of its promise. */
+export type MakeCall = (
+  engine: CallEngine,
+  command: Command,
+  resolve: (reply: Reply | Promise<never>) => void,
+  reject: (reason: unknown) => void,
+) => Call;
+
+const callers = new WeakMap<object, Caller>();
+
+/**
+ * The caller of a client or of one of its servers, for what this module builds on them.
+ *
+ * @param face What the user has: a `Redis`, a `RedisNode`, or anything else.
+ * @returns `undefined` for anything else.
+ */
+export const callerOf = (face: object): Caller | undefined => callers.get(face);
+
 /** Makes calls, which a router leads to their servers. */
 export class Caller {
   readonly #attempts: Attempts;
@@ -72,10 +90,17 @@ export class Caller {
   /**
    * @param attempts The attempts of the client.
    * @param router Which server is in charge of each call.
+   * @param face What the user calls.
    */
-  constructor(attempts: Attempts, router: Router) {
+  constructor(attempts: Attempts, router: Router, face: object) {
     this.#attempts = attempts;
     this.#router = router;
+    callers.set(face, this);
+  }
+
+  /** Which server is in charge of each call. */
+  get router(): Router {
+    return this.#router;
   }
 
   /** Sends one command. */
@@ -132,6 +157,33 @@ export class Caller {
       lease: (options) => this.lease(options),
       isCluster: this.#router.isCluster,
     });
+  }
+
+  /** Sends one command by a call that is made elsewhere. */
+  sendBy(make: MakeCall, given: Command): Promise<Reply> {
+    let made: Call | undefined;
+    const run = () =>
+      promiseOf<Reply>((resolve, reject) => {
+        made = make(this.#attempts, copyCommand(given), resolve, reject);
+        this.#attempts.start(made, this.#router);
+      });
+    return sink === undefined ? run() : sink.trace(
+      () => made?.server?.endpoint ?? destinationOf(this.#router, [given]),
+      [given],
+      false,
+      run,
+    );
+  }
+
+  /**
+   * Admits calls that begin once their code is loaded: close() waits for them.
+   *
+   * @param purpose What they do, to follow "Cannot" in an error.
+   * @returns Must be called once, with what begins them.
+   * @throws {ClosedError} If the client is closed.
+   */
+  admit(purpose: string): (begin: () => void) => void {
+    return this.#attempts.admit(purpose, this.#router);
   }
 
   /** Takes a connection out of its pool, for its holder alone. */

@@ -62,8 +62,11 @@ function fateOfScript([name]: Command, error: ReplyError): Fate {
   if (SCRIPT_NOT_RUN.test(message)) return "unsent";
   const inner = message.replace(INSIDE_OLD_SCRIPT, "");
   const fate = fateOfReply(new ReplyError(inner));
+  // Servers before Redis 7 put the name of an unknown command in backticks.
   const isOfItself = fate === "unsent" &&
-    message.toUpperCase().includes(`'${name.toUpperCase()}'`);
+    message.toUpperCase().replaceAll("`", "'").includes(
+      `'${name.toUpperCase()}'`,
+    );
   // It may have chosen its words, or been refused after it had written something.
   return fate === "executed" || isOfItself ? fate : "unknown";
 }

@@ -1,4 +1,5 @@
 // One server of a client, addressed by itself: what it is sent goes there and nowhere else.
+import { ReplyError } from "../resp/errors.ts";
 import type { Command, Reply } from "../resp/types.ts";
 import { DepartedError } from "../pool/errors.ts";
 import type { PoolStats } from "../pool/pool_stats.ts";
@@ -64,7 +65,7 @@ export class RedisNode {
     this.origin = originOf(server.endpoint);
     this.hashSlots = hashSlots;
     this.#server = server;
-    this.#caller = new Caller(attempts, new OneOf(directory, server));
+    this.#caller = new Caller(attempts, new OneOf(directory, server), this);
   }
 
   /**
@@ -170,7 +171,14 @@ class OneOf implements Router {
     );
   }
 
-  heed(_call: Routed, _error: Error): undefined {
-    return undefined;
+  /** What an error shows of the server is noted, such as that it may have been replaced; the call goes nowhere else. */
+  heed({ command }: Routed, error: Error): undefined {
+    if (error instanceof DepartedError || isRedirect(error)) return undefined;
+    const routing = { hashSlot: -1, detour: undefined, redirects: 0 }; // of no key
+    this.#directory.heed({ command, routing, server: this.#server }, error);
   }
 }
+
+const isRedirect = (error: Error): boolean =>
+  error instanceof ReplyError &&
+  (error.code === "MOVED" || error.code === "ASK");

@@ -115,7 +115,7 @@ export class Redis implements AsyncDisposable {
       onRetry: options.onRetry,
       drain: this.#drain,
     });
-    this.#caller = new Caller(this.#attempts, this.#directory);
+    this.#caller = new Caller(this.#attempts, this.#directory, this);
   }
 
   /**

@@ -1,4 +1,5 @@
 // The options of one call.
+import type { Command } from "../resp/types.ts";
 import type { Retry } from "../retry/retry.ts";
 import {
   BOOLEAN,
@@ -83,4 +84,12 @@ export const NO_OPTIONS: SendOptions = {};
 /** @throws {TypeError} If an option is unknown or not of its type. */
 export function checkSendOptions(options: SendOptions): void {
   checkOptions(options, RULES);
+}
+
+/** What sends commands: a `Redis`, a `RedisNode`, a `Lease`, or a double of one in a test. */
+export interface CommandSender {
+  /** Sends one command; an error reply rejects with a `ReplyError`. */
+  send(command: Command, options?: SendOptions): Promise<unknown>;
+  /** The servers of a client, each addressed by itself. */
+  nodes?(): readonly CommandSender[];
 }

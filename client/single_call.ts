@@ -17,7 +17,7 @@ import type { SendOptions } from "./send_options.ts";
  * 10 ns of the 100 from the start of a call to its outcome.
  */
 export class SingleCall extends Call implements Slot {
-  readonly command: Command;
+  command: Command;
   /** The connection of its last attempt. */
   connection: ConnectionFacts | undefined;
   readonly #resolve: (reply: Reply | Promise<never>) => void;

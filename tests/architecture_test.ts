@@ -12,7 +12,7 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 100, bytes: 256_000 },
+  ".": { modules: 100, bytes: 260_000 },
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
   "./pool": { modules: 16, bytes: 26_000 },
@@ -21,7 +21,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./outbox": { modules: 18, bytes: 53_000 },
   "./outbox/durable-object": { modules: 5, bytes: 12_000 },
   "./outbox/kv": { modules: 5, bytes: 12_800 },
-  "./verify": { modules: 140, bytes: 342_000 },
+  "./verify": { modules: 140, bytes: 348_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
 const ROOM = 1.1;
@@ -116,6 +116,7 @@ const LATER: Readonly<Record<string, string[]>> = {
     "./lease.ts",
     "./watched_transaction.ts",
   ],
+  "client/faces.ts": ["./stored_code.ts", "./stored_code.ts"],
   "client/choose_directory.ts": [
     "./servers/cluster.ts",
     "./servers/sentinel.ts",

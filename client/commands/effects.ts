@@ -42,6 +42,11 @@ export const readsConfig: Effect = [touch("reads", "\0config")];
 export const setsConfig: Effect = [touch("adds", "\0config")];
 export const readsScripts: Effect = [touch("reads", "\0scripts")];
 export const loadsScript: Effect = [touch("adds", "\0scripts")];
+export const readsFunctions: Effect = [touch("reads", "\0functions")];
+
+/** With REPLACE a library is the same after a second run; without it that is refused. */
+export const loadsLibrary = (words: Words): Effect =>
+  optionOf(words[2]) === "REPLACE" ? [touch("alters", "\0functions")] : REFUSES;
 
 /** Stores in the first key what is made from the others: harmful if it is one of them. */
 export const stores = (_: Words, [destination, ...sources]: Words): Effect =>

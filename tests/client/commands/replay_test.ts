@@ -564,6 +564,7 @@ const TOGETHER: readonly (readonly string[])[] = [
   ["SETRANGE k 0 a", "SETRANGE k 3 b", "STRLEN k"],
   ["CONFIG SET maxmemory-samples 5", "CONFIG GET maxmemory-samples"],
   ["SCRIPT LOAD return", "SCRIPT EXISTS abc"],
+  ["FUNCTION LOAD REPLACE code", "FUNCTION LIST"],
   ["SET a 1", "KEYS *"],
   ["PING", "SET a 1", "PING"],
   ["SMOVE a b m", "SCARD a", "EXPIRE b 9"],
@@ -595,6 +596,7 @@ const NOT_TOGETHER: readonly (readonly [string, ...string[]])[] = [
   ["LCS reads what SET", "LCS a b", "SET b 1"],
   ["CONFIG reads what CONFIG", "CONFIG GET timeout", "CONFIG SET timeout 5"],
   ["SCRIPT reads what SCRIPT", "SCRIPT EXISTS abc", "SCRIPT LOAD return"],
+  ["FUNCTION reads what", "FUNCTION LIST", "FUNCTION LOAD REPLACE code"],
   ["HGET reads what HSET", "HSET k f 1", "HGET k f", "HSET k f 2"],
   // What fails by type may succeed after the others.
   ["HSET and SREM", "HSET a 1 2", "SREM a 2"],
@@ -768,6 +770,7 @@ const OTHER_READS = {
     "CLUSTER SLOTS",
     "CLUSTER SLOT-STATS SLOTSRANGE 0 1",
     "FUNCTION DUMP",
+    "FUNCTION LIST",
     "FUNCTION STATS",
     "MODULE LIST",
     "PUBSUB NUMPAT",

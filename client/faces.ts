@@ -1,0 +1,276 @@
+// The faces of scripts, libraries of functions and scans: their code is loaded when they are first used.
+import { copyCommand } from "../resp/encode.ts";
+import type { Command, CommandArgument, Reply } from "../resp/types.ts";
+import { callerOf } from "./caller.ts";
+import { show } from "./check.ts";
+import type { AnyReply } from "./commands/replies.ts";
+import { withFate } from "./fate.ts";
+import type { CommandSender, SendOptions } from "./send_options.ts";
+import type { LibraryCode, ScriptCode, StoredCode } from "./stored_code.ts";
+
+/** Code that is loaded, by this process, once. */
+class LateCode<Code extends StoredCode> {
+  readonly #load: () => Promise<Code>;
+  #loading: Promise<Code> | undefined;
+  #code: Code | undefined;
+
+  constructor(load: () => Promise<Code>) {
+    this.#load = load;
+  }
+
+  run(
+    sender: CommandSender,
+    command: Command,
+    options: SendOptions | undefined,
+  ): Promise<Reply> {
+    return this.#code === undefined
+      ? this.#runFirst(sender, command, options)
+      : this.#code.run(sender, command, options);
+  }
+
+  /** Loads it once, or again if that has failed. */
+  get(): Promise<Code> {
+    return this.#loading ??= this.#load().then(
+      (code) => this.#code = code,
+      (error) => {
+        this.#loading = undefined;
+        throw error;
+      },
+    );
+  }
+
+  /** It is under way while the code is loaded: close() waits for it. */
+  async #runFirst(
+    sender: CommandSender,
+    given: Command,
+    options: SendOptions | undefined,
+  ): Promise<Reply> {
+    let begin = (start: () => void): void => start();
+    let command: Command;
+    try {
+      command = copyCommand(given);
+      begin = callerOf(sender)?.admit("run a script") ?? begin;
+    } catch (error) {
+      throw withFate(error, "unsent");
+    }
+    return await new Promise<Reply>((resolve, reject) =>
+      this.get().then(
+        (code) => begin(() => resolve(code.run(sender, command, options))),
+        (error) => begin(() => reject(withFate(error, "unsent"))),
+      )
+    );
+  }
+}
+
+/** The words of a call. @throws {TypeError} If the keys or the arguments are no array. */
+function callOf(
+  name: string,
+  what: string,
+  keys: readonly (string | Uint8Array)[],
+  args: readonly CommandArgument[],
+): Command {
+  for (const [list, value] of [["keys", keys], ["args", args]] as const) {
+    if (Array.isArray(value)) continue;
+    throw withFate(
+      new TypeError(
+        `Cannot run ${name}: ${list} is ${show(value)}, expected an array`,
+      ),
+      "unsent",
+    );
+  }
+  return [name, what, keys.length, ...keys, ...args];
+}
+
+/** @throws {TypeError} If the source is no text. */
+function checkSource(what: string, source: unknown): void {
+  if (typeof source === "string" && source !== "") return;
+  throw new TypeError(
+    `Cannot make ${what}: source is ${
+      show(source)
+    }, expected a string that is not empty`,
+  );
+}
+
+/** Options of a {@linkcode Script}. */
+export interface ScriptOptions {
+  /**
+   * Whether it writes nothing: it is run by `EVALSHA_RO`, which needs Redis 7, so
+   * that the server refuses its writes, and it is sent again like a read. @default {false}
+   */
+  readOnly?: boolean | undefined;
+}
+
+/**
+ * A Lua script that is sent by its digest, and whole only to a server that does not have it.
+ *
+ * - A server that answers NOSCRIPT is sent the source by EVAL, on the same
+ *   connection. Of the calls that find the script missing at the same time one
+ *   sends it, and the others wait for that.
+ * - That is one call, with one deadline, signal and fate. A script that may have run is
+ *   not sent again, unless it is read-only or `replay` says so.
+ *
+ * In a cluster it goes to the server of its first key; its keys need the same
+ * hash slot. Without a key any primary runs it.
+ *
+ * @typeParam Result The reply, as the script makes it. It is not checked.
+ *
+ * @example Add to a number, but not beyond a limit
+ * ```ts
+ * import { Redis, Script } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const addUpTo = new Script<number>(`
+ *   local sum = tonumber(redis.call("GET", KEYS[1]) or 0) + ARGV[1]
+ *   if sum > tonumber(ARGV[2]) then return -1 end
+ *   redis.call("SET", KEYS[1], sum)
+ *   return sum
+ * `);
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * assertEquals(await addUpTo.run(redis, ["doc-seats"], [2, 3]), 2);
+ * assertEquals(await addUpTo.run(redis, ["doc-seats"], [2, 3]), -1);
+ * await redis.send(["DEL", "doc-seats"]);
+ * ```
+ */
+export class Script<Result extends AnyReply = AnyReply> {
+  readonly #name: string;
+  readonly #code: LateCode<ScriptCode>;
+
+  /**
+   * Makes a script. Nothing is sent yet.
+   *
+   * @param source The source, in Lua.
+   * @param options See {@linkcode ScriptOptions}.
+   * @throws {TypeError} If the source is no text, or empty.
+   */
+  constructor(source: string, options: ScriptOptions = {}) {
+    checkSource("a script", source);
+    this.#name = options.readOnly === true ? "EVALSHA_RO" : "EVALSHA";
+    this.#code = new LateCode(async () => {
+      const { ScriptCode } = await import("./stored_code.ts");
+      return await ScriptCode.of(source);
+    });
+  }
+
+  /**
+   * Runs it.
+   *
+   * @param redis A client, one of its `nodes()`, or a lease; not between MULTI and EXEC.
+   * @param keys What it finds in `KEYS`.
+   * @param args What it finds in `ARGV`. @default {[]}
+   * @param options See {@linkcode SendOptions}; of a lease only `signal` and `binary`.
+   * @returns What it returns: tables are arrays, `nil` and `false` are `null`, numbers are cut to integers.
+   * @throws {CommandError} If it ends with an error, or cannot be compiled.
+   * @throws What {@linkcode Redis.send} throws.
+   */
+  async run(
+    redis: CommandSender,
+    keys: readonly (string | Uint8Array)[],
+    args: readonly CommandArgument[] = [],
+    options?: SendOptions,
+  ): Promise<Result> {
+    const command = callOf(this.#name, "", keys, args);
+    return await this.#code.run(redis, command, options) as Result;
+  }
+}
+
+/** Options of {@linkcode FunctionLibrary.call}. */
+export interface FunctionCallOptions extends SendOptions {
+  /**
+   * Whether the function writes nothing: it is called by `FCALL_RO`, and sent again
+   * like a read. It needs the flag `no-writes`. @default {false}
+   */
+  readOnly?: boolean | undefined;
+}
+
+/**
+ * A library of functions (Redis 7 and later) that is loaded into a server which does not have it.
+ *
+ * - A server that does not find the function is sent the library by FUNCTION LOAD
+ *   REPLACE, on the same connection and before the call. Of the calls that find it
+ *   missing at the same time one sends it, and the others wait for that.
+ * - Nothing else is replaced: a server that has a function of this name keeps it. So give
+ *   a library, and its functions, another name when their code changes, such as
+ *   `stock_2`: then two versions of a service can run side by side.
+ *
+ * Servers keep libraries and copy them to their replicas, unlike scripts. In a
+ * cluster each primary is sent the library when it first needs it, or by {@linkcode FunctionLibrary.load}.
+ *
+ * @example A function that is loaded by its first call
+ * ```ts
+ * import { FunctionLibrary, Redis } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const library = new FunctionLibrary(`#!lua name=doc_stock
+ *   redis.register_function("doc_take", function(keys, args)
+ *     if tonumber(redis.call("GET", keys[1]) or 0) < tonumber(args[1]) then return -1 end
+ *     return redis.call("DECRBY", keys[1], args[1])
+ *   end)
+ * `);
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await redis.send(["SET", "doc-shirts", 3]);
+ * assertEquals(await library.call(redis, "doc_take", ["doc-shirts"], [2]), 1);
+ * assertEquals(await library.call(redis, "doc_take", ["doc-shirts"], [2]), -1);
+ * await redis.send(["DEL", "doc-shirts"]);
+ * ```
+ */
+export class FunctionLibrary {
+  readonly #code: LateCode<LibraryCode>;
+
+  /**
+   * Makes a library. Nothing is sent yet.
+   *
+   * @param source The source, which begins with `#!lua name=...`.
+   * @throws {TypeError} If the source is no text, or empty.
+   */
+  constructor(source: string) {
+    checkSource("a library", source);
+    this.#code = new LateCode(async () => {
+      const { LibraryCode } = await import("./stored_code.ts");
+      return new LibraryCode(source);
+    });
+  }
+
+  /**
+   * Calls a function of it.
+   *
+   * @typeParam Result The reply, as the function makes it. It is not checked.
+   * @param redis A client, one of its `nodes()`, or a lease; not between MULTI and EXEC.
+   * @param name The name of the function.
+   * @param keys What it gets as its first argument.
+   * @param args What it gets as its second argument. @default {[]}
+   * @param options See {@linkcode FunctionCallOptions}; of a lease only `signal`, `binary` and `readOnly`.
+   * @returns What it returns, see {@linkcode Script.run}.
+   * @throws {CommandError} If it ends with an error, or the library cannot be loaded.
+   * @throws What {@linkcode Redis.send} throws.
+   */
+  async call<Result extends AnyReply = AnyReply>(
+    redis: CommandSender,
+    name: string,
+    keys: readonly (string | Uint8Array)[],
+    args: readonly CommandArgument[] = [],
+    options: FunctionCallOptions = {},
+  ): Promise<Result> {
+    const { readOnly, ...others } = options;
+    const command = callOf(
+      readOnly === true ? "FCALL_RO" : "FCALL",
+      name,
+      keys,
+      args,
+    );
+    return await this.#code.run(redis, command, others) as Result;
+  }
+
+  /**
+   * Loads it into every server now, in place of the library of the same name: such as in a deploy.
+   *
+   * @param redis A client: each of its primaries; or one of its `nodes()`, or a lease.
+   * @param options See {@linkcode SendOptions}.
+   * @throws {CommandError} If a server refuses it.
+   * @throws What {@linkcode Redis.send} throws.
+   */
+  async load(redis: CommandSender, options?: SendOptions): Promise<void> {
+    await (await this.#code.get()).load(redis, options);
+  }
+}
