@@ -17,17 +17,25 @@
  * It touches only connections and keys of its own, and deletes the keys.
  *
  * The watch keeps idle and busy connections open for minutes or hours. It prints
- * the cause of each one that ends, and a summary at the end. It writes nothing.
+ * the cause of each one that ends, and a summary at the end. It writes nothing to
+ * the server; with `--report` it writes an HTML page of all that happened.
  *
  * ```sh
  * deno run --allow-net jsr:@unzombie/redis/verify watch --url rediss://:password@redis.example
  * ```
  *
- * `--help` and `watch --help` list the options, the commands that the server must
+ * The report makes the same page of the lines that `watch --json` has printed.
+ *
+ * ```sh
+ * deno run --allow-read --allow-write jsr:@unzombie/redis/verify report lines.jsonl
+ * ```
+ *
+ * `--help`, `watch --help` and `report --help` list the options, the commands that the server must
  * permit, and the permissions that Deno needs.
  *
  * @module
  */
+import { parseReportArguments, REPORT_HELP } from "./report/arguments.ts";
 import { HELP, parseArguments } from "./proof/arguments.ts";
 import { STANDARD_STREAMS } from "./output.ts";
 import { UsageError } from "./command_line.ts";
@@ -48,6 +56,7 @@ import { watch } from "./watch/command.ts";
  *
  * assertEquals(await verify(["--help"]), 0);
  * assertEquals(await verify(["watch", "--help"]), 0);
+ * assertEquals(await verify(["report", "--help"]), 0);
  * ```
  *
  * @param args The arguments of the command line.
@@ -67,9 +76,9 @@ async function run(
 ): Promise<number> {
   try {
     const [command, ...rest] = args;
-    return command === "watch"
-      ? await runWatch(rest, signal)
-      : await runProof(args, signal);
+    if (command === "watch") return await runWatch(rest, signal);
+    if (command === "report") return await runReport(rest);
+    return await runProof(args, signal);
   } catch (error) {
     STANDARD_STREAMS.progress("");
     STANDARD_STREAMS.warn(adviceOf(error));
@@ -98,7 +107,35 @@ async function runWatch(
 ): Promise<number> {
   const parsed = parseWatchArguments(args);
   if (parsed.help) return help(WATCH_HELP);
-  await watch(parsed, STANDARD_STREAMS, signal);
+  if (parsed.report === undefined) {
+    await watch(parsed, STANDARD_STREAMS, signal);
+    return 0;
+  }
+  const { checkWritable, ReportFile } = await import("./report/report_file.ts");
+  await checkWritable(parsed.report);
+  const file = new ReportFile(
+    parsed.report,
+    (error) => STANDARD_STREAMS.warn(cannotWrite(error)),
+  );
+  try {
+    await watch(parsed, STANDARD_STREAMS, signal, file);
+  } finally {
+    await file.close().catch((error) => {
+      throw new Error(cannotWrite(error));
+    });
+  }
+  return 0;
+}
+
+const cannotWrite = ({ message }: Error): string =>
+  `Cannot write the report: ${message}`;
+
+async function runReport(args: readonly string[]): Promise<number> {
+  const parsed = parseReportArguments(args);
+  if (parsed.help) return help(REPORT_HELP);
+  const { report } = await import("./report/report.ts");
+  for (const note of await report(parsed)) STANDARD_STREAMS.note(note);
+  console.log(parsed.out);
   return 0;
 }
 

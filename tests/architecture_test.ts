@@ -21,7 +21,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./outbox": { modules: 18, bytes: 53_000 },
   "./outbox/durable-object": { modules: 5, bytes: 12_000 },
   "./outbox/kv": { modules: 5, bytes: 12_800 },
-  "./verify": { modules: 140, bytes: 348_000 },
+  "./verify": { modules: 145, bytes: 360_000 },
 };
 /** An entry point may outgrow its weight by a tenth. */
 const ROOM = 1.1;
@@ -84,7 +84,7 @@ const ROOMS = Object.keys(ARROWS);
  * entry point imports the two subcommands, and these share what is in `cli`.
  */
 const COMMAND_LINE: Readonly<Record<string, readonly string[]>> = {
-  "cli/verify.ts": ["cli", "cli/proof", "cli/watch"],
+  "cli/verify.ts": ["cli", "cli/proof", "cli/watch", "cli/report"],
   "cli": ["pool/socket"],
   "cli/proof": [
     "cli",
@@ -100,6 +100,7 @@ const COMMAND_LINE: Readonly<Record<string, readonly string[]>> = {
     "pool/connection",
     "pool/forensics",
   ],
+  "cli/report": ["cli", "cli/watch", "pool/connection", "pool/forensics"],
 };
 
 /** Beside mod.ts: loaded only by programs that import it. */

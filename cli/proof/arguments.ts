@@ -44,6 +44,9 @@ Usage: deno run --allow-net jsr:@unzombie/redis/verify --url URL [options]
        deno run --allow-net jsr:@unzombie/redis/verify watch --url URL [options]
                    keeps connections to a server open and says why each one
                    ends; see watch --help
+       deno run -RW jsr:@unzombie/redis/verify report LINES.jsonl
+                   makes an HTML page of what watch --json has printed; see
+                   report --help
 
   --url URL        the server, redis://… or rediss://…; of a cluster one of its
                    nodes, of Sentinels the primary that they name
@@ -80,7 +83,7 @@ const MOST_REQUESTS = 1000;
 const SYNTAX = {
   flags: ["--json", "--help"],
   options: ["--url", "--requests", "--method", ...TLS_OPTIONS],
-  commands: ["watch"],
+  commands: ["watch", "report"],
 };
 const METHODS = ["auto", "kill", "shutdown"] as const;
 

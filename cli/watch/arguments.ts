@@ -11,6 +11,8 @@ import {
 export interface WatchArguments extends TlsArguments {
   readonly help: boolean;
   readonly json: boolean;
+  /** The file of the page; `undefined`: none is written. */
+  readonly report: string | undefined;
   /** `undefined`: REDIS_URL. */
   readonly url: string | undefined;
   /** How many connections are kept idle. */
@@ -43,9 +45,12 @@ ${TLS_HELP}
   --every MS       milliseconds from one PING of a busy connection to the next,
                    10 to 3600000 (default 1000)
   --minutes M      how long to watch, up to 30000 (default: until Ctrl-C)
-  --json           print one JSON object per line, of the types start, death,
-                   away, back, frozen and summary; of several servers also
-                   nodes, and a start and a summary for each
+  --json           print one JSON object per line, of the types start, open,
+                   death, away, back, stalled, frozen and summary; of several
+                   servers also nodes, and a start and a summary for each
+  --report FILE    write an HTML page: a life line for each connection, causes,
+                   idle times and settings to copy. It is written again while
+                   the watch goes on. "verify report" makes it of JSON lines
   --help           print this
 
 It sends PING, INFO, CONFIG GET and CLIENT LIST, after a silence SLOWLOG GET and
@@ -60,6 +65,7 @@ Permissions:
   for the server           --allow-net=HOST:PORT, of each server
   with REDIS_URL           also --allow-env=REDIS_URL
   with --ca, --cert, --key also --allow-read=FILE
+  with --report            also --allow-read and --allow-write of its FOLDER
 
 Exit code: 0 watched to the end, or until Ctrl-C; 1 the server could not be
 reached at the start; 2 wrong arguments.`;
@@ -70,7 +76,7 @@ const MOST_MINUTES = 30_000;
 const SYNTAX = {
   flags: ["--json", "--help"],
   options: [
-    ...["--url", "--connections", "--busy", "--every", "--minutes"],
+    ...["--url", "--connections", "--busy", "--every", "--minutes", "--report"],
     ...TLS_OPTIONS,
   ],
 };
@@ -93,6 +99,7 @@ export function parseWatchArguments(args: readonly string[]): WatchArguments {
   return {
     help: flags.has("--help"),
     json: flags.has("--json"),
+    report: values.get("--report"),
     url: values.get("--url"),
     ...tlsArgumentsOf(values),
     idle,

@@ -14,6 +14,8 @@ import type { Role } from "./watch_slot.ts";
 export interface Death {
   readonly connection: Connection;
   readonly report: CloseReport;
+  /** The number of its slot. */
+  readonly slot: number;
   readonly role: Role;
   /** How often it was used, in milliseconds. */
   readonly everyMs: number;

@@ -40,6 +40,11 @@ export const dutiesOf = (
   ...Array.from({ length: busy }, () => ({ role: "busy" as const, everyMs })),
 ];
 
+/** Receives the events beside what is printed. */
+export interface Report {
+  add(event: WatchEvent): void;
+}
+
 /**
  * Watches until the signal, or for as long as was asked for.
  *
@@ -50,6 +55,7 @@ export async function watch(
   args: WatchArguments,
   output: Output,
   signal: AbortSignal,
+  report?: Report,
 ): Promise<void> {
   const target = targetOf(args);
   if (target === undefined) {
@@ -62,8 +68,11 @@ export async function watch(
   await using source = await sourceOf(target, options, endpoint);
   const printed = new Printed(args, endpoint.tls !== undefined, source);
   const print = (event: WatchEvent | DeathEvent[] | SummaryEvent[]) => {
+    for (const one of [event].flat()) report?.add(one);
+    const lines = printed.linesOf(event);
+    if (lines.length === 0) return;
     output.progress("");
-    output.print(printed.linesOf(event));
+    output.print(lines);
   };
   const common = {
     duties: dutiesOf(args),
@@ -176,6 +185,10 @@ class Printed {
         return [text.away(event, this.#isOfSeveral)];
       case "back":
         return [text.back(event, this.#isOfSeveral)];
+      case "stalled":
+        return [text.stalled(event, this.#isOfSeveral)];
+      case "open":
+        return [];
       case "frozen":
         return [text.frozen(event)];
       case "summary":

@@ -43,6 +43,17 @@ export interface StartEvent {
   readonly forMs: number | null;
 }
 
+/** A connection was opened. */
+export interface OpenEvent {
+  readonly type: "open";
+  /** The server, `host:port`. */
+  readonly node: string;
+  readonly at: string;
+  /** Its place among the connections of the start event, starting at 1. The next connection takes the same one. */
+  readonly slot: number;
+  readonly connection: number;
+}
+
 /** A connection has ended, and was investigated. */
 export interface DeathEvent {
   readonly type: "death";
@@ -55,6 +66,8 @@ export interface DeathEvent {
   /** How many ended at that moment. */
   readonly together: number;
   readonly connection: number;
+  /** Its place among the connections of the start event, starting at 1. */
+  readonly slot: number;
   readonly role: Role;
   readonly usedEveryMs: number | null;
   /** How long it had been idle when it ended, or when it was used for the last time. */
@@ -98,6 +111,16 @@ export interface BackEvent {
   readonly at: string;
   /** From the first connection that could not be opened to one that could. */
   readonly afterMs: number;
+}
+
+/** The server answered late, and no connection ended. */
+export interface StalledEvent {
+  readonly type: "stalled";
+  /** The server, `host:port`. */
+  readonly node: string;
+  /** When the command was sent that it answered late. */
+  readonly at: string;
+  readonly forMs: number;
 }
 
 /** This process did not run. */
@@ -145,9 +168,11 @@ export interface SummaryEvent {
 export type WatchEvent =
   | NodesEvent
   | StartEvent
+  | OpenEvent
   | DeathEvent
   | AwayEvent
   | BackEvent
+  | StalledEvent
   | FrozenEvent
   | SummaryEvent;
 
@@ -180,7 +205,7 @@ export function deathEventOf(
   event: number,
   together: number,
 ): DeathEvent {
-  const { report, role, everyMs, idleMs, frozenMs } = death;
+  const { report, slot, role, everyMs, idleMs, frozenMs } = death;
   return {
     type: "death",
     node: report.endpoint,
@@ -188,6 +213,7 @@ export function deathEventOf(
     event,
     together,
     connection: report.connection,
+    slot,
     role,
     usedEveryMs: orNull(everyMs),
     idleMs: Math.round(idleMs),

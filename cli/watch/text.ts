@@ -8,6 +8,7 @@ import type {
   DeathEvent,
   FrozenEvent,
   NodesEvent,
+  StalledEvent,
   StartEvent,
   Status,
   SummaryEvent,
@@ -150,6 +151,15 @@ export const back = (
   `${clock(at)}  ${isOneOfSeveral ? `${node} ` : ""}${green("back")} after ${
     duration(afterMs)
   }`;
+
+/** The server answered late. */
+export const stalled = (
+  { at, node, forMs }: StalledEvent,
+  isOneOfSeveral = false,
+): string =>
+  `${clock(at)}  ${isOneOfSeveral ? `${node} ` : ""}${red("stalled")} for ${
+    duration(forMs)
+  }: so long an answer took, and no connection ended`;
 
 /** This process was frozen. */
 export const frozen = ({ at, forMs }: FrozenEvent): string =>

@@ -54,6 +54,8 @@ export interface WatchOptions {
 const MOMENT_MS = 300;
 /** A server that has been silent for this long, in milliseconds, when it is replaced, has not just been slow. */
 const SILENT_MS = 500;
+/** An answer that took this long, in milliseconds, was late. */
+const STALLED_MS = 1000;
 /** How many connections are opened at the same time. */
 const OPENED_AT_ONCE = 10;
 
@@ -73,17 +75,27 @@ export class Watch {
   #dialed = 0;
   #moments = 0;
   #longestIdleMs = 0;
+  /** When the last late answer came, by `performance.now()`. */
+  #stalledUntil = -Infinity;
+  #hasStarted = false;
   #wake: () => void = () => {};
 
   /** Opens nothing yet. */
   constructor(endpoint: Endpoint, options: WatchOptions) {
     this.#endpoint = endpoint;
     this.#options = options;
-    const onAnswer = (connection: Connection, idleMs: number) => {
+    const onAnswer = (
+      connection: Connection,
+      idleMs: number,
+      sentAt: number,
+    ) => {
       this.#longestIdleMs = Math.max(this.#longestIdleMs, idleMs);
       this.#postMortem.renewBaseline(connection);
+      this.#noteAnswer(sentAt);
     };
-    this.#slots = options.duties.map((duty) => new WatchSlot(duty, onAnswer));
+    this.#slots = options.duties.map((duty, i) =>
+      new WatchSlot(i + 1, duty, onAnswer)
+    );
     this.#heartbeat = options.heartbeat ??
       new Heartbeat((ms) => options.onEvent(frozenEventOf(ms)));
   }
@@ -167,6 +179,35 @@ export class Watch {
         usedEveryMs: orNull(everyMs),
       })),
       forMs: orNull(forMs),
+    });
+    this.#hasStarted = true;
+    for (const slot of this.#slots) this.#publishOpen(slot);
+  }
+
+  /** The start event comes first. */
+  #publishOpen({ number, connection }: WatchSlot): void {
+    if (!this.#hasStarted || connection === undefined) return;
+    this.#options.onEvent({
+      type: "open",
+      node: `${this.#endpoint}`,
+      at: isoOf(Date.now()),
+      slot: number,
+      connection: connection.number,
+    });
+  }
+
+  /** Publishes that the server answered late. Connections that wait at the same time wait for the same reason. */
+  #noteAnswer(sentAt: number): void {
+    const now = performance.now();
+    const forMs = Math.round(now - sentAt);
+    if (forMs < STALLED_MS || sentAt < this.#stalledUntil) return;
+    if (this.#heartbeat.bearingOn(sentAt, false) > 0) return;
+    this.#stalledUntil = now;
+    this.#options.onEvent({
+      type: "stalled",
+      node: `${this.#endpoint}`,
+      at: isoOf(Date.now() - forMs),
+      forMs,
     });
   }
 
@@ -265,6 +306,7 @@ export class Watch {
       },
     });
     slot.adopt(connection);
+    this.#publishOpen(slot);
     const { report } = connection;
     if (report !== undefined) this.#noteDeath(slot, report);
     this.#postMortem.takeBaseline(connection);
@@ -292,6 +334,7 @@ export class Watch {
     this.#deaths.push({
       connection,
       report,
+      slot: slot.number,
       ...slot.duty,
       idleMs: slot.idleMsOf(report),
       frozenMs: this.#heartbeat.bearingOn(slot.wellAt, isAtOnce),

@@ -13,13 +13,19 @@ export interface Duty {
   readonly everyMs: number;
 }
 
-/** Called when a connection has answered, with the time that it had been idle before, in milliseconds. */
-export type OnAnswer = (connection: Connection, idleMs: number) => void;
+/** Called when a connection has answered: how long it had been idle before, in milliseconds, and when the command was sent, by `performance.now()`. */
+export type OnAnswer = (
+  connection: Connection,
+  idleMs: number,
+  sentAt: number,
+) => void;
 
 const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /** Holds one connection; when that ends, the next one takes its slot. */
 export class WatchSlot {
+  /** Its place among the slots, starting at 1. */
+  readonly number: number;
   readonly duty: Duty;
   readonly #onAnswer: OnAnswer;
   #connection: Connection | undefined;
@@ -31,7 +37,8 @@ export class WatchSlot {
   /** How long it had been idle when it was last used, in milliseconds. */
   #gapMs = 0;
 
-  constructor(duty: Duty, onAnswer: OnAnswer) {
+  constructor(number: number, duty: Duty, onAnswer: OnAnswer) {
+    this.number = number;
     this.duty = duty;
     this.#onAnswer = onAnswer;
   }
@@ -90,7 +97,7 @@ export class WatchSlot {
     if (this.#connection !== connection) return;
     this.#wellAt = sentAt;
     this.#usedAt = performance.now();
-    this.#onAnswer(connection, this.#gapMs);
+    this.#onAnswer(connection, this.#gapMs, sentAt);
     this.#rest();
   }
 

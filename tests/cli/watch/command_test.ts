@@ -22,10 +22,10 @@ const PASSWORD = "s3:cr/et@";
 /** The line of a busy machine, wherever it comes. */
 const FROZEN = /^.{21}this process was frozen for /;
 
-/** The events of JSON lines, without that of a busy machine. */
+/** The events of JSON lines, without those of a busy machine and of connections that were opened. */
 const calm = (stdout: string) =>
   stdout.split("\n").map((line) => JSON.parse(line))
-    .filter(({ type }) => type !== "frozen");
+    .filter(({ type }) => !["frozen", "stalled", "open"].includes(type));
 
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
@@ -209,13 +209,21 @@ Deno.test("Watch prints JSON lines with stable keys, and ends by itself", async 
   const { code, stdout, stderr } = await child.end();
   const [start, death, summary, ...others] = calm(stdout);
   assertEquals(others, []);
+  const opens = stdout.split("\n").map((line) => JSON.parse(line))
+    .filter(({ type }) => type === "open");
+  assertEquals(Object.keys(opens[0]), [
+    ...["type", "node", "at", "slot", "connection"],
+  ]);
+  assertEquals(opens.map(({ slot }) => slot).sort(), [1, 1, 2, 3]);
+  assertEquals(death.slot, 1);
+  assertEquals(opens[0].connection, death.connection);
   assertEquals(Object.keys(start), [
     ...["type", "at", "endpoint", "tls", "server", "connections", "forMs"],
   ]);
   assertEquals(Object.keys(death), [
-    ...["type", "node", "at", "event", "together", "connection", "role"],
-    ...["usedEveryMs", "idleMs", "ageMs", "by", "how", "during", "close"],
-    ...["cause", "confidence", "evidence", "advice", "verdict"],
+    ...["type", "node", "at", "event", "together", "connection", "slot"],
+    ...["role", "usedEveryMs", "idleMs", "ageMs", "by", "how", "during"],
+    ...["close", "cause", "confidence", "evidence", "advice", "verdict"],
     ...["outcome", "refused", "frozenMs"],
   ]);
   assertEquals(Object.keys(summary), [

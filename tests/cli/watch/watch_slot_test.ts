@@ -20,6 +20,7 @@ Deno.test("A slot whose connection is used twice at once has one timer, and none
   });
   let answers = 0;
   const slot = new WatchSlot(
+    1,
     { role: "busy", everyMs: 60_000 },
     () => answers++,
   );

@@ -1,0 +1,119 @@
+// Draws how long connections had been idle when they ended, beside the public idle limits.
+import { count, duration } from "../../pool/connection/quantities.ts";
+import { LIMITS } from "../../pool/forensics/idle_rules.ts";
+import { type Markup, markup } from "./markup.ts";
+import type { IdleAges } from "./idle_ages.ts";
+import { WIDTH } from "./time_scale.ts";
+
+const HEIGHT = 100;
+/** Limits are drawn as far as this many times the longest idle time: one that is far off says nothing. */
+const REACH = 2;
+const LEAST_MS = 100;
+/** Idle times to label. */
+const LABELS_MS = [
+  ...[100, 1000, 10_000, 60_000],
+  ...[600_000, 3_600_000, 36_000_000, 360_000_000],
+];
+
+const IDLE_LIMITS = LIMITS.filter(({ counts }) => counts === "idle");
+
+/** The histogram; its numbers follow as a table. */
+export function histogram(ages: IdleAges): Markup {
+  const steps = ages.all;
+  if (steps.length === 0) return markup`<p>No connection ended.</p>`;
+  const longest = steps.at(-1)!.to;
+  const least = Math.min(LEAST_MS, steps[0]!.from);
+  const most = Math.max(
+    longest,
+    ...IDLE_LIMITS.map(({ seconds }) => seconds * 1000)
+      .filter((ms) => ms <= longest * REACH),
+  ) * 1.2;
+  const x = (ms: number): number =>
+    Math.round(
+      Math.log(Math.max(ms, least) / least) / Math.log(most / least) * WIDTH *
+        10,
+    ) / 10;
+  const percent = (ms: number): string => `${x(ms) * 100 / WIDTH}%`;
+  const highest = Math.max(...steps.map(({ deaths }) => deaths));
+  const limits = IDLE_LIMITS.filter(({ seconds }) => seconds * 1000 <= most);
+  const bars = steps.map(({ from, to, deaths }) => {
+    const height = Math.max(2, Math.round(deaths / highest * HEIGHT));
+    return markup`
+      <rect class="deaths" x="${x(from)}" y="${HEIGHT - height}" width="${
+      Math
+        .max(1, Math.round((x(to) - x(from)) * 10) / 10)
+    }"
+        height="${height}" />
+    `;
+  });
+  const lines = limits.map(({ seconds }) =>
+    markup`
+      <path class="limit" d="M${x(seconds * 1000)} 0V${HEIGHT}" />
+    `
+  );
+  return markup`
+    <div class="histogram">
+      <div class="limits" aria-hidden="true">${
+    limits.map(({ seconds }, i) =>
+      markup`<span style="left:${percent(seconds * 1000)};top:${
+        i % 3
+      }em">${seconds} s</span>`
+    )
+  }</div>
+      <svg role="img"
+        aria-label="Deaths by idle time; the table below has the numbers"
+        viewBox="0 0 ${WIDTH} ${HEIGHT}"
+        preserveAspectRatio="none">${bars}${lines}</svg>
+      <div class="axis" aria-hidden="true">${
+    LABELS_MS.filter((ms) => ms >= least && ms <= most).map((ms) =>
+      markup`<span style="left:${percent(ms)}">${duration(ms)}</span>`
+    )
+  }</div>
+    </div>
+    <details>
+      <summary>The numbers, and the limits</summary>
+      <table>
+        <thead>
+          <tr>
+            <th>Idle for</th>
+            <th>Deaths</th>
+          </tr>
+        </thead>
+        <tbody>${
+    steps.map(({ from, to, deaths }) =>
+      markup`
+            <tr>
+              <td>${duration(from)} to ${duration(to)}</td>
+              <td>${deaths}</td>
+            </tr>
+          `
+    )
+  }</tbody>
+      </table>
+      <table>
+        <thead>
+          <tr>
+            <th>Public idle limit</th>
+            <th>Of</th>
+          </tr>
+        </thead>
+        <tbody>${
+    IDLE_LIMITS.map(({ seconds, name }) =>
+      markup`
+            <tr>
+              <td>${seconds} s</td>
+              <td>${name}</td>
+            </tr>
+          `
+    )
+  }</tbody>
+      </table>
+    </details>${
+    ages.afterFreeze > 0
+      ? markup`<p>Left out: ${
+        count(ages.afterFreeze, "death")
+      } after a freeze of the watch, whose idle times say nothing.</p>`
+      : undefined
+  }
+  `;
+}
