@@ -52,7 +52,7 @@ export function statusPage(
     const page = render({
       now,
       refreshSeconds,
-      endpoint: port === undefined ? hostname : `${hostname}:${port}`,
+      endpoint: port === 0 ? "a Unix socket" : `${hostname}:${port}`,
       client,
       events,
       perMinute: rates.perMinute(events, now),
