@@ -16,6 +16,7 @@ import {
 } from "./failure.ts";
 import { withFate } from "./fate.ts";
 import { invokeSafely } from "./invoke_safely.ts";
+import { type OneRequest, oneRequest } from "./one_request.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
 import type * as Fates from "./resolve_fate.ts";
@@ -66,6 +67,7 @@ export interface AttemptsOptions {
  * - What a policy of the user's own throws rejects its own call alone.
  */
 export class Attempts implements CallEngine {
+  readonly oneRequest: OneRequest | undefined = oneRequest("client");
   readonly #router: Router;
   readonly #policy: Retry | false;
   readonly #onRetry: RedisOptions["onRetry"];
@@ -103,7 +105,7 @@ export class Attempts implements CallEngine {
    *
    * @param call The call.
    * @param router Which server is in charge of it.
-   * @throws {TypeError} If an option of the call cannot be used.
+   * @throws {TypeError} If an option of the call cannot be used, or the client belongs to another request.
    * @throws {ClosedError} If the client is closed.
    * @throws {DeadlineError} If its deadline is 0.
    * @throws The reason of its signal, if that has aborted.
@@ -116,6 +118,7 @@ export class Attempts implements CallEngine {
     if (this.#drain.isClosing && (this.#isOver || !this.#isAdmitting)) {
       throw this.#closedError(call.purpose, router);
     }
+    this.oneRequest?.assert(call.purpose);
     const { signal } = options;
     refuseIfAborted(signal);
     const deadlineMs = this.#deadlineOf(call);

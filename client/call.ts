@@ -7,6 +7,7 @@ import type { PushRight } from "../pool/connection/push_right.ts";
 import { DeadlineError, type Expirable } from "./deadlines.ts";
 import type { FailedAttempts, Failure } from "./failure.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
+import type { OneRequest } from "./one_request.ts";
 import { rejection } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Routed, Router, Routing } from "./servers/directory.ts";
@@ -62,6 +63,8 @@ export const pushAsking = (right: PushRight): void => right.push(ASKING);
 
 /** What a call reports to. */
 export interface CallEngine {
+  /** What limits calls to one request, if anything does. */
+  readonly oneRequest?: OneRequest | undefined;
   /** The call has its outcome: a reply of the server, or not. */
   ended(wasAnswered: boolean): void;
   /** An attempt failed: the call is sent again, or rejected. */

@@ -11,6 +11,7 @@ import { errorOf, showsReplica } from "./command_error.ts";
 import type { Route } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";
 import { exclusiveFailure, type Failure, replyFailure } from "./failure.ts";
+import type { OneRequest } from "./one_request.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Origin } from "./telemetry.ts";
 
@@ -151,6 +152,8 @@ export function startExclusive(start: ExclusiveStart): void {
 
 /** A connection that was taken out of its pool, for one holder. */
 export interface HeldConnection {
+  /** What limits its use to one request, if anything does. */
+  readonly oneRequest: OneRequest | undefined;
   /** The right to push on it. */
   readonly right: PushRight;
   /** Where its server is. */
@@ -206,6 +209,7 @@ export class LeaseCall extends Call {
     const server = this.server!;
     this.finish();
     this.#resolve({
+      oneRequest: this.engine.oneRequest,
       right,
       origin: server.endpoint,
       address: `${server.endpoint}`,

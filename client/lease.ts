@@ -135,6 +135,7 @@ export class Lease implements AsyncDisposable {
     checkOptions(options, SEND_OPTIONS);
     const copy = copyCommand(command);
     checkCommand(copy);
+    this.#held.oneRequest?.assert(`send ${copy[0]}`);
     const mode = replyModeOf(copy);
     // Commands keep their order while one of them takes several.
     while (this.#busy !== undefined) {

@@ -10,6 +10,7 @@ import {
 import type { Failover } from "../client/failover.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
 import { lastingAbort } from "../client/lasting_abort.ts";
+import { oneRequest } from "../client/one_request.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
 import {
@@ -155,6 +156,7 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #mayBeFlawed: boolean;
   /** What each event reads, if `windowSeconds` is given. */
   readonly #reading: Reading | undefined;
+  readonly #oneRequest = oneRequest("recorder");
   readonly #ending = lastingAbort();
   readonly #epochs = new Epochs();
   readonly #outcomes: Outcomes;
@@ -294,6 +296,7 @@ export class WebhookRecorder implements AsyncDisposable {
       if (this.#state !== "open") {
         throw new TypeError("Cannot record event: this recorder is closed");
       }
+      this.#oneRequest?.assert("record event");
       const entry = new Entry(event, count, this.#epochs.current, resolve);
       entry.reading = reading;
       this.#accept(entry);
@@ -341,6 +344,7 @@ export class WebhookRecorder implements AsyncDisposable {
     checkOptions(options, { signal: SIGNAL });
     const { signal } = options;
     signal?.throwIfAborted();
+    this.#oneRequest?.assert("flush the recorder");
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = () => reject(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });

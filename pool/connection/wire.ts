@@ -313,6 +313,8 @@ function endingOf(error: unknown): Ending {
       return { by: "server", how: "tls-alert", cause };
     case "silence":
       return { by: "network", how: "silence", cause };
+    case "denied": // on Workers: a socket that another request has opened
+      return { by: "client", how: "requested", cause };
     default:
       return { by: "network", how: "rst", cause };
   }

@@ -26,6 +26,11 @@ export interface Runtime {
    * @param text The runtime's text of the denial.
    */
   permissionHint(endpoint: Endpoint, text: string): string;
+  /**
+   * Marks the request that is being served, where a socket belongs to the one that has
+   * opened it. What this returns says whether the same one is being served again.
+   */
+  readonly markRequest?: (() => () => boolean) | undefined;
 }
 
 /** A timer to start and stop for each command. While it runs it keeps the process alive. */

@@ -2,6 +2,7 @@
 
 import "../../support/strict.ts";
 import { assertEquals } from "@std/assert";
+import { otherRuntime } from "../../../pool/socket/other_runtimes.ts";
 import {
   type Globals,
   runtime,
@@ -37,4 +38,14 @@ Deno.test("On Deno neither process nor navigator is looked at", () => {
     }),
   );
   assertEquals(seen, ["Deno"]);
+});
+
+Deno.test("Only on Workers is a request marked", () => {
+  assertEquals(runtime.markRequest, undefined);
+  assertEquals(otherRuntime("Node").markRequest, undefined);
+  assertEquals(otherRuntime("Bun").markRequest, undefined);
+  assertEquals(
+    typeof otherRuntime("Cloudflare Workers").markRequest,
+    "function",
+  );
 });

@@ -116,7 +116,13 @@ for (const [what, thrown] of THROWN) {
 }
 
 Deno.test("A socket of the user's own says by a SocketError how it ended", async () => {
-  const ends = { fin: "fin", rst: "rst", silence: "silence", tls: "tls-alert" };
+  const ends = {
+    fin: "server fin",
+    rst: "network rst",
+    silence: "network silence",
+    tls: "server tls-alert",
+    denied: "client requested",
+  };
   for (const [how, end] of Object.entries(ends)) {
     const connection = new Connection({
       read: () => Promise.reject(new SocketError(how as SocketFailure, "why")),
@@ -126,6 +132,7 @@ Deno.test("A socket of the user's own says by a SocketError how it ended", async
     const error = await ask(new PushRight(connection), ["PING"])
       .catch((error) => error);
     assertInstanceOf(error, ConnectionClosedError);
-    assertEquals([error.report.how, error.report.cause], [end, "why"]);
+    const { by, how: ended, cause } = error.report;
+    assertEquals([`${by} ${ended}`, cause], [end, "why"]);
   }
 });
