@@ -128,7 +128,7 @@ const LATER: Readonly<Record<string, string[]>> = {
   "pool/socket/deno_tls.ts": ["./check_certificates.ts", "./node_tls.ts"],
   "pool/socket/dial.ts": ["./explain.ts"],
   "pool/socket/node.ts": ["./node_tls.ts"],
-  "pool/socket/node_tls.ts": ["./check_certificates.ts"],
+  "pool/socket/node_tls.ts": ["./check_certificates.ts", "./tls_probe.ts"],
   "pool/socket/other_runtimes.ts": ["./node.ts", "./node.ts", "./workers.ts"],
   "recorder/blacklist/blacklist.ts": ["./decisions.ts", "./manual_blocks.ts"],
   "recorder/entries/event.ts": ["@std/uuid/v5"],

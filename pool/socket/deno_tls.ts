@@ -48,7 +48,6 @@ export async function dialTls(
     const { connectTls } = await import("./node_tls.ts");
     try {
       return await connectTls(endpoint, options, {
-        isAnswered: true,
         replacesRoots: true,
       });
     } finally {

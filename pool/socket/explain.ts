@@ -57,6 +57,10 @@ function explainConnect({ path }: Endpoint, cause: SocketError): string {
   }
 }
 
+/** What Deno and `node:tls` call an answer in plain text. Bun up to 1.3 takes it for one without a certificate. */
+const PLAIN_TEXT =
+  /corrupt message|InvalidContentType|wrong.version.number|shown no certificate/i;
+
 /** What Deno and `node:tls` call an authority that is not known. */
 const UNKNOWN_AUTHORITY =
   /UnknownIssuer|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT|SELF_SIGNED_CERT/;
@@ -86,10 +90,11 @@ function explainTls(endpoint: Endpoint, cause: SocketError): DialError {
         "or sign the server's certificate with an authority of its own and pass that",
     );
   }
-  if (/corrupt message|InvalidContentType/.test(text)) {
+  if (PLAIN_TEXT.test(text)) {
     return refusal("the server does not speak TLS on this port, use redis://");
   }
   if (
+    cause.how === "tls" ||
     /certificate|NotValidForName|Expired|HandshakeFailure|alert/i.test(text)
   ) {
     return refusal(`TLS refused: ${text}`);

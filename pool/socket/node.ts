@@ -32,13 +32,27 @@ export async function connect(
   endpoint: Endpoint,
   options: DialOptions,
 ): Promise<Socket> {
-  const { hostname, port, path, tls } = endpoint;
-  if (tls !== undefined) {
-    const { connectTls } = await import("./node_tls.ts");
-    return await connectTls(endpoint, options);
+  if (endpoint.tls === undefined) {
+    return await connectPlain(endpoint, options.signal);
   }
+  const { connectTls } = await import("./node_tls.ts");
+  return await connectTls(endpoint, options, {
+    connectTcp: (signal) => connectPlain(endpoint, signal),
+  });
+}
+
+/**
+ * Opens a TCP or Unix socket.
+ *
+ * @param endpoint Where to.
+ * @param signal Gives up; its reason is thrown.
+ */
+export async function connectPlain(
+  { hostname, port, path }: Endpoint,
+  signal: AbortSignal,
+): Promise<Socket> {
   const net = await builtin<Net>("node:net");
-  options.signal.throwIfAborted();
+  signal.throwIfAborted();
   const target = path !== undefined ? { path } : {
     host: hostname,
     port,
@@ -50,5 +64,5 @@ export async function connect(
     (onread) => net.connect({ ...target, onread }),
     "connect",
   );
-  return await socket.opened(options.signal);
+  return await socket.opened(signal);
 }

@@ -1,6 +1,6 @@
 // TLS sockets of `node:tls`: on Node and Bun all of them, on Deno those with a client's certificate.
 import { builtin } from "./builtin.ts";
-import { TlsFailure } from "./dial_error.ts";
+import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import {
   KEEP_ALIVE_MS,
@@ -61,11 +61,14 @@ interface Secured {
 
 /** Options of {@linkcode connectTls}. */
 export interface NodeTlsOptions {
-  /** Whether the peer is known to answer TLS. @default {false} */
-  readonly isAnswered?: boolean;
+  /** How a TCP socket is opened, to ask a peer that does not answer TLS whether it speaks it. @default {it is known to} */
+  readonly connectTcp?: (signal: AbortSignal) => Promise<Socket>;
   /** Whether `tls.caCerts` are trusted instead of the runtime's authorities: Deno lists its own with a permission only. @default {false} */
   readonly replacesRoots?: boolean;
 }
+
+/** After how long without an answer to TLS it is asked whether the peer speaks it at all, in milliseconds. */
+const PROBE_AFTER_MS = 500;
 
 const secured = new WeakMap<Endpoint, Secured>();
 
@@ -81,7 +84,7 @@ const secured = new WeakMap<Endpoint, Secured>();
 export async function connectTls(
   endpoint: Endpoint,
   { signal, onTls }: DialOptions,
-  { isAnswered = false, replacesRoots = false }: NodeTlsOptions = {},
+  { connectTcp, replacesRoots = false }: NodeTlsOptions,
 ): Promise<Socket> {
   const tls = await builtin<Tls>("node:tls");
   let security = secured.get(endpoint);
@@ -100,6 +103,8 @@ export async function connectTls(
       : rules.unsafelyDisableHostnameVerification
       ? undefined
       : tls.checkServerIdentity(name, certificate);
+  const over = new AbortController();
+  let probe: ReturnType<typeof setTimeout> | undefined;
   let isTcp = false;
   let opened: TlsSocket;
   const socket = new NodeSocket((onread) => {
@@ -117,21 +122,51 @@ export async function connectTls(
       isTcp = true;
       opened.setNoDelay(true);
       opened.setKeepAlive(true, KEEP_ALIVE_MS);
-      onTls?.(isAnswered);
+      onTls?.(connectTcp === undefined);
+      if (connectTcp === undefined) return;
+      probe = setTimeout(async () => {
+        const flaw = await flawOfPeer(endpoint, connectTcp, over.signal);
+        if (flaw !== undefined) over.abort(flaw);
+      }, PROBE_AFTER_MS);
     });
     return opened;
   }, "secureConnect");
   try {
-    await socket.opened(signal);
+    await socket.opened(AbortSignal.any([signal, over.signal]));
   } catch (error) {
     signal.throwIfAborted();
-    throw isTcp ? new TlsFailure(error) : error;
+    throw isTcp && !(error instanceof DialError)
+      ? new TlsFailure(error)
+      : error;
+  } finally {
+    clearTimeout(probe);
+    over.abort();
   }
   // Bun up to 1.3 does not ask for the check of an address, nor for any without a servername.
   const flaw = flawOf(opened!.getPeerCertificate());
   if (flaw === undefined) return socket;
   socket.close();
   throw new TlsFailure(flaw);
+}
+
+/**
+ * A plain Redis takes the first message of TLS for a command that goes on, and
+ * answers nothing. What asks for TLS on a socket of its own is answered.
+ *
+ * @returns What is wrong with the peer; `undefined` if that is not known.
+ */
+async function flawOfPeer(
+  endpoint: Endpoint,
+  connectTcp: (signal: AbortSignal) => Promise<Socket>,
+  signal: AbortSignal,
+): Promise<DialError | undefined> {
+  try {
+    const { probeTls } = await import("./tls_probe.ts");
+    await probeTls(endpoint, await connectTcp(signal), signal);
+  } catch (error) {
+    if (error instanceof DialError) return error;
+  }
+  return undefined;
 }
 
 /** Node would trust the authorities of `ca` instead of its own, not besides. */

@@ -98,9 +98,12 @@ const BY_CODE: ReadonlyMap<string, SocketFailure> = new Map(Object.entries(
 
 /** By the text, where neither `code` nor `name` is specific. */
 const BY_TEXT: readonly (readonly [RegExp, SocketFailure])[] = [
-  [/lookup address/i, "dns"],
-  [/certificate|\balert\b/i, "tls"],
+  [/lookup address|getaddrinfo/i, "dns"],
+  [/certificate|\balert\b|SSL routines/i, "tls"],
 ];
+
+/** What is readable in a text of OpenSSL, with which Node and Bun speak TLS: between its function and its source file. */
+const OPENSSL = /error:[\da-f]+:SSL routines:[^:]*:([^:\n]+)/i;
 
 /**
  * Recognizes an error that a socket or a dial has thrown. Never throws itself,
@@ -115,7 +118,9 @@ export function socketErrorOf(error: unknown): SocketError {
     const text = textOf(error);
     const how = BY_CODE.get(codeOf(error)) ?? BY_CODE.get(nameOf(error)) ??
       BY_TEXT.find(([pattern]) => pattern.test(text))?.[1] ?? "unknown";
-    return new SocketError(how, text, { cause: error });
+    return new SocketError(how, OPENSSL.exec(text)?.[1] ?? text, {
+      cause: error,
+    });
   } catch { // an object without a text, or with a getter that throws
     return new SocketError("unknown", "an error that has no text");
   }

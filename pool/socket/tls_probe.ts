@@ -1,6 +1,7 @@
 // Whether a peer answers TLS: tried on a socket that can still be closed, and remembered.
 import { DialError } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { Socket } from "./socket.ts";
 import { isAddress } from "./tls_options.ts";
 
 /** Content types of TLS: https://www.rfc-editor.org/rfc/rfc8446#section-5.1 */
@@ -14,7 +15,7 @@ const LINE_FEED = 10;
  *
  * `Deno.TlsConn.close()` before the end of the handshake frees nothing: the
  * socket to a peer that never answers is held for the life of the process. So
- * the actual handshake begins only with a peer that has answered once.
+ * there the actual handshake begins only with a peer that has answered once.
  *
  * @param endpoint Where the socket leads.
  * @param tcp The socket. It is closed in any case.
@@ -23,7 +24,7 @@ const LINE_FEED = 10;
  */
 export async function probeTls(
   endpoint: Endpoint,
-  tcp: Deno.TcpConn,
+  tcp: Socket,
   signal: AbortSignal,
 ): Promise<void> {
   const close = () => {

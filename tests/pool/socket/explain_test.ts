@@ -72,11 +72,22 @@ const ERRORS: readonly [unknown, string, boolean, string][] = [
     false,
     "basicConstraints=CA:FALSE",
   ],
-  [
-    new TlsFailure(new Error("received corrupt message of type Invalid")),
+  ...[
+    "received corrupt message of type Invalid",
+    "error:0A00010B:SSL routines:tls_validate_record_header:wrong version number:a.c:77:",
+    "error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER",
+    "the server has shown no certificate",
+  ].map((text): [unknown, string, boolean, string] => [
+    new TlsFailure(new Error(text)),
     "tls",
     false,
     "does not speak TLS on this port",
+  ]),
+  [
+    new TlsFailure(new Error("error:0A000102:SSL routines:f:unsupported pr:c")),
+    "tls",
+    false,
+    "TLS refused: unsupported pr",
   ],
   [
     new TlsFailure(new Error("InvalidContentType")),

@@ -36,6 +36,7 @@ const RECOGNIZED: readonly [SocketFailure, readonly Error[]][] = [
   ["dns", [
     new Error("failed to lookup address information: Name not known"),
     ...["ENOTFOUND", "EAI_AGAIN"].map(ofNode),
+    new Error("getaddrinfo EAI_FAIL h"),
   ]],
   ["denied", [new Deno.errors.NotCapable("x"), ofNode("ERR_ACCESS_DENIED")]],
   ["tls", [
@@ -53,6 +54,24 @@ Deno.test("An error of a runtime is recognized by its name, its code or its text
       assertEquals(recognized.message, error.message);
       assert(recognized.cause === error);
     }
+  }
+});
+
+Deno.test("What OpenSSL says is told without its codes and source files", () => {
+  for (
+    const [text, readable] of [
+      [
+        "C05C:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:../a/b.c:918:SSL alert number 116\n",
+        "tlsv13 alert certificate required",
+      ],
+      [
+        "error:10000418:SSL routines:OPENSSL_internal:TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV1_ALERT_UNKNOWN_CA",
+      ],
+    ] as const
+  ) {
+    const { how, message } = socketErrorOf(new Error(text));
+    assertEquals([how, message], ["tls", readable]);
   }
 });
 
