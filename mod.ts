@@ -74,6 +74,10 @@ export type { Cause, Verdict } from "./pool/forensics/verdict.ts";
 export type { RetirementReason } from "./pool/member.ts";
 export type { EvictionReason, PoolStats } from "./pool/pool_stats.ts";
 export type { Address } from "./pool/socket/address.ts";
+export type {
+  Credentials,
+  CredentialsFunction,
+} from "./pool/socket/credentials.ts";
 export { DialError, type DialPhase } from "./pool/socket/dial_error.ts";
 export type {
   ClusterOptions,

@@ -55,6 +55,7 @@ const RULES: Readonly<Record<string, OptionRule>> = {
     postMortem: BOOLEAN,
     username: CHECKED_ELSEWHERE,
     password: CHECKED_ELSEWHERE,
+    credentials: CHECKED_ELSEWHERE,
     database: CHECKED_ELSEWHERE,
     clientName: CHECKED_ELSEWHERE,
     tls: CHECKED_ELSEWHERE,

@@ -4,6 +4,7 @@ import { type ConnectionFacts, PushRight } from "./connection/push_right.ts";
 
 /** Why a connection left the pool by the pool's own decision. */
 export type RetirementReason =
+  | "credentials"
   | "idle-timeout"
   | "max-age"
   | "moved"

@@ -32,6 +32,7 @@ export { ConnectionClosedError } from "./connection/close_report.ts";
 export type { Fate } from "./connection/fate.ts";
 export { CheckoutTimeoutError, ClosedError } from "./errors.ts";
 export type { Address } from "./socket/address.ts";
+export type { Credentials, CredentialsFunction } from "./socket/credentials.ts";
 export { dial } from "./socket/dial.ts";
 export { DialError, type DialPhase } from "./socket/dial_error.ts";
 export type { ClusterOptions, SentinelOptions } from "./socket/location.ts";

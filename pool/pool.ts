@@ -22,6 +22,8 @@ import { type Checkout, Waiters } from "./waiters.ts";
 
 /** How often limits of age are checked. */
 const TICK_MS = 1000;
+/** The share of the connections that are replaced in one tick because their login ends. */
+const LOGINS_A_TICK = 0.1;
 
 /**
  * A pool of connections.
@@ -303,7 +305,7 @@ export class Pool {
     }
     const { maxAgeMs } = this.#options;
     const retireAt = connection.openedAt + maxAgeMs * (1 - Math.random() / 10);
-    const member = new Member(connection, tookMs, retireAt);
+    const member = new Member(connection, connection.dialMs, retireAt);
     this.#members.add(member);
     if (this.#refusal !== undefined) {
       return connection.close("the pool was closed");
@@ -405,11 +407,16 @@ export class Pool {
       this.#options.idleTimeoutMs,
       this.#liveness.expectedIdleLimitMs(now),
     );
+    // Credentials that all share end for all at once: not all of them are replaced then.
+    let logins = Math.ceil(this.#members.size * LOGINS_A_TICK);
     for (const member of this.#members) {
       if (member.state !== "shared") continue;
       const { connection } = member;
       if (now > member.retireAt) this.#retire(member, "max-age");
-      else if (
+      else if (logins > 0 && connection.isLoginDue) {
+        logins--;
+        this.#retire(member, "credentials");
+      } else if (
         member.isIdle && now - connection.lastByteAt > idleTimeoutMs
       ) this.#evict(member, "idle-timeout");
     }

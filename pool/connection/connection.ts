@@ -33,6 +33,8 @@ export interface ConnectionOptions extends WireOptions {
   readonly dialedAt?: number;
   /** What is called when something happens to it. */
   readonly observer?: ConnectionObserver;
+  /** Whether another one should take its place since its login ends soon. @default {never} */
+  readonly isLoginDue?: (() => boolean) | undefined;
 }
 
 /** The most of a command's name that a report repeats, in characters. */
@@ -113,6 +115,11 @@ export class Connection {
   /** What the server said in the handshake; `undefined` before it. */
   get identity(): Identity | undefined {
     return this.#identity;
+  }
+
+  /** Whether another one should take its place since its login ends soon. */
+  get isLoginDue(): boolean {
+    return this.#options.isLoginDue?.() ?? false;
   }
 
   /** When a byte last came or a command was last written, by `performance.now()`. */

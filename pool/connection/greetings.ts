@@ -1,7 +1,7 @@
 // The greeting of Redis 6 and later, and what is known of greetings at an endpoint.
 import { ReplyError } from "../../resp/errors.ts";
 import type { Command } from "../../resp/types.ts";
-import type { Credentials } from "../socket/credentials.ts";
+import type { DialCredentials } from "../socket/credentials.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
 import type { Identity } from "./identity.ts";
 import type { Slot } from "./in_flight.ts";
@@ -9,7 +9,7 @@ import type { Slot } from "./in_flight.ts";
 /** Where a handshake leads, as which user, and what must be found there. */
 export interface Login {
   readonly endpoint: Endpoint;
-  readonly credentials: Credentials | undefined;
+  readonly credentials: DialCredentials | undefined;
   /** The role that the server must have; `undefined`: any. */
   readonly expects?: "primary" | undefined;
   /** Whether it leads to a node of a cluster, as the client is one of the whole cluster. */

@@ -1,6 +1,9 @@
 // Opening a connection: from an endpoint to one that is ready for commands, within one deadline.
 import type { ParserLimits } from "../../resp/limits.ts";
-import type { Credentials, CredentialsSource } from "../socket/credentials.ts";
+import type {
+  CredentialsSource,
+  DialCredentials,
+} from "../socket/credentials.ts";
 import { dial as dialByRuntime } from "../socket/dial.ts";
 import { DialError, type DialPhase } from "../socket/dial_error.ts";
 import type { Endpoint } from "../socket/endpoint.ts";
@@ -50,14 +53,14 @@ export async function open(
     connectTimeoutMs,
     signal,
     dial,
-    credentials: source = () => endpoint.credentials(),
+    credentials: source = (request) => endpoint.credentialsFor(request),
   } = options;
   const over = new AbortController();
   const progress = options.progress ?? new DialProgress(`${endpoint}`);
   let connection: Connection | undefined;
-  let credentials: Credentials | undefined;
+  let credentials: DialCredentials | undefined;
   let hasCredentials = false;
-  const dialedAt = performance.now();
+  let dialedAt = performance.now();
   const timeout = new FairTimeout(() => connectTimeoutMs, () => {
     over.abort(
       new DialError(
@@ -75,13 +78,21 @@ export async function open(
   };
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
-  try {
+  const request = { signal: over.signal, timeoutMs: connectTimeoutMs };
+  const ask = async (refused?: DialCredentials) => {
+    hasCredentials = false;
+    const asked = source(refused ? { ...request, refused } : request);
     // A constant costs no turn of the event loop.
-    const asked = source();
-    credentials = asked instanceof Promise
-      ? await unlessAborted(asked, over.signal)
-      : asked;
+    if (asked instanceof Promise) {
+      progress.ask();
+      credentials = await unlessAborted(asked, over.signal);
+      progress.reach("connect");
+      dialedAt = performance.now(); // what is slow is not the server
+    } else credentials = asked;
     hasCredentials = true;
+    return credentials;
+  };
+  const connect = async () => {
     const onTls = (isAnswered?: boolean) => progress.reach("tls", isAnswered);
     const socket = await unlessAborted(
       dial(endpoint, { signal: over.signal, onTls }),
@@ -90,12 +101,15 @@ export async function open(
     );
     if (endpoint.tls !== undefined) onTls(); // a dial of the user's own need not say so
     progress.reach("handshake");
+    const login = credentials;
     connection = new Connection(socket, {
       ...options,
       dialedAt,
       reusesBytes: dial === dialByRuntime, // another socket may keep the bytes that it writes
       endpoint: `${endpoint}`,
-      secret: credentials?.password,
+      secret: login?.password,
+      isLoginDue: login?.isDue &&
+        (() => login.isDue!({ signal, timeoutMs: connectTimeoutMs })),
     });
     await shakeHands(connection, {
       endpoint,
@@ -104,6 +118,22 @@ export async function open(
       isClusterNode: options.isClusterNode,
     });
     return connection;
+  };
+  try {
+    const given = await ask();
+    try {
+      return await connect();
+    } catch (error) {
+      // Without a function there are no others.
+      if (given?.isDue === undefined || !(error instanceof DialError)) {
+        throw error;
+      }
+      const { logInAnew } = await import("./refused_login.ts");
+      return await logInAnew(error, given, () => ask(given), () => {
+        connection?.close("its login was refused");
+        return connect();
+      });
+    }
   } catch (error) {
     connection?.close("the handshake failed");
     if (over.signal.aborted) throw over.signal.reason;
@@ -113,7 +143,11 @@ export async function open(
       endpoint,
       "connect",
       hasCredentials ? text : `no credentials: ${text}`,
-      { cause: error },
+      {
+        cause: error,
+        isRetriable: hasCredentials ||
+          (error as { isRetriable?: unknown } | null)?.isRetriable !== false,
+      },
     );
   } finally {
     timeout.stop();
@@ -157,6 +191,7 @@ const WAITED_FOR: Record<DialPhase, string> = {
  */
 export class DialProgress {
   readonly #endpoint: string;
+  #isAsking = false; // for credentials
   #isTls = false;
   #isAnswered = false; // in TLS
   #phase: DialPhase = "connect";
@@ -181,6 +216,13 @@ export class DialProgress {
     return this.#since;
   }
 
+  /** The dial waits for credentials. */
+  ask(): void {
+    this.#isAsking = true;
+    this.#phase = "connect";
+    this.#since = performance.now();
+  }
+
   /**
    * The dial has come as far as `phase`.
    *
@@ -188,6 +230,7 @@ export class DialProgress {
    * @param isAnswered Whether the peer is known to answer TLS.
    */
   reach(phase: DialPhase, isAnswered = false): void {
+    this.#isAsking = false;
     this.#isTls ||= phase === "tls";
     this.#isAnswered = isAnswered;
     this.#phase = phase;
@@ -201,6 +244,9 @@ export class DialProgress {
    * @returns Such as `connected, but no TLS handshake yet: is this a plain port (redis://)?`.
    */
   describe(when = "yet"): string {
+    if (this.#isAsking) {
+      return `no credentials ${when}: their function has not answered`;
+    }
     return this.#isAnswered
       ? `connected, and the server answers TLS, but its handshake has not ended ${when}`
       : `${WAITED_FOR[this.#phase]} ${when}${this.#question()}`;

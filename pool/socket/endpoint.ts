@@ -1,6 +1,11 @@
 // The address of a server, with the session options of its URL.
 import { type Address, addressGiven, textOfAddress } from "./address.ts";
-import type { Credentials } from "./credentials.ts";
+import type { ChangingCredentials } from "./changing_credentials.ts";
+import type {
+  CredentialsFunction,
+  CredentialsRequest,
+  DialCredentials,
+} from "./credentials.ts";
 import {
   type ClusterOptions,
   DEFAULT_PORT,
@@ -19,6 +24,12 @@ export interface EndpointOptions {
   username?: string | undefined;
   /** The password, never printed; `""` is none. */
   password?: string | undefined;
+  /**
+   * Gives user and password where these change, instead of `username`, `password` and
+   * those of the URL. It is asked at each dial, and anew when the server refuses its
+   * answer. With Sentinels it is for the primary.
+   */
+  credentials?: CredentialsFunction | undefined;
   /** The database that SELECT switches to. @default {0} */
   database?: number;
   /** The name shown by CLIENT LIST. No spaces. */
@@ -72,7 +83,8 @@ export class Endpoint {
   /** Where to ask for the servers of a cluster, or for the primary: the URL's own address, then those of `seeds`. Empty without either. */
   readonly seeds: readonly Address[];
   readonly #mapAddress: Discovery["mapAddress"];
-  readonly #credentials: Credentials | undefined;
+  readonly #credentials: DialCredentials | undefined;
+  readonly #ask: CredentialsFunction | undefined;
   readonly #url: string | URL;
   readonly #options: EndpointOptions;
 
@@ -136,6 +148,20 @@ export class Endpoint {
     this.#credentials = username === "" && password === ""
       ? undefined
       : { username: username || "default", password };
+    this.#ask = options.credentials;
+    if (this.#ask !== undefined) {
+      if (typeof this.#ask !== "function") {
+        throw new TypeError(
+          `Cannot use credentials of type ${typeof this
+            .#ask}: expected a function`,
+        );
+      }
+      if (this.#credentials !== undefined) {
+        throw new TypeError(
+          "Cannot use credentials together with username, password or those of the URL: expected one of them",
+        );
+      }
+    }
     if (parts.transport !== "tls" && options.tls !== undefined) {
       throw new TypeError(
         `Cannot use tls without rediss://: expected a URL that begins with it`,
@@ -148,6 +174,15 @@ export class Endpoint {
   /** User and password of the URL or its options, or `undefined` without either. A user without a password has an empty one. */
   credentials(): { username: string; password: string } | undefined {
     return this.#credentials && { ...this.#credentials };
+  }
+
+  /** @ignore User and password for a dial: those of the URL or its options, or what the function gives. */
+  credentialsFor(
+    request: CredentialsRequest,
+  ): DialCredentials | undefined | Promise<DialCredentials | undefined> {
+    return this.#ask === undefined
+      ? this.credentials()
+      : askFunction(this.#ask, request);
   }
 
   /** The same server and user, with another database. */
@@ -175,6 +210,7 @@ export class Endpoint {
     const scheme = tls === undefined ? "redis" : "rediss";
     return new Endpoint(`${scheme}://${textOfAddress(address)}`, {
       ...this.#credentials,
+      credentials: this.#ask,
       database,
       ...(clientName === undefined ? {} : { clientName }),
       ...(tls === undefined ? {} : { tls }),
@@ -207,6 +243,28 @@ export class Endpoint {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
+}
+
+/** The credentials of each function: all endpoints with the same one share its answers. */
+const changing = new WeakMap<
+  CredentialsFunction,
+  Promise<ChangingCredentials>
+>();
+
+/** Asks a function. What that takes is loaded by the first dial. */
+async function askFunction(
+  ask: CredentialsFunction,
+  request: CredentialsRequest,
+): Promise<DialCredentials | undefined> {
+  let credentials = changing.get(ask);
+  if (credentials === undefined) {
+    credentials = import("./changing_credentials.ts").then((module) =>
+      new module.ChangingCredentials(ask)
+    );
+    changing.set(ask, credentials);
+    credentials.catch(() => changing.delete(ask)); // the next dial tries again
+  }
+  return (await credentials).forDial(request);
 }
 
 function databaseOf(value: string | number): number {
