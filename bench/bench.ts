@@ -1,6 +1,7 @@
 // Bench: runs every client through every row, round after round, and prints the table.
 
 import type { RedisServer } from "../cli/redis_server.ts";
+import { charts } from "./charts.ts";
 import { cluster } from "./cluster.ts";
 import { compare } from "./compare.ts";
 import { fleet } from "./fleet.ts";
@@ -36,6 +37,7 @@ interface Setting {
 
 async function main(): Promise<number> {
   if (Deno.args[0] === "compare") return await compare(Deno.args.slice(1));
+  if (Deno.args[0] === "charts") return await charts(Deno.args.slice(1));
   if (Deno.args[0] === "cluster") return await cluster(Deno.args.slice(1));
   if (Deno.args[0] === "limiters") return await limiters(Deno.args.slice(1));
   if (Deno.args[0] === "outbox") return await outbox(Deno.args.slice(1));

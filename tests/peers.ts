@@ -1,6 +1,7 @@
 // Breaks the connections of this client and of its peers in the same ways, and counts what is lost.
 import { delay } from "@std/async/delay";
 import { findContestants, pinned } from "../bench/contestants.ts";
+import { describeMachine } from "../bench/machine.ts";
 import { type FaultProxy, startProxy } from "./support/fault_proxy.ts";
 import { importFlags } from "./support/imports.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
@@ -22,7 +23,7 @@ const HELP =
 ./dev peers [options]
   --only NAMES  only these faults, by name, separated by commas
   --cluster     the faults of a cluster and of Sentinels (8 minutes)
-  --json        the figures as JSON
+  --json        the figures as JSON, with machine and versions
   --help        this text
 
 Every client has its default options and one load for 5 seconds: 200 events a
@@ -200,6 +201,13 @@ function print(rows: readonly Row[], versions: Record<string, string>): void {
   }
 }
 
+/** What charts are made of, see bench/charts/data.ts. */
+async function printJson(rows: readonly Row[], command: string): Promise<void> {
+  await using server = await startRedis();
+  const machine = await describeMachine(await server.cli("INFO", "server"));
+  console.log(JSON.stringify({ command, machine, rows }, null, 1));
+}
+
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes("--help")) {
     console.log(HELP);
@@ -248,8 +256,16 @@ async function main(args: readonly string[]): Promise<number> {
       );
     }
   }
-  if (args.includes("--json")) console.log(JSON.stringify(rows, null, 2));
-  else print(rows, versions);
+  if (args.includes("--json")) {
+    await printJson(
+      rows.map((row) => ({
+        ...row,
+        what: faults.find(({ name }) => name === row.fault)!.what,
+        isRouted,
+      })),
+      `./dev peers${isRouted ? " --cluster" : ""}`,
+    );
+  } else print(rows, versions);
   return 0;
 }
 
