@@ -73,6 +73,8 @@ export class SingleServer implements Directory {
     return NOTHING_FOUND;
   }
 
+  renew(): void {}
+
   close(reason: unknown): Promise<void> {
     return this.#server.close(reason);
   }
@@ -157,6 +159,10 @@ class LateDirectory implements Directory {
 
   stats(): DirectoryStats {
     return this.#loaded?.stats() ?? NOTHING_FOUND;
+  }
+
+  renew(): void {
+    this.#loaded?.renew();
   }
 
   async close(reason: unknown): Promise<void> {

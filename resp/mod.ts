@@ -15,6 +15,6 @@
  */
 export { encodeCommand } from "./encode.ts";
 export type { ParserLimits } from "./limits.ts";
-export { ReplyParser } from "./parser.ts";
+export { type HeadReader, ReplyParser } from "./parser.ts";
 export { ProtocolError, ReplyError } from "./errors.ts";
 export type { Command, CommandArgument, Reply } from "./types.ts";

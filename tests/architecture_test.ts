@@ -16,6 +16,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
   "./pool": { modules: 16, bytes: 26_000 },
+  "./pubsub": { modules: 65, bytes: 178_000 },
   "./replies": { modules: 1, bytes: 2_500 },
   "./diagnostics": { modules: 12, bytes: 32_500 },
   "./outbox": { modules: 18, bytes: 53_000 },
@@ -66,6 +67,17 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "recorder/entries": ["client", "resp", "retry"],
   "recorder/outbox": ["client", "retry", "recorder/entries"],
+  "pubsub": [
+    "resp",
+    "retry",
+    "pool",
+    "pool/socket",
+    "pool/connection",
+    "pool/forensics",
+    "client",
+    "client/commands",
+    "client/servers",
+  ],
   "recorder": [
     "client",
     "resp",
@@ -308,9 +320,10 @@ Deno.test("The command line imports public modules and rooms of the pool, and it
 });
 
 Deno.test("Every folder of the source has its place among the rooms", () => {
-  const found = ["resp", "retry", "pool", "client", "recorder"].flatMap(
-    (folder) => [folder, ...roomsIn(folder)],
-  );
+  const found = ["resp", "retry", "pool", "client", "pubsub", "recorder"]
+    .flatMap(
+      (folder) => [folder, ...roomsIn(folder)],
+    );
   assertEquals(found.sort(), [...ROOMS].sort());
 });
 
@@ -493,7 +506,7 @@ Deno.test("Every export of deno.json is there, and a mod.ts is the face of its f
   for (const target of Object.values(config.exports)) {
     assert(Deno.statSync(new URL(target, ROOT)).isFile, target);
   }
-  for (const folder of ["resp", "retry", "pool"]) {
+  for (const folder of ["resp", "retry", "pool", "pubsub"]) {
     assertEquals(config.exports[`./${folder}`], `./${folder}/mod.ts`);
     for (const { path, inside } of modulesOf(folder)) {
       if (path !== `${folder}/mod.ts`) {

@@ -179,6 +179,11 @@ export class ClusterDirectory implements Directory {
     };
   }
 
+  renew(): void {
+    this.#why = "a check";
+    this.#lookup.renew();
+  }
+
   async close(reason: unknown): Promise<void> {
     this.#checks.end();
     await Promise.all([

@@ -110,6 +110,8 @@ export interface Directory extends Router {
   tally(): Tally;
   /** What it has found out. */
   stats(): DirectoryStats;
+  /** Asks anew who is in charge, though nothing speaks for a change. */
+  renew(): void;
   /**
    * Closes every server now.
    *

@@ -199,6 +199,10 @@ export class SentinelDirectory implements Directory {
     };
   }
 
+  renew(): void {
+    this.#lookup.renew();
+  }
+
   async close(reason: unknown): Promise<void> {
     this.#closedFor = { reason };
     this.#ready = undefined;

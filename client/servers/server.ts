@@ -317,6 +317,11 @@ export class Server {
     await Promise.all([this.#pool.leave(reason), this.#beside.leave(reason)]);
   }
 
+  /** Notes that a connection to it has ended that was in no pool, for the post-mortem. */
+  noteEnd(report: CloseReport, connection: ConnectionFacts): void {
+    this.#postMortem?.onClose(report, connection);
+  }
+
   /** Notes that this client is about to send CLIENT KILL for a connection that ended. */
   noteFence(connection: ConnectionFacts): void {
     this.#postMortem?.onFence(connection);

@@ -1,6 +1,7 @@
 // A connection: a wire on which the n-th reply answers the n-th command.
 import { ProtocolError, ReplyError } from "../../resp/errors.ts";
-import type { Command } from "../../resp/types.ts";
+import type { HeadReader } from "../../resp/parser.ts";
+import type { Command, Reply } from "../../resp/types.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { CloseReport, PoolState } from "./close_report.ts";
 import type { Fate } from "./fate.ts";
@@ -37,6 +38,26 @@ export interface ConnectionOptions extends WireOptions {
   readonly isLoginDue?: (() => boolean) | undefined;
 }
 
+/** What takes all that comes on a connection on which a server sends what no command has asked for. */
+export interface Receiver {
+  /** Whether bulk strings become bytes; asked for each reply. */
+  readonly binary: boolean;
+  /**
+   * A reply has come. What is thrown ends the connection.
+   *
+   * @param reply The reply.
+   * @param first The command that has been in flight for longest, if any is.
+   * @returns Whether that command has all of its replies.
+   */
+  receive(reply: Reply, first: Slot | undefined): boolean;
+  /** Recognises replies of which the last element says all. */
+  readonly head: HeadReader;
+  /** The last element of a reply has come whose other elements were recognised. */
+  receiveBehind(value: string | Uint8Array): void;
+  /** All that has come so far was taken, or the connection is held. */
+  onTaken(): void;
+}
+
 /** The most of a command's name that a report repeats, in characters. */
 const MAX_NAME = 64;
 
@@ -64,6 +85,7 @@ export class Connection {
   #uncounted = 0; // how many of the replies are to the handshake and the introduction
   #identity: Identity | undefined;
   #dialMs = 0;
+  #receiver: Receiver | undefined;
 
   /**
    * Takes over a socket and arms its read.
@@ -78,7 +100,10 @@ export class Connection {
       unanswered: this.#inFlight,
       extraReplyTimeoutMs: () =>
         this.#inFlight.first()?.extraReplyTimeoutMs ?? 0,
-      onBytes: () => this.#takeReplies(),
+      onBytes: () =>
+        this.#receiver === undefined
+          ? this.#takeReplies()
+          : this.#receiveAll(this.#receiver),
       onRoom: () => this.#notify("onRoom"),
       onStall: () => this.#notify("onStall"),
       makeReport: (facts) => this.#makeReport(facts),
@@ -188,6 +213,24 @@ export class Connection {
     this.#wire.schedule();
   }
 
+  /**
+   * From now on, and for good, a receiver takes whatever comes: a slot in flight
+   * is not resolved then, but lost with the connection. Nothing may be in flight.
+   */
+  receiveBy(receiver: Receiver): void {
+    this.#receiver = receiver;
+  }
+
+  /** Stops reading, from within a receiver: see {@linkcode Wire.hold}. */
+  hold(): void {
+    this.#wire.hold();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#wire.resume();
+  }
+
   /** Ends it now. Slots in flight are lost. */
   close(cause = "closed by the caller"): void {
     this.#wire.end({ by: "client", how: "requested", cause });
@@ -232,6 +275,24 @@ export class Connection {
         this.#wire.shortenTimer();
       }
     }
+  }
+
+  #receiveAll(receiver: Receiver): void {
+    while (this.report === undefined && !this.#wire.isHeld) {
+      const value = this.#wire.nextBehind(receiver.head, receiver.binary);
+      if (value !== undefined) {
+        receiver.receiveBehind(value);
+        continue;
+      }
+      const reply = this.#wire.next(receiver.binary);
+      if (reply === undefined) break;
+      if (!receiver.receive(reply, this.#inFlight.first())) continue;
+      this.#inFlight.shift();
+      this.#replies++;
+      if (this.#inFlight.length === 0) this.#wire.noneOwed();
+    }
+    this.#wire.signalRoom();
+    receiver.onTaken();
   }
 
   /** Every reply that was owed has come: a byte beyond them ends the connection. */

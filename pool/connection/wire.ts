@@ -1,7 +1,7 @@
 // A wire: an open socket that is read and written until it ends, once.
 import { ProtocolError } from "../../resp/errors.ts";
 import type { ParserLimits } from "../../resp/limits.ts";
-import { ReplyParser } from "../../resp/parser.ts";
+import { type HeadReader, ReplyParser } from "../../resp/parser.ts";
 import type { Command, Reply } from "../../resp/types.ts";
 import { mask } from "../socket/secrets.ts";
 import type { Socket } from "../socket/socket.ts";
@@ -97,6 +97,7 @@ export class Wire {
   #bytesIn = 0;
   #replies = 0;
   #heardAt: number = this.openedAt;
+  #held: PromiseWithResolvers<void> | undefined; // settles when it is read again
   #report: CloseReport | undefined;
 
   /**
@@ -123,9 +124,7 @@ export class Wire {
       {
         onWrite: () => this.#noteStall(),
         onPartialWrite: () => this.#timer.partWritten(performance.now()),
-        onTurnEnd: () => {
-          if (user.unanswered.length > 0) this.#timer.replyOwed();
-        },
+        onTurnEnd: () => this.#noteOwed(),
         onRoom: user.onRoom,
         onError: (error) => this.end(endingOf(error)),
       },
@@ -206,6 +205,16 @@ export class Wire {
     return reply;
   }
 
+  /** Takes the last element of the next reply alone: see {@linkcode ReplyParser.nextBehind}. */
+  nextBehind(
+    head: HeadReader,
+    binary: boolean,
+  ): string | Uint8Array | undefined {
+    const value = this.#parser.nextBehind(head, binary);
+    if (value !== undefined) this.#replies++;
+    return value;
+  }
+
   /** The reply that is owed first is another one now, and may have less time. */
   shortenTimer(): void {
     this.#timer.shorten();
@@ -216,12 +225,42 @@ export class Wire {
     this.#timer.noneOwed();
   }
 
+  /** Whether nothing is taken or read: see {@linkcode Wire.hold}. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /**
+   * Leaves what comes where it is, until {@linkcode Wire.resume}: the peer stops
+   * writing once the buffers of both systems are full. No reply counts as owed
+   * meanwhile, and an end of the peer is not seen. To be called from `onBytes`.
+   */
+  hold(): void {
+    this.#held ??= Promise.withResolvers();
+    this.#timer.noneOwed();
+    this.#timer.stop();
+  }
+
+  /** Goes on after {@linkcode Wire.hold}: with what has come, then with what comes. */
+  resume(): void {
+    if (this.#held === undefined) return;
+    this.#held.resolve();
+    this.#held = undefined;
+    this.#noteOwed();
+  }
+
+  #noteOwed(): void {
+    if (this.#report !== undefined || this.isHeld) return;
+    if (this.#user.unanswered.length > 0) this.#timer.replyOwed();
+  }
+
   /** The one way out. Without effect once it has ended. */
   end(ending: Ending): void {
     if (this.#report !== undefined) return;
     const { unwritten } = this.#writes;
     const report = this.#report = this.#user.makeReport(this.#factsOf(ending));
     this.#timer.stop();
+    this.#held?.resolve();
     try {
       this.#socket.close();
     } catch {
@@ -253,6 +292,11 @@ export class Wire {
         this.#heardAt = performance.now();
         this.#timer.received(count, this.#heardAt);
         this.#user.onBytes();
+        while (this.#held !== undefined) {
+          await this.#held.promise;
+          if (this.#report !== undefined) return;
+          this.#user.onBytes();
+        }
         if (replies === this.#replies) continue;
         for (
           let i = 0;
