@@ -27,8 +27,12 @@ export { DeadlineError } from "./client/deadlines.ts";
 export {
   type FunctionCallOptions,
   FunctionLibrary,
+  hscan,
+  scan,
   Script,
   type ScriptOptions,
+  sscan,
+  zscan,
 } from "./client/faces.ts";
 export type { Failover } from "./client/failover.ts";
 export { fateOf } from "./client/fate.ts";
@@ -37,6 +41,12 @@ export type { RedisOptions, RetryInfo } from "./client/options.ts";
 export { RedisNode } from "./client/node.ts";
 export { PipelineError } from "./client/pipeline_error.ts";
 export { Redis } from "./client/redis.ts";
+export type {
+  FieldScanOptions,
+  KeyScanOptions,
+  Scan,
+  ScanOptions,
+} from "./client/scan_options.ts";
 export type { CommandSender, SendOptions } from "./client/send_options.ts";
 export type { RedisStats, ServerStats } from "./client/stats.ts";
 export type { Origin } from "./client/telemetry.ts";

@@ -20,6 +20,7 @@ import { type OneRequest, oneRequest } from "./one_request.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
 import type * as Fates from "./resolve_fate.ts";
+import type * as Runs from "./server_run.ts";
 import { BackoffWaits, RetryBudget } from "./retries.ts";
 import { checkSendOptions, NO_OPTIONS } from "./send_options.ts";
 import type { Router } from "./servers/directory.ts";
@@ -28,10 +29,13 @@ import { SingleCall } from "./single_call.ts";
 import { sink } from "./telemetry.ts";
 
 /** What resolves fates, once a call may need that. */
-let fates: typeof Fates | undefined;
+let fates: typeof Fates & typeof Runs | undefined;
 
 async function loadFates(): Promise<void> {
-  fates = await import("./resolve_fate.ts");
+  fates = {
+    ...await import("./resolve_fate.ts"),
+    ...await import("./server_run.ts"),
+  };
 }
 
 /** What the attempts of a client need. */

@@ -3,9 +3,18 @@ import { copyCommand } from "../resp/encode.ts";
 import type { Command, CommandArgument, Reply } from "../resp/types.ts";
 import { callerOf } from "./caller.ts";
 import { show } from "./check.ts";
-import type { AnyReply } from "./commands/replies.ts";
+import type { AnyReply, BulkOf } from "./commands/replies.ts";
 import { withFate } from "./fate.ts";
 import type { CommandSender, SendOptions } from "./send_options.ts";
+import type { Elements } from "./scans.ts";
+import type {
+  FieldScanOptions,
+  KeyScanOptions,
+  Scan,
+  ScanOptions,
+  ScanSettings,
+  ScanSource,
+} from "./scan_options.ts";
 import type { LibraryCode, ScriptCode, StoredCode } from "./stored_code.ts";
 
 /** Code that is loaded, by this process, once. */
@@ -273,4 +282,207 @@ export class FunctionLibrary {
   async load(redis: CommandSender, options?: SendOptions): Promise<void> {
     await (await this.#code.get()).load(redis, options);
   }
+}
+
+/** A scan that nothing is asked for yet. */
+class LateScan implements Scan<unknown> {
+  readonly #sender: CommandSender;
+  readonly #source: ScanSource;
+
+  constructor(sender: CommandSender, source: ScanSource) {
+    this.#sender = sender;
+    this.#source = source;
+  }
+
+  async *pages(): AsyncGenerator<unknown[], void, undefined> {
+    const { pagesOf } = await import("./scans.ts");
+    yield* pagesOf(this.#sender, this.#source);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<unknown> {
+    return new LateElements(() => this.pages(), this.#source.settings.signal);
+  }
+}
+
+/** The elements of pages, by code that is loaded with the first of them. */
+class LateElements implements AsyncIterableIterator<unknown, void> {
+  readonly #pages: () => AsyncGenerator<unknown[], void, undefined>;
+  readonly #signal: AbortSignal | undefined;
+  #loading: Promise<Elements> | undefined;
+  #elements: Elements | undefined;
+
+  constructor(
+    pages: () => AsyncGenerator<unknown[], void, undefined>,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#pages = pages;
+    this.#signal = signal;
+  }
+
+  next(): Promise<IteratorResult<unknown, void>> {
+    return this.#elements === undefined
+      ? this.#load().then((elements) => elements.next())
+      : this.#elements.next();
+  }
+
+  async return(): Promise<IteratorResult<unknown, void>> {
+    return await (await this.#load()).return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #load(): Promise<Elements> {
+    return this.#loading ??= import("./scans.ts").then(({ Elements }) =>
+      this.#elements = new Elements(this.#pages(), this.#signal)
+    );
+  }
+}
+
+const scanOf = <Element>(
+  redis: CommandSender,
+  name: ScanSource["name"],
+  settings: ScanSettings,
+  key?: string | Uint8Array,
+): Scan<Element> =>
+  new LateScan(
+    redis,
+    key === undefined ? { name, settings } : { name, key, settings },
+  ) as Scan<
+    unknown
+  > as Scan<Element>;
+
+/**
+ * The keys of a server, or of all primaries of a cluster, one primary after the other.
+ *
+ * - While a page is read the next one is on its way, and no further one. `break`
+ *   ends that.
+ * - A cursor belongs to one run of a server. After a restart or a failover its
+ *   scan begins again, so that keys may come twice but none is missed.
+ * - Keys whose hash slot moves from one primary to another meanwhile may be missed. Those
+ *   of a primary that has left are found where they are.
+ * - A page that fails by all attempts ends it with the error of that. To wait for a
+ *   failover pass a `retry` that is longer than one.
+ *
+ * @param redis A client, or one of its `nodes()`; or a lease, where the next page is asked for when it is needed.
+ * @param options See {@linkcode KeyScanOptions}.
+ * @returns The keys, read as they are iterated over. Iterating throws what {@linkcode Redis.send}
+ * throws, and a `TypeError` if an option cannot be used.
+ *
+ * @example Delete the keys of a prefix
+ * ```ts
+ * import { Redis, scan } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await redis.send(["MSET", "{doc}:a", 1, "{doc}:b", 2]);
+ * let deleted = 0;
+ * for await (const key of scan(redis, { match: "{doc}:*", type: "string" })) {
+ *   deleted += await redis.send(["DEL", key]);
+ * }
+ * assertEquals(deleted, 2);
+ * ```
+ */
+export function scan<const Binary extends boolean = false>(
+  redis: CommandSender,
+  options: KeyScanOptions & { binary?: Binary | undefined } = {},
+): Scan<BulkOf<Binary>> {
+  return scanOf(redis, "SCAN", options);
+}
+
+/**
+ * The fields of a hash, with their values; see {@linkcode scan}.
+ *
+ * @param redis A client, one of its `nodes()`, or a lease.
+ * @param key The key.
+ * @param options See {@linkcode FieldScanOptions}. With `noValues` fields alone.
+ * @returns The fields and values, read as they are iterated over.
+ *
+ * @example The fields of a hash
+ * ```ts
+ * import { hscan, Redis } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await redis.send(["HSET", "doc-hash", "name", "Ann", "city", "Oslo"]);
+ * const pairs = await Array.fromAsync(hscan(redis, "doc-hash"));
+ * assertEquals(Object.fromEntries(pairs), { name: "Ann", city: "Oslo" });
+ * await redis.send(["DEL", "doc-hash"]);
+ * ```
+ */
+export function hscan<const Binary extends boolean = false>(
+  redis: CommandSender,
+  key: string | Uint8Array,
+  options: FieldScanOptions & { noValues: true; binary?: Binary | undefined },
+): Scan<BulkOf<Binary>>;
+/** The fields of a hash, with their values; see {@linkcode scan}. */
+export function hscan<const Binary extends boolean = false>(
+  redis: CommandSender,
+  key: string | Uint8Array,
+  options?: FieldScanOptions & { binary?: Binary | undefined },
+): Scan<[field: BulkOf<Binary>, value: BulkOf<Binary>]>;
+export function hscan(
+  redis: CommandSender,
+  key: string | Uint8Array,
+  options: FieldScanOptions = {},
+): Scan<unknown> {
+  return scanOf(redis, "HSCAN", options, key);
+}
+
+/**
+ * The members of a set; see {@linkcode scan}.
+ *
+ * @param redis A client, one of its `nodes()`, or a lease.
+ * @param key The key.
+ * @param options See {@linkcode ScanOptions}.
+ * @returns The members, read as they are iterated over.
+ *
+ * @example Stop at the first
+ * ```ts
+ * import { Redis, sscan } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await redis.send(["SADD", "doc-set", "a1", "a2", "b1"]);
+ * let found: string | undefined;
+ * for await (found of sscan(redis, "doc-set", { match: "b*" })) break;
+ * assertEquals(found, "b1");
+ * await redis.send(["DEL", "doc-set"]);
+ * ```
+ */
+export function sscan<const Binary extends boolean = false>(
+  redis: CommandSender,
+  key: string | Uint8Array,
+  options: ScanOptions & { binary?: Binary | undefined } = {},
+): Scan<BulkOf<Binary>> {
+  return scanOf(redis, "SSCAN", options, key);
+}
+
+/**
+ * The members of a sorted set, with their scores as numbers; see {@linkcode scan}.
+ *
+ * @param redis A client, one of its `nodes()`, or a lease.
+ * @param key The key.
+ * @param options See {@linkcode ScanOptions}.
+ * @returns The members and scores, read as they are iterated over; not in the order of the scores.
+ *
+ * @example Members and scores
+ * ```ts
+ * import { Redis, zscan } from "@unzombie/redis";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using redis = new Redis(Deno.env.get("REDIS_URL"));
+ * await redis.send(["ZADD", "doc-zset", 1.5, "a", "inf", "b"]);
+ * const pairs = await Array.fromAsync(zscan(redis, "doc-zset"));
+ * assertEquals(pairs, [["a", 1.5], ["b", Infinity]]);
+ * await redis.send(["DEL", "doc-zset"]);
+ * ```
+ */
+export function zscan<const Binary extends boolean = false>(
+  redis: CommandSender,
+  key: string | Uint8Array,
+  options: ScanOptions & { binary?: Binary | undefined } = {},
+): Scan<[member: BulkOf<Binary>, score: number]> {
+  return scanOf(redis, "ZSCAN", options, key);
 }

@@ -1,7 +1,6 @@
 // Whether a command that was written and not answered has run: close its connection at the server, then read what it writes.
 import { ReplyError } from "../resp/errors.ts";
 import type { Command } from "../resp/types.ts";
-import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { Fate } from "../pool/connection/fate.ts";
 import { ask } from "../pool/connection/in_flight.ts";
 import type {
@@ -12,6 +11,7 @@ import type { Call, CallEngine } from "./call.ts";
 import { probeOf } from "./commands/probe.ts";
 import { type HeldConnection, LeaseCall } from "./exclusive_call.ts";
 import { NO_OPTIONS } from "./send_options.ts";
+import { knownRunOf, runOf } from "./server_run.ts";
 import type { SingleCall } from "./single_call.ts";
 
 /**
@@ -78,42 +78,4 @@ async function resolveFate(
   if (killed instanceof ReplyError || probe === undefined) return "unknown";
   const answer = await ask(right, probe.read);
   return answer === probe.absent ? "unsent" : "unknown";
-}
-
-const runs = new WeakMap<ConnectionFacts, Promise<string | undefined>>();
-
-/**
- * The `run_id` of the server that a connection leads to. The first time INFO is
- * pushed before this returns.
- *
- * @param right The right to push on the connection.
- * @returns `undefined` if the server does not say it.
- */
-function runOf(right: PushRight): Promise<string | undefined> {
-  let run = runs.get(right.connection);
-  if (run === undefined) {
-    run = ask(right, ["INFO", "server"]).then(
-      (info) => /^run_id:(\w+)/m.exec(`${info}`)?.[1],
-      () => undefined,
-    );
-    runs.set(right.connection, run);
-  }
-  return run;
-}
-
-/** What {@linkcode runOf} has found of a connection, which may have ended since; `undefined` if it was not asked. */
-export const knownRunOf = (
-  connection: ConnectionFacts,
-): Promise<string | undefined> | undefined => runs.get(connection);
-
-/**
- * Asks for the run of a connection's server.
- *
- * @param right The right to push on the connection.
- * @throws {ConnectionClosedError} If the connection ends before the answer.
- */
-export async function identify(right: PushRight): Promise<void> {
-  await runOf(right);
-  const { report } = right.connection;
-  if (report !== undefined) throw new ConnectionClosedError(report, "unsent");
 }

@@ -12,7 +12,7 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 100, bytes: 260_000 },
+  ".": { modules: 100, bytes: 264_000 },
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
   "./pool": { modules: 16, bytes: 26_000 },
@@ -120,7 +120,7 @@ const DIAGNOSTICS = "client/diagnostics.ts";
 
 /** What is imported only when it is needed. */
 const LATER: Readonly<Record<string, string[]>> = {
-  "client/attempts.ts": ["./resolve_fate.ts"],
+  "client/attempts.ts": ["./resolve_fate.ts", "./server_run.ts"],
   "client/caller.ts": [
     "./split_pipeline.ts",
     "./transaction.ts",
@@ -129,7 +129,12 @@ const LATER: Readonly<Record<string, string[]>> = {
     "./lease.ts",
     "./watched_transaction.ts",
   ],
-  "client/faces.ts": ["./stored_code.ts", "./stored_code.ts"],
+  "client/faces.ts": [
+    "./stored_code.ts",
+    "./stored_code.ts",
+    "./scans.ts",
+    "./scans.ts",
+  ],
   "client/choose_directory.ts": [
     "./servers/cluster.ts",
     "./servers/sentinel.ts",
