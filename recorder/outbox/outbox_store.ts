@@ -3,6 +3,8 @@ import type { WebhookEvent } from "../entries/event.ts";
 
 /** The id of a queued event. */
 export const EVENT_ID = /^[0-9a-z-]{1,40}$/;
+/** The most characters of it. */
+export const MAX_ID = 40;
 
 /** A queued event as a store keeps it: plain JSON data. */
 export interface StoredEvent {

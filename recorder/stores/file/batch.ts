@@ -1,7 +1,8 @@
 // Changes of the log as the records of one commit.
+import { MAX_ID } from "../../outbox/outbox_store.ts";
 import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { ascii, FRAME, MAX_ID, recordOf } from "./record.ts";
+import { ascii, FRAME, recordOf } from "./record.ts";
 
 /** One change of the log: events that are added (by their bodies), removed or set aside. */
 export type Change =

@@ -1,8 +1,9 @@
 // Copies what is in force out of a part of the log.
 import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
+import { type IdBytes, textOf } from "./ids.ts";
 import { Index } from "./index.ts";
-import { bytesOf, idOf, recordOf } from "./record.ts";
+import { bytesOf, endOfWord, FRAME, latin1Of, recordOf } from "./record.ts";
 import { Scan, type Visitor } from "./scan.ts";
 
 /** A part of the log. */
@@ -33,6 +34,7 @@ class Collector implements Visitor {
   readonly #disk: Disk;
   readonly #index: Index;
   readonly #next: number;
+  readonly #id: IdBytes = { bytes: new Uint8Array(0), from: 0, to: 0 };
 
   constructor(disk: Disk, index: Index, generation: number) {
     this.#disk = disk;
@@ -40,24 +42,24 @@ class Collector implements Visitor {
     this.#next = generation;
   }
 
-  record(body: string, offset: number, length: number): void {
-    switch (body[0]) {
-      case "+": {
-        const id = idOf(body);
-        if (this.#index.isEventAt(id, offset, length)) {
-          this.#add("+", id, body);
-        }
-        return;
+  record(bytes: Uint8Array, from: number, to: number, offset: number): void {
+    const kind = String.fromCharCode(bytes[from]!);
+    if (kind === "?") {
+      if (this.#index.isKeptAt(offset)) {
+        this.#add("?", "", latin1Of(bytes.subarray(from, to)));
       }
-      case "!": {
-        const id = idOf(body);
-        if (this.#index.isAsideAt(id, offset)) {
-          this.#add("!", id, body);
-        }
-        return;
-      }
-      case "?":
-        if (this.#index.isKeptAt(offset)) this.#add("?", "", body);
+      return;
+    }
+    if (kind !== "+" && kind !== "!") return;
+    const id = this.#id;
+    id.bytes = bytes;
+    id.from = from + 2;
+    id.to = endOfWord(bytes, id.from, to);
+    const isInForce = kind === "+"
+      ? this.#index.isEventAt(id, offset, to - from + FRAME)
+      : this.#index.isAsideAt(id, offset);
+    if (isInForce) {
+      this.#add(kind, textOf(id), latin1Of(bytes.subarray(from, to)));
     }
   }
 

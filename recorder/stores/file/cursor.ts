@@ -3,16 +3,18 @@ import { Buffer } from "node:buffer";
 import type { Disk } from "./disk.ts";
 import type { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { BODY, idOf } from "./record.ts";
+import { BODY, endOfWord } from "./record.ts";
 
 /** The strings of an event keep the block in memory that they were read from. */
 const BLOCK = 2 ** 15;
 
+/** Where the id of an event begins in its record, behind the kind and a space. */
+const CONTENT = BODY + 2;
+
 /** An event that was read. */
 export interface ReadEvent {
   readonly offset: number;
-  readonly id: string;
-  /** What it is; `undefined` if the disk has something else there by now. */
+  /** What it is, its id first; `undefined` if the disk has something else there by now. */
   readonly text: string | undefined;
 }
 
@@ -48,6 +50,7 @@ export class Cursor {
       ? Buffer.allocUnsafe(first.length)
       : this.#buffer;
     const text = buffer.toString("latin1", 0, this.#disk.read(buffer, start));
+    const id = { bytes: buffer, from: 0, to: 0 };
     const events: ReadEvent[] = [];
     for (let next: Place | undefined = first; next; next = this.#next()) {
       const { offset, length } = next;
@@ -55,11 +58,15 @@ export class Cursor {
       // The rest of it is in the next block, if it is in the file at all.
       if (from + length > text.length && from > 0) break;
       this.#from = offset + length;
-      const body = text.slice(from + BODY, from + length - 1);
-      const id = idOf(body);
+      const to = from + length - 1;
+      id.from = from + CONTENT;
+      id.to = endOfWord(buffer, id.from, to);
       if (this.#index.isAside(id)) continue;
       const isThere = this.#index.isLastFound(id);
-      events.push({ offset, id, text: isThere ? body.slice(2) : undefined });
+      events.push({
+        offset,
+        text: isThere ? text.slice(id.from, to) : undefined,
+      });
     }
     return events;
   }

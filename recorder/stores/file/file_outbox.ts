@@ -345,9 +345,10 @@ export class FileOutbox implements OutboxStore, AsyncDisposable {
       while (next < Infinity) {
         while (next < block.length) {
           const event = block[next++]!;
-          if (version !== log.version && !log.isQueued(event.id)) continue;
           const value = this.#parsed(event);
-          if (value !== undefined) return { done: false, value };
+          if (value === undefined) continue;
+          if (version !== log.version && !log.isQueued(value.id)) continue;
+          return { done: false, value };
         }
         if (this.#closing !== undefined) {
           end();

@@ -1,4 +1,5 @@
 // Where the records are that the log must keep.
+import { type Id, textOf } from "./ids.ts";
 import { type Place, Places } from "./places.ts";
 
 /**
@@ -11,6 +12,7 @@ export class Index {
   readonly #aside = new Map<string, Place>();
   /** Lengths by offset. */
   readonly #kept = new Map<number, number>();
+  /** Those of what is not an event. */
   #bytes = 0;
 
   /** How many events there are that are not set aside. */
@@ -25,7 +27,7 @@ export class Index {
 
   /** At most how many bytes the records take. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#events.bytes + this.#bytes;
   }
 
   /** How many events there are, with those that are set aside. */
@@ -42,17 +44,17 @@ export class Index {
     return this.#events.has(id) && !this.isAside(id);
   }
 
-  isAside(id: string): boolean {
-    return this.#aside.size > 0 && this.#aside.has(id);
+  isAside(id: Id): boolean {
+    return this.#aside.size > 0 && this.#aside.has(textOf(id));
   }
 
-  add(id: string, offset: number, length: number): void {
-    this.#bytes += length - this.#events.put(id, offset, length);
+  add(id: Id, offset: number, length: number): void {
+    this.#events.put(id, offset, length);
   }
 
-  remove(id: string): void {
-    this.#bytes -= this.#events.remove(id);
-    if (this.#aside.size > 0) this.#takeAside(id);
+  remove(id: Id): void {
+    this.#events.remove(id);
+    if (this.#aside.size > 0) this.#takeAside(textOf(id));
   }
 
   /** Sets an event aside, by a record that is here. */
@@ -79,13 +81,14 @@ export class Index {
   }
 
   /** Whether the record of an event at a place is in force. */
-  isEventAt(id: string, offset: number, length: number): boolean {
+  isEventAt(id: Id, offset: number, length: number): boolean {
     return this.#events.isAt(id, offset, length);
   }
 
   /** Whether the record that sets an event aside is in force at a place. */
-  isAsideAt(id: string, offset: number): boolean {
-    return this.#aside.get(id)?.offset === offset;
+  isAsideAt(id: Id, offset: number): boolean {
+    return this.#aside.size > 0 &&
+      this.#aside.get(textOf(id))?.offset === offset;
   }
 
   isKeptAt(offset: number): boolean {
@@ -105,7 +108,7 @@ export class Index {
   }
 
   /** Whether the event that {@linkcode Index.nextFrom} has found last has an id. */
-  isLastFound(id: string): boolean {
+  isLastFound(id: Id): boolean {
     return this.#events.isLastFound(id);
   }
 

@@ -1,6 +1,8 @@
 // One record of the log: a line of text with a checksum.
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
+import { EVENT_ID } from "../../outbox/outbox_store.ts";
+import { Checksums } from "./checksums.ts";
 
 /**
  * The record of a body in a generation: `<checksum> <kind> <content>\n`, all of it ASCII.
@@ -27,42 +29,39 @@ export const MAX_RECORD: number = 2 ** 21 - 1;
 export const FRAME = 10;
 /** Where kind and content begin, behind the checksum and a space. */
 export const BODY = 9;
-/** An event has at most this many characters of id. */
-export const MAX_ID = 40;
-const ID = /^[0-9a-z-]{1,40}$/;
 /** Where another record may begin, if the end of a line was damaged. */
 const START = /[0-9a-f]{8} [-+!@?] /g;
 
 /** Whether it can be the id of an event. */
 export const isId = (id: unknown): id is string =>
-  typeof id === "string" && ID.test(id);
+  typeof id === "string" && EVENT_ID.test(id);
 
 /** Whether bytes from a place to another, without the line break, are a record of this generation. */
-export function isRecord(
+export const isRecord = (
   bytes: Uint8Array,
   from: number,
   to: number,
   generation: number,
-): boolean {
-  if (bytes[from + BODY - 1] !== 32) return false;
+): boolean =>
+  bytes[from + BODY - 1] === 32 &&
+  crc32(bytes.subarray(from + BODY, to), generation) ===
+    checksumAt(bytes, from);
+
+/** The checksum that a record begins with; some other number where there are no hexadecimal digits. */
+function checksumAt(bytes: Uint8Array, from: number): number {
   let checksum = 0;
   for (let n = from; n < from + BODY - 1; n++) {
     const digit = bytes[n]!;
     checksum = checksum << 4 | (digit & 15) + 9 * (digit >> 6);
   }
-  return crc32(bytes.subarray(from + BODY, to), generation) === checksum >>> 0;
+  return checksum >>> 0;
 }
 
-/**
- * The body of a record, if it is one of this generation.
- *
- * @param line Without the line break.
- */
-export function bodyOf(line: string, generation: number): string | undefined {
-  const bytes = Buffer.from(line, "latin1");
-  return isRecord(bytes, 0, bytes.length, generation)
-    ? line.slice(BODY)
-    : undefined;
+/** Where the first word ends that begins at a place. */
+export function endOfWord(bytes: Uint8Array, from: number, to: number): number {
+  let end = from;
+  while (end < to && bytes[end] !== 32) end++;
+  return end;
 }
 
 /** The id in a body of one event: of kind `+` or `!`. */
@@ -89,16 +88,13 @@ export const latin1Of = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     .toString("latin1");
 
-/** A text of its own: a slice of a block keeps the whole block in memory. */
-export const detached = (text: string): string => JSON.parse(`"${text}"`);
-
 /** A part of a line that is no record, or a record. */
 export interface Part {
   /** Where it begins in the line. */
   readonly from: number;
-  /** Its bytes. */
-  readonly length: number;
-  readonly body?: string;
+  /** Where it ends, without the line break. */
+  readonly to: number;
+  readonly isRecord: boolean;
 }
 
 /**
@@ -107,19 +103,25 @@ export interface Part {
  *
  * @param line Without the line break.
  */
-export function salvage(line: string, generation: number): Part[] {
-  const starts = [...line.matchAll(START)].map(({ index }) => index)
-    .filter((index) => index > 0);
-  let end = line.length;
-  const parts: Part[] = [];
-  for (const start of starts.reverse()) {
-    const body = bodyOf(line.slice(start, end), generation);
-    if (body === undefined) continue;
-    parts.unshift({ from: start, length: end + 1 - start, body });
-    end = start - 1;
+export function salvage(line: Uint8Array, generation: number): Part[] {
+  const starts = Array.from(
+    latin1Of(line).matchAll(START),
+    ({ index }) => index,
+  );
+  const checksums = new Checksums(line);
+  for (const start of starts) {
+    if (start > 0) checksums.note(start - 1);
+    checksums.note(start + BODY);
   }
-  const body = bodyOf(line.slice(0, end), generation);
-  const first = { from: 0, length: end + 1 };
-  parts.unshift(body === undefined ? first : { ...first, body });
-  return parts;
+  checksums.note(line.length);
+  const parts: Part[] = [];
+  let to = line.length;
+  for (const from of starts.reverse()) {
+    const checksum = checksums.between(from + BODY, to, generation);
+    if (checksum !== checksumAt(line, from)) continue;
+    parts.push({ from, to, isRecord: true });
+    to = from - 1;
+  }
+  if (to >= 0) parts.push({ from: 0, to, isRecord: false });
+  return parts.reverse();
 }

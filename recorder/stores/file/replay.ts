@@ -1,8 +1,9 @@
 // What the records of the log come to.
 import { type Claim, holderAfter } from "./claims.ts";
+import { type IdBytes, textOf } from "./ids.ts";
 import { Index } from "./index.ts";
 import type { Place } from "./places.ts";
-import { detached, idOf } from "./record.ts";
+import { endOfWord, FRAME, latin1Of } from "./record.ts";
 import type { Flaw, Visitor } from "./scan.ts";
 
 interface Piece extends Place {
@@ -15,6 +16,8 @@ export class Replay implements Visitor {
   /** Bytes that are no record, and are kept. */
   readonly damaged: Place[] = [];
   holder: Claim | undefined;
+  /** That of a record, as long as this is followed. */
+  readonly #id: IdBytes = { bytes: new Uint8Array(0), from: 0, to: 0 };
   /** What came after the last record. */
   #tail: Piece[] = [];
 
@@ -33,22 +36,29 @@ export class Replay implements Visitor {
     return this.#tail.at(-1)?.flaw === "torn";
   }
 
-  record(body: string, offset: number, length: number): void {
+  record(bytes: Uint8Array, from: number, to: number, offset: number): void {
     if (this.#tail.length > 0) this.#keepTail(offset);
-    const content = body.slice(2);
-    switch (body[0]) {
+    const length = to - from + FRAME;
+    const id = this.#id;
+    id.bytes = bytes;
+    id.from = from + 2;
+    switch (String.fromCharCode(bytes[from]!)) {
       case "+":
-        return this.index.add(idOf(body), offset, length);
+        id.to = endOfWord(bytes, id.from, to);
+        return this.index.add(id, offset, length);
       case "-":
-        return content.split(" ").forEach((id) => this.index.remove(id));
-      case "!": {
-        const id = detached(idOf(body));
-        return this.index.setAside(id, offset, length);
-      }
+        for (; id.from < to; id.from = id.to + 1) {
+          id.to = endOfWord(bytes, id.from, to);
+          this.index.remove(id);
+        }
+        return;
+      case "!":
+        id.to = endOfWord(bytes, id.from, to);
+        return this.index.setAside(textOf(id), offset, length);
       case "?":
         return this.index.keep(offset, length);
       case "@":
-        return this.#claim(JSON.parse(content));
+        return this.#claim(JSON.parse(latin1Of(bytes.subarray(from + 2, to))));
     }
   }
 

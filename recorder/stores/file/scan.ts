@@ -3,7 +3,7 @@ import type { Disk } from "./disk.ts";
 import { MAGIC } from "./header.ts";
 import {
   BODY,
-  bodyOf,
+  bytesOf,
   isRecord,
   latin1Of,
   MAX_RECORD,
@@ -22,10 +22,20 @@ export type Flaw = "damaged" | "stale" | "torn";
 
 /** What is done with what is found, in the order of the file. */
 export interface Visitor {
-  record(body: string, offset: number, length: number): void;
+  /**
+   * A record is found.
+   *
+   * @param bytes Those of a block, until the call returns.
+   * @param from Where the body of the record begins in it.
+   * @param to Where the body ends.
+   * @param offset Where the record begins in the file.
+   */
+  record(bytes: Uint8Array, from: number, to: number, offset: number): void;
   flaw(flaw: Flaw, offset: number, length: number): void;
 }
 
+/** What a header begins with. */
+const FIRST = bytesOf(MAGIC);
 /** Most blocks are as large. One that holds no whole line is read again with more. */
 const BLOCK = 2 ** 18;
 
@@ -55,23 +65,22 @@ export class Scan {
     if (start >= to) return false;
     const bytes = this.#read(start, to);
     const isLast = start + bytes.length >= to;
-    const end = bytes.lastIndexOf(10) + 1;
-    const text = latin1Of(
-      isLast || end === 0 ? bytes : bytes.subarray(0, end),
-    );
-    this.offset = text.length === 0 ? to : start + text.length;
+    const lines = bytes.lastIndexOf(10) + 1;
+    const end = isLast || lines === 0 ? bytes.length : lines;
+    this.offset = end === 0 ? to : start + end;
+    // A string is searched faster than bytes.
+    const text = latin1Of(bytes);
     let from = 0;
-    while (from < text.length) {
+    while (from < end) {
       const lineEnd = text.indexOf("\n", from);
       if (lineEnd < 0) {
-        this.#visitOpen(text.slice(from), start + from, visitor);
+        this.#visitOpen(bytes, from, end, start, visitor);
         break;
       }
       if (isRecord(bytes, from, lineEnd, this.generation)) {
-        const body = text.slice(from + BODY, lineEnd);
-        visitor.record(body, start + from, lineEnd + 1 - from);
+        visitor.record(bytes, from + BODY, lineEnd, start + from);
       } else if (lineEnd > from) {
-        this.#visitFlawed(text.slice(from, lineEnd), start + from, visitor);
+        this.#visitFlawed(bytes, from, lineEnd, start, visitor);
       }
       from = lineEnd + 1;
     }
@@ -79,25 +88,43 @@ export class Scan {
   }
 
   /** The last line has no end. It may be a record all the same: then nothing is torn but its end. */
-  #visitOpen(line: string, offset: number, visitor: Visitor): void {
-    const body = bodyOf(line, this.generation);
-    if (body === undefined) return visitor.flaw("torn", offset, line.length);
-    visitor.record(body, offset, line.length + 1);
-    visitor.flaw("torn", offset + line.length, 0);
+  #visitOpen(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    start: number,
+    visitor: Visitor,
+  ): void {
+    if (!isRecord(bytes, from, to, this.generation)) {
+      return visitor.flaw("torn", start + from, to - from);
+    }
+    visitor.record(bytes, from + BODY, to, start + from);
+    visitor.flaw("torn", start + to, 0);
   }
 
-  #visitFlawed(line: string, offset: number, visitor: Visitor): void {
+  #visitFlawed(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    start: number,
+    visitor: Visitor,
+  ): void {
+    const line = bytes.subarray(from, to);
     for (const part of salvage(line, this.generation)) {
-      if (part.body !== undefined) {
-        visitor.record(part.body, offset + part.from, part.length);
-        continue;
+      const offset = start + from + part.from;
+      if (part.isRecord) {
+        visitor.record(line, part.from + BODY, part.to, offset);
+      } else {
+        const flaw = this.#flawOf(line.subarray(part.from, part.to));
+        visitor.flaw(flaw, offset, part.to + 1 - part.from);
       }
-      const text = line.slice(part.from, part.from + part.length - 1);
-      const isStale = bodyOf(text, this.generation - 1) !== undefined ||
-        text.startsWith(MAGIC); // two processes have made the file at the same time
-      const flaw = isStale ? "stale" : text.includes("\0") ? "torn" : "damaged";
-      visitor.flaw(flaw, offset + part.from, part.length);
     }
+  }
+
+  #flawOf(line: Uint8Array): Flaw {
+    const isStale = isRecord(line, 0, line.length, this.generation - 1) ||
+      FIRST.every((byte, n) => line[n] === byte); // two processes have made the file at the same time
+    return isStale ? "stale" : line.includes(0) ? "torn" : "damaged";
   }
 
   /** A block that holds a whole line, if there is one of a length that a record can have. */

@@ -1,8 +1,13 @@
 // That a file which was cut or changed anywhere is opened, and that nothing beside the damage is lost.
 import "../../../support/strict.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { OutboxFileError } from "../../../../recorder/stores/file/file_outbox.ts";
+import { textOf } from "../../../../recorder/stores/file/event_text.ts";
+import {
+  OutboxFileError,
+  type StoredEvent,
+} from "../../../../recorder/stores/file/file_outbox.ts";
 import { HEADER, placed } from "../../../../recorder/stores/file/header.ts";
+import { recordOf } from "../../../../recorder/stores/file/record.ts";
 import {
   contentsOf,
   idsOf,
@@ -263,4 +268,59 @@ Deno.test("A slot of the header that was damaged is written anew", async () => {
       commits.at(-1)!.ids,
     );
   }
+});
+
+/** A log with the line of one event between others, which takes all that a record may have. */
+async function logWithLine(path: string, line: string) {
+  const { outbox } = await openOutbox(path);
+  const [before, after] = [storedEvents(2), storedEvents(2)];
+  await outbox.append(before);
+  await outbox.append(after);
+  await outbox.close();
+  const text = await Deno.readTextFile(path);
+  const at = text.lastIndexOf("\n", text.indexOf(` + ${after[0]!.id}`)) + 1;
+  const encode = (part: string) => new TextEncoder().encode(part);
+  await writeImage(
+    path,
+    encode(`${text.slice(0, at)}${line}${text.slice(at)}`),
+  );
+  return { events: [...before, ...after], offset: at };
+}
+
+Deno.test("A damaged line in which a record could begin at 190,000 places costs no more than a second to look through", async () => {
+  await using file = await temporaryFile();
+  const begins = "0123abcd - ";
+  const line = `${begins.repeat(190_000)}x\n`;
+  const { events, offset } = await logWithLine(file.path, line);
+  const start = performance.now();
+  const found = await contentsOf(file.path);
+  const elapsedMs = performance.now() - start;
+  assertEquals(found.events, events);
+  assertEquals(found.problems.map(({ message }) => message), [
+    `Outbox ${file.path}: ${line.length} bytes at offset ${offset} are no record; kept and skipped`,
+  ]);
+  assert(elapsedMs < 5000, `${elapsedMs} ms`);
+});
+
+Deno.test("A good record behind a damaged one is found in the same line, whatever looks like the beginning of one before it and in it", async () => {
+  await using file = await temporaryFile();
+  const begins = "0123abcd + x ".repeat(2000);
+  const hidden: StoredEvent = {
+    ...storedEvent(),
+    event: { mallId: begins, shopNo: 1, eventType: "order" },
+  };
+  const record = recordOf(`+ ${textOf(hidden)}`, 1);
+  const line = `0123abcd + ${begins}\u0001${record}`;
+  const { events, offset } = await logWithLine(file.path, line);
+  const found = await contentsOf(file.path);
+  assertEquals(found.events, [
+    ...events.slice(0, 2),
+    hidden,
+    ...events.slice(2),
+  ]);
+  assertEquals(found.problems.map(({ message }) => message), [
+    `Outbox ${file.path}: ${
+      line.length - record.length
+    } bytes at offset ${offset} are no record; kept and skipped`,
+  ]);
 });
