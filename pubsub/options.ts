@@ -131,6 +131,7 @@ const RULES = {
   onVerdict: CHECKED_ELSEWHERE,
   username: CHECKED_ELSEWHERE,
   password: CHECKED_ELSEWHERE,
+  credentials: CHECKED_ELSEWHERE,
   database: CHECKED_ELSEWHERE,
   clientName: CHECKED_ELSEWHERE,
   tls: CHECKED_ELSEWHERE,
@@ -205,6 +206,14 @@ export function namesOf(given: string | readonly string[]): string[] {
       `Cannot subscribe to ${
         show(wrong)
       }: expected the name of a channel, a string`,
+    );
+  }
+  const broken = names.find((name) => !name.isWellFormed());
+  if (broken !== undefined) {
+    throw new TypeError(
+      `Cannot subscribe to ${
+        show(broken)
+      }: expected well-formed text, without a lone surrogate`,
     );
   }
   return [...new Set<string>(names)];
