@@ -23,15 +23,23 @@ const NAMES: Readonly<Record<string, string>> = {
 export const nameOfCause = (cause: string): string =>
   cause.split(" or ").map((one) => NAMES[one] ?? one).join(" or ");
 
+/** What a cause is called that is not known, by whether the watch was frozen before. */
+export const UNKNOWN = {
+  false: "unknown",
+  true: "unknown, after a freeze of the watch",
+} as const;
+
 /** Why connections of a kind ended, in words. */
 export const causeOf = (
   { cause, frozenMs }: Pick<Kind, "cause" | "frozenMs">,
-): string =>
-  cause !== null
-    ? nameOfCause(cause)
-    : frozenMs > 0
-    ? "unknown, after a freeze of the watch"
-    : "unknown";
+): string => cause === null ? UNKNOWN[`${frozenMs > 0}`] : nameOfCause(cause);
+
+/** The advice, or what to do without one. */
+export const adviceOr = (advice: string | null, afterFreeze: boolean): string =>
+  advice ??
+    (afterFreeze
+      ? "watch on a machine that does not sleep"
+      : "check the server's log, and proxies in between");
 
 /** A setting of the client that avoids deaths. */
 export interface Setting {

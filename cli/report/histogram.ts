@@ -38,82 +38,61 @@ export function histogram(ages: IdleAges): Markup {
   const limits = IDLE_LIMITS.filter(({ seconds }) => seconds * 1000 <= most);
   const bars = steps.map(({ from, to, deaths }) => {
     const height = Math.max(2, Math.round(deaths / highest * HEIGHT));
-    return markup`
-      <rect class="deaths" x="${x(from)}" y="${HEIGHT - height}" width="${
-      Math
-        .max(1, Math.round((x(to) - x(from)) * 10) / 10)
-    }"
-        height="${height}" />
-    `;
+    const width = Math.max(1, Math.round((x(to) - x(from)) * 10) / 10);
+    return `M${x(from)} ${HEIGHT}v${-height}h${width}v${height}z`;
   });
   const lines = limits.map(({ seconds }) =>
-    markup`
-      <path class="limit" d="M${x(seconds * 1000)} 0V${HEIGHT}" />
-    `
+    `M${x(seconds * 1000)} 0V${HEIGHT}`
   );
-  return markup`
-    <div class="histogram">
-      <div class="limits" aria-hidden="true">${
+  return markup`<div class="histogram">
+<div class="limits" aria-hidden="true">${
     limits.map(({ seconds }, i) =>
       markup`<span style="left:${percent(seconds * 1000)};top:${
         i % 3
       }em">${seconds} s</span>`
     )
   }</div>
-      <svg role="img"
-        aria-label="Deaths by idle time; the table below has the numbers"
-        viewBox="0 0 ${WIDTH} ${HEIGHT}"
-        preserveAspectRatio="none">${bars}${lines}</svg>
-      <div class="axis" aria-hidden="true">${
+<svg role="img" aria-label="Deaths by idle time; the table below has the numbers" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"><path class="deaths" d="${
+    bars.join("")
+  }"/><path class="limit" d="${lines.join("")}"/></svg>
+<div class="axis" aria-hidden="true">${
     LABELS_MS.filter((ms) => ms >= least && ms <= most).map((ms) =>
       markup`<span style="left:${percent(ms)}">${duration(ms)}</span>`
     )
   }</div>
-    </div>
-    <details>
-      <summary>The numbers, and the limits</summary>
-      <table>
-        <thead>
-          <tr>
-            <th>Idle for</th>
-            <th>Deaths</th>
-          </tr>
-        </thead>
-        <tbody>${
-    steps.map(({ from, to, deaths }) =>
-      markup`
-            <tr>
-              <td>${duration(from)} to ${duration(to)}</td>
-              <td>${deaths}</td>
-            </tr>
-          `
+</div>
+<details><summary>The numbers, and the limits</summary>
+${
+    table(
+      ["Idle for", "Deaths"],
+      steps.map(({ from, to, deaths }) => [
+        `${duration(from)} to ${duration(to)}`,
+        `${deaths}`,
+      ]),
     )
-  }</tbody>
-      </table>
-      <table>
-        <thead>
-          <tr>
-            <th>Public idle limit</th>
-            <th>Of</th>
-          </tr>
-        </thead>
-        <tbody>${
-    IDLE_LIMITS.map(({ seconds, name }) =>
-      markup`
-            <tr>
-              <td>${seconds} s</td>
-              <td>${name}</td>
-            </tr>
-          `
+  }${
+    table(
+      ["Public idle limit", "Of"],
+      IDLE_LIMITS.map(({ seconds, name }) => [`${seconds} s`, name]),
     )
-  }</tbody>
-      </table>
-    </details>${
+  }</details>${
     ages.afterFreeze > 0
       ? markup`<p>Left out: ${
         count(ages.afterFreeze, "death")
       } after a freeze of the watch, whose idle times say nothing.</p>`
       : undefined
-  }
-  `;
+  }`;
 }
+
+const table = (
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): Markup =>
+  markup`<table><thead><tr>${
+    head.map((cell) => markup`<th>${cell}</th>`)
+  }</tr></thead><tbody>${
+    rows.map((row) =>
+      markup`<tr>${row.map((cell) => markup`<td>${cell}</td>`)}</tr>
+`
+    )
+  }</tbody></table>`;

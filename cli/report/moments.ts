@@ -1,4 +1,5 @@
 // The moments at which connections ended: what ended together, and the same again and again.
+import { duration } from "../../pool/connection/quantities.ts";
 import type { DeathEvent } from "../watch/json_lines.ts";
 
 /** Deaths of one moment that have the same cause, or ended in the same way where there is none. */
@@ -19,7 +20,7 @@ export interface Kind {
   frozenMs: number;
 }
 
-/** From the least to the most. */
+/** From the least to the most, in milliseconds. */
 export interface Range {
   readonly min: number;
   readonly max: number;
@@ -43,7 +44,7 @@ export interface Moment {
 /** How many connections a kind lists. */
 const MOST_LISTED = 20;
 /** How many moments are kept in full. */
-const MOST_KEPT = 300;
+const MOST_KEPT = 200;
 
 /** Groups deaths by moment. Memory is bounded: moments alike are one, and the oldest of very many are only counted. */
 export class Moments {
@@ -156,3 +157,13 @@ const keyOf = ({ kinds }: Moment): string =>
       { cause, confidence, how, during, advice, frozenMs },
     ) => [cause, confidence, how, during, advice, frozenMs > 0]),
   );
+
+/** How many connections ended at a moment. */
+export const deathsOf = ({ kinds }: Moment): number =>
+  kinds.reduce((sum, { deaths }) => sum + deaths, 0);
+
+/** A range in words: `3.1 s to 3.8 s`. */
+export function rangeOf({ min, max }: Range): string {
+  const [from, to] = [duration(min), duration(max)];
+  return from === to ? from : `${from} to ${to}`;
+}

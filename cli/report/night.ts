@@ -10,7 +10,7 @@ import type {
 } from "../watch/json_lines.ts";
 import { IdleAges } from "./idle_ages.ts";
 import { Lines } from "./lines.ts";
-import { type Moment, Moments } from "./moments.ts";
+import { Moments } from "./moments.ts";
 
 /** A time in which something lasted. Unix times in milliseconds. */
 export interface Span {
@@ -180,7 +180,3 @@ export class Night {
     server.lines.stop(at);
   }
 }
-
-/** How many connections ended at a moment. */
-export const deathsOf = ({ kinds }: Moment): number =>
-  kinds.reduce((sum, { deaths }) => sum + deaths, 0);

@@ -31,7 +31,8 @@ svg.bar{border-bottom:1px solid var(--rule)}
 path{fill:none;vector-effect:non-scaling-stroke}
 .idle{stroke:var(--idle);stroke-width:3}.busy{stroke:var(--busy);stroke-width:8}.death{stroke:var(--death);stroke-width:2}
 .deaths{fill:var(--death)}.limit{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 3}
-rect.away{fill:var(--away)}rect.stalled{fill:var(--stalled)}rect.frozen{fill:var(--frozen)}
+.away{fill:var(--away)}.stalled{fill:var(--stalled)}.frozen{fill:var(--frozen)}
+.lines{position:relative}.bands{position:absolute;z-index:-1;top:0;bottom:1.5rem;left:11.5rem;width:calc(100% - 11.5rem);height:calc(100% - 1.5rem)}
 .axis,.limits{position:relative;height:1.5rem;font-size:.75rem;color:var(--soft)}
 .axis span,.limits span{position:absolute;transform:translateX(-50%);white-space:nowrap}
 .limits{height:3.6em}.limits:empty{display:none}
@@ -39,7 +40,8 @@ rect.away{fill:var(--away)}rect.stalled{fill:var(--stalled)}rect.frozen{fill:var
 .moments{list-style:none;padding:0}.moments li{border-top:1px solid var(--rule)}.moments li:target{background:var(--panel)}
 .moments p{margin:.25rem 0 .75rem;padding-left:.75rem;border-left:.25rem solid var(--rule)}.moments .likely{border-color:var(--death)}.moments .possible{border-color:var(--stalled)}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-@media (max-width:40rem){.wide table{min-width:34rem}.row{grid-template-columns:1fr}.name:empty{display:none}.axis span:first-child:last-child{left:50%}}
+.band{stroke:none}
+@media (max-width:40rem){.bands{left:0;width:100%}.wide table{min-width:34rem}.row{grid-template-columns:1fr}.name:empty{display:none}.axis span:first-child:last-child{left:50%}}
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
 @media print{:root{color-scheme:light;--back:#fff;--text:#000;--soft:#333;--panel:#fff}body{max-width:none;padding:0;font-size:10pt}li,.row,table tr{break-inside:avoid}pre button{display:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `);
