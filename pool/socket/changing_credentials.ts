@@ -12,8 +12,8 @@ const FRESH = 0.75;
 const DUE = { least: 0.8, most: 0.9 };
 /** An answer that has expired, or was refused, serves dials for this long, in milliseconds: it may be a clock that is wrong. */
 const LEAST_FRESH_MS = 1000;
-/** No connection is replaced sooner, in milliseconds: with a clock that is wrong each one would be at once. */
-export const LEAST_SESSION_MS = 30_000;
+/** No connection is replaced sooner: with a clock that is wrong each one would be at once. Tests shorten it. */
+export const LEAST_SESSION = { ms: 30_000 };
 /** A dial that could use the last answer waits for another one no longer than this, in milliseconds. */
 const RENEWAL_MS = 500;
 /** For how long the failure of a question serves dials, in milliseconds; it doubles with each further one. */
@@ -154,7 +154,10 @@ export class ChangingCredentials {
       if (last.isRefused && this.#isFresh(last)) return undefined;
       last.isRefused = true;
     }
-    const answer = await this.#wait(request);
+    const wasAsked = this.#shared(request.timeoutMs) !== undefined;
+    let answer = await this.#wait(request);
+    // A question from before the refusal: its answer may be from before as well.
+    if (wasAsked && isRefused(answer)) answer = await this.#wait(request);
     if (!isRefused(answer)) return this.#login(answer);
     answer.isRefused = true;
     return undefined;
@@ -242,7 +245,7 @@ export class ChangingCredentials {
       username,
       password,
       isDue: (request) =>
-        this.#sinceMs(at) >= Math.max(LEAST_SESSION_MS, limitMs * share) &&
+        this.#sinceMs(at) >= Math.max(LEAST_SESSION.ms, limitMs * share) &&
         this.#canReplace(answer, request),
     };
   }

@@ -11,7 +11,7 @@ import {
 import { delay } from "@std/async/delay";
 import {
   ChangingCredentials,
-  LEAST_SESSION_MS,
+  LEAST_SESSION,
 } from "../../../pool/socket/changing_credentials.ts";
 import type {
   Credentials,
@@ -130,7 +130,7 @@ Deno.test("Where the clock is ahead of the end, answers serve for a second, and 
   scene.pass(1000);
   assertEquals(await scene.password(), "p2");
   assertFalse(isDue(login));
-  scene.pass(LEAST_SESSION_MS);
+  scene.pass(LEAST_SESSION.ms);
   assert(isDue(login));
 });
 
@@ -222,6 +222,22 @@ Deno.test("What the server has refused is asked for anew once, and then once a s
   scene.pass(1000);
   assertEquals(await scene.password(), "p2");
   assertEquals(scene.asked, 4);
+});
+
+Deno.test("An answer to a question from before a refusal is no answer to the refusal", async () => {
+  const scene = new Scene();
+  const refused = await scene.dial();
+  scene.pass(60 * MINUTE);
+  const answers: ((given: Credentials) => void)[] = [];
+  scene.give = () => new Promise((resolve) => answers.push(resolve));
+  const other = scene.password();
+  await delay(0);
+  const anew = scene.password(refused);
+  answers[0]!({ password: "p1" });
+  assertEquals(await other, "p1");
+  await delay(0);
+  answers[1]!({ password: "p2" });
+  assertEquals(await anew, "p2");
 });
 
 Deno.test("A connection is replaced before its login ends, and not before there are other credentials", async () => {
