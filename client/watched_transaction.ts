@@ -64,7 +64,7 @@ export async function runWatched(
   const { attempts = 10, signal } = options;
   const failures: Error[] = [];
   while (failures.length < attempts) {
-    await using lease = await leaseOf({ key, signal });
+    const lease = await leaseOf({ key, signal });
     let isWatching = false;
     try {
       while (failures.length < attempts) {
@@ -82,6 +82,8 @@ export async function runWatched(
       // The lease has noted where a key has moved to.
       if (!isLost && !(isCluster && isMoved(error))) throw error;
       failures.push(error);
+    } finally {
+      await lease[Symbol.asyncDispose]();
     }
   }
   throw withFate(new RetryError(failures), "unsent");

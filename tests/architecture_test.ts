@@ -420,6 +420,13 @@ Deno.test("Only the room of sockets names Deno, but for the product Deno KV and 
   assertEquals(wrong, []);
 });
 
+Deno.test('What is loaded on other runtimes has no "using", which Node 22 cannot read', () => {
+  const wrong = ROOMS.flatMap(modulesOf).filter(({ source }) =>
+    /^\s*(?:await )?using \w+ =/m.test(source.replace(COMMENT, ""))
+  );
+  assertEquals(wrong.map(({ path }) => path), []);
+});
+
 Deno.test("The examples use the module by its public faces alone", () => {
   const folders = ["examples", ...roomsIn("examples")];
   const wrong = folders.flatMap(modulesOf).flatMap(({ path, inside }) =>

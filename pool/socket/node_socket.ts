@@ -26,6 +26,9 @@ const READ_BYTES = 64 * 1024;
 /** No more is handed over at once: a write that ends is progress, of which a connection must see some while a slow peer reads. */
 const MAX_WRITE_BYTES = 256 * 1024;
 
+/** From this many bytes on that no read has taken the peer is paused. To pause it for less, and resume it at once, costs more than to keep them. */
+const MAX_KEPT_BYTES = 512 * 1024;
+
 /** A read that waits for bytes. */
 interface Reader {
   readonly buffer: Uint8Array;
@@ -37,13 +40,15 @@ interface Reader {
  * Owns a socket of Node from the moment it is made: bytes may come before it is
  * known to be open.
  *
- * - Bytes that no read waits for are kept, and the socket is paused until they are read.
+ * - Bytes that no read waits for are kept; from half a megabyte on the socket is paused until they are read.
  * - The end of the stream or its error comes after all bytes that came before it.
  * - A write ends when the socket no longer needs its bytes.
  */
 export class NodeSocket implements Socket {
   readonly #socket: NetSocket;
   readonly #kept: Uint8Array[] = [];
+  #keptBytes = 0;
+  #isPaused = false;
   readonly #opening = Promise.withResolvers<void>();
   #reader: Reader | undefined;
   #end: { readonly error?: unknown } | undefined;
@@ -132,17 +137,20 @@ export class NodeSocket implements Socket {
     }
     if (taken === count) return true;
     this.#kept.push(new Uint8Array(bytes.subarray(taken, count)));
-    return false;
+    this.#keptBytes += count - taken;
+    this.#isPaused ||= this.#keptBytes >= MAX_KEPT_BYTES;
+    return !this.#isPaused;
   }
 
   #take(kept: Uint8Array, buffer: Uint8Array): number {
     const count = Math.min(kept.length, buffer.length);
     buffer.set(kept.subarray(0, count));
-    if (count < kept.length) {
-      this.#kept[0] = kept.subarray(count);
-    } else {
-      this.#kept.shift();
-      if (this.#kept.length === 0) this.#socket.resume();
+    this.#keptBytes -= count;
+    if (count < kept.length) this.#kept[0] = kept.subarray(count);
+    else this.#kept.shift();
+    if (this.#isPaused && this.#keptBytes === 0) {
+      this.#isPaused = false;
+      this.#socket.resume();
     }
     return count;
   }
