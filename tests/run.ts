@@ -4,6 +4,7 @@
 // for the examples in the documentation as well.
 import { importFlags } from "./support/imports.ts";
 import { startRedis } from "./support/redis_server.ts";
+import { installTools } from "./support/tools.ts";
 
 /** Files that measure time or memory to the limit of a core. */
 const MEASURING = [
@@ -45,6 +46,8 @@ const atOnce = (files: number): Record<string, string> => ({
 });
 
 async function testAll(redisUrl: string): Promise<number> {
+  // Not while time is measured. Tests that need what is missing then say why.
+  await installTools().catch(() => {});
   const most = await test(
     redisUrl,
     ["--parallel", `--ignore=${[...MEASURING, ...BUSY].join(",")}`],

@@ -1,7 +1,7 @@
 // A workerd for a test: Workers of this repository, bundled and served by Cloudflare's runtime.
-import { findWorkerd } from "../recorder/stores/hosts/workerd.ts";
+import { bundled } from "./bundle.ts";
 import { freePort } from "./free_port.ts";
-import { importFlags } from "./imports.ts";
+import { programForTests } from "./tools.ts";
 import { until } from "./wait.ts";
 
 /** A Worker, which others reach as a service of its name. */
@@ -27,15 +27,10 @@ export interface WorkerdOptions {
   readonly caCert?: string;
 }
 
-const found = await findWorkerd();
+const program = await programForTests("workerd");
 
-/** Why there is no workerd; `undefined` if there is one. */
-export const whyNoWorkerd: string | undefined = "reason" in found
-  ? found.reason
-  : undefined;
-if (whyNoWorkerd !== undefined) {
-  console.log(`Tests in workerd are skipped: ${whyNoWorkerd}`);
-}
+/** Whether tests in workerd are ignored, since there is none. */
+export const ignore: boolean = program.ignore;
 
 /** A running workerd with a directory of its own, which goes away with it. */
 export class Workerd implements AsyncDisposable {
@@ -74,8 +69,7 @@ export class Workerd implements AsyncDisposable {
 
   /** Starts it again, on the same data. */
   async start(): Promise<void> {
-    if ("reason" in found) throw new Error(found.reason);
-    const process = this.#process = new Deno.Command(found.path, {
+    const process = this.#process = new Deno.Command(program.path, {
       args: ["serve", "--experimental", "config.capnp"],
       cwd: this.#dir,
       stdin: "null",
@@ -125,28 +119,6 @@ async function isListening(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-const bundles = new Map<string, Promise<string>>();
-
-/** The bundle of a module, made once. */
-function bundled({ href }: URL): Promise<string> {
-  let bundle = bundles.get(href);
-  if (bundle === undefined) bundles.set(href, bundle = bundleOf(href));
-  return bundle;
-}
-
-async function bundleOf(href: string): Promise<string> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--no-check", ...importFlags, href],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  const { success, stdout, stderr } = await command.output();
-  const text = new TextDecoder();
-  if (!success) throw new Error(text.decode(stderr));
-  return text.decode(stdout);
 }
 
 /** @see {@link https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp} */

@@ -16,7 +16,7 @@ import {
   type ServerCertificate,
   startRedis,
 } from "../../support/redis_server.ts";
-import { whyNoWorkerd, Workerd } from "../../support/workerd.ts";
+import { ignore, Workerd } from "../../support/workerd.ts";
 import type { CaseOutcome, ErrorAsJson } from "./hosts/worker.ts";
 
 /** What a test stands on. */
@@ -34,7 +34,7 @@ function test(
   fn: (stage: Stage) => Promise<void>,
   tls: boolean | { certificate: ServerCertificate } = false,
 ): void {
-  Deno.test(name, { ignore: whyNoWorkerd !== undefined }, async () => {
+  Deno.test(name, { ignore }, async () => {
     await using server = await startRedis({ tls });
     await using workerd = await Workerd.start({
       workers: [{

@@ -5,19 +5,14 @@ import { Redis } from "../../../client/redis.ts";
 import { DurableObjectOutbox } from "../../../recorder/stores/durable_object_outbox.ts";
 import { keepsContract } from "./contract.ts";
 import { startRedis } from "../../support/redis_server.ts";
+import { programForTests } from "../../support/tools.ts";
 import { until } from "../../support/wait.ts";
 import { type Host, RemoteStore } from "./hosts/host.ts";
 import { EVENT_KEY } from "./hosts/serve.ts";
 import { startWorker } from "./hosts/start_worker.ts";
 import { survivesKills } from "./survival.ts";
-import { findWorkerd } from "./hosts/workerd.ts";
 
-const workerd = await findWorkerd();
-if ("reason" in workerd) {
-  console.log(`Tests in workerd are skipped: ${workerd.reason}`);
-}
-const ignore = "reason" in workerd;
-const program = "path" in workerd ? workerd.path : "";
+const { path: program, ignore } = await programForTests("workerd");
 
 /** Runs a test on a workerd with a directory of its own. */
 async function withWorker(test: (host: Host) => Promise<void>): Promise<void> {
