@@ -58,7 +58,11 @@ export class Channel {
   #only: Listener | undefined; // if there is no other
   /** Where it is subscribed, or about to be. */
   place: Place | undefined;
-  /** Since when the server has acknowledged it, Unix time in milliseconds; `undefined` while it has not. */
+  /**
+   * When the subscription was sent that the server has acknowledged, Unix time in
+   * milliseconds; `undefined` while it has not. What was published between the two
+   * may come, so what is lost of it belongs to the next loss.
+   */
   activeSince: number | undefined;
   /** Attempts to subscribe that have failed in a row. */
   failures = 0;

@@ -267,7 +267,7 @@ export class Link implements Place {
     const now = Date.now();
     if (this.#provenAt === 0) this.#provenAt = sentAt;
     for (const channel of channels) {
-      channel.activeSince = now;
+      channel.activeSince = sentAt;
       for (const listener of channel.listeners) {
         listener.back(channel, now);
         this.#unsettled.add(listener);
@@ -318,6 +318,7 @@ export class Link implements Place {
       this.close("nothing is subscribed");
       return events.onUnused(this);
     }
+    if (this.#connection!.isLoginDue) return this.close("its login ends soon");
     const isDue = now - this.#pingedAt >= pingIntervalMs - this.#tickMs / 2;
     const isHeld = this.#holders.size > 0;
     if ((isDue || wasFrozen) && !this.#isPingOwed && !isHeld) {
