@@ -143,11 +143,7 @@ export async function open(
       endpoint,
       "connect",
       hasCredentials ? text : `no credentials: ${text}`,
-      {
-        cause: error,
-        isRetriable: hasCredentials ||
-          (error as { isRetriable?: unknown } | null)?.isRetriable !== false,
-      },
+      { cause: error },
     );
   } finally {
     timeout.stop();

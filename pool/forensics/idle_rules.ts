@@ -70,13 +70,14 @@ export const LIMITS: readonly Limit[] = [
     sources: ["https://cloud.google.com/nat/docs/tune-nat-configuration"],
   },
   {
-    name: "ElastiCache sessions under IAM",
+    name: "ElastiCache and MemoryDB sessions under IAM",
     seconds: 43_200,
     counts: "age",
     closes: "connections 12 hours after their last AUTH or HELLO, idle or not",
     of: "the server",
     sources: [
       "https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html",
+      "https://docs.aws.amazon.com/memorydb/latest/devguide/auth-iam.html",
     ],
   },
 ];
@@ -142,7 +143,9 @@ export function ageFindings({ report: { ageMs } }: Incident): Finding[] {
     evidence: [
       `closed when it was ${seconds(ageMs)} old: the limit of ${limit.name}`,
     ],
-    advice: `set maxAgeMs below ${safelyBelow(limit.seconds * 1000)}`,
+    advice: `set maxAgeMs below ${
+      safelyBelow(limit.seconds * 1000)
+    }, and hold no lease for so long`,
   }];
 }
 

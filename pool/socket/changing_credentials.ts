@@ -63,11 +63,6 @@ interface Question {
   waiting: number;
 }
 
-/** The function has answered what cannot be used. */
-class UnusableError extends TypeError {
-  readonly isRetriable = false;
-}
-
 /**
  * Credentials that a function gives.
  *
@@ -298,14 +293,14 @@ const EXPECTED = "expected { username?, password, expiresAt?, sessionMs? }";
 /**
  * Checks what the function has given. No value is repeated: any may be a misplaced password.
  *
- * @throws {UnusableError} If it cannot be used.
+ * @throws {TypeError} If it cannot be used.
  */
 function checked(
   given: Credentials | null | undefined,
   at: Moment,
 ): Omit<Answer, "isRefused"> {
   if (typeof given !== "object" || given === null) {
-    throw new UnusableError(
+    throw new TypeError(
       `credentials() gave ${
         given === null ? "null" : `a value of type ${typeof given}`
       }, ${EXPECTED}`,
@@ -326,7 +321,7 @@ function checked(
     );
   }
   if (endsAt !== undefined && endsAt < LEAST_TIME) {
-    throw new UnusableError(
+    throw new TypeError(
       "credentials() gave an expiresAt before 1973: expected Unix time in milliseconds, these may be seconds",
     );
   }
@@ -343,7 +338,7 @@ function checked(
 }
 
 function refuse(name: string, value: unknown, expected: string): never {
-  throw new UnusableError(
+  throw new TypeError(
     `credentials() gave ${
       value === undefined ? `no ${name}` : `${name} of type ${typeof value}`
     }, expected ${expected}`,

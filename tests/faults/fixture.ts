@@ -50,6 +50,8 @@ export class FaultFixture extends Timeline implements AsyncDisposable {
   secondProxy: FaultProxy | undefined;
   /** How the client opens sockets. */
   dial: Dial = dial;
+  /** The password of the user of the scenario. */
+  password = "first";
   /** Starts no more calls and closes the client gracefully; set by the load. */
   drain: () => Promise<void> = () => Promise.resolve();
   /** When each dial began, by `performance.now()`. */
@@ -83,6 +85,13 @@ export class FaultFixture extends Timeline implements AsyncDisposable {
         this.hits.push({ at: performance.now(), report });
       },
     };
+    const { user } = scenario;
+    if (user !== undefined) {
+      options.credentials = () => {
+        const expiresAt = Date.now() + 3_600_000; // it is changed before
+        return { username: user, password: this.password, expiresAt };
+      };
+    }
     if (scenario.tls) options.tls = { caCerts: [server.caCert] };
     const url = new URL(proxy.url);
     if (scenario.hostname !== undefined) url.hostname = scenario.hostname;

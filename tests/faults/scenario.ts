@@ -14,6 +14,8 @@ export interface Scenario {
   readonly config?: Readonly<Record<string, string | number>>;
   /** The host name that clients use. @default {its address} */
   readonly hostname?: string;
+  /** The user as which the client logs in, with the password of the moment of its {@linkcode FaultFixture}. @default {none} */
+  readonly user?: string;
   /** The command that starts a process, where the scenario needs one of its own. */
   readonly subprocess?: {
     readonly command: readonly string[];

@@ -45,6 +45,36 @@ export const scenarios: readonly Scenario[] = [
     run: killEach100Ms,
   },
   {
+    name: "rotation",
+    fault: "its password changed each 100 ms, and all killed",
+    connections: 5,
+    user: "app",
+    demands: { noneFails: true },
+    prepare: async ({ server, password }) => {
+      await server.cli(
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        `>${password}`,
+        "+@all",
+        "~*",
+      );
+    },
+    async run(fixture) {
+      await fixture.wait(500);
+      let rotations = 0;
+      await fixture.repeat(100, 4000, async () => {
+        const { server, password: old } = fixture;
+        const password = `number-${++rotations}`;
+        await server.cli("ACL", "SETUSER", "app", `>${password}`);
+        fixture.password = password;
+        await server.cli("ACL", "SETUSER", "app", `<${old}`);
+        await server.cli("CLIENT", "KILL", "USER", "app");
+      });
+    },
+  },
+  {
     name: "restart",
     fault: "restart three times, 300 ms each",
     connections: 5,

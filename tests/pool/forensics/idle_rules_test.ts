@@ -180,7 +180,7 @@ testRows([
     {
       report: { ...AWAITING, ageMs: 43_200_400 },
     },
-    /a limit on its age: closed when it was 43200 s old: the limit of ElastiCache sessions under IAM,.* set maxAgeMs below 38000000$/,
+    /a limit on its age: closed when it was 43200 s old: the limit of ElastiCache and MemoryDB sessions under IAM,.* set maxAgeMs below 38000000, and hold no lease for so long$/,
   ],
   ["twelve hours old, closed by this client", undefined, "none", {
     report: { by: "client", how: "requested", ageMs: 43_200_400 },
