@@ -74,7 +74,7 @@ export class Workerd implements AsyncDisposable {
       cwd: this.#dir,
       stdin: "null",
       stdout: "null",
-      // What fails in a Worker is in its answers; set to "inherit" to see the rest.
+      // What fails in a Worker is in its answers; "inherit" shows the rest.
       stderr: "null",
     }).spawn();
     let hasEnded = false;
@@ -131,7 +131,9 @@ using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
-    ${workers.map(({ name }) => `(name = "${name}", worker = .${name}),`)}
+    ${
+    workers.map(({ name }) => `(name = "${name}", worker = .${name}),`).join("")
+  }
     (name = "data", disk = (path = "data", writable = true)),
     (name = "network", network = (allow = ["local", "private"]${tls})),
   ],

@@ -5,24 +5,17 @@ import { Redis } from "../../../client/redis.ts";
 import { DurableObjectOutbox } from "../../../recorder/stores/durable_object_outbox.ts";
 import { keepsContract } from "./contract.ts";
 import { startRedis } from "../../support/redis_server.ts";
-import { programForTests } from "../../support/tools.ts";
 import { until } from "../../support/wait.ts";
+import { ignore } from "../../support/workerd.ts";
 import { type Host, RemoteStore } from "./hosts/host.ts";
 import { EVENT_KEY } from "./hosts/serve.ts";
 import { startWorker } from "./hosts/start_worker.ts";
 import { survivesKills } from "./survival.ts";
 
-const { path: program, ignore } = await programForTests("workerd");
-
-/** Runs a test on a workerd with a directory of its own. */
+/** Runs a test on a workerd of its own. */
 async function withWorker(test: (host: Host) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await using host = await startWorker(program, dir);
-    await test(host);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using host = await startWorker();
+  await test(host);
 }
 
 Deno.test("DurableObjectOutbox keeps events through kills, as a store must", {

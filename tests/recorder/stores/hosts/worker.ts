@@ -1,6 +1,5 @@
 // A Worker whose Durable Object serves DurableObjectOutboxes. It runs in workerd.
 import { Redis } from "../../../../client/redis.ts";
-import type { Dial } from "../../../../pool/socket/socket.ts";
 import {
   DurableObjectOutbox,
   type DurableObjectStorageLike,
@@ -38,46 +37,6 @@ function limited(storage: DurableObjectStorageLike): DurableObjectStorageLike {
     sync: () => storage.sync(),
   };
 }
-
-interface TcpSocket {
-  readonly opened: Promise<unknown>;
-  readonly readable: ReadableStream<Uint8Array>;
-  readonly writable: WritableStream<Uint8Array>;
-  close(): Promise<void>;
-}
-
-/** A module of workerd, which nothing else has. */
-const SOCKETS = "cloudflare:sockets";
-
-/** @see {@link https://developers.cloudflare.com/workers/runtime-apis/tcp-sockets/} */
-const dial: Dial = async ({ hostname, port }) => {
-  const { connect } = await import(SOCKETS);
-  const socket: TcpSocket = connect({ hostname, port });
-  await socket.opened;
-  const reader = socket.readable.getReader();
-  const writer = socket.writable.getWriter();
-  let rest = new Uint8Array();
-  return {
-    async read(buffer) {
-      if (rest.length === 0) {
-        const { value, done } = await reader.read();
-        if (done) return null;
-        rest = value as typeof rest;
-      }
-      const some = rest.subarray(0, buffer.length);
-      buffer.set(some);
-      rest = rest.subarray(some.length);
-      return some.length;
-    },
-    async write(bytes) {
-      await writer.write(bytes.slice());
-      return bytes.length;
-    },
-    close() {
-      socket.close().catch(() => {});
-    },
-  };
-};
 
 interface Storage extends DurableObjectStorageLike {
   get(key: string): Promise<unknown>;
@@ -131,7 +90,7 @@ export class Stores {
       store,
       recorder: redis === null
         ? undefined
-        : recorderFor(new Redis(redis, { dial }), store),
+        : recorderFor(new Redis(redis), store),
       raw: {
         list: async () =>
           Array.from(
