@@ -19,6 +19,8 @@ const TICK_MS = 1000;
 const PROOF_MS = 1000;
 /** A link without channels is closed after this, in milliseconds. */
 const UNUSED_MS = 2000;
+/** For so long before a server gives a hash slot up another one may have had it, in milliseconds: the nodes of a cluster learn it one after the other. */
+const OVERLAP_MS = 5000;
 /** So many names go into one command, so that a server is not held up by one. */
 const NAMES_AT_ONCE = 1000;
 
@@ -133,10 +135,11 @@ export class Link implements Place {
 
   /** Lets go of channels that nothing listens to. */
   drop(channels: readonly Channel[]): void {
-    for (const channel of channels) this.#remove(channel);
+    const here = channels.filter((channel) => this.#channels.has(channel));
+    for (const channel of here) this.#remove(channel);
     const subscribed = this.#subscribed;
     if (subscribed === undefined || this.isOver) return;
-    for (const [kind, some] of this.#batches(channels)) {
+    for (const [kind, some] of this.#batches(here)) {
       subscribed.unsubscribe(kind, some);
     }
     if (this.#channels.size === 0) this.#unusedSince = performance.now();
@@ -283,17 +286,28 @@ export class Link implements Place {
     for (const listener of all) listener.settle();
   }
 
-  #revoke(channel: Channel): void {
-    const loss = {
-      from: this.#fromOf([channel]),
-      reason: `${this.server.endpoint} has given up the hash slot of ${
-        JSON.stringify(channel.name)
-      }`,
-      report: undefined,
-    };
-    this.#remove(channel);
+  /**
+   * Gives up a shard channel whose hash slot is somewhere else now.
+   *
+   * @param reason Why, as a sentence.
+   * @param sinceMs For how long before now messages may have gone there, in milliseconds.
+   */
+  giveUp(channel: Channel, reason: string, sinceMs: number): void {
+    const from = Math.min(this.#fromOf([channel]), Date.now() - sinceMs);
+    this.drop([channel]);
     channel.activeSince = undefined;
+    const loss = { from, reason, report: undefined };
     this.#options.events.onLost(this, [channel], loss);
+  }
+
+  /** The server has ended a subscription. */
+  #revoke(channel: Channel): void {
+    this.#remove(channel); // nothing is to be dropped
+    const reason =
+      `${this.server.endpoint} does not hold the hash slot of shard channel ${
+        JSON.stringify(channel.name)
+      } any more`;
+    this.giveUp(channel, reason, OVERLAP_MS);
   }
 
   /** Up to when nothing of these channels is missing, Unix time in milliseconds. */

@@ -102,21 +102,35 @@ export class Placement {
     channel.place?.drop([channel]);
   }
 
-  /** Another server has taken over: links to servers that are not in charge any more are closed. */
+  /**
+   * Another server has taken over: links to servers that are not in charge any more
+   * are closed, and shard channels go where their hash slots are.
+   */
   leaveDeparted(): void {
-    const inCharge = new Set(
-      this.#options.directory.entries().map(({ server }) => server),
-    );
+    const { directory } = this.#options;
+    const { isCluster, name } = directory;
+    const sinceMs = 2 * (isCluster ? RENEW_MS.cluster : RENEW_MS.sentinel);
+    const inCharge = new Set(directory.entries().map(({ server }) => server));
     if (inCharge.size === 0) return; // nothing is known
     for (const link of [...this.#links.values()]) {
-      if (inCharge.has(link.server)) continue;
-      const { isCluster, name } = this.#options.directory;
-      const cause =
-        `${link.server.endpoint} is not in charge any more of ${name}`;
-      link.close(
-        cause,
-        2 * (isCluster ? RENEW_MS.cluster : RENEW_MS.sentinel),
-      );
+      const { endpoint } = link.server;
+      if (!inCharge.has(link.server)) {
+        link.close(`${endpoint} is not in charge any more of ${name}`, sinceMs);
+        continue;
+      }
+      if (!isCluster) continue;
+      for (const channel of [...link.channels]) {
+        if (channel.kind !== "shard") continue;
+        const holder = directory.serverOfKey(channel.name);
+        if (holder === undefined || holder === link.server) continue;
+        link.giveUp(
+          channel,
+          `${holder.endpoint} holds the hash slot of shard channel ${
+            JSON.stringify(channel.name)
+          } now, and not ${endpoint}`,
+          sinceMs,
+        );
+      }
     }
   }
 
@@ -248,6 +262,7 @@ export class Placement {
       this.#heed(channels, error);
     }
     // At once: the first attempt after a loss waits for nothing.
+    for (const channel of channels) this.#searches.delete(channel);
     for (const channel of channels) this.place(channel);
   }
 

@@ -25,6 +25,7 @@ import { importFlags } from "../support/imports.ts";
 import { Random, searchLength } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
+import { checkCovered, Publisher } from "./coverage.ts";
 
 /** The next gap; what comes before it must not be a message. */
 async function nextGap(subscription: Subscription): Promise<Gap> {
@@ -263,14 +264,6 @@ Deno.test("A process that was frozen finds a peer that is gone within two second
   await child.status;
 });
 
-/** A message that was published, and when, Unix time in milliseconds. */
-interface Published {
-  readonly channel: string;
-  readonly n: number;
-  readonly from: number;
-  until: number;
-}
-
 Deno.test("Under random losses every message is delivered once, in order, or lies in a gap", async () => {
   const random = new Random();
   await using server = await startRedis();
@@ -287,24 +280,14 @@ Deno.test("Under random losses every message is delivered once, in order, or lie
   const reading = (async () => {
     for await (const item of subscription) items.push(item);
   })();
-  const published: Published[] = [];
-  let isOver = false;
-  const publishing = (async () => {
-    for (let n = 0; !isOver; n++) {
-      const some = channels.map((channel): Published => ({
-        channel,
-        n,
-        from: Date.now(),
-        until: 0,
-      }));
-      await redis.pipeline(
-        some.map(({ channel }) => ["PUBLISH", channel, n] as const),
-      );
-      for (const one of some) one.until = Date.now();
-      published.push(...some);
+  const publisher = new Publisher(
+    redis,
+    "PUBLISH",
+    channels,
+    async () => {
       if (random.oneIn(5)) await delay(random.below(3));
-    }
-  })();
+    },
+  );
   const rounds = searchLength(25);
   for (let i = 0; i < rounds; i++) {
     await delay(20 + random.below(60));
@@ -333,58 +316,14 @@ Deno.test("Under random losses every message is delivered once, in order, or lie
         proxy.split(7, { scope: "open" });
     }
   }
-  await delay(50);
   proxy.pass();
-  // A loss may still be under way: it ends in a gap.
-  await until(async () => {
-    await delay(400);
-    const { active, messages } = subscriber.stats();
-    await delay(50);
-    return active === 2 && subscriber.stats().messages > messages;
-  });
-  isOver = true;
-  await publishing;
-  await until(() =>
-    items.at(-1)?.type === "message" && lastOf("a") && lastOf("b")
-  );
-  function lastOf(channel: string): boolean {
-    const last = published.findLast((one) => one.channel === channel)!.n;
-    return items.some((item) =>
-      item.type === "message" && item.channel === channel &&
-      item.payload === `${last}`
-    );
-  }
+  await publisher.stop(items);
   subscription.unsubscribe();
   await reading;
   const losses = items.filter(({ type }) => type === "gap").length;
   assertGreater(losses, 3);
-  let missing = 0;
-  for (const channel of channels) {
-    let expected = 0;
-    let gaps: Gap[] = []; // since the last message
-    const all = published.filter((one) => one.channel === channel);
-    for (const item of items) {
-      if (item.type === "gap" && item.channels.includes(channel)) {
-        gaps.push(item);
-      }
-      if (item.type !== "message" || item.channel !== channel) continue;
-      const n = Number(item.payload);
-      assertLessOrEqual(expected, n, "once, in order");
-      for (; expected < n; expected++, missing++) {
-        const { from, until } = all[expected]!;
-        assert(
-          gaps.some((gap) => gap.from <= until && from <= gap.until),
-          `message ${expected} of ${channel}, published from ${from} to ${until}, lies in none of ${
-            JSON.stringify(gaps)
-          }`,
-        );
-      }
-      expected = n + 1;
-      gaps = [];
-    }
-    assertEquals(expected, all.length);
-  }
+  const missing = checkCovered(publisher.published, items);
   console.log(
-    `${published.length} published, ${missing} missing in ${losses} gaps`,
+    `${publisher.published.length} published, ${missing} missing in ${losses} gaps`,
   );
 });
