@@ -22,6 +22,9 @@ type ExclusiveRoute = Route & { kind: "blocking" | "urgent" };
 export const extraReplyTimeoutMs = (route: Route): number =>
   "extraReplyTimeoutMs" in route ? route.extraReplyTimeoutMs : 0;
 
+/** Ends an attempt between two slices: the login of its connection ends soon, and the next attempt takes another one. */
+const LOGIN_DUE: unique symbol = Symbol("the login ends soon");
+
 /** A command that blocks, or that ends what holds up others. An abort closes its connection. */
 export class ExclusiveCall extends Call {
   readonly command: Command;
@@ -73,9 +76,19 @@ export class ExclusiveCall extends Call {
       );
     };
     const block = blockOf(command);
+    let slices = 0;
+    const pushSlice = (command: Command) => {
+      if (slices++ > 0 && right.connection.isLoginDue) throw LOGIN_DUE;
+      return push(command);
+    };
     const reply = block === undefined
       ? push(command)
-      : sendInSlices(command, block, push);
+      // The id of `$` holds for as long as the slices are sent by one attempt.
+      : sendInSlices(
+        command,
+        block,
+        block.newest.length === 0 ? pushSlice : push,
+      );
     reply.then(
       (reply) => this.#answered(right, reply),
       (error) => this.#lost(right, error),
@@ -115,8 +128,13 @@ export class ExclusiveCall extends Call {
   }
 
   #lost(right: PushRight, error: unknown): void {
+    if (error === LOGIN_DUE) right.close("credentials");
     this.server!.release(right, false);
     if (this.isDone) return;
+    if (error === LOGIN_DUE) {
+      this.enter("deciding");
+      return this.engine.attempt(this);
+    }
     this.#failed(exclusiveFailure(error, this.command, this.options.replay));
   }
 

@@ -17,6 +17,8 @@ export interface ConnectionFacts {
   readonly report: CloseReport | undefined;
   /** When a byte last came, by `performance.now()`. */
   readonly heardAt: number;
+  /** Whether another one should take its place since its login ends soon. */
+  readonly isLoginDue: boolean;
   /** What it took to open it, from the dial to the end of the handshake, in milliseconds. */
   readonly dialMs: number;
 }

@@ -26,6 +26,7 @@ import {
   RetryError,
   WebhookRecorder,
 } from "../../mod.ts";
+import { SLICE } from "../../client/blocking.ts";
 import { LEAST_SESSION } from "../../pool/socket/changing_credentials.ts";
 import { patient } from "../support/policies.ts";
 import { startCluster } from "../support/redis_cluster.ts";
@@ -222,6 +223,32 @@ Deno.test("Connections are replaced before their credentials end, while calls go
     assert(reports.every(({ by }) => by === "client"));
   } finally {
     LEAST_SESSION.ms = ms;
+  }
+});
+
+Deno.test("A command that blocks for long goes on by another connection before its login ends", async () => {
+  await using server = await startRedis();
+  const vault = new Vault([server]);
+  await vault.prepare();
+  vault.lifeMs = 600;
+  const before = [LEAST_SESSION.ms, SLICE.ms] as const;
+  LEAST_SESSION.ms = 300;
+  SLICE.ms = 100;
+  const reports: CloseReport[] = [];
+  try {
+    await using redis = new Redis(server.url, {
+      credentials: vault.credentials,
+      retry: false,
+      onClose: (report) => reports.push(report),
+    });
+    const popped = redis.send(["BLPOP", "list", 0]);
+    await until(() => reports.length >= 2);
+    await server.cli("RPUSH", "list", "a");
+    assertEquals(await popped, ["list", "a"]);
+    assert(reports.every(({ cause }) => cause === "credentials"));
+    assertEquals(redis.stats().open, 1);
+  } finally {
+    [LEAST_SESSION.ms, SLICE.ms] = before;
   }
 });
 

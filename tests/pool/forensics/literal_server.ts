@@ -61,6 +61,7 @@ export class Stage {
       report: undefined,
       heardAt: performance.now() - 60_000,
       dialMs: 2,
+      isLoginDue: false,
       ...more,
     };
   }
