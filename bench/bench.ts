@@ -4,6 +4,7 @@ import type { RedisServer } from "../cli/redis_server.ts";
 import { charts } from "./charts.ts";
 import { cluster } from "./cluster.ts";
 import { compare } from "./compare.ts";
+import { features } from "./features.ts";
 import { fleet } from "./fleet.ts";
 import { limiters } from "./limiters.ts";
 import { outbox } from "./outbox.ts";
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
   if (Deno.args[0] === "cluster") return await cluster(Deno.args.slice(1));
   if (Deno.args[0] === "limiters") return await limiters(Deno.args.slice(1));
   if (Deno.args[0] === "outbox") return await outbox(Deno.args.slice(1));
+  if (Deno.args[0] === "features") return await features(Deno.args.slice(1));
   if (Deno.args[0] === "fleet") return fleet(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {

@@ -22,6 +22,7 @@ export const HELP: string =
 ./dev bench compare <folder of another checkout> [options]
 ./dev bench cluster [--quick]
 ./dev bench limiters [--help]
+./dev bench features [--help]
 ./dev bench fleet [--help]
 ./dev bench outbox [--help]
   --quick          one short round: a look, not a measurement

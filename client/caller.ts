@@ -247,8 +247,7 @@ export class Caller {
     return promiseOf((resolve, reject) => {
       const commands = pipelineOf(given);
       if (this.#router.isCluster && commands.length > 0) {
-        const ends = { resolve, reject };
-        return startSplit(this.#startOf(commands, options, ends));
+        return startSplit(this.#startOf(commands, options, resolve, reject));
       }
       const call = new PipelineCall(
         attempts,
@@ -272,17 +271,19 @@ export class Caller {
       const start = this.#router.isCluster
         ? startClusterTransaction
         : startTransaction;
-      start(this.#startOf(commands, options, { resolve, reject }));
+      start(this.#startOf(commands, options, resolve, reject));
     });
   }
 
   #startOf(
     commands: readonly Command[],
     options: SendOptions,
-    ends: Pick<CallStart, "resolve" | "reject">,
+    resolve: CallStart["resolve"],
+    reject: CallStart["reject"],
   ): CallStart {
     const attempts = this.#attempts;
-    return { attempts, router: this.#router, commands, options, ...ends };
+    const router = this.#router;
+    return { attempts, router, commands, options, resolve, reject };
   }
 }
 

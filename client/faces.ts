@@ -71,24 +71,25 @@ class LateCode<Code extends StoredCode> {
   }
 }
 
-/** The words of a call. @throws {TypeError} If the keys or the arguments are no array. */
+/** The words of a call, which nothing else holds. @throws {TypeError} If the keys or the arguments are no array. */
 function callOf(
   name: string,
   what: string,
   keys: readonly (string | Uint8Array)[],
   args: readonly CommandArgument[],
 ): Command {
-  for (const [list, value] of [["keys", keys], ["args", args]] as const) {
-    if (Array.isArray(value)) continue;
-    throw withFate(
-      new TypeError(
-        `Cannot run ${name}: ${list} is ${show(value)}, expected an array`,
-      ),
-      "unsent",
-    );
-  }
+  if (!Array.isArray(keys)) throw noArray("keys", keys);
+  if (!Array.isArray(args)) throw noArray("args", args);
   return [name, what, keys.length, ...keys, ...args];
 }
+
+const noArray = (name: string, value: unknown): TypeError =>
+  withFate(
+    new TypeError(
+      `Cannot run a script: ${name} is ${show(value)}, expected an array`,
+    ),
+    "unsent",
+  );
 
 /** @throws {TypeError} If the source is no text. */
 function checkSource(what: string, source: unknown): void {
@@ -172,14 +173,18 @@ export class Script<Result extends AnyReply = AnyReply> {
    * @throws {CommandError} If it ends with an error, or cannot be compiled.
    * @throws What {@linkcode Redis.send} throws.
    */
-  async run(
+  run(
     redis: CommandSender,
     keys: readonly (string | Uint8Array)[],
     args: readonly CommandArgument[] = [],
     options?: SendOptions,
   ): Promise<Result> {
-    const command = callOf(this.#name, "", keys, args);
-    return await this.#code.run(redis, command, options) as Result;
+    try {
+      const command = callOf(this.#name, "", keys, args);
+      return this.#code.run(redis, command, options) as Promise<Result>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 }
 
@@ -254,7 +259,7 @@ export class FunctionLibrary {
    * @throws {CommandError} If it ends with an error, or the library cannot be loaded.
    * @throws What {@linkcode Redis.send} throws.
    */
-  async call<Result extends AnyReply = AnyReply>(
+  call<Result extends AnyReply = AnyReply>(
     redis: CommandSender,
     name: string,
     keys: readonly (string | Uint8Array)[],
@@ -262,13 +267,17 @@ export class FunctionLibrary {
     options: FunctionCallOptions = {},
   ): Promise<Result> {
     const { readOnly, ...others } = options;
-    const command = callOf(
-      readOnly === true ? "FCALL_RO" : "FCALL",
-      name,
-      keys,
-      args,
-    );
-    return await this.#code.run(redis, command, others) as Result;
+    try {
+      const command = callOf(
+        readOnly === true ? "FCALL_RO" : "FCALL",
+        name,
+        keys,
+        args,
+      );
+      return this.#code.run(redis, command, others) as Promise<Result>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 // Code that servers hold, scripts and libraries: it is called by name, and loaded where it is missing.
 import { ReplyError } from "../resp/errors.ts";
-import type { Command, Reply } from "../resp/types.ts";
+import type { Command, CommandArgument, Reply } from "../resp/types.ts";
 import type { Loss, Slot } from "../pool/connection/in_flight.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import type { CallEngine } from "./call.ts";
@@ -44,14 +44,14 @@ export abstract class StoredCode {
   /** What to say of a server that does not have the command. */
   abstract readonly requirement: string;
 
-  /** The command that names it. */
-  abstract named(command: Command): Command;
+  /** Names it in the words of a call, which nothing else holds. */
+  abstract name(words: Command): Command;
 
   /**
    * Runs it.
    *
    * @param sender A client, one of its servers or a lease.
-   * @param command The call, as {@linkcode named} expects it.
+   * @param command The call, as {@linkcode name} expects it.
    * @param options See {@linkcode SendOptions}.
    */
   run(
@@ -61,11 +61,11 @@ export abstract class StoredCode {
   ): Promise<Reply> {
     const caller = callerOf(sender);
     return caller === undefined
-      ? this.#runBySend(sender, this.named(command), options)
+      ? this.#runBySend(sender, this.name(command), options)
       : caller.sendBy(
         (engine, command, resolve, reject) =>
           new CodeCall(this, engine, command, options, resolve, reject),
-        this.named(command),
+        this.name(command),
       );
   }
 
@@ -122,8 +122,9 @@ export class ScriptCode extends StoredCode {
     return new CommandError(message, name, "unknown");
   }
 
-  named([name, , ...words]: Command): Command {
-    return [name, this.#digest, ...words];
+  name(words: Command): Command {
+    (words as unknown as CommandArgument[])[1] = this.#digest;
+    return words;
   }
 
   withCode([name, , ...words]: Command): Command {
@@ -170,12 +171,30 @@ export class LibraryCode extends StoredCode {
     );
   }
 
-  named(command: Command): Command {
-    return command;
+  name(words: Command): Command {
+    return words;
   }
 
   withCode(command: Command): Command {
     return command;
+  }
+}
+
+/** What a call has found out since a server did not have the code. */
+class Load {
+  /** The call by name, which every attempt begins with. */
+  readonly named: Command;
+  /** Whether what is in flight brings the code along. */
+  isInFlight = false;
+  /** Where other calls wait for that. */
+  awaitedAt: Server | undefined;
+  /** Whether another call has loaded the code: that is not waited for again. */
+  hasWaited = false;
+  /** What the loader was refused with. */
+  refusal: ReplyError | undefined;
+
+  constructor(named: Command) {
+    this.named = named;
   }
 }
 
@@ -190,13 +209,8 @@ const UNKNOWN_COMMAND = /^ERR unknown command [^,]*/i;
  */
 class CodeCall extends SingleCall {
   readonly #code: StoredCode;
-  /** The call by name, which every attempt begins with. */
-  readonly #named: Command;
   #right: PushRight | undefined;
-  #isLoading = false; // what is in flight brings the code along
-  #loadsFor: Server | undefined; // where other calls wait for that
-  #hasWaited = false; // another call has loaded the code: it is not waited for again
-  #refusal: ReplyError | undefined; // of the loader
+  #load: Load | undefined;
 
   constructor(
     code: StoredCode,
@@ -208,24 +222,26 @@ class CodeCall extends SingleCall {
   ) {
     super(engine, command, options, resolve, reject);
     this.#code = code;
-    this.#named = command;
   }
 
   override sendOn(right: PushRight): void {
     this.#right = right;
-    this.#isLoading = false;
-    this.command = this.#named;
+    if (this.#load !== undefined) {
+      this.#load.isInFlight = false;
+      this.command = this.#load.named;
+    }
     super.sendOn(right);
   }
 
   override resolve(reply: Reply): void {
-    const wasLoading = this.#isLoading;
-    this.#isLoading = false;
     const isError = reply instanceof ReplyError;
+    const load = this.#load;
+    if (!isError && load === undefined) return super.resolve(reply);
     const isMissing = isError && this.#code.isMissing(reply);
-    if (wasLoading) {
+    if (load?.isInFlight) {
+      load.isInFlight = false;
       const wrong = isMissing
-        ? this.#refusal
+        ? load.refusal
         : isError && this.#code.isWrong(reply)
         ? reply
         : undefined;
@@ -237,7 +253,7 @@ class CodeCall extends SingleCall {
             : this.#notRun(wrong),
         );
       }
-    } else if (isMissing && !this.isDone) return this.#load();
+    } else if (isMissing && !this.isDone) return this.#loadOrWait();
     super.resolve(
       isError && UNKNOWN_COMMAND.test(reply.message)
         ? this.#unknown(reply)
@@ -252,11 +268,12 @@ class CodeCall extends SingleCall {
   }
 
   /** The server does not have the code: sends it, unless another call does so now. */
-  #load(): void {
+  #loadOrWait(): void {
+    const load = this.#load ??= new Load(this.command);
     const server = this.server!;
     const { loads } = this.#code;
     const waiting = loads.get(server);
-    if (waiting !== undefined && !this.#hasWaited) {
+    if (waiting !== undefined && !load.hasWaited) {
       waiting.add(this);
       return this.enter("deciding", () => waiting.delete(this));
     }
@@ -264,14 +281,14 @@ class CodeCall extends SingleCall {
     if (isOver(right)) return this.#again();
     if (waiting === undefined) {
       loads.set(server, new Set());
-      this.#loadsFor = server;
+      load.awaitedAt = server;
     }
-    this.#refusal = undefined;
-    this.#isLoading = true;
-    this.command = this.#code.withCode(this.#named);
+    load.refusal = undefined;
+    load.isInFlight = true;
+    this.command = this.#code.withCode(load.named);
     try {
       const { loader } = this.#code;
-      if (loader !== undefined) right.push(this.#loaderSlot(loader));
+      if (loader !== undefined) right.push(this.#loaderSlot(loader, load));
     } catch (error) {
       this.#endLoad((waiting) => waiting.#again());
       this.enter("deciding");
@@ -282,14 +299,14 @@ class CodeCall extends SingleCall {
     if (this.isDone) this.#endLoad((waiting) => waiting.#again());
   }
 
-  #loaderSlot(command: Command): Slot {
+  #loaderSlot(command: Command, load: Load): Slot {
     return {
       command,
       binary: false,
       extraReplyTimeoutMs: 0,
       resolve: (reply) => {
         if (!(reply instanceof ReplyError)) return;
-        this.#refusal = reply;
+        load.refusal = reply;
         if (showsReplica(command, reply)) {
           this.server!.leaveReplica(this.connection!);
         }
@@ -300,9 +317,9 @@ class CodeCall extends SingleCall {
 
   /** It loads the code no more: others that wait for that go on. */
   #endLoad(goOn: (waiting: CodeCall) => void): void {
-    const server = this.#loadsFor;
+    const server = this.#load?.awaitedAt;
     if (server === undefined) return;
-    this.#loadsFor = undefined;
+    this.#load!.awaitedAt = undefined;
     const { loads } = this.#code;
     const waiting = loads.get(server)!;
     loads.delete(server);
@@ -312,7 +329,7 @@ class CodeCall extends SingleCall {
   /** The call that it has waited for was answered. */
   #goOn(wrong: ReplyError | undefined): void {
     if (wrong !== undefined) return this.#fail(this.#notRun(wrong));
-    this.#hasWaited = true;
+    this.#load!.hasWaited = true;
     this.#again();
   }
 
