@@ -4,22 +4,16 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Connect } from "./client.ts";
 import { type Row, rows } from "./rows.ts";
+import { type Pace, timed, type Timing } from "./timing.ts";
 
 /** What bench.ts asks of a worker: one JSON argument. */
-export interface Job {
+export interface Job extends Pace {
   row: string;
   url: string;
   caFile: string;
-  warmUpMs: number;
-  measureMs: number;
 }
 
-/** What a worker prints: one line of JSON. */
-export interface Timing {
-  steps: number;
-  elapsedMs: number;
-  perSecond: number;
-}
+export type { Timing };
 
 /** Reads the job, connects, does the row's work, prints the timing. */
 export async function work(connect: Connect): Promise<void> {
@@ -40,30 +34,11 @@ export function readJob(): { job: Job; row: Row; ca?: string } {
     : { job, row };
 }
 
-/** Runs steps to warm up, then runs and times them, and prints the timing. */
+/** Times steps, and prints the timing. */
 export async function time(
   job: Job,
   row: Row,
   step: () => Promise<unknown>,
 ): Promise<void> {
-  await repeat(job.warmUpMs, step);
-  const { steps, elapsedMs } = await repeat(job.measureMs, step);
-  const perSecond = steps * row.units / elapsedMs * 1000;
-  const timing: Timing = { steps, elapsedMs, perSecond };
-  console.log(JSON.stringify(timing));
-}
-
-async function repeat(
-  forMs: number,
-  step: () => Promise<unknown>,
-): Promise<{ steps: number; elapsedMs: number }> {
-  const start = performance.now();
-  let steps = 0;
-  let elapsedMs = 0;
-  do {
-    await step();
-    steps++;
-    elapsedMs = performance.now() - start;
-  } while (elapsedMs < forMs);
-  return { steps, elapsedMs };
+  console.log(JSON.stringify(await timed(job, row, step)));
 }

@@ -8,7 +8,11 @@ import { until } from "./wait.ts";
 export interface WorkerOptions {
   readonly name: string;
   /** Its main module. */
-  readonly main: URL;
+  readonly main?: URL;
+  /** Its code, where it is bundled already. */
+  readonly code?: string;
+  /** Further compatibility flags. */
+  readonly flags?: readonly string[];
   /** Its classes of Durable Objects, by the names of their bindings. */
   readonly durableObjects?: Readonly<Record<string, string>>;
   /** Texts, by the names of their bindings. */
@@ -52,8 +56,9 @@ export class Workerd implements AsyncDisposable {
     const workerd = new Workerd(dir);
     try {
       await Deno.mkdir(`${dir}/data`);
-      for (const { name, main } of options.workers) {
-        await Deno.writeTextFile(`${dir}/${name}.js`, await bundled(main));
+      for (const { name, main, code } of options.workers) {
+        const text = code ?? await bundled(main!);
+        await Deno.writeTextFile(`${dir}/${name}.js`, text);
       }
       await Deno.writeTextFile(
         `${dir}/config.capnp`,
@@ -147,8 +152,14 @@ ${workers.map(workerOf).join("\n")}`;
 }
 
 function workerOf(
-  { name, durableObjects = {}, texts = {}, services = {}, queues = {} }:
-    WorkerOptions,
+  {
+    name,
+    flags = [],
+    durableObjects = {},
+    texts = {},
+    services = {},
+    queues = {},
+  }: WorkerOptions,
 ): string {
   const bindings = [
     ...Object.entries(durableObjects).map(([binding, className]) =>
@@ -171,7 +182,9 @@ function workerOf(
 const ${name} :Workerd.Worker = (
   modules = [(name = "${name}.js", esModule = embed "${name}.js")],
   compatibilityDate = "2026-01-01",
-  compatibilityFlags = ["service_binding_extra_handlers"],
+  compatibilityFlags = [${
+    ["service_binding_extra_handlers", ...flags].map((flag) => `"${flag}"`)
+  }],
   durableObjectNamespaces = [${namespaces}],
   durableObjectStorage = (localDisk = "data"),
   bindings = [${bindings}],

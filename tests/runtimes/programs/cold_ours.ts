@@ -1,0 +1,12 @@
+// Cold start of this module on Node or Bun: one event recorded, then the end.
+import process from "node:process";
+import { Redis, WebhookRecorder } from "../../../mod.ts";
+
+const redis = new Redis(process.argv.at(-1)!);
+const { status } = await new WebhookRecorder(redis).record({
+  mallId: "mall1",
+  shopNo: 1,
+  eventType: "order_created",
+});
+if (status !== "recorded") throw new Error(`Cannot count: ${status}`);
+await redis.close();
