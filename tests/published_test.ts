@@ -1,0 +1,148 @@
+// That the module works as users get it: from JSR in Deno, and from JSR's registry for npm elsewhere.
+
+import "./support/strict.ts";
+import { assert, assertEquals } from "@std/assert";
+import { dryRun } from "./support/published/own_package.ts";
+import {
+  canPack,
+  Project,
+  startRegistry,
+} from "./support/published/project.ts";
+import { startRedis } from "./support/redis_server.ts";
+import { programForTests, toolModules } from "./support/tools.ts";
+
+const { ignore: hasNoTools } = await programForTests("node24");
+const ignore = hasNoTools || !canPack;
+
+const ROOT = new URL("../", import.meta.url);
+const { exports } = JSON.parse(
+  Deno.readTextFileSync(new URL("deno.json", ROOT)),
+) as { exports: Record<string, string> };
+/** The entry points, as they are imported. The command line is a program, and Deno's alone. */
+const ENTRIES = Object.keys(exports).filter((name) => name !== "./verify")
+  .map((name) => `@unzombie/redis${name.slice(1)}`);
+
+/** A program that imports each entry point, and uses the main one. */
+const programOf = (prefix: string): string => `
+import { Redis, WebhookRecorder } from "${prefix}@unzombie/redis";
+const redis = new Redis(process.env.REDIS_URL);
+const recorder = new WebhookRecorder(redis);
+const event = { mallId: "mall", shopNo: 1, eventType: "orders", deliveryId: "1" };
+const { status } = await recorder.record(event);
+await recorder.close();
+await redis.close();
+const names = {};
+for (const name of ${JSON.stringify(ENTRIES)}) {
+  names[name] = Object.keys(await import("${prefix}" + name)).length;
+}
+console.log(JSON.stringify({ status, names }));
+`;
+
+/** What the program says: a number of names for each entry point, and that the event is recorded. */
+function assertWorks(output: string): void {
+  const { status, names } = JSON.parse(output);
+  assertEquals([status, Object.keys(names)], ["recorded", ENTRIES]);
+  assert(Object.values(names).every((count) => count !== 0), output);
+}
+
+Deno.test({
+  name:
+    "The module can be published, with the one warning of what bundlers are not to read",
+  ignore,
+  async fn() {
+    await using registry = await startRegistry();
+    const { warnings, paths } = await dryRun(registry.url);
+    assertEquals(warnings, ["unanalyzable-dynamic-import"]);
+    const inside = Object.values(exports).map((path) => path.slice(1));
+    assertEquals(inside.filter((path) => !paths.includes(path)), []);
+    assertEquals(paths.filter((path) => /^\/(?:tests|npm|\.)/.test(path)), []);
+  },
+});
+
+Deno.test({
+  name: "Deno imports each entry point from JSR",
+  ignore,
+  async fn() {
+    await using server = await startRedis();
+    await using project = await Project.create();
+    const main = await project.write(
+      "main.js",
+      `import process from "node:process";\n${programOf("jsr:")}`,
+    );
+    const env = { REDIS_URL: server.url, DENO_DIR: `${project.folder}/cache` };
+    const { out } = await project.run(
+      "deno",
+      ["run", "--quiet", "-A", "--no-config", main],
+      env,
+    );
+    assertWorks(out);
+    const { out: help } = await project.run(
+      "deno",
+      ["run", "--quiet", "--no-config", "jsr:@unzombie/redis/verify", "--help"],
+      env,
+    );
+    assert(help.includes("verify watch"), help);
+  },
+});
+
+for (const runtime of ["node22", "node24", "bun"] as const) {
+  Deno.test({
+    name: `The package for npm works on ${runtime}`,
+    ignore,
+    async fn() {
+      await using server = await startRedis();
+      await using project = await Project.create();
+      const main = await project.write("main.js", programOf(""));
+      const { out } = await project.run(runtime, [main], {
+        REDIS_URL: server.url,
+      });
+      assertWorks(out);
+    },
+  });
+}
+
+Deno.test({
+  name:
+    "A project in TypeScript needs the types of no runtime to use the package for npm",
+  ignore,
+  async fn() {
+    await using project = await Project.create();
+    const imports = ENTRIES.map((name, i) =>
+      `import * as _${i} from "${name}";`
+    );
+    await project.write(
+      "main.ts",
+      `${imports.join("\n")}
+import { Redis } from "@unzombie/redis";
+const redis = new Redis("redis://127.0.0.1");
+const value: string | null = await redis.send(["GET", "key"]);
+// @ts-expect-error a number is no string
+const wrong: string = await redis.send(["LLEN", "key"]);
+console.log(value, wrong);
+`,
+    );
+    for (const [module, moduleResolution] of RESOLUTIONS) {
+      await project.write(
+        "tsconfig.json",
+        JSON.stringify({
+          compilerOptions: {
+            module,
+            moduleResolution,
+            target: "es2024",
+            lib: ["es2024", "esnext.disposable", "dom", "dom.iterable"],
+            types: [],
+            strict: true,
+            exactOptionalPropertyTypes: true,
+            skipLibCheck: false,
+            noEmit: true,
+          },
+          files: ["main.ts"],
+        }),
+      );
+      await project.run("node24", [`${toolModules}typescript/bin/tsc`]);
+    }
+  },
+});
+
+/** Of tsc: what Node does, and what bundlers do. */
+const RESOLUTIONS = [["nodenext", "nodenext"], ["esnext", "bundler"]] as const;

@@ -1,0 +1,118 @@
+// A project of a user, in a folder of its own, that gets this module from a registry on this machine.
+import { findProgram, type ProgramName } from "../tools.ts";
+import { ownPackage } from "./own_package.ts";
+import { type Package, run } from "./package.ts";
+import { Registry } from "./registry.ts";
+import { standardLibrary } from "./standard_library.ts";
+
+const ROOT = new URL("../../../", import.meta.url);
+
+/** Whether this version of Deno can make the package for npm. */
+export const canPack: boolean = (await new Deno.Command(Deno.execPath(), {
+  args: ["pack", "--help"],
+  stdout: "null",
+  stderr: "null",
+}).output()).success;
+
+let packages: Promise<readonly Package[]> | undefined;
+
+/** The standard library and this module. */
+async function makePackages(): Promise<readonly Package[]> {
+  await using registry = new Registry();
+  const standard = await standardLibrary();
+  registry.publish(...standard);
+  return [...standard, await ownPackage(registry.url)];
+}
+
+/** A registry that has this module, of which a package is made once. The tools must be installed. */
+export async function startRegistry(): Promise<Registry> {
+  packages ??= makePackages();
+  const registry = new Registry();
+  try {
+    registry.publish(...await packages);
+    return registry;
+  } catch (error) {
+    await registry[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** A folder with a `package.json`, and this module in its `node_modules`, as `npx jsr add` leaves it. */
+export class Project implements AsyncDisposable {
+  readonly folder: string = Deno.makeTempDirSync({ prefix: "project" });
+  readonly #registry: Registry;
+
+  private constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  /** Makes a registry and a project. */
+  static async create(): Promise<Project> {
+    const project = new Project(await startRegistry());
+    try {
+      await project.#install();
+      return project;
+    } catch (error) {
+      await project[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #install(): Promise<void> {
+    const dependencies = { "@unzombie/redis": "npm:@jsr/unzombie__redis" };
+    await this.write(
+      "package.json",
+      JSON.stringify({ private: true, type: "module", dependencies }),
+    );
+    await this.write(".npmrc", `@jsr:registry=${this.#registry.url}\n`);
+    await run("npm", ["install", "--no-audit", "--no-fund"], this.folder);
+  }
+
+  /** Writes a file, and returns its path. */
+  async write(name: string, text: string): Promise<string> {
+    const path = `${this.folder}/${name}`;
+    await Deno.writeTextFile(path, text);
+    return path;
+  }
+
+  /** Copies files of this repository, from a folder to one of the project. */
+  async copy(from: string, to = "."): Promise<void> {
+    await Deno.mkdir(`${this.folder}/${to}`, { recursive: true });
+    for (const { name, isFile } of Deno.readDirSync(new URL(from, ROOT))) {
+      if (isFile) {
+        const target = `${this.folder}/${to}/${name}`;
+        await Deno.copyFile(new URL(from + name, ROOT), target);
+      }
+    }
+  }
+
+  /**
+   * Runs a program of the tools, or this Deno, in the folder.
+   *
+   * @returns What it writes to its standard output, and to its standard error.
+   * @throws {Error} If it fails, or is not installed.
+   */
+  async run(
+    program: ProgramName | "deno",
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<{ out: string; log: string }> {
+    const path = program === "deno" ? Deno.execPath() : await pathOf(program);
+    const { stdout, log } = await run(path, args, this.folder, {
+      JSR_URL: this.#registry.url,
+      ...env,
+    });
+    return { out: new TextDecoder().decode(stdout), log };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#registry[Symbol.asyncDispose]();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+async function pathOf(program: ProgramName): Promise<string> {
+  const found = await findProgram(program);
+  if ("path" in found) return found.path;
+  throw new Error(found.reason);
+}
