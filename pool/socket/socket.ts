@@ -33,17 +33,33 @@ import type { Endpoint } from "./endpoint.ts";
  * ```
  */
 export interface Socket {
-  /** Reads into `buffer`; resolves to the number of bytes, or `null` at the end. */
+  /**
+   * Reads into `buffer`; resolves to the number of bytes, or `null` at the end.
+   *
+   * One read is pending at most. Bytes that come while none is must be kept, and
+   * the peer be paused before they are too many. The end of the stream, or its
+   * error, comes after all bytes that came before it.
+   */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes some of `bytes`; resolves to their number. */
+  /**
+   * Writes some of `bytes`; resolves to their number.
+   *
+   * One write is pending at most. Each that ends is progress, and a peer that
+   * shows none for the reply timeout is given up. So a socket that waits until
+   * all is written takes no more than 256 KiB at once: a slow upload would look
+   * like silence.
+   */
   write(bytes: Uint8Array): Promise<number>;
-  /** Closes both directions; pending reads reject. */
+  /** Closes both directions; pending reads reject. May be called more than once. */
   close(): void;
   /** Lets the process exit while a read is pending. */
   unref?(): void;
 }
 
-/** Opens a socket to an endpoint, TLS handshake included. */
+/**
+ * Opens a socket to an endpoint, TLS handshake included. A dial that fails or is
+ * given up leaves no socket behind.
+ */
 export type Dial = (
   endpoint: Endpoint,
   options: DialOptions,
