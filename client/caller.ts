@@ -161,17 +161,13 @@ export class Caller {
 
   /** Sends one command by a call that is made elsewhere. */
   sendBy(make: MakeCall, given: Command): Promise<Reply> {
+    if (sink === undefined) return this.#sendBy(make, given);
     let made: Call | undefined;
-    const run = () =>
-      promiseOf<Reply>((resolve, reject) => {
-        made = make(this.#attempts, copyCommand(given), resolve, reject);
-        this.#attempts.start(made, this.#router);
-      });
-    return sink === undefined ? run() : sink.trace(
+    return sink.trace(
       () => made?.server?.endpoint ?? destinationOf(this.#router, [given]),
       [given],
       false,
-      run,
+      () => this.#sendBy((...parts) => made = make(...parts), given),
     );
   }
 
@@ -233,6 +229,18 @@ export class Caller {
         }
         onMade?.(call);
         attempts.start(call, router);
+      } catch (error) {
+        reject(withFate(error, "unsent"));
+      }
+    });
+  }
+
+  #sendBy(make: MakeCall, given: Command): Promise<Reply> {
+    const attempts = this.#attempts;
+    return new Promise((resolve, reject) => {
+      try {
+        const call = make(attempts, copyCommand(given), resolve, reject);
+        attempts.start(call, this.#router);
       } catch (error) {
         reject(withFate(error, "unsent"));
       }

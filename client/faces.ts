@@ -80,7 +80,11 @@ function callOf(
 ): Command {
   if (!Array.isArray(keys)) throw noArray("keys", keys);
   if (!Array.isArray(args)) throw noArray("args", args);
-  return [name, what, keys.length, ...keys, ...args];
+  const words: [string, ...CommandArgument[]] = [name, what, keys.length];
+  // Faster than two spreads.
+  for (let i = 0; i < keys.length; i++) words.push(keys[i]!);
+  for (let i = 0; i < args.length; i++) words.push(args[i]!);
+  return words;
 }
 
 const noArray = (name: string, value: unknown): TypeError =>
