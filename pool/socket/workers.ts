@@ -72,7 +72,11 @@ export async function connect(
         : socket.startTls();
       await Promise.race([openingOf(socket), aborted]);
     }
-    return new WorkersSocket(socket);
+    return new WorkersSocket(
+      socket,
+      (error) =>
+        tls === undefined ? failureOf(error) : tlsFailureOf(endpoint, error),
+    );
   } catch (error) {
     if (socket !== undefined) close(socket);
     signal.throwIfAborted();
@@ -126,17 +130,14 @@ function explained(
   phase: DialPhase,
   error: unknown,
 ): DialError {
-  const cause = failureOf(error);
-  const { hostname, tls } = endpoint;
+  const cause = phase === "tls"
+    ? tlsFailureOf(endpoint, error)
+    : failureOf(error);
   const text = cause.message.replace(/\.$/, "");
   const isElsewhere = cause.how === "denied";
-  const reason = isElsewhere
+  const reason = isElsewhere || phase === "tls"
     ? text
-    : phase === "tls"
-    ? `TLS failed, and the runtime does not say why (${text}): the certificate must be of a public authority and made out to ${
-      tls?.serverName || hostname
-    }`
-    : PRIVATE.test(hostname)
+    : PRIVATE.test(endpoint.hostname)
     ? `${text}: no server listens there; once deployed, a Worker reaches no private address and no localhost at all`
     : `${text}: no server listens there, or there is no such host`;
   return new DialError(endpoint, phase, reason, {
@@ -157,6 +158,19 @@ function failureOf(error: unknown): SocketError {
   return new SocketError(how, text, { cause: error });
 }
 
+/** Before the first byte has come, what ends a TLS socket is most likely its handshake: the runtime of April 2026 takes it for open before that. */
+function tlsFailureOf(endpoint: Endpoint, error: unknown): SocketError {
+  const failure = failureOf(error);
+  if (failure.how !== "unknown") return failure;
+  const name = endpoint.tls?.serverName || endpoint.hostname;
+  return new SocketError(
+    "unknown", // it may have been cut, too: another attempt is worth while
+    `TLS failed, and the runtime does not say why (${failure.message}): ` +
+      `the certificate must be of a public authority and made out to ${name}`,
+    { cause: error },
+  );
+}
+
 /** A socket in the shape that a connection needs. */
 class WorkersSocket implements Socket {
   readonly #socket: TcpSocket;
@@ -166,10 +180,15 @@ class WorkersSocket implements Socket {
   #buffer = new ArrayBuffer(READ_BYTES);
   /** What was read and is not taken yet. */
   #rest = new Uint8Array(0);
+  #failureOf: (error: unknown) => SocketError;
 
-  /** @param socket An open socket. */
-  constructor(socket: TcpSocket) {
+  /**
+   * @param socket An open socket.
+   * @param failureOf Recognizes an error before the first byte has come.
+   */
+  constructor(socket: TcpSocket, failureOf: (error: unknown) => SocketError) {
     this.#socket = socket;
+    this.#failureOf = failureOf;
     this.#reader = socket.readable.getReader({ mode: "byob" });
     this.#writer = socket.writable.getWriter();
     this.#reader.closed.catch(() => {});
@@ -184,8 +203,9 @@ class WorkersSocket implements Socket {
         if (done) return null;
         this.#buffer = value.buffer;
         this.#rest = value;
+        this.#failureOf = failureOf;
       } catch (error) {
-        throw failureOf(error);
+        throw this.#failureOf(error);
       }
     }
     const rest = this.#rest;
@@ -202,7 +222,7 @@ class WorkersSocket implements Socket {
     try {
       await this.#writer.write(part);
     } catch (error) {
-      throw failureOf(error);
+      throw this.#failureOf(error);
     }
     return part.length;
   }

@@ -82,6 +82,14 @@ test("A Worker reaches a server by its IPv6 address", async ({ ask }) => {
   assertEquals(valueOf(await ask("echo", { url })), "hello");
 });
 
+const PURPOSES = [
+  "send INCR",
+  "send INCR",
+  "send a transaction",
+  "lease a connection",
+  "send BLMPOP",
+];
+
 test("A client that is used in another request refuses each call at once, and sends nothing", async ({ server, ask }) => {
   assertEquals(valueOf(await ask("shared")), [1, [2], [3], 4, null]);
   const others = await Promise.all(
@@ -89,21 +97,36 @@ test("A client that is used in another request refuses each call at once, and se
   );
   for (const outcome of [...others, await ask("shared")]) {
     assertLess(outcome.ms, 1000);
-    const names = ["INCR", "INCR", "a transaction", "lease", "BLMPOP"];
     (valueOf(outcome) as ErrorAsJson[]).forEach((error, i) => {
       assertEquals([error.name, error.fate], ["TypeError", "unsent"]);
+      const purpose = PURPOSES[i];
       assertStringIncludes(
         error.message,
-        names[i] === "lease"
-          ? "Cannot lease a connection: this client was first used in another request"
-          : `Cannot send ${
-            names[i]
-          }: this client was first used in another request`,
+        `Cannot ${purpose}: this client was first used in another request`,
       );
       assertStringIncludes(error.message, "Make a client for each request");
     });
   }
   assertEquals(await server.cli("GET", "sent"), "4");
+});
+
+test("A recorder that is used in another request accepts no event and waits for nothing", async ({ server, ask }) => {
+  assertEquals(valueOf(await ask("sharedRecorder")), ["recorded", "flushed"]);
+  for (let i = 0; i < 2; i++) {
+    const [recorded, flushed] = valueOf(
+      await ask("sharedRecorder"),
+    ) as ErrorAsJson[];
+    const where = "this recorder was first used in another request";
+    assertStringIncludes(
+      recorded!.message,
+      `Cannot record event: ${where}`,
+    );
+    assertStringIncludes(
+      flushed!.message,
+      `Cannot flush the recorder: ${where}`,
+    );
+  }
+  assertEquals(await server.cli("ZCARD", "webhook_frequency_m_1_e"), "1");
 });
 
 test("A server that cannot be reached from a Worker is explained, and may be tried again", async ({ ask }) => {

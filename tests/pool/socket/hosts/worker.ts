@@ -1,5 +1,5 @@
 // A Worker that dials: each request is a case, and its answer says how it went. It runs in workerd.
-import { Redis, type RedisOptions } from "../../../../mod.ts";
+import { Redis, type RedisOptions, WebhookRecorder } from "../../../../mod.ts";
 
 /** What a case is asked with. */
 export interface CaseInput {
@@ -40,8 +40,9 @@ function asJson(error: unknown): ErrorAsJson {
   };
 }
 
-/** The client of all requests, which it must not be. */
+/** The client and the recorder of all requests, which they must not be. */
 let shared: Redis | undefined;
+let sharedRecorder: WebhookRecorder | undefined;
 
 const CASES: Record<string, (input: CaseInput) => Promise<unknown>> = {
   async echo({ url, options }) {
@@ -95,6 +96,15 @@ const CASES: Record<string, (input: CaseInput) => Promise<unknown>> = {
   /** The same, by the client of all requests. */
   async shared({ url }) {
     return await waysOf(shared ??= new Redis(url));
+  },
+
+  async sharedRecorder({ url }) {
+    const recorder = sharedRecorder ??= new WebhookRecorder(new Redis(url));
+    const event = { mallId: "m", shopNo: 1, eventType: "e" };
+    return [
+      await recorder.record(event).then(({ status }) => status, asJson),
+      await recorder.flush().then(() => "flushed", asJson),
+    ];
   },
 };
 
