@@ -12,7 +12,7 @@ const ROOT = new URL("../", import.meta.url);
  * that is wanted, raise the number here and say why in the commit.
  */
 const WEIGHTS: Readonly<Record<string, Weight>> = {
-  ".": { modules: 100, bytes: 264_000 },
+  ".": { modules: 100, bytes: 266_000 },
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
   "./pool": { modules: 16, bytes: 26_000 },
