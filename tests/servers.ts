@@ -32,6 +32,8 @@ const SHORT = [
   "tests/client/pipeline_call_test.ts",
   "tests/client/refusal_test.ts",
   "tests/client/retry_test.ts",
+  "tests/client/scans_test.ts",
+  "tests/client/stored_code_test.ts",
   "tests/client/zombie_test.ts",
   "tests/client/commands/command_table_test.ts",
   "tests/client/commands/replay_test.ts",

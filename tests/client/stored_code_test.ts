@@ -144,13 +144,16 @@ test("A script that may have run is not run again, unless it is read-only", asyn
   const get = new Script<string>(`return redis.call("GET", KEYS[1])`, {
     readOnly: true,
   });
+  const missing = await assertRejects(
+    () => redis.send(["EVALSHA", "0".repeat(40), 0]),
+    CommandError,
+  );
   // Loaded or not, the reply that is lost is that of the script.
   for (const isLoaded of [false, true]) {
     await redis.send(["SET", "n", 0]);
     if (!isLoaded) await redis.send(["SCRIPT", "FLUSH"]).catch(() => {});
     else await count.run(redis, ["n"], [0]);
-    const missing = "-NOSCRIPT No matching script. Please use EVAL.\r\n";
-    const skipped = isLoaded ? 0 : missing.length + 1;
+    const skipped = isLoaded ? 0 : `-${missing.message}\r\n`.length + 1;
     fixture.proxy.cut(skipped, { scope: "open" });
     const error = await lossOf(count.run(redis, ["n"]));
     assertEquals(error.fate, "unknown");
@@ -185,9 +188,8 @@ test("If the call that loads a script loses its connection, one of those that wa
   const script = new Script<number>(
     `if ARGV[1] == "slow" then
        redis.call("SET", "slow", 1)
-       local now = redis.call("TIME")
-       local till = now[1] * 1000000 + now[2] + 300000
-       repeat now = redis.call("TIME") until now[1] * 1000000 + now[2] > till
+       local sum = 0
+       for i = 1, 2e7 do sum = sum + i end
      end
      return redis.call("INCR", KEYS[1])`,
   );
