@@ -8,6 +8,7 @@ import { features } from "./features.ts";
 import { fleet } from "./fleet.ts";
 import { limiters } from "./limiters.ts";
 import { outbox } from "./outbox.ts";
+import { pubsub } from "./pubsub.ts";
 import { type Contestant, findContestants } from "./contestants.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -43,6 +44,7 @@ async function main(): Promise<number> {
   if (Deno.args[0] === "limiters") return await limiters(Deno.args.slice(1));
   if (Deno.args[0] === "outbox") return await outbox(Deno.args.slice(1));
   if (Deno.args[0] === "features") return await features(Deno.args.slice(1));
+  if (Deno.args[0] === "pubsub") return await pubsub(Deno.args.slice(1));
   if (Deno.args[0] === "fleet") return fleet(Deno.args.slice(1));
   const options = parseOptions(Deno.args);
   if (options === "help") {

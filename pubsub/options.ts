@@ -29,7 +29,7 @@ export type WhenFull = "block" | "drop-oldest" | "fail";
 
 /** How many messages may wait for their reader, and what gives then. */
 export interface QueueOptions {
-  /** How many messages may wait to be read. @default {1000} */
+  /** How many messages may wait to be read. @default {5000} */
   maxQueued?: number;
   /** How large their payloads may be together: bytes, or characters of text. A single one may be larger. @default {16777216} */
   maxQueuedBytes?: number;

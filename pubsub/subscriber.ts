@@ -34,7 +34,7 @@ import { Placement } from "./placement.ts";
 import { Inbox, Subscription } from "./subscription.ts";
 
 const DEFAULTS = {
-  maxQueued: 1000,
+  maxQueued: 5000, // more than one read can bring: 64 KiB of messages
   maxQueuedBytes: 16 * 1024 * 1024,
   whenFull: "block",
   deadlineMs: 10_000,

@@ -345,7 +345,8 @@ export class Inbox implements Listener {
       }
       if (whenFull === "drop-oldest") this.#dropFor(message.payload.length);
     }
-    queue.push(message, place.now);
+    // Only what may be dropped needs the time; a clock costs as much as a place in the queue.
+    queue.push(message, whenFull === "drop-oldest" ? place.now : 0);
     if (whenFull !== "block") return false;
     if (queue.messages < maxQueued && !this.#isFull(0)) return false;
     this.#blocked.add(place);
