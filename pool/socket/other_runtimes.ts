@@ -17,7 +17,7 @@ const SOCKETS: Readonly<
   >
 > = {
   "Node": () => import("./node.ts"),
-  "Bun": () => import("./node.ts"),
+  "Bun": () => import("./bun.ts"),
   "Cloudflare Workers": () => import("./workers.ts"),
 };
 

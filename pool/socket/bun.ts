@@ -1,0 +1,172 @@
+// Bun as a runtime: its own sockets for plain TCP, those of Node for all else.
+import type { Endpoint } from "./endpoint.ts";
+import { ReadQueue } from "./read_queue.ts";
+import type { DialOptions, Socket } from "./socket.ts";
+
+/** After how long without a byte the system asks the peer whether it is there, in milliseconds. */
+const KEEP_ALIVE_MS = 30_000;
+
+/** The part of Bun's socket that is needed. */
+interface BunTcp {
+  /** Returns how many bytes the system has taken, or less than 0 if the socket is closed. */
+  write(bytes: Uint8Array): number;
+  pause(): void;
+  resume(): void;
+  setNoDelay(on: boolean): unknown;
+  setKeepAlive(on: boolean, initialDelayMs: number): unknown;
+  close(): void;
+  unref(): void;
+}
+
+/** The part of the global `Bun` that is needed. */
+interface Bun {
+  connect(options: {
+    readonly hostname: string;
+    readonly port: number;
+    readonly socket: {
+      readonly open: (tcp: BunTcp) => void;
+      readonly data: (tcp: BunTcp, bytes: Uint8Array) => void;
+      readonly drain: () => void;
+      readonly end: () => void;
+      readonly close: (tcp: BunTcp, error?: unknown) => void;
+      readonly error: (tcp: BunTcp, error: unknown) => void;
+    };
+  }): Promise<unknown>;
+}
+
+/**
+ * Where a dial has failed or was given up. Bun cannot end a dial: one that waits
+ * for TCP keeps the process alive until the system gives up, for two minutes. And
+ * up to 1.3 it says of a name without an address that the connection was refused.
+ */
+const doubtful = new WeakSet<Endpoint>();
+
+/**
+ * Opens a TCP socket with no-delay and keep-alive, TLS included, or a Unix socket.
+ *
+ * By `Bun.connect` a process is ready in half the time that it takes with
+ * `node:net`, and versions up to 1.3 tell a reset from a FIN.
+ */
+export async function connect(
+  endpoint: Endpoint,
+  options: DialOptions,
+): Promise<Socket> {
+  const { path, tls } = endpoint;
+  if (path === undefined && tls === undefined && !doubtful.has(endpoint)) {
+    const socket = new BunSocket(endpoint);
+    if (await socket.opens(options.signal)) return socket;
+    doubtful.add(endpoint);
+    options.signal.throwIfAborted();
+  }
+  const node = await import("./node.ts");
+  return await node.connect(endpoint, options);
+}
+
+/** A write that waits for room. */
+interface Writer {
+  readonly bytes: Uint8Array;
+  readonly resolve: (count: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A TCP socket of Bun in the shape that a connection needs. A write ends when the system has taken some of its bytes. */
+class BunSocket implements Socket {
+  readonly #reads = new ReadQueue(() => this.#tcp?.resume());
+  readonly #dialed: Promise<boolean>;
+  #tcp: BunTcp | undefined;
+  #writer: Writer | undefined;
+  #isClosed = false;
+
+  constructor({ hostname, port }: Endpoint) {
+    const { Bun } = globalThis as unknown as { readonly Bun: Bun };
+    this.#dialed = Bun.connect({
+      hostname,
+      port,
+      socket: {
+        open: (tcp) => this.#opened(tcp),
+        data: (tcp, bytes) => {
+          if (!this.#reads.received(bytes)) tcp.pause();
+        },
+        drain: () => this.#drained(),
+        end: () => this.#ended({}),
+        close: (_, error) => this.#ended(error ? { error } : {}),
+        error: (_, error) => this.#ended({ error }),
+      },
+    }).then(() => true, () => false);
+  }
+
+  /**
+   * Waits until it is open.
+   *
+   * @param signal Ends the wait. A socket that opens later is closed.
+   * @returns Whether it is open.
+   */
+  async opens(signal: AbortSignal): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const onAbort = () => {
+      this.close();
+      resolve(false);
+    };
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([this.#dialed, promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    return this.#reads.read(buffer);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return new Promise((resolve, reject) =>
+      this.#write({ bytes, resolve, reject })
+    );
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#reads.close();
+    this.#failWrite();
+    this.#tcp?.close();
+  }
+
+  unref(): void {
+    this.#tcp?.unref();
+  }
+
+  #opened(tcp: BunTcp): void {
+    if (this.#isClosed) return tcp.close();
+    this.#tcp = tcp;
+    tcp.setNoDelay(true);
+    tcp.setKeepAlive(true, KEEP_ALIVE_MS);
+  }
+
+  #write(writer: Writer): void {
+    const count = this.#reads.end === undefined
+      ? this.#tcp!.write(writer.bytes)
+      : -1;
+    if (count > 0) return writer.resolve(count);
+    this.#writer = writer;
+    if (count < 0) this.#failWrite();
+  }
+
+  #drained(): void {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    if (writer !== undefined) this.#write(writer);
+  }
+
+  #ended(end: { readonly error?: unknown }): void {
+    this.#reads.ended(end);
+    this.#failWrite();
+  }
+
+  #failWrite(): void {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    writer?.reject(this.#reads.end?.error ?? new Error("the socket is closed"));
+  }
+}
