@@ -209,7 +209,9 @@ Deno.test("Connections are replaced before their credentials end, while calls go
     const lease = await redis.lease();
     const id = await lease.send(["CLIENT", "ID"]);
     let sent = 0;
+    const giveUpAt = performance.now() + 15_000;
     while (redis.stats().evicted.credentials === undefined) {
+      assertLess(performance.now(), giveUpAt);
       await redis.send(["INCR", "n"]);
       sent++;
       await delay(5);
@@ -368,6 +370,22 @@ Deno.test("A server that repeats the login shows nothing of it, in any error", a
   });
   const error = await assertRejects(() => redis.send(["PING"]), DialError);
   assertFalse(Deno.inspect(error, { depth: 9 }).includes(password.slice(0, 6)));
+
+  await using later = new ScriptedServer(([name]) =>
+    name === "HELLO"
+      ? helloOf({ version: "7.0.0", role: "master" })
+      : `+OK\r\n-ERR bye, ${password}\r\n`
+  );
+  const reports: CloseReport[] = [];
+  await using other = new Redis(later.url, {
+    retry: false,
+    credentials: () => ({ password, expiresAt: inAnHour() }),
+    onClose: (report) => reports.push(report),
+  });
+  assertEquals(await other.send(["ECHO", "OK"]), "OK");
+  await until(() => reports.length > 0);
+  assertStringIncludes(reports[0]!.cause!, "bye, ***");
+  assertFalse(Deno.inspect(reports).includes(password.slice(0, 6)));
 });
 
 Deno.test("A function that does not answer ends with the connect timeout, and close() ends it at once", async () => {
