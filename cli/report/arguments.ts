@@ -46,7 +46,7 @@ export function parseReportArguments(args: readonly string[]): ReportArguments {
     );
   }
   const out = values.get("--out") ??
-    `${first.replace(/\.[^./\\]*$/, "")}.markup`;
+    `${first.replace(/\.[^./\\]*$/, "")}.html`;
   if (out === first) {
     throw new UsageError(
       `Cannot use --out ${out}: it is the file of JSON lines`,

@@ -19,6 +19,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "vite": "8.3.8",
   "webpack": "5.113.0",
   "typescript": "7.0.2",
+  "playwright-core": "1.65.1",
   // The standard library.
   "deno-std": "1.4.0",
 };

@@ -1,0 +1,54 @@
+// Runs programs that drive a browser, each in a process of its own: the browser is gone when that ends.
+import { importFlags } from "./imports.ts";
+import { browserPath } from "./browser.ts";
+import { installTools } from "./tools.ts";
+
+/** Why there is no browser; `undefined` if there is one. */
+async function missing(): Promise<string | undefined> {
+  if (browserPath() === undefined) {
+    return "there is no Chromium (apt-get install chromium)";
+  }
+  try {
+    await installTools();
+  } catch (error) {
+    return `${error}`;
+  }
+}
+
+const reason = await missing();
+
+/** Whether tests with a browser are ignored. In CI one fails in their place. */
+export const ignore: boolean = reason !== undefined;
+
+if (reason !== undefined) {
+  if (Deno.env.get("CI")) {
+    Deno.test("A browser is installed", () => {
+      throw new Error(reason);
+    });
+  } else console.log(`Tests with a browser are skipped: ${reason}`);
+}
+
+/**
+ * Runs a program, and reads the JSON that it prints.
+ *
+ * @throws {Error} If it fails.
+ */
+export async function seenBy<T>(program: URL, ...args: string[]): Promise<T> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "-A",
+      "--no-check",
+      ...importFlags,
+      program.href,
+      ...args,
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const text = new TextDecoder();
+  if (!success) throw new Error(text.decode(stderr));
+  return JSON.parse(text.decode(stdout));
+}
