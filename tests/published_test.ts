@@ -2,6 +2,7 @@
 
 import "./support/strict.ts";
 import { assert, assertEquals } from "@std/assert";
+import { deliver } from "./examples/worker/deliveries.ts";
 import { dryRun } from "./support/published/own_package.ts";
 import {
   canPack,
@@ -10,6 +11,7 @@ import {
 } from "./support/published/project.ts";
 import { startRedis } from "./support/redis_server.ts";
 import { programForTests, toolModules } from "./support/tools.ts";
+import { ignore as hasNoWorkerd, Workerd } from "./support/workerd.ts";
 
 const { ignore: hasNoTools } = await programForTests("node24");
 const ignore = hasNoTools || !canPack;
@@ -146,3 +148,33 @@ console.log(value, wrong);
 
 /** Of tsc: what Node does, and what bundlers do. */
 const RESOLUTIONS = [["nodenext", "nodenext"], ["esnext", "bundler"]] as const;
+
+Deno.test({
+  name:
+    "wrangler builds a Worker of the examples with the package for npm without a warning, and what it makes runs",
+  ignore: ignore || hasNoWorkerd,
+  async fn() {
+    await using server = await startRedis();
+    await using project = await Project.create();
+    await project.copy("examples/worker/");
+    const { out, log } = await project.run("node24", [
+      `${toolModules}wrangler/bin/wrangler.js`,
+      "deploy",
+      "--dry-run",
+      "--outdir=dist",
+      "--config=durable_object.jsonc",
+    ], { HOME: project.folder, WRANGLER_SEND_METRICS: "false" });
+    assertEquals(/warn/i.exec(out + log), null, out + log);
+    await using workerd = await Workerd.start({
+      workers: [{
+        name: "main",
+        code: await Deno.readTextFile(
+          `${project.folder}/dist/durable_object.js`,
+        ),
+        texts: { REDIS_URL: server.url },
+        durableObjects: { WEBHOOKS: "Webhooks" },
+      }],
+    });
+    assertEquals(await deliver(workerd.url, 0, 3), { 200: 3 });
+  },
+});
