@@ -12,6 +12,7 @@ import { directoryOf } from "../client/choose_directory.ts";
 import type { BulkOf } from "../client/commands/replies.ts";
 import { DeadlineError, Deadlines } from "../client/deadlines.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
+import { oneRequest } from "../client/one_request.ts";
 import { publishedEvents } from "../client/server_events.ts";
 import type { Directory } from "../client/servers/directory.ts";
 import {
@@ -113,6 +114,7 @@ export class Subscriber implements AsyncDisposable {
   readonly #directory: Directory;
   readonly #placement: Placement;
   readonly #deadlines = new Deadlines();
+  readonly #oneRequest = oneRequest("subscriber");
   readonly #channels: Readonly<Record<ChannelKind, Map<string, Channel>>> = {
     channel: new Map(),
     pattern: new Map(),
@@ -367,6 +369,7 @@ export class Subscriber implements AsyncDisposable {
         `Cannot subscribe: this subscriber of ${this.#directory.name} is closed`,
       );
     }
+    this.#oneRequest?.assert("subscribe");
     signal?.throwIfAborted();
     const inbox = this.#newInbox(kind, names, options);
     const detach = signal &&
