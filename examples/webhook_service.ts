@@ -33,185 +33,21 @@
 // for each event. SIGTERM and SIGINT end the service within 5 seconds. The exit
 // code is 1 if that loses events, which only happens without OUTBOX, and 2 if the
 // service cannot start, such as with a file that another process has open.
-import {
-  Blacklist,
-  ExponentialBackoff,
-  type RecorderStats,
-  Redis,
-  Retry,
-  WebhookRecorder,
-} from "@unzombie/redis";
-import { Watch } from "./webhook_service/health.ts";
-import { log, textOf } from "./webhook_service/log.ts";
-import { handler } from "./webhook_service/routes.ts";
-import {
-  idleIn,
-  RETENTION_SECONDS,
-  type Settings,
-  settingsOf,
-} from "./webhook_service/settings.ts";
-import { openStore } from "./webhook_service/store.ts";
+import { runService } from "./webhook_service/process.ts";
 
-/** How long the end may take, in milliseconds: Deno Deploy kills after 5 seconds. */
-const STOP_MS = { requests: 1000, outbox: 2500, client: 500 };
-/** After this time a line says what an earlier process has left and is not sent yet, in milliseconds. */
-const SOON_MS = 1000;
-/** How many events may be queued, in memory alone and with a store: some 5 and 50 MB. */
-const CAPACITY = { memory: 10_000, store: 100_000 };
-
-/** A running service. */
-export interface Service {
-  readonly port: number;
-  /**
-   * Takes no more requests, finishes those under way, sends what is queued, and closes.
-   *
-   * @returns How many events are lost by that, and how many are left in the store.
-   */
-  stop(): Promise<{ lost: number; left: number }>;
-}
-
-/** @throws {TypeError} If the URL is wrong. */
-function connect(url: string | undefined): Redis {
-  try {
-    return new Redis(url, {
-      // The sender waits for the answer. Better 202 soon than 200 late.
-      connectTimeoutMs: 1000,
-      replyTimeoutMs: 1000,
-      checkoutTimeoutMs: 1000,
-      retry: new Retry({
-        backoff: new ExponentialBackoff({ jitter: 0.5 }),
-        deadlineMs: 1000,
-      }),
-    });
-  } catch (error) {
-    const message = textOf(error).replace(
-      /^Cannot use url/,
-      "Cannot use REDIS_URL",
-    );
-    throw new TypeError(message, { cause: error });
-  }
-}
-
-/** Starts the service. */
-export async function startService(settings: Settings): Promise<Service> {
-  const redis = connect(settings.redisUrl);
-  const { outbox, place, close: closeStore } = await openStore(settings.outbox);
-  const recorder = new WebhookRecorder(redis, {
-    retentionSeconds: RETENTION_SECONDS,
-    deadlineMs: 1000,
-    outboxCapacity: outbox === undefined ? CAPACITY.memory : CAPACITY.store,
-    ...(outbox && { outbox }),
-    onError: (error, info) => watch.report(error, info),
-    onOutboxError: (error) => watch.seldom(`The outbox, ${place}`, error),
-  });
-  const watch = new Watch(redis, recorder);
-  const blacklist = settings.limits &&
-    new Blacklist(recorder, settings.limits);
-  const { adminToken } = settings;
-  const close = async () => {
-    await recorder.close({ drainMs: STOP_MS.outbox });
-    watch.stop();
-    await redis.close({ drainMs: STOP_MS.client });
-    await closeStore();
-  };
-  try {
-    const server = Deno.serve(
-      {
-        port: settings.port,
-        onListen: ({ port }) =>
-          log(
-            "info",
-            `Listening on port ${port}, queued events are in ${place}`,
-          ),
-      },
-      handler({ redis, recorder, blacklist, adminToken, watch }),
-    );
-    if (outbox !== undefined) logRestored(recorder);
-    return {
-      port: server.addr.port,
-      async stop() {
-        // A request whose body never ends must not hold up the end.
-        await within(STOP_MS.requests, server.shutdown());
-        const before = recorder.stats().dropped;
-        await close();
-        const { dropped, left } = recorder.stats();
-        return { lost: dropped - before, left };
-      },
+await runService({
+  env: Deno.env,
+  ...(typeof Deno.openKv === "function" && { openKv: Deno.openKv }),
+  listen(port, answer) {
+    const server = Deno.serve({ port, onListen() {} }, answer);
+    return { port: server.addr.port, shutdown: () => server.shutdown() };
+  },
+  onSignal(name, callback) {
+    const once = () => {
+      Deno.removeSignalListener(name, once);
+      callback();
     };
-  } catch (error) {
-    await close(); // the port is taken, or must not be listened on
-    throw new Error(
-      `Cannot listen on PORT ${settings.port}: ${textOf(error)}`,
-      { cause: error },
-    );
-  }
-}
-
-/** Logs that what earlier processes have left is sent, once it is, and before if it takes long. */
-async function logRestored(recorder: WebhookRecorder): Promise<void> {
-  const sent = recorder.flush();
-  await within(SOON_MS, sent);
-  logUnsent(recorder.stats());
-  await sent;
-  const { restored, left } = recorder.stats();
-  if (restored === 0 || left > 0) return;
-  log("info", "What an earlier process has left is sent", { restored });
-}
-
-function logUnsent({ restored, pending, reason }: RecorderStats): void {
-  if (restored === 0 || pending === 0) return;
-  const what = "What an earlier process has left is being sent";
-  const more = { restored, pending };
-  if (reason === undefined) log("info", what, more);
-  else log("error", `${what}: ${reason}`, more);
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([work, promise]);
-  clearTimeout(timer);
-}
-
-/** Starts the service as the environment says, or ends the process. */
-async function start(): Promise<Service> {
-  try {
-    const service = await startService(settingsOf(Deno.env));
-    const idle = idleIn(Deno.env);
-    if (idle.length > 0) {
-      log(
-        "info",
-        `No shop is blocked without LIMIT: ${idle.join(", ")} ${
-          idle.length === 1 ? "has" : "have"
-        } no effect`,
-      );
-    }
-    return service;
-  } catch (error) {
-    log("error", `Cannot start: ${textOf(error)}`);
-    Deno.exit(2);
-  }
-}
-
-/** Ends the service and the process. */
-async function end(service: Service): Promise<never> {
-  const { lost, left } = await service.stop();
-  const events = (n: number) => n === 1 ? "1 event is" : `${n} events are`;
-  if (left > 0) {
-    log("info", `Stopped: ${events(left)} left in OUTBOX`, { left });
-  }
-  if (lost > 0) log("error", `Stopped: ${events(lost)} lost`, { lost });
-  Deno.exit(lost > 0 ? 1 : 0);
-}
-
-if (import.meta.main) {
-  const service = await start();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    // Once: a second signal ends the process at once.
-    const stop = () => {
-      Deno.removeSignalListener(signal, stop);
-      end(service);
-    };
-    Deno.addSignalListener(signal, stop);
-  }
-}
+    Deno.addSignalListener(name, once);
+  },
+  exit: Deno.exit,
+});

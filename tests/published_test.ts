@@ -6,6 +6,7 @@ import { deliver } from "./examples/worker/deliveries.ts";
 import { dryRun } from "./support/published/own_package.ts";
 import {
   canPack,
+  INSTALL_LIMIT_MS,
   Project,
   startRegistry,
 } from "./support/published/project.ts";
@@ -51,6 +52,7 @@ Deno.test({
   name:
     "The module can be published, with the one warning of what bundlers are not to read",
   ignore,
+  timeout: INSTALL_LIMIT_MS,
   async fn() {
     await using registry = await startRegistry();
     const { warnings, paths } = await dryRun(registry.url);
@@ -64,14 +66,20 @@ Deno.test({
 Deno.test({
   name: "Deno imports each entry point from JSR",
   ignore,
+  timeout: INSTALL_LIMIT_MS,
   async fn() {
     await using server = await startRedis();
+    await using registry = await startRegistry();
     await using project = await Project.create();
     const main = await project.write(
       "main.js",
       `import process from "node:process";\n${programOf("jsr:")}`,
     );
-    const env = { REDIS_URL: server.url, DENO_DIR: `${project.folder}/cache` };
+    const env = {
+      REDIS_URL: server.url,
+      JSR_URL: registry.url,
+      DENO_DIR: `${project.folder}/cache`,
+    };
     const { out } = await project.run(
       "deno",
       ["run", "--quiet", "-A", "--no-config", main],
@@ -91,6 +99,7 @@ for (const runtime of ["node22", "node24", "bun"] as const) {
   Deno.test({
     name: `The package for npm works on ${runtime}`,
     ignore,
+    timeout: INSTALL_LIMIT_MS,
     async fn() {
       await using server = await startRedis();
       await using project = await Project.create();
@@ -107,6 +116,7 @@ Deno.test({
   name:
     "A project in TypeScript needs the types of no runtime to use the package for npm",
   ignore,
+  timeout: INSTALL_LIMIT_MS,
   async fn() {
     await using project = await Project.create();
     const imports = ENTRIES.map((name, i) =>

@@ -3,8 +3,11 @@ import type { WebhookEvent } from "@unzombie/redis";
 
 /** The answer to a request that cannot be met. */
 export class Refusal extends Error {
-  constructor(readonly status: 400 | 401 | 404, message: string) {
+  readonly status: 400 | 401 | 404;
+
+  constructor(status: 400 | 401 | 404, message: string) {
     super(message);
+    this.status = status;
   }
 }
 

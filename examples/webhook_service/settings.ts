@@ -9,9 +9,9 @@ const MAX_BLOCK_SECONDS = 366 * 24 * 3600;
 export interface Settings {
   /** See `Redis`. */
   readonly redisUrl?: string | undefined;
-  /** Where to listen: 0 for a free port. */
+  /** Where a process listens: 0 for a free port. */
   readonly port: number;
-  /** Where queued events are kept; see `openStore`. */
+  /** Where a process keeps queued events; see `openStore`. */
   readonly outbox?: string | undefined;
   /** When a shop is blocked, and for how long. */
   readonly limits?: Limits | undefined;
@@ -27,12 +27,12 @@ export interface Limits {
 }
 
 /** Environment variables. */
-interface Env {
+export interface Env {
   get(name: string): string | undefined;
 }
 
 /**
- * The settings of this process.
+ * The settings that an environment has.
  *
  * @throws {TypeError} If a variable is not what it should be.
  */

@@ -1,5 +1,6 @@
 // Where queued events are kept beyond the end of this process.
 import type { OutboxStore } from "@unzombie/redis";
+import type { KvLike } from "@unzombie/redis/outbox/kv";
 import { log, textOf } from "./log.ts";
 
 /** A store that is open. */
@@ -11,37 +12,44 @@ export interface Store {
   close(): void | Promise<void>;
 }
 
+/** Opens Deno KV; `undefined` is the default of the runtime. */
+export type OpenKv = (
+  path: string | undefined,
+) => Promise<KvLike & { close(): void }>;
+
 /**
  * Opens the store that OUTBOX names: the path of a file; or `kv`, Deno KV where
  * there is no disk, which may be shared by many processes, or `kv:` with what
  * `Deno.openKv` takes.
  *
+ * @param openKv Not there where the runtime has no Deno KV.
  * @throws If it cannot be opened, such as a file that another process has open.
  */
-export async function openStore(name: string | undefined): Promise<Store> {
+export async function openStore(
+  name: string | undefined,
+  openKv: OpenKv | undefined,
+): Promise<Store> {
   if (name === undefined) {
     return { outbox: undefined, place: "memory alone", close() {} };
   }
-  if (name === "kv" || name.startsWith("kv:")) return await openKv(name);
+  if (name === "kv" || name.startsWith("kv:")) {
+    if (openKv === undefined) {
+      throw new TypeError(
+        `Cannot use OUTBOX=${name}: there is no Deno.openKv, expected --unstable-kv, or the path of a file`,
+      );
+    }
+    const { KvOutbox } = await import("@unzombie/redis/outbox/kv");
+    const kv = await openKv(name.slice("kv:".length) || undefined);
+    return {
+      outbox: new KvOutbox(kv),
+      place: "Deno KV",
+      close: () => kv.close(),
+    };
+  }
   const { FileOutbox } = await import("@unzombie/redis/outbox");
   // Waits for 10 seconds for an earlier process to end.
   const outbox = await FileOutbox.open(name, {
     onProblem: (problem) => log("error", textOf(problem)),
   });
   return { outbox, place: name, close: () => outbox.close() };
-}
-
-async function openKv(name: string): Promise<Store> {
-  if (typeof Deno.openKv !== "function") {
-    throw new TypeError(
-      `Cannot use OUTBOX=${name}: there is no Deno.openKv, expected --unstable-kv`,
-    );
-  }
-  const { KvOutbox } = await import("@unzombie/redis/outbox/kv");
-  const kv = await Deno.openKv(name.slice("kv:".length) || undefined);
-  return {
-    outbox: new KvOutbox(kv),
-    place: "Deno KV",
-    close: () => kv.close(),
-  };
 }

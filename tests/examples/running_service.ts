@@ -25,6 +25,11 @@ export interface RunOptions {
   readonly flags?: readonly string[];
   /** A program, with its arguments, that runs `deno` with the arguments after its own. */
   readonly through?: readonly string[];
+  /** A program that runs it in place of `deno`, with its arguments, and in which folder. */
+  readonly by?: {
+    readonly command: readonly string[];
+    readonly cwd: string;
+  };
 }
 
 /** A line of the log. */
@@ -46,10 +51,10 @@ export class RunningService implements AsyncDisposable {
 
   private constructor(
     redisUrl: string,
-    { env = {}, flags = [], through = [] }: RunOptions,
+    { env = {}, flags = [], through = [], by }: RunOptions,
   ) {
     const { OUTBOX } = env;
-    const [program, ...args] = [
+    const [program, ...args] = by?.command ?? [
       ...through,
       Deno.execPath(),
       "run",
@@ -66,6 +71,7 @@ export class RunningService implements AsyncDisposable {
     ];
     this.process = new Deno.Command(program!, {
       args,
+      ...(by && { cwd: by.cwd }),
       env: {
         REDIS_URL: redisUrl,
         PORT: "0",

@@ -7,6 +7,9 @@ import { standardLibrary } from "./standard_library.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 
+/** The time limit of a test that may be the first to install the package, in milliseconds. */
+export const INSTALL_LIMIT_MS = 180_000;
+
 /** Whether this version of Deno can make the package for npm. */
 export const canPack: boolean = (await new Deno.Command(Deno.execPath(), {
   args: ["pack", "--help"],
@@ -37,35 +40,42 @@ export async function startRegistry(): Promise<Registry> {
   }
 }
 
-/** A folder with a `package.json`, and this module in its `node_modules`, as `npx jsr add` leaves it. */
+let modules: Promise<string> | undefined;
+
+/** A folder with this module and what it needs, installed by npm from a registry. */
+async function installModules(): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "modules" });
+  globalThis.addEventListener("unload", () => {
+    Deno.removeSync(folder, { recursive: true });
+  });
+  await using registry = await startRegistry();
+  const npmrc = `@jsr:registry=${registry.url}\n`;
+  await Deno.writeTextFile(`${folder}/.npmrc`, npmrc);
+  await Deno.writeTextFile(`${folder}/package.json`, PACKAGE);
+  await run("npm", ["install", "--no-audit", "--no-fund"], folder);
+  return `${folder}/node_modules`;
+}
+
+/** What `npx jsr add @unzombie/redis` makes of an empty project. */
+const PACKAGE = JSON.stringify({
+  private: true,
+  type: "module",
+  dependencies: { "@unzombie/redis": "npm:@jsr/unzombie__redis" },
+});
+
+/** A folder with a `package.json`, and this module in its `node_modules`, which is installed once. */
 export class Project implements AsyncDisposable {
   readonly folder: string = Deno.makeTempDirSync({ prefix: "project" });
-  readonly #registry: Registry;
 
-  private constructor(registry: Registry) {
-    this.#registry = registry;
-  }
+  private constructor() {}
 
-  /** Makes a registry and a project. */
+  /** Makes a project. The tools must be installed. */
   static async create(): Promise<Project> {
-    const project = new Project(await startRegistry());
-    try {
-      await project.#install();
-      return project;
-    } catch (error) {
-      await project[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-
-  async #install(): Promise<void> {
-    const dependencies = { "@unzombie/redis": "npm:@jsr/unzombie__redis" };
-    await this.write(
-      "package.json",
-      JSON.stringify({ private: true, type: "module", dependencies }),
-    );
-    await this.write(".npmrc", `@jsr:registry=${this.#registry.url}\n`);
-    await run("npm", ["install", "--no-audit", "--no-fund"], this.folder);
+    modules ??= installModules();
+    const project = new Project();
+    await project.write("package.json", PACKAGE);
+    await Deno.symlink(await modules, `${project.folder}/node_modules`);
+    return project;
   }
 
   /** Writes a file, and returns its path. */
@@ -98,15 +108,11 @@ export class Project implements AsyncDisposable {
     env: Readonly<Record<string, string>> = {},
   ): Promise<{ out: string; log: string }> {
     const path = program === "deno" ? Deno.execPath() : await pathOf(program);
-    const { stdout, log } = await run(path, args, this.folder, {
-      JSR_URL: this.#registry.url,
-      ...env,
-    });
+    const { stdout, log } = await run(path, args, this.folder, env);
     return { out: new TextDecoder().decode(stdout), log };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#registry[Symbol.asyncDispose]();
     await Deno.remove(this.folder, { recursive: true });
   }
 }

@@ -1,0 +1,73 @@
+// What the example service answers to requests of every kind, to be compared between the runtimes that it runs on.
+
+/** How a service with LIMIT=2 and ADMIN_TOKEN=secret answers, one request after the other. */
+export async function answersOf(url: string): Promise<unknown[]> {
+  const answers: unknown[] = [];
+  const ask = async (method: string, path: string, init: RequestInit = {}) => {
+    const response = await fetch(url + path, { method, ...init });
+    const { status, headers } = response;
+    const names = ["allow", "retry-after", "www-authenticate"];
+    answers.push([
+      `${method} ${path}`,
+      status,
+      headers.get("content-type")?.split(";")[0], // Bun adds a charset
+      names.map((name) => headers.get(name)),
+      (await response.text()).replaceAll(/\d{13}/g, "0"),
+    ]);
+  };
+  const events = "/webhooks/mall/1/orders%2Fcreate";
+  const delivery = { headers: { "X-Webhook-Id": "1" }, body: "{}" };
+  for (let i = 0; i < 2; i++) await ask("POST", events, delivery);
+  for (let i = 0; i < 3; i++) {
+    await ask("POST", events, { body: "x".repeat(100_000) });
+  }
+  await ask("GET", "/frequency/mall/1/orders%2Fcreate?windowSeconds=60");
+  await ask("GET", "/frequency/mall/1/orders?windowSeconds=x");
+  await ask("POST", "/webhooks/mall/x/orders");
+  await ask("GET", events);
+  await ask("PUT", "/healthz");
+  await ask("GET", "/");
+  await ask("GET", "/healthz/x");
+  const admin = { headers: { authorization: "Bearer secret" } };
+  await ask("PUT", "/blocked/mall/2?reason=test");
+  await ask("PUT", "/blocked/mall/2?reason=test", admin);
+  await ask("POST", "/webhooks/mall/2/orders");
+  await ask("DELETE", "/blocked/mall/1", admin);
+  await ask("GET", "/blocked", admin);
+  await ask("DELETE", "/blocked/mall/2", admin);
+  await ask("GET", "/blocked", admin);
+  await ask("GET", "/blocked", { headers: { authorization: "Bearer wrong" } });
+  const response = await fetch(`${url}/healthz`);
+  await response.body?.cancel();
+  answers.push(["GET /healthz", response.status]);
+  return answers;
+}
+
+/** The statuses that a service answers to requests with odd hosts and paths, which `fetch` does not send. */
+export async function oddAnswersOf(url: string): Promise<number[]> {
+  const { hostname, port } = new URL(url);
+  const hosts = [
+    "a b",
+    "[::",
+    "a:99999",
+    "%zz",
+    "a/b",
+    "u@a",
+    "a?b",
+    "http://a",
+  ];
+  const requests = [
+    ...["/healthz", "//healthz", "/healthz/../blocked"].map((
+      path,
+    ) => [path, "a"]),
+    ...hosts.map((host) => ["/healthz", host]),
+  ];
+  return await Promise.all(requests.map(async ([path, host]) => {
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode(
+      `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+    ));
+    const answer = await new Response(connection.readable).text();
+    return Number(answer.split(" ")[1]);
+  }));
+}
