@@ -637,6 +637,7 @@ Deno.test("Every file that the README links to is published, and so are those th
     "bench/README.md",
     "docs/credentials.md",
     "docs/guarantees.md",
+    "docs/pubsub.md",
     "CHANGELOG.md",
   ].flatMap(
     (page) =>
