@@ -75,10 +75,9 @@ export class Heads implements HeadReader {
     if (last !== undefined && isAt(last.bytes, bytes, from, end)) {
       return from + last.bytes.length;
     }
+    // Whatever it is, all of it is compared in the end.
     const kind = bytes[from + TELLING] === SEVEN ? "channel" : "shard";
-    const beginning = BEGINNINGS[kind];
-    if (!isAt(beginning, bytes, from, end)) return 0;
-    let at = from + beginning.length;
+    let at = from + BEGINNINGS[kind].length;
     let length = 0;
     const lastDigit = at + MAX_DIGITS;
     for (; at < lastDigit && at < end; at++) {

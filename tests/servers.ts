@@ -44,6 +44,9 @@ const SHORT = [
   "tests/pool/connection/connection_test.ts",
   "tests/pool/forensics/post_mortem_test.ts",
   "tests/pool/pool_test.ts",
+  "tests/pubsub/cluster_test.ts",
+  "tests/pubsub/gap_test.ts",
+  "tests/pubsub/subscriber_test.ts",
   "tests/recorder/recorder_test.ts",
 ];
 
