@@ -21,7 +21,8 @@
 //                   "Authorization: Bearer <ADMIN_TOKEN>"; if not, the list is open
 //
 // This file and the folder of its name beside it are a whole service, on Deno
-// Deploy, too. Copy them and add the module. The directory of OUTBOX must exist.
+// Deploy, too. In that folder, hosts/ has the same service for Node, Bun and
+// Cloudflare Workers. Copy them and add the module. The directory of OUTBOX must exist.
 // With --allow-net=… every node of a cluster must be in the list:
 //
 //   deno add jsr:@unzombie/redis

@@ -1,4 +1,8 @@
-// A store of queued events in one file.
+/**
+ * A store of queued events in one file, which outlives the process, on Deno, Node and Bun.
+ *
+ * @module
+ */
 import {
   CHECKED_ELSEWHERE,
   checkOptions,

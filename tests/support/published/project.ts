@@ -5,8 +5,6 @@ import { type Package, run } from "./package.ts";
 import { Registry } from "./registry.ts";
 import { standardLibrary } from "./standard_library.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
-
 /** The time limit of a test that may be the first to install the package, in milliseconds. */
 export const INSTALL_LIMIT_MS = 180_000;
 
@@ -85,14 +83,13 @@ export class Project implements AsyncDisposable {
     return path;
   }
 
-  /** Copies files of this repository, from a folder to one of the project. */
+  /** Copies files of a folder of the package to one of the project. */
   async copy(from: string, to = "."): Promise<void> {
+    const folder = `${this.folder}/node_modules/@unzombie/redis/${from}`;
     await Deno.mkdir(`${this.folder}/${to}`, { recursive: true });
-    for (const { name, isFile } of Deno.readDirSync(new URL(from, ROOT))) {
-      if (isFile) {
-        const target = `${this.folder}/${to}/${name}`;
-        await Deno.copyFile(new URL(from + name, ROOT), target);
-      }
+    for (const { name, isFile } of Deno.readDirSync(folder)) {
+      if (!isFile) continue;
+      await Deno.copyFile(folder + name, `${this.folder}/${to}/${name}`);
     }
   }
 
