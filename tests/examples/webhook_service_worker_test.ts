@@ -34,7 +34,7 @@ async function makeBundle(): Promise<{ code: string; log: string }> {
     "--dry-run",
     "--outdir=bundle",
     `--config=${FOLDER}/wrangler.jsonc`,
-  ], { WRANGLER_SEND_METRICS: "false" });
+  ], { HOME: project.folder, WRANGLER_SEND_METRICS: "false" });
   const path = `${project.folder}/${FOLDER}/bundle/worker.js`;
   return { code: await Deno.readTextFile(path), log: out + log };
 }
