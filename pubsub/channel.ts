@@ -23,6 +23,10 @@ export interface Place {
   drop(channels: readonly Channel[]): void;
   /** A listener that had no room has some. */
   resume(listener: Listener): void;
+  /** Something waits to be read from a listener: it gets a moment before more is read. */
+  waitFor(listener: Listener): void;
+  /** Nothing waits any more. */
+  drained(listener: Listener): void;
 }
 
 /** What takes the messages of a channel. */

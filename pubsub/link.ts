@@ -21,6 +21,12 @@ const PROOF_MS = 1000;
 const UNUSED_MS = 2000;
 /** For so long before a server gives a hash slot up another one may have had it, in milliseconds: the nodes of a cluster learn it one after the other. */
 const OVERLAP_MS = 5000;
+/**
+ * Readers get so long to take what has come before more is read, in milliseconds.
+ * Reads would outrun an iterator, and its queue would always be full: then each
+ * message lives long enough to cost the garbage collector as much as all the rest.
+ */
+const READER_MS = 2;
 /** So many names go into one command, so that a server is not held up by one. */
 const NAMES_AT_ONCE = 1000;
 
@@ -73,7 +79,11 @@ export class Link implements Place {
   readonly #options: LinkOptions;
   readonly #dial = new AbortController();
   readonly #channels = new Set<Channel>();
-  readonly #holders = new Set<Listener>();
+  readonly #holders = new Set<Listener>(); // have no room
+  readonly #readers = new Set<Listener>(); // have something to be read
+  readonly #readerTimer: Timer = runtime.newTimer(() => this.#goOn());
+  #awaitsReaders = false;
+  #hasAwaited = false; // what is handed on next was read before the wait
   readonly #unsettled = new Set<Listener>();
   readonly #freezes = new FreezeDetector();
   readonly #timer: Timer;
@@ -169,6 +179,36 @@ export class Link implements Place {
     this.#connection?.resume();
   }
 
+  waitFor(listener: Listener): void {
+    this.#readers.add(listener);
+  }
+
+  drained(listener: Listener): void {
+    if (this.#readers.delete(listener) && this.#readers.size === 0) {
+      this.#goOn();
+    }
+  }
+
+  /** All that has come was handed on: its readers are awaited, for a moment. */
+  #awaitReaders(): void {
+    const hasAwaited = this.#hasAwaited;
+    this.#hasAwaited = false;
+    if (hasAwaited || this.#readers.size === 0 || this.#holders.size > 0) {
+      return;
+    }
+    this.#awaitsReaders = true;
+    this.#connection!.hold();
+    this.#readerTimer.start(READER_MS);
+  }
+
+  #goOn(): void {
+    if (!this.#awaitsReaders) return;
+    this.#awaitsReaders = false;
+    this.#hasAwaited = true;
+    this.#readerTimer.stop();
+    if (this.#holders.size === 0) this.#connection?.resume();
+  }
+
   /**
    * Closes it. Its channels are lost, if it has any.
    *
@@ -221,6 +261,7 @@ export class Link implements Place {
       onTaken: () => {
         this.#now = 0;
         this.#settle();
+        this.#awaitReaders();
       },
     });
     this.#pingedAt = performance.now();
@@ -358,6 +399,7 @@ export class Link implements Place {
 
   #end(): void {
     this.#timer.stop();
+    this.#readerTimer.stop();
     this.#proof.stop();
   }
 

@@ -141,6 +141,7 @@ export class Inbox implements Listener {
   readonly #pending: Set<Channel>; // never acknowledged so far
   readonly #losses = new Map<Channel, Loss>();
   readonly #blocked = new Set<Place>();
+  readonly #awaiting = new Set<Place>(); // that wait until what has come is read
   readonly #activation = Promise.withResolvers<void>();
   #waiters: PromiseWithResolvers<IteratorResult<Item<Payload>, undefined>>[] =
     [];
@@ -329,6 +330,7 @@ export class Inbox implements Listener {
     if (this.#queue.isEmpty) return undefined;
     const item = this.#queue.shift();
     if (this.#blocked.size > 0 && this.#hasRoom) this.#unblock();
+    if (this.#queue.isEmpty) this.#noteDrained();
     return item;
   }
 
@@ -344,6 +346,10 @@ export class Inbox implements Listener {
         return false;
       }
       if (whenFull === "drop-oldest") this.#dropFor(message.payload.length);
+    }
+    if (!this.#awaiting.has(place)) {
+      this.#awaiting.add(place);
+      place.waitFor(this);
     }
     // Only what may be dropped needs the time; a clock costs as much as a place in the queue.
     queue.push(message, whenFull === "drop-oldest" ? place.now : 0);
@@ -440,6 +446,7 @@ export class Inbox implements Listener {
     this.#losses.clear();
     this.#parts.leave();
     this.#unblock();
+    this.#noteDrained();
     if (this.#pending.size > 0) {
       this.#activation.reject(
         error ?? new ClosedError(
@@ -477,6 +484,12 @@ export class Inbox implements Listener {
     this.#queue.clear();
     this.#dropped = undefined;
     this.#gathered = undefined;
+  }
+
+  #noteDrained(): void {
+    const places = [...this.#awaiting];
+    this.#awaiting.clear();
+    for (const place of places) place.drained(this);
   }
 
   #unblock(): void {

@@ -9,6 +9,9 @@ import { startSentinels } from "../support/redis_sentinels.ts";
 import { until } from "../support/wait.ts";
 import { checkCovered, Publisher } from "./coverage.ts";
 
+/** In a failover by hand the old primary takes messages for a while, from clients that have not heard of the new one. */
+const SLACK_MS = 1000;
+
 Deno.test("A subscription follows the primary through a failover by hand and a freeze", async () => {
   await using setup = await startSentinels();
   await using redis = new Redis(setup.url);
@@ -43,7 +46,7 @@ Deno.test("A subscription follows the primary through a failover by hand and a f
   await publisher.stop(items);
   subscription.unsubscribe();
   await reading;
-  const missing = checkCovered(publisher.published, items);
+  const missing = checkCovered(publisher.published, items, SLACK_MS);
   console.log(
     `${publisher.published.length} published, ${missing} missing in ${gaps()} gaps`,
   );
