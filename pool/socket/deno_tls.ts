@@ -2,6 +2,7 @@
 import { DialError, TlsFailure } from "./dial_error.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { DialOptions, Socket } from "./socket.ts";
+import { socketErrorOf } from "./socket_error.ts";
 import { probeTls, type TlsHistory, tlsHistoryOf } from "./tls_probe.ts";
 
 /** How many handshakes may be given up, each of which keeps its socket, before the next one has to wait. */
@@ -76,6 +77,8 @@ async function start(
   } catch (error) {
     close(tcp);
     if (error instanceof TypeError) throw error; // not a valid host name
+    // Deno asks for the addresses of the socket: ENOTCONN after a reset.
+    if (socketErrorOf(error).how === "rst") throw new TlsFailure(error);
     // Deno's text blames the peer's certificate, which has not come yet.
     const { message } = error as Error;
     throw new DialError(

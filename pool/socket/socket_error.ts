@@ -79,6 +79,8 @@ const BY_CODE: ReadonlyMap<string, SocketFailure> = new Map(Object.entries(
     ConnectionAborted: "rst",
     EPIPE: "rst",
     BrokenPipe: "rst",
+    ENOTCONN: "rst",
+    NotConnected: "rst",
     UnexpectedEof: "fin",
     ETIMEDOUT: "silence",
     TimedOut: "silence",

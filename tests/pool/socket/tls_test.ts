@@ -13,8 +13,11 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { DialError, Redis, type TlsOptions } from "../../../mod.ts";
+import { dialTls } from "../../../pool/socket/deno_tls.ts";
 import { dial } from "../../../pool/socket/dial.ts";
+import { TlsFailure } from "../../../pool/socket/dial_error.ts";
 import { Endpoint } from "../../../pool/socket/endpoint.ts";
+import { explain } from "../../../pool/socket/explain.ts";
 import { tlsHistoryOf } from "../../../pool/socket/tls_probe.ts";
 import { FakeServer } from "../../support/fake_server.ts";
 import { startProxy } from "../../support/fault_proxy.ts";
@@ -788,4 +791,31 @@ Deno.test("A signal that has ended already dials nothing", async () => {
   }
   await delay(20);
   assertEquals(silent.accepted, 0);
+});
+
+Deno.test("A peer that resets between TCP and TLS is tried again, and no certificate is blamed", async () => {
+  await using server = await startRedis({ tls: true });
+  await using proxy = await startProxy({
+    target: { hostname: "127.0.0.1", port: server.tlsPort },
+    tls: true,
+  });
+  const endpoint = new Endpoint(proxy.url, {
+    tls: { caCerts: [server.caCert] },
+  });
+  const { signal } = new AbortController();
+  tlsHistoryOf(endpoint).answersTls = true; // no probe comes first
+  const error = await assertRejects(
+    () =>
+      dialTls(endpoint, { signal }, async () => {
+        const tcp = await Deno.connect(endpoint);
+        await until(() => proxy.connections === 1);
+        await proxy.killAll("rst");
+        await delay(50); // until the reset has come
+        return tcp;
+      }),
+    TlsFailure,
+  );
+  const explained = explain(endpoint, error);
+  assert(explained.isRetriable);
+  assertMatch(explained.message, /the TLS handshake was cut short/);
 });
