@@ -152,7 +152,6 @@ import "./client/drain.ts";
 import "./client/failure.ts";
 import "./client/invoke_safely.ts";
 import "./client/lasting_abort.ts";
-import "./client/one_request.ts";
 import "./client/outlook.ts";
 import "./client/pipeline_call.ts";
 import "./client/rejection.ts";

@@ -3,6 +3,8 @@ import { ConnectionClosedError } from "../pool/connection/close_report.ts";
 import type { PushRight } from "../pool/connection/push_right.ts";
 import { ClosedError } from "../pool/errors.ts";
 import type { Endpoint } from "../pool/socket/endpoint.ts";
+import type { OneRequest } from "../pool/socket/other_runtimes.ts";
+import { runtime } from "../pool/socket/runtime.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import type { Retry } from "../retry/retry.ts";
 import type { Call, CallEngine } from "./call.ts";
@@ -16,7 +18,6 @@ import {
 } from "./failure.ts";
 import { withFate } from "./fate.ts";
 import { invokeSafely } from "./invoke_safely.ts";
-import { type OneRequest, oneRequest } from "./one_request.ts";
 import type { RedisOptions, RetryInfo } from "./options.ts";
 import { refuseIfAborted } from "./rejection.ts";
 import type * as Fates from "./resolve_fate.ts";
@@ -71,7 +72,9 @@ export interface AttemptsOptions {
  * - What a policy of the user's own throws rejects its own call alone.
  */
 export class Attempts implements CallEngine {
-  readonly oneRequest: OneRequest | undefined = oneRequest("client");
+  readonly oneRequest: OneRequest | undefined = runtime.newOneRequest?.(
+    "client",
+  );
   readonly #router: Router;
   readonly #policy: Retry | false;
   readonly #onRetry: RedisOptions["onRetry"];

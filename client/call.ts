@@ -7,7 +7,7 @@ import type { PushRight } from "../pool/connection/push_right.ts";
 import { DeadlineError, type Expirable } from "./deadlines.ts";
 import type { FailedAttempts, Failure } from "./failure.ts";
 import { fateOf, noteAbort, worstOf } from "./fate.ts";
-import type { OneRequest } from "./one_request.ts";
+import type { OneRequest } from "../pool/socket/other_runtimes.ts";
 import { rejection } from "./rejection.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Routed, Router, Routing } from "./servers/directory.ts";

@@ -11,7 +11,7 @@ import { errorOf, showsReplica } from "./command_error.ts";
 import type { Route } from "./commands/row.ts";
 import { routeOf } from "./commands/routing.ts";
 import { exclusiveFailure, type Failure, replyFailure } from "./failure.ts";
-import type { OneRequest } from "./one_request.ts";
+import type { OneRequest } from "../pool/socket/other_runtimes.ts";
 import type { SendOptions } from "./send_options.ts";
 import type { Origin } from "./telemetry.ts";
 

@@ -6,13 +6,13 @@ import type { Verdict } from "../pool/forensics/verdict.ts";
 import { ClosedError } from "../pool/errors.ts";
 import { dial } from "../pool/socket/dial.ts";
 import { Endpoint } from "../pool/socket/endpoint.ts";
+import { runtime } from "../pool/socket/runtime.ts";
 import { whenAborted } from "../pool/when_aborted.ts";
 import { ExponentialBackoff } from "../retry/backoff.ts";
 import { directoryOf } from "../client/choose_directory.ts";
 import type { BulkOf } from "../client/commands/replies.ts";
 import { DeadlineError, Deadlines } from "../client/deadlines.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
-import { oneRequest } from "../client/one_request.ts";
 import { publishedEvents } from "../client/server_events.ts";
 import type { Directory } from "../client/servers/directory.ts";
 import {
@@ -114,7 +114,7 @@ export class Subscriber implements AsyncDisposable {
   readonly #directory: Directory;
   readonly #placement: Placement;
   readonly #deadlines = new Deadlines();
-  readonly #oneRequest = oneRequest("subscriber");
+  readonly #oneRequest = runtime.newOneRequest?.("subscriber");
   readonly #channels: Readonly<Record<ChannelKind, Map<string, Channel>>> = {
     channel: new Map(),
     pattern: new Map(),

@@ -10,9 +10,9 @@ import {
 import type { Failover } from "../client/failover.ts";
 import { invokeSafely } from "../client/invoke_safely.ts";
 import { lastingAbort } from "../client/lasting_abort.ts";
-import { oneRequest } from "../client/one_request.ts";
 import type { SendOptions } from "../client/send_options.ts";
 import { sink } from "../client/telemetry.ts";
+import { runtime } from "../pool/socket/runtime.ts";
 import {
   checkEntry,
   Entry,
@@ -156,7 +156,7 @@ export class WebhookRecorder implements AsyncDisposable {
   readonly #mayBeFlawed: boolean;
   /** What each event reads, if `windowSeconds` is given. */
   readonly #reading: Reading | undefined;
-  readonly #oneRequest = oneRequest("recorder");
+  readonly #oneRequest = runtime.newOneRequest?.("recorder");
   readonly #ending = lastingAbort();
   readonly #epochs = new Epochs();
   readonly #outcomes: Outcomes;

@@ -15,7 +15,7 @@ const WEIGHTS: Readonly<Record<string, Weight>> = {
   ".": { modules: 100, bytes: 266_000 },
   "./resp": { modules: 10, bytes: 29_000 },
   "./retry": { modules: 5, bytes: 5_600 },
-  "./pool": { modules: 16, bytes: 26_000 },
+  "./pool": { modules: 16, bytes: 27_000 },
   "./pubsub": { modules: 65, bytes: 178_000 },
   "./elasticache": { modules: 2, bytes: 4_400 },
   "./replies": { modules: 1, bytes: 2_500 },
@@ -81,6 +81,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/servers",
   ],
   "recorder": [
+    "pool/socket",
     "client",
     "resp",
     "retry",

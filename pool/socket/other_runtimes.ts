@@ -1,4 +1,4 @@
-// Node, Bun and Cloudflare Workers as runtimes: timers of `setTimeout`, and sockets that are loaded with the first dial.
+// Node, Bun and Cloudflare Workers as runtimes: timers of `setTimeout`, requests, and sockets that are loaded with the first dial.
 import type { Endpoint } from "./endpoint.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
@@ -28,7 +28,7 @@ export function otherRuntime(name: OtherName): {
   newTimer(onDue: (lateMs: number) => void): PlainTimer;
   newUnrefSleep(): PlainSleep;
   permissionHint(): string;
-  readonly markRequest: (() => () => boolean) | undefined;
+  readonly newOneRequest: ((what: string) => OneRequest) | undefined;
 } {
   return {
     name,
@@ -37,8 +37,41 @@ export function otherRuntime(name: OtherName): {
     newTimer: (onDue) => new PlainTimer(onDue),
     newUnrefSleep: () => new PlainSleep(),
     permissionHint: () => "--allow-net",
-    markRequest: name === "Cloudflare Workers" ? markRequest : undefined,
+    newOneRequest: name === "Cloudflare Workers"
+      ? (what) => new OneRequest(what, markRequest)
+      : undefined,
   };
+}
+
+/** Refuses what comes from another request than the first: on Workers a socket belongs to the request that has opened it. */
+export class OneRequest {
+  readonly #what: string;
+  readonly #mark: () => () => boolean;
+  #isSame: (() => boolean) | undefined;
+
+  /**
+   * @param what What is used, for errors.
+   * @param mark Marks the request that is being served. What it returns says whether the same one is being served again.
+   */
+  constructor(what: string, mark: () => () => boolean) {
+    this.#what = what;
+    this.#mark = mark;
+  }
+
+  /**
+   * To be called before anything is sent. The first call says which request it is.
+   *
+   * @param purpose What is to be done, to follow "Cannot" in an error.
+   * @throws {TypeError} If this is another request.
+   */
+  assert(purpose: string): void {
+    this.#isSame ??= this.#mark();
+    if (this.#isSame()) return;
+    throw new TypeError(
+      `Cannot ${purpose}: this ${this.#what} was first used in another request, and on Cloudflare Workers ` +
+        `a socket belongs to the request that has opened it. Make a client for each request, or let a Durable Object have it`,
+    );
+  }
 }
 
 /** What only Workers have. */

@@ -1,7 +1,11 @@
 // The runtime that this process runs on: its sockets, its timers, its permissions.
 import * as deno from "./deno.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type OtherName, otherRuntime } from "./other_runtimes.ts";
+import {
+  type OneRequest,
+  type OtherName,
+  otherRuntime,
+} from "./other_runtimes.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
 /** What a runtime gives. No other module names a runtime. */
@@ -26,11 +30,8 @@ export interface Runtime {
    * @param text The runtime's text of the denial.
    */
   permissionHint(endpoint: Endpoint, text: string): string;
-  /**
-   * Marks the request that is being served, where a socket belongs to the one that has
-   * opened it. What this returns says whether the same one is being served again.
-   */
-  readonly markRequest?: (() => () => boolean) | undefined;
+  /** Limits the use of a client or a recorder to one request; `undefined` where sockets belong to the process. */
+  readonly newOneRequest?: ((what: string) => OneRequest) | undefined;
 }
 
 /** A timer to start and stop for each command. While it runs it keeps the process alive. */

@@ -40,12 +40,12 @@ Deno.test("On Deno neither process nor navigator is looked at", () => {
   assertEquals(seen, ["Deno"]);
 });
 
-Deno.test("Only on Workers is a request marked", () => {
-  assertEquals(runtime.markRequest, undefined);
-  assertEquals(otherRuntime("Node").markRequest, undefined);
-  assertEquals(otherRuntime("Bun").markRequest, undefined);
+Deno.test("Only on Workers is a client limited to one request", () => {
+  assertEquals(runtime.newOneRequest, undefined);
+  assertEquals(otherRuntime("Node").newOneRequest, undefined);
+  assertEquals(otherRuntime("Bun").newOneRequest, undefined);
   assertEquals(
-    typeof otherRuntime("Cloudflare Workers").markRequest,
+    typeof otherRuntime("Cloudflare Workers").newOneRequest,
     "function",
   );
 });

@@ -1,8 +1,8 @@
 // That a client can be limited to one request.
 
-import "../support/strict.ts";
-import { assertEquals, assertThrows } from "@std/assert";
-import { OneRequest, oneRequest } from "../../client/one_request.ts";
+import "../../support/strict.ts";
+import { assertThrows } from "@std/assert";
+import { OneRequest } from "../../../pool/socket/other_runtimes.ts";
 
 Deno.test("The first call says which request it is, and any other request is refused with what to do", () => {
   let request = 1;
@@ -23,8 +23,4 @@ Deno.test("The first call says which request it is, and any other request is ref
   }
   request = 2;
   limit.assert("send PING");
-});
-
-Deno.test("Where sockets belong to the process nothing is limited", () => {
-  assertEquals(oneRequest("client"), undefined);
 });
