@@ -2,18 +2,25 @@
 
 import "../support/strict.ts";
 import { programForTests } from "../support/tools.ts";
-import { processRuntime, testCases } from "./drivers.ts";
+import { DENO } from "./child.ts";
+import { processOf, testCases } from "./drivers.ts";
+import { testLives } from "./test_lives.ts";
 
-testCases(processRuntime({
+const bun = {
   label: "Bun 1.4",
   name: "Bun",
   version: "1.4",
   ...await programForTests("bun"),
-}));
+} as const;
 
-testCases(processRuntime({
+const oldBun = {
   label: "Bun 1.2",
   name: "Bun",
   version: "1.2",
   ...await programForTests("oldBun"),
-}));
+} as const;
+
+testCases(processOf(bun));
+testLives(bun, [bun, DENO]);
+testCases(processOf(oldBun));
+testLives(oldBun);

@@ -2,18 +2,25 @@
 
 import "../support/strict.ts";
 import { programForTests } from "../support/tools.ts";
-import { processRuntime, testCases } from "./drivers.ts";
+import { DENO } from "./child.ts";
+import { processOf, testCases } from "./drivers.ts";
+import { testLives } from "./test_lives.ts";
 
-testCases(processRuntime({
+const node24 = {
   label: "Node 24",
   name: "Node",
   version: "24",
   ...await programForTests("node24"),
-}));
+} as const;
 
-testCases(processRuntime({
+const node22 = {
   label: "Node 22",
   name: "Node",
   version: "22",
   ...await programForTests("node22"),
-}));
+} as const;
+
+testCases(processOf(node24));
+testLives(node24, [node24, DENO]);
+testCases(processOf(node22));
+testLives(node22);
