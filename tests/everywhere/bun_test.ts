@@ -3,7 +3,7 @@
 import "../support/strict.ts";
 import { programForTests } from "../support/tools.ts";
 import { DENO } from "./child.ts";
-import { processOf, testCases } from "./drivers.ts";
+import { processOf, SOCKETS, testCases } from "./drivers.ts";
 import { testLives } from "./test_lives.ts";
 
 const bun = {
@@ -22,5 +22,5 @@ const oldBun = {
 
 testCases(processOf(bun));
 testLives(bun, [bun, DENO]);
-testCases(processOf(oldBun));
+testCases(processOf(oldBun), SOCKETS);
 testLives(oldBun);

@@ -3,7 +3,7 @@
 import "../support/strict.ts";
 import { programForTests } from "../support/tools.ts";
 import { DENO } from "./child.ts";
-import { processOf, testCases } from "./drivers.ts";
+import { processOf, SOCKETS, testCases } from "./drivers.ts";
 import { testLives } from "./test_lives.ts";
 
 const node24 = {
@@ -22,5 +22,5 @@ const node22 = {
 
 testCases(processOf(node24));
 testLives(node24, [node24, DENO]);
-testCases(processOf(node22));
+testCases(processOf(node22), SOCKETS);
 testLives(node22);

@@ -36,6 +36,7 @@ export function testLives(host: Host, others: readonly Host[] = [host]): void {
         t.step(name, async () => {
           const end = await ended;
           check(end);
+          if (end.lines.length === 0) return;
           assertLess(end.afterLastLineMs, SOON_MS, JSON.stringify(end));
         });
     };
@@ -126,7 +127,7 @@ export function testLives(host: Host, others: readonly Host[] = [host]): void {
           const path = `${dir}/queued.log`;
           const refused = `redis://127.0.0.1:${freePort()}`;
           const promised: string[] = [];
-          for (let round = 0; round < 3; round++) {
+          for (let round = 0; round < 2; round++) {
             await using child = await Child.start(
               host,
               "queue",
@@ -145,13 +146,13 @@ export function testLives(host: Host, others: readonly Host[] = [host]): void {
           const { code, lines } = await lifeOf(other, "send", server.url, path);
           assertEquals([code, lines], [0, ["pending 0"]]);
           const found = (await server.cli("ZRANGE", KEY, 0, -1)).split("\n");
-          assert(promised.length >= 120);
+          assert(promised.length >= 80);
           assertEquals(
             promised.filter((member) => !found.includes(member)),
             [],
           );
           // The one of each round that was killed before it was answered may be there.
-          assert(found.length <= promised.length + 3, `${found.length}`);
+          assert(found.length <= promised.length + 2, `${found.length}`);
           const again = await lifeOf(other, "send", server.url, path);
           assertEquals([again.code, again.lines], [0, ["pending 0"]]);
           assertEquals(

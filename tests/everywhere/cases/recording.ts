@@ -70,16 +70,16 @@ export const recording: Cases = {
         for (let i = 0; !isOver; i++) {
           if (i % 3 === 0) await server.cli("CLIENT", "KILL", "TYPE", "normal");
           else await proxy.killAll(i % 3 === 1 ? "fin" : "rst");
-          await delay(15);
+          await delay(40);
         }
       })();
-      const outcomes = await load(recorder, event, 300, 800)
+      const outcomes = await load(recorder, event, 200, 600)
         .finally(() => isOver = true);
       await killing;
       await recorder.flush();
       assertEquals(countOf(outcomes, "dropped"), 0);
       const key = "webhook_frequency_kills_1_orders";
-      assertEquals(await server.cli("ZCARD", key), "300");
+      assertEquals(await server.cli("ZCARD", key), "200");
     });
   },
 
@@ -88,15 +88,15 @@ export const recording: Cases = {
   ) => {
     const server = await env.make("server", DURABLE);
     const event = { mallId: "outage", shopNo: 1, eventType: "orders" };
-    const options = { deadlineMs: 300 };
+    const options = { deadlineMs: 200 };
     await withRecorder(server.url, options, async (recorder) => {
       const outage = (async () => {
         await delay(200);
         await server.kill();
-        await delay(700);
+        await delay(500);
         await server.start();
       })();
-      const outcomes = await load(recorder, event, 300, 1200);
+      const outcomes = await load(recorder, event, 200, 800);
       await outage;
       await recorder.flush();
       assertEquals(recorder.pending, 0);
@@ -104,7 +104,7 @@ export const recording: Cases = {
       assert(countOf(outcomes, "queued") > 0);
       assert(countOf(outcomes, "recorded") > 0);
       const key = "webhook_frequency_outage_1_orders";
-      assertEquals(await server.cli("ZCARD", key), "300");
+      assertEquals(await server.cli("ZCARD", key), "200");
     });
   },
 

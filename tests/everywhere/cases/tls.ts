@@ -203,7 +203,7 @@ export const tls: Cases = {
     const proxy = await env.make("proxy", { port: tlsPort }, { tls: true });
     const options = { tls: await trusting(env) };
     await withClient(proxy.url, options, async (redis) => {
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 8; i++) {
         const replies = Promise.all(
           [0, 1, 2, 3].map((n) => redis.send(["SET", `${env.prefix}${n}`, i])),
         );
