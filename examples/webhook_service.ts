@@ -2,6 +2,7 @@
 //
 //   POST /webhooks/:mallId/:shopNo/:eventType                    200 recorded, 202 queued, 429 blocked, 503 dropped
 //   GET  /frequency/:mallId/:shopNo/:eventType?windowSeconds=60  how many lately
+//   GET  /status                                                 how it stands, for a person; with ADMIN_TOKEN only
 //   GET  /healthz                                                200, or 503 while the server of its own key does not answer
 //   GET  /blocked                                                the shops that are blocked
 //   PUT, DELETE /blocked/:mallId/:shopNo?seconds=600&reason=…    block a shop, let it through
@@ -17,8 +18,9 @@
 //                   kv, which is Deno KV, for Deno Deploy. Without it that is lost
 //   LIMIT           more events than this of a shop and type in WINDOW_SECONDS (60) block
 //                   the shop for BLOCK_SECONDS (600). Without it no shop is blocked
-//   ADMIN_TOKEN     if it is set, each request to /blocked must have the header
-//                   "Authorization: Bearer <ADMIN_TOKEN>"; if not, the list is open
+//   ADMIN_TOKEN     if it is set, each request to /blocked and /status must have the header
+//                   "Authorization: Bearer <ADMIN_TOKEN>"; if not, the list is open. In a
+//                   browser it is the password of /status, with any name
 //
 // This file and the folder of its name beside it are a whole service, on Deno
 // Deploy, too. In that folder, hosts/ has the same service for Node, Bun and

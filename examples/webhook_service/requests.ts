@@ -4,10 +4,17 @@ import type { WebhookEvent } from "@unzombie/redis";
 /** The answer to a request that cannot be met. */
 export class Refusal extends Error {
   readonly status: 400 | 401 | 404;
+  /** How to show the token that is missing. */
+  readonly scheme: "Bearer" | "Basic" | undefined;
 
-  constructor(status: 400 | 401 | 404, message: string) {
+  constructor(
+    status: 400 | 401 | 404,
+    message: string,
+    scheme?: "Bearer" | "Basic",
+  ) {
     super(message);
     this.status = status;
+    this.scheme = scheme;
   }
 }
 

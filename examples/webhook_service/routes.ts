@@ -7,6 +7,9 @@ import type {
 } from "@unzombie/redis";
 import { blockedRoutes } from "./blocked.ts";
 import { healthOf, Watch } from "./health.ts";
+import { statusPage } from "./status_page.ts";
+import type { Deaths } from "./status_page/deaths.ts";
+import { checkToken } from "./token.ts";
 import { deliveryIn, eventIn, Refusal, secondsIn, urlOf } from "./requests.ts";
 
 /** What answers are made of. */
@@ -15,8 +18,10 @@ export interface Parts {
   readonly recorder: WebhookRecorder;
   /** Without it no shop is ever blocked. */
   readonly blacklist?: Blacklist | undefined;
-  /** See `blockedRoutes`. */
+  /** See `blockedRoutes`. Without it there is no status page. */
   readonly adminToken?: string | undefined;
+  /** For the status page. */
+  readonly deaths?: Deaths;
   readonly watch?: Watch;
 }
 
@@ -34,6 +39,7 @@ export function handler(
     recorder,
     blacklist,
     adminToken,
+    deaths,
     watch = new Watch(redis, recorder),
   }: Parts,
 ): (request: Request) => Promise<Response> {
@@ -62,6 +68,12 @@ export function handler(
         adminToken,
         (error) =>
           watch.seldom("The list of blocked shops is cut short", error),
+      ),
+    }),
+    ...(adminToken !== undefined && {
+      status: statusRoute(
+        statusPage(redis, recorder, deaths && { deaths }),
+        adminToken,
       ),
     }),
     healthz: {
@@ -96,7 +108,9 @@ export function handler(
       if (error instanceof Refusal) {
         return Response.json({ error: error.message }, {
           status: error.status,
-          headers: error.status === 401 ? { "www-authenticate": "Bearer" } : {},
+          headers: error.scheme === undefined
+            ? {}
+            : { "www-authenticate": `${error.scheme} realm="webhooks"` },
         });
       }
       // Details go to the log, not to the sender.
@@ -108,6 +122,18 @@ export function handler(
     }
   };
 }
+
+/** The status page, for those who have the token: in a browser it is the password, with any name. */
+const statusRoute = (
+  page: () => Response,
+  token: string,
+): Record<string, Route> => ({
+  GET: async ({ request, path }) => {
+    if (path.length > 0) throw new Refusal(404, "no such page");
+    await checkToken(request, token, ["Basic", "Bearer"]);
+    return page();
+  },
+});
 
 /** What became of an event. */
 interface Decision {

@@ -11,6 +11,7 @@ import { Watch } from "./health.ts";
 import { textOf } from "./log.ts";
 import { handler } from "./routes.ts";
 import { RETENTION_SECONDS, type Settings } from "./settings.ts";
+import { Deaths } from "./status_page/deaths.ts";
 import type { Store } from "./store.ts";
 
 /** How long the end may take after the last request, in milliseconds. */
@@ -43,7 +44,11 @@ export function openService(
   { outbox, place, close }: Store,
   options: RedisOptions = {},
 ): Service {
-  const redis = connect(redisUrl, options);
+  const deaths = new Deaths();
+  const redis = connect(redisUrl, {
+    ...(adminToken !== undefined && { postMortem: true, ...deaths.options }),
+    ...options,
+  });
   const recorder = new WebhookRecorder(redis, {
     retentionSeconds: RETENTION_SECONDS,
     deadlineMs: 1000,
@@ -56,7 +61,14 @@ export function openService(
   const blacklist = limits && new Blacklist(recorder, limits);
   return {
     recorder,
-    fetch: handler({ redis, recorder, blacklist, adminToken, watch }),
+    fetch: handler({
+      redis,
+      recorder,
+      blacklist,
+      adminToken,
+      deaths,
+      watch,
+    }),
     async close() {
       const before = recorder.stats().dropped;
       await recorder.close({ drainMs: CLOSE_MS.outbox });

@@ -33,11 +33,12 @@ const programs = Object.fromEntries(
 /** A project with the module from npm, and the files of the service. */
 async function projectWithService(): Promise<Project> {
   const project = await Project.create();
-  await project.copy("examples/webhook_service/", "webhook_service");
-  await project.copy(
-    "examples/webhook_service/hosts/",
-    "webhook_service/hosts",
-  );
+  for (const folder of ["", "/hosts", "/status_page"]) {
+    await project.copy(
+      `examples/webhook_service${folder}/`,
+      `webhook_service${folder}`,
+    );
+  }
   return project;
 }
 

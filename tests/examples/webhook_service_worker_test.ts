@@ -26,8 +26,12 @@ let bundle: Promise<{ code: string; log: string }> | undefined;
 /** What wrangler would upload, and what it says. */
 async function makeBundle(): Promise<{ code: string; log: string }> {
   await using project = await Project.create();
-  await project.copy("examples/webhook_service/", "webhook_service");
-  await project.copy(`examples/${FOLDER}/`, FOLDER);
+  for (const folder of ["", "/hosts", "/status_page"]) {
+    await project.copy(
+      `examples/webhook_service${folder}/`,
+      `webhook_service${folder}`,
+    );
+  }
   const { out, log } = await project.run("node24", [
     `${toolModules}wrangler/bin/wrangler.js`,
     "deploy",

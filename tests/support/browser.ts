@@ -37,7 +37,6 @@ export interface Page {
     options: { readonly path: string; readonly fullPage: boolean },
   ): Promise<unknown>;
   waitForTimeout(ms: number): Promise<void>;
-  waitForFunction(expression: string): Promise<unknown>;
   getByRole(
     role: string,
     options?: { readonly name?: string | RegExp },

@@ -52,3 +52,49 @@ export async function seenBy<T>(program: URL, ...args: string[]): Promise<T> {
   if (!success) throw new Error(text.decode(stderr));
   return JSON.parse(text.decode(stdout));
 }
+
+/**
+ * Runs a program that asks for something by each line that it prints, and goes on when
+ * it is done. Its last line is JSON.
+ *
+ * @param act Does what the program asks for.
+ * @throws {Error} If it fails.
+ */
+export async function conversation<T>(
+  program: URL,
+  args: readonly string[],
+  act: (asked: string) => Promise<unknown>,
+): Promise<T> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "-A", "--no-check", ...importFlags],
+      program.href,
+      ...args,
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const errors = new Response(child.stderr).text();
+  const answers = child.stdin.getWriter();
+  let result: T | undefined;
+  let text = "";
+  for await (
+    const part of child.stdout.pipeThrough(new TextDecoderStream())
+  ) {
+    const lines = `${text}${part}`.split("\n");
+    text = lines.pop()!;
+    for (const line of lines) {
+      if (line.startsWith("{")) result = JSON.parse(line);
+      else {
+        await act(line);
+        await answers.write(new TextEncoder().encode("done\n"));
+      }
+    }
+  }
+  await answers.close().catch(() => {});
+  const { success } = await child.status;
+  if (!success || result === undefined) throw new Error(await errors);
+  await errors;
+  return result;
+}
