@@ -28,8 +28,12 @@ const KINDS = ["speed", "faults"] as const;
 const SCHEMES = Object.keys(COLORS) as Scheme[];
 
 /** Draws a chart from the figures that are kept. */
-async function draw(kind: Job["kind"], scheme: Scheme): Promise<string> {
-  const data = JSON.parse(await Deno.readTextFile(`${FOLDER}${kind}.json`));
+async function draw(
+  kind: Job["kind"],
+  scheme: Scheme,
+  folder = FOLDER,
+): Promise<string> {
+  const data = JSON.parse(await Deno.readTextFile(`${folder}${kind}.json`));
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", "--no-lock", `${HERE}draw.ts`],
     cwd: HERE,
@@ -46,7 +50,7 @@ async function draw(kind: Job["kind"], scheme: Scheme): Promise<string> {
 }
 
 /** Installs what draws, unless it is there. */
-async function install(): Promise<void> {
+export async function install(): Promise<void> {
   try {
     await Deno.stat(`${HERE}node_modules/@observablehq/plot`);
     await Deno.stat(`${HERE}node_modules/linkedom`);
@@ -65,15 +69,15 @@ async function install(): Promise<void> {
   }
 }
 
-/** The pictures that do not show the figures, by file. */
-export async function differences(): Promise<string[]> {
+/** The pictures of a folder that do not show its figures, by file. */
+export async function differences(folder = FOLDER): Promise<string[]> {
   await install();
   const wrong: string[] = [];
   for (const kind of KINDS) {
     for (const scheme of SCHEMES) {
       const file = `${kind}-${scheme}.svg`;
-      const drawn = await Deno.readTextFile(FOLDER + file).catch(() => "");
-      if (drawn !== await draw(kind, scheme)) wrong.push(file);
+      const drawn = await Deno.readTextFile(folder + file).catch(() => "");
+      if (drawn !== await draw(kind, scheme, folder)) wrong.push(file);
     }
   }
   return wrong;
