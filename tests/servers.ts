@@ -43,9 +43,6 @@ const SHORT = [
   "tests/client/urgent_test.ts",
   "tests/pool/connection/connection_test.ts",
   "tests/pool/forensics/post_mortem_test.ts",
-  "tests/pool/pool_test.ts",
-  "tests/pubsub/cluster_test.ts",
-  "tests/pubsub/gap_test.ts",
   "tests/pubsub/subscriber_test.ts",
   "tests/recorder/recorder_test.ts",
 ];
