@@ -84,12 +84,11 @@ function faults({ losses, machine }: Faults, scheme: Scheme): string {
   const rowOf = ({ on, what }: Loss) =>
     on === "one server" ? what : `${what} (${on})`;
   const titles = [...new Set(losses.map(rowOf))];
-  const shares = losses.map(({ events, lost }) => lost / events);
-  const most = Math.max(0.01, ...shares);
+  const most = Math.max(0.01, ...losses.map(harmOf));
   const svg = Plot.plot({
     document,
-    ...size(titles.length * 34 + 60, scheme, {
-      marginLeft: 380,
+    ...size(titles.length * 42 + 60, scheme, {
+      marginLeft: 295,
       marginTop: 30,
     }),
     x: { label: null, domain: clients, axis: "top", tickSize: 0 },
@@ -101,16 +100,15 @@ function faults({ losses, machine }: Faults, scheme: Scheme): string {
         y: rowOf,
         inset: 1.5,
         rx: 4,
-        fill: ({ lost, events }: Loss) =>
-          lost === 0
+        fill: (loss: Loss) =>
+          harmOf(loss) === 0
             ? colors.none
-            : mixed(colors.losses, Math.sqrt(lost / events / most)),
+            : mixed(colors.losses, Math.sqrt(harmOf(loss) / most)),
       }),
       Plot.text(losses, {
         x: ({ client }: Loss) => nameOf(client),
         y: rowOf,
-        text: ({ lost }: Loss) =>
-          lost === 0 ? "0" : lost.toLocaleString("en-US"),
+        text: (loss: Loss) => textOf(loss).replace(", ", "\n"),
         fill: colors.text,
         fontSize: 13,
       }),
@@ -118,13 +116,12 @@ function faults({ losses, machine }: Faults, scheme: Scheme): string {
   });
   return finished(svg, {
     scheme,
-    title: "Events lost, by client and fault",
+    title:
+      "Events lost, commands that ran twice and calls that never end, by client and fault",
     description: titles.map((title) =>
       `${title}: ${
         losses.filter((loss) => rowOf(loss) === title)
-          .map(({ client, lost, events }) =>
-            `${nameOf(client)} ${lost} of ${events}`
-          ).join(", ")
+          .map((loss) => `${nameOf(loss.client)} ${textOf(loss)}`).join("; ")
       }.`
     ).join(" "),
     legend: [],
@@ -133,6 +130,19 @@ function faults({ losses, machine }: Faults, scheme: Scheme): string {
       "Each client with its default options, under the same load. ",
     ),
   });
+}
+
+/** The share of calls that went wrong. */
+const harmOf = ({ events, lost, doubled, hung }: Loss): number =>
+  (lost + doubled + hung) / (2 * events);
+
+function textOf({ lost, doubled, hung }: Loss): string {
+  const number = (n: number) => n.toLocaleString("en-US");
+  return [
+    ...lost > 0 ? [`${number(lost)} lost`] : [],
+    ...doubled > 0 ? [`${number(doubled)} twice`] : [],
+    ...hung > 0 ? [`${number(hung)} never end`] : [],
+  ].join(", ") || "nothing lost";
 }
 
 const size = (height: number, scheme: Scheme, margins: object): object => ({
