@@ -88,7 +88,7 @@ function faults({ losses, machine }: Faults, scheme: Scheme): string {
   const svg = Plot.plot({
     document,
     ...size(titles.length * 42 + 60, scheme, {
-      marginLeft: 295,
+      marginLeft: 325,
       marginTop: 30,
     }),
     x: { label: null, domain: clients, axis: "top", tickSize: 0 },
