@@ -3,7 +3,7 @@ import { count, duration } from "../../pool/connection/quantities.ts";
 import { LIMITS } from "../../pool/forensics/idle_rules.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { IdleAges } from "./idle_ages.ts";
-import { WIDTH } from "./time_scale.ts";
+import { labelAt, WIDTH } from "./time_scale.ts";
 
 const HEIGHT = 100;
 /** Limits are drawn as far as this many times the longest idle time: one that is far off says nothing. */
@@ -47,7 +47,7 @@ export function histogram(ages: IdleAges): Markup {
   return markup`<div class="histogram">
 <div class="limits" aria-hidden="true">${
     limits.map(({ seconds }, i) =>
-      markup`<span style="left:${percent(seconds * 1000)};top:${
+      markup`<span style="${labelAt(percent(seconds * 1000))};top:${
         i % 3
       }em">${seconds} s</span>`
     )
@@ -57,7 +57,7 @@ export function histogram(ages: IdleAges): Markup {
   }"/><path class="limit" d="${lines.join("")}"/></svg>
 <div class="axis" aria-hidden="true">${
     LABELS_MS.filter((ms) => ms >= least && ms <= most).map((ms) =>
-      markup`<span style="left:${percent(ms)}">${duration(ms)}</span>`
+      markup`<span style="${labelAt(percent(ms))}">${duration(ms)}</span>`
     )
   }</div>
 </div>

@@ -64,11 +64,17 @@ export class TimeScale {
       : "second";
     return markup`<div class="axis" aria-hidden="true">${
       this.ticks.map((at) =>
-        markup`<span style="left:${this.percent(at)}">${time(at, form)}</span>`
+        markup`<span style="${labelAt(this.percent(at))}">${
+          time(at, form)
+        }</span>`
       )
     }</div>`;
   }
 }
+
+/** Where a label stands, centred: not beyond the edges of its drawing, or a phone would scroll sideways. */
+export const labelAt = (left: string): string =>
+  `left:clamp(2rem,${left},calc(100% - 2rem))`;
 
 /** How much of a time is shown. */
 export type TimeForm = "full" | "day" | "minute" | "second";

@@ -116,3 +116,17 @@ Deno.test("A night of 10 connections that die each minute is a page of less than
   assertLess(html.length, 300_000);
   assert(textOf(html).includes("deaths 5400 moments of death 600"));
 });
+
+Deno.test("No label stands beyond the edge of a drawing: a phone would scroll sideways", () => {
+  const html = pageOf(
+    start(),
+    open(1, 1, 0),
+    death(1, 1, 600, { idleMs: 600_000 }),
+  );
+  const labels = html.match(/<div class="(?:axis|limits)".*?<\/div>/gs)!
+    .flatMap((drawing) => drawing.match(/<span style="[^"]*"/g)!);
+  assert(labels.length > 10);
+  for (const label of labels) {
+    assertMatch(label, /left:clamp\(2rem,[\d.]+%,calc\(100% - 2rem\)\)/);
+  }
+});
