@@ -1,5 +1,6 @@
 // Processes of several runtimes that hold a file of queued events.
 import { importFlags } from "../../../support/imports.ts";
+import { programForTests, type ProgramName } from "../../../support/tools.ts";
 
 /** A runtime, and why it cannot be used here if it cannot. */
 export interface Runtime {
@@ -38,12 +39,9 @@ const bundled = await bundle();
 /** Deno, and the others where they are installed. */
 export const RUNTIMES: readonly Runtime[] = [
   { name: "deno", command: Deno.execPath() },
-  await installed("node", /^v(?:2[2-9]|20\.(?:1[5-9]|2\d))\./),
-  await installed("bun", /^1\./),
+  await installed("node", "node24"),
+  await installed("bun", "bun"),
 ];
-for (const { name, missing } of RUNTIMES) {
-  if (missing !== undefined) console.log(`not tested on ${name}: ${missing}`);
-}
 
 /** One module of JavaScript, or why there is none: Node 20 does not read TypeScript. */
 async function bundle(): Promise<{ code?: string; missing?: string }> {
@@ -60,32 +58,11 @@ async function bundle(): Promise<{ code?: string; missing?: string }> {
 
 async function installed(
   name: "node" | "bun",
-  versions: RegExp,
+  program: ProgramName,
 ): Promise<Runtime> {
-  // Bun comes with the peers of the benchmarks.
-  const places = [
-    name,
-    new URL(
-      "../../../../bench/peers/node_modules/@oven/bun-linux-x64/bin/bun",
-      import.meta.url,
-    )
-      .pathname,
-  ].slice(0, name === "bun" ? 2 : 1);
-  for (const command of places) {
-    try {
-      const { stdout } = await new Deno.Command(command, {
-        args: ["--version"],
-      }).output();
-      const version = new TextDecoder().decode(stdout).trim();
-      const missing = versions.test(version)
-        ? bundled.missing
-        : `version ${version} is too old`;
-      return { name, command, ...(missing === undefined ? {} : { missing }) };
-    } catch {
-      // not there
-    }
-  }
-  return { name, command: name, missing: "it is not installed" };
+  const { path, ignore } = await programForTests(program);
+  const missing = ignore ? "it is not installed" : bundled.missing;
+  return { name, command: path, ...(missing === undefined ? {} : { missing }) };
 }
 
 /** A process that holds a file, or has been refused it. */
