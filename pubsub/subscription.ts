@@ -148,7 +148,7 @@ export class Inbox implements Listener {
   #gathered: Gap | undefined; // of the channels that are back, until the next message
   #gatheredNames: string[] = [];
   #dropped: Dropped | undefined;
-  #isBusy = false; // a callback has not resolved
+  #isBusy = false; // a callback has not returned or not resolved
   #lastFailure: Error | undefined;
   #onEnd: (() => void) | undefined;
   #end: { readonly error: unknown; readonly isError: boolean } | undefined;
@@ -205,7 +205,7 @@ export class Inbox implements Listener {
         return false;
       }
     } else if (!this.#isBusy) {
-      this.#call(message);
+      this.#callNow(message);
       return false;
     }
     return this.#enqueue(message, place);
@@ -402,11 +402,18 @@ export class Inbox implements Listener {
       if (waiter !== undefined) {
         return waiter.resolve({ value: item, done: false });
       }
-    } else if (!this.#isBusy) return this.#call(item);
+    } else if (!this.#isBusy) return this.#callNow(item);
     this.#queue.pushGap(item);
   }
 
-  /** Calls the callback of an item. While its promise is pending nothing else is called. */
+  /** Calls the callback of an item that has not waited, and of what the callback itself has brought about. */
+  #callNow(item: Item<Payload>): void {
+    this.#call(item);
+    if (this.#isBusy) return;
+    if (this.#end !== undefined || !this.#queue.isEmpty) this.#goOn();
+  }
+
+  /** Calls the callback of an item. Until it returns, and its promise resolves, nothing else is called. */
   #call(item: Item<Payload>): void {
     const { onMessage, onGap, onAway } = this.#parts.options;
     const callback =
@@ -415,18 +422,20 @@ export class Inbox implements Listener {
         : item.type === "gap"
         ? onGap
         : onAway) as ((item: Item<Payload>) => unknown) | undefined;
+    this.#isBusy = true;
     try {
       const result = callback?.(item);
       if (result instanceof Promise) {
-        this.#isBusy = true;
         result.catch((error) =>
           printException("a callback of a subscription", error)
         )
           .then(this.#goOn);
+        return;
       }
     } catch (error) {
       printException("a callback of a subscription", error);
     }
+    this.#isBusy = false;
   }
 
   readonly #goOn = (): void => {
@@ -441,6 +450,7 @@ export class Inbox implements Listener {
   #finish(error: unknown, isError: boolean): void {
     if (this.#end !== undefined) return;
     this.settle();
+    if (this.#end !== undefined) return; // by onGap
     this.#end = { error: isError ? error : undefined, isError };
     this.#onEnd?.();
     this.#losses.clear();

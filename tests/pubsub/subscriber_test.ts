@@ -225,6 +225,48 @@ Deno.test("Callbacks are called one after the other, and what one throws ends no
   }
 });
 
+Deno.test("A subscription that a callback ends calls onEnd once, after all that waited", async () => {
+  await using server = await startRedis();
+  await using redis = new Redis(server.url);
+  await using subscriber = new Subscriber(server.url);
+  const publish = (channel: string, count: number) =>
+    redis.pipeline(
+      Array.from({ length: count }, (_, i) => ["PUBLISH", channel, i + 1]),
+    );
+  for (const isLate of [false, true]) {
+    const heard: unknown[] = [];
+    const channel = `late ${isLate}`;
+    const ended = Promise.withResolvers<void>();
+    const subscription = await subscriber.subscribe(channel, {
+      onMessage({ payload }) {
+        heard.push(payload);
+        if (payload === "2") subscription.unsubscribe();
+        // The first one makes the others wait.
+        if (isLate || payload === "1") return delay(20);
+      },
+      onEnd(error) {
+        heard.push(error);
+        ended.resolve();
+      },
+    });
+    await publish(channel, 4);
+    await ended.promise;
+    await delay(100); // nothing follows
+    assertEquals(heard, ["1", "2", "3", "4", undefined]);
+  }
+  const heard: unknown[] = [];
+  const subscription = await subscriber.subscribe("first", {
+    onMessage: ({ payload }) => {
+      heard.push(payload);
+      subscription.unsubscribe();
+    },
+    onEnd: (error) => heard.push(error),
+  });
+  await publish("first", 1);
+  await until(() => heard.length > 1);
+  assertEquals(heard, ["1", undefined]);
+});
+
 Deno.test("A thousand channels are subscribed at once, in few commands", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url);
