@@ -43,8 +43,8 @@ export interface LinkEvents {
   onActive(channels: readonly Channel[]): void;
   /** No connection could be opened: nothing is subscribed. The link is over. */
   onFailed(link: Link, channels: readonly Channel[], error: unknown): void;
-  /** The server refuses channels. */
-  onRefused(link: Link, channels: readonly Channel[], error: ReplyError): void;
+  /** The server refuses a channel: the link has let go of it. */
+  onRefused(channel: Channel, error: ReplyError): void;
   /** Channels are silent from now on. With a report the link is over. */
   onLost(link: Link, channels: readonly Channel[], loss: Loss): void;
   /** It had no channel for a while, and has closed. */
@@ -160,19 +160,6 @@ export class Link implements Place {
     if (this.#subscribed !== undefined) this.#subscribed.binary = true;
   }
 
-  /** Subscribes channels again that the server has refused together: one by one. */
-  takeSingly(channels: readonly Channel[]): void {
-    for (const channel of channels) {
-      this.#subscribed?.subscribe(channel.kind, [channel]);
-    }
-  }
-
-  /** Lets go of a channel that is not subscribed any more. */
-  release(channel: Channel): void {
-    this.#remove(channel);
-    if (this.#channels.size === 0) this.#unusedSince = performance.now();
-  }
-
   /** A listener that had no room has some. */
   resume(listener: Listener): void {
     if (!this.#holders.delete(listener) || this.#holders.size > 0) return;
@@ -250,8 +237,11 @@ export class Link implements Place {
         channel.deliver(name, pattern, payload, this, this.#onFull);
       },
       onActive: (channels, sentAt) => this.#activate(channels, sentAt),
-      onRefused: (channels, error) =>
-        events.onRefused(this, channels.filter(this.#isHere), error),
+      onRefused: (channel, error) => {
+        this.#remove(channel);
+        if (this.#channels.size === 0) this.#unusedSince = performance.now();
+        events.onRefused(channel, error);
+      },
       onRevoked: (channel) => this.#revoke(channel),
       onPong: (sentAt) => {
         this.#provenAt = sentAt;
@@ -274,9 +264,6 @@ export class Link implements Place {
   get #tickMs(): number {
     return Math.min(TICK_MS, this.#options.pingIntervalMs);
   }
-
-  readonly #isHere = (channel: Channel): boolean =>
-    this.#channels.has(channel) && channel.isWanted;
 
   /** Made once, not for each message. */
   readonly #onFull = (listener: Listener): void => {
@@ -306,8 +293,7 @@ export class Link implements Place {
     return batches;
   }
 
-  #activate(all: readonly Channel[], sentAt: number): void {
-    const channels = all.filter(this.#isHere);
+  #activate(channels: readonly Channel[], sentAt: number): void {
     const now = Date.now();
     if (this.#provenAt === 0) this.#provenAt = sentAt;
     for (const channel of channels) {

@@ -72,8 +72,7 @@ export class Placement {
         this.#forget(link);
         this.#failed(channels, error);
       },
-      onRefused: (link, channels, error) =>
-        this.#refused(link, channels, error),
+      onRefused: (channel, error) => void this.#refused(channel, error),
       onLost: (link, channels, loss) => this.#lost(link, channels, loss),
       onUnused: (link) => this.#forget(link),
       onTick: () => this.#renew(),
@@ -266,19 +265,7 @@ export class Placement {
     for (const channel of channels) this.place(channel);
   }
 
-  #refused(
-    link: Link,
-    channels: readonly Channel[],
-    reply: ReplyError,
-  ): void {
-    if (channels.length > 1) return link.takeSingly(channels);
-    const [channel] = channels;
-    if (channel === undefined) return;
-    link.release(channel);
-    this.#failRefused(channel, reply);
-  }
-
-  async #failRefused(channel: Channel, reply: ReplyError): Promise<void> {
+  async #refused(channel: Channel, reply: ReplyError): Promise<void> {
     // Loaded where it is needed: it brings the table of all commands.
     const { CommandError } = await import("../client/command_error.ts");
     const error = new CommandError(

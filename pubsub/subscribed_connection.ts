@@ -18,8 +18,8 @@ export interface PushEvents {
   ): void;
   /** The server sends the messages of these from now on. */
   onActive(channels: readonly Channel[], sentAt: number): void;
-  /** The server refuses to subscribe these. */
-  onRefused(channels: readonly Channel[], error: ReplyError): void;
+  /** The server refuses to subscribe this one. */
+  onRefused(channel: Channel, error: ReplyError): void;
   /** The server has ended a subscription by itself: its hash slot has moved. */
   onRevoked(channel: Channel): void;
   /** The server has answered a PING that was sent at `sentAt`, Unix time in milliseconds. */
@@ -84,6 +84,8 @@ export class SubscribedConnection implements Receiver {
     pattern: new Map(),
     shard: new Map(),
   };
+  /** The last command of each channel that subscribes it, while it has no answer and the channel is not dropped. */
+  readonly #awaited = new Map<Channel, Request>();
 
   /**
    * @param connection An open connection, with nothing in flight.
@@ -96,7 +98,8 @@ export class SubscribedConnection implements Receiver {
   }
 
   /**
-   * Subscribes channels of one kind by one command: all or none.
+   * Subscribes channels of one kind by one command. The server takes all or none: if it
+   * refuses several, each is sent again by itself.
    *
    * @param kind The kind of all of them.
    * @param channels The channels; at least one.
@@ -104,19 +107,37 @@ export class SubscribedConnection implements Receiver {
   subscribe(kind: ChannelKind, channels: readonly Channel[]): void {
     const sentAt = Date.now();
     const request = this.#send(COMMANDS[kind].add, channels, (reply) => {
-      if (reply instanceof ReplyError) {
-        this.#events.onRefused(channels, reply);
+      const isRefused = reply instanceof ReplyError;
+      if (!isRefused && !request.take(reply)) return false;
+      const left = this.#answered(channels, request);
+      if (left.length === 0) return true;
+      if (isRefused) {
+        for (const channel of left) {
+          if (channels.length === 1) this.#events.onRefused(channel, reply);
+          else this.subscribe(kind, [channel]);
+        }
         return true;
       }
-      if (!request.take(reply)) return false;
-      for (const channel of channels) {
-        if (!channel.isWanted) continue;
+      for (const channel of left) {
         this.#active[kind].set(channel.name, channel);
         this.head.add(channel);
       }
-      this.#events.onActive(channels, sentAt);
+      this.#events.onActive(left, sentAt);
       return true;
     });
+    for (const channel of channels) this.#awaited.set(channel, request);
+  }
+
+  /**
+   * The channels that a command was sent for last. One that was dropped meanwhile may
+   * be subscribed elsewhere by now, or be on its way again behind this command.
+   */
+  #answered(channels: readonly Channel[], request: Request): Channel[] {
+    const left = channels.filter((channel) =>
+      this.#awaited.get(channel) === request
+    );
+    for (const channel of left) this.#awaited.delete(channel);
+    return left;
   }
 
   /** Drops channels of one kind: their messages are passed over at once. */
@@ -213,6 +234,7 @@ export class SubscribedConnection implements Receiver {
   }
 
   #forget(channel: Channel): void {
+    this.#awaited.delete(channel);
     const active = this.#active[channel.kind];
     if (active.get(channel.name) !== channel) return;
     active.delete(channel.name);
