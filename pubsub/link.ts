@@ -362,10 +362,12 @@ export class Link implements Place {
     if (this.#connection!.isLoginDue) return this.close("its login ends soon");
     const isDue = now - this.#pingedAt >= pingIntervalMs - this.#tickMs / 2;
     const isHeld = this.#holders.size > 0;
-    if ((isDue || wasFrozen) && !this.#isPingOwed && !isHeld) {
-      this.#pingedAt = now;
-      this.#isPingOwed = true;
-      this.#subscribed!.ping();
+    if ((isDue || wasFrozen) && !isHeld) {
+      if (!this.#isPingOwed) {
+        this.#pingedAt = now;
+        this.#isPingOwed = true;
+        this.#subscribed!.ping();
+      }
       if (wasFrozen) this.#proof.start();
     }
     events.onTick(this);

@@ -264,6 +264,23 @@ Deno.test("A process that was frozen finds a peer that is gone within two second
   await child.status;
 });
 
+Deno.test("A process that was frozen while a PING was owed finds a peer that is gone as soon", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  await using subscriber = new Subscriber(proxy.url, {
+    pingIntervalMs: 100,
+    replyTimeoutMs: 30_000,
+  });
+  const subscription = await subscriber.subscribe("a");
+  proxy.silence({ scope: "open" });
+  await delay(300); // a PING is owed
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+  const wokenAt = performance.now();
+  const gap = await nextGap(subscription);
+  assertLess(performance.now() - wokenAt, 4000); // 2 by rule, and a busy machine
+  assertStringIncludes(gap.reason, "frozen");
+});
+
 Deno.test("Under random losses every message is delivered once, in order, or lies in a gap", async () => {
   const random = new Random();
   await using server = await startRedis();
