@@ -70,6 +70,8 @@ export class Channel {
   activeSince: number | undefined;
   /** Attempts to subscribe that have failed in a row. */
   failures = 0;
+  /** What the last of these has failed with. */
+  failure: Error | undefined;
 
   /**
    * @param kind What the name stands for.

@@ -24,7 +24,7 @@ export interface PlacementOptions {
   readonly onError: (error: Error, attempt: number, delayMs: number) => void;
   readonly onMessage: () => void;
   /** A connection was lost, after its channels were told. */
-  readonly onLost: (link: Link, loss: Loss) => void;
+  readonly onLost: (loss: Loss) => void;
 }
 
 /** What a search for a server is about: the directory changes it. */
@@ -66,7 +66,10 @@ export class Placement {
     this.#timer = runtime.newTimer(() => this.#retry());
     this.#events = {
       onActive: (channels) => {
-        for (const channel of channels) channel.failures = 0;
+        for (const channel of channels) {
+          channel.failures = 0;
+          channel.failure = undefined;
+        }
       },
       onFailed: (link, channels, error) => {
         this.#forget(link);
@@ -254,7 +257,7 @@ export class Placement {
     if (this.#closedFor === undefined) {
       for (const [listener, some] of byListener) listener.lost(some, loss);
     }
-    this.#options.onLost(link, loss);
+    this.#options.onLost(loss);
     if (this.#closedFor !== undefined || channels.length === 0) return;
     if (report !== undefined) {
       const error = new ConnectionClosedError(report, "unknown");
@@ -313,6 +316,7 @@ export class Placement {
     let attempt = 0;
     for (const channel of left) {
       attempt = Math.max(attempt, ++channel.failures);
+      channel.failure = error;
       this.#waiting.add(channel);
     }
     const delayMs = this.#options.backoff.delayMs(attempt - 1);

@@ -23,7 +23,6 @@ import {
 import { type Origin, originOf } from "../client/telemetry.ts";
 import { Channel, type ChannelKind, COMMANDS } from "./channel.ts";
 import type { Loss } from "./items.ts";
-import type { Link } from "./link.ts";
 import {
   checkSubscribeOptions,
   namesOf,
@@ -219,7 +218,7 @@ export class Subscriber implements AsyncDisposable {
         });
       },
       onMessage: () => this.#messages++,
-      onLost: (link, loss) => this.#noteLoss(link, loss),
+      onLost: (loss) => this.#noteLoss(loss),
     });
   }
 
@@ -439,7 +438,7 @@ export class Subscriber implements AsyncDisposable {
   }
 
   #late(kind: ChannelKind, deadlineMs: number, inbox: Inbox): DeadlineError {
-    const cause = inbox.lastFailure ?? this.#lastError;
+    const cause = inbox.failure;
     return new DeadlineError(
       COMMANDS[kind].add,
       deadlineMs,
@@ -449,7 +448,7 @@ export class Subscriber implements AsyncDisposable {
     );
   }
 
-  #noteLoss(_link: Link, { report }: Loss): void {
+  #noteLoss({ report }: Loss): void {
     if (
       report === undefined ||
       report.by === "client" && report.how === "requested"

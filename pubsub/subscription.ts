@@ -149,7 +149,6 @@ export class Inbox implements Listener {
   #gatheredNames: string[] = [];
   #dropped: Dropped | undefined;
   #isBusy = false; // a callback has not returned or not resolved
-  #lastFailure: Error | undefined;
   #onEnd: (() => void) | undefined;
   #end: { readonly error: unknown; readonly isError: boolean } | undefined;
 
@@ -171,9 +170,12 @@ export class Inbox implements Listener {
     return this.#end !== undefined;
   }
 
-  /** What the last attempt failed with, while it is not active. */
-  get lastFailure(): Error | undefined {
-    return this.#lastFailure;
+  /** What the last attempt failed with to subscribe a channel that was never acknowledged. */
+  get failure(): Error | undefined {
+    for (const { failure } of this.#pending) {
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
   }
 
   deliver(
@@ -224,7 +226,6 @@ export class Inbox implements Listener {
       return;
     }
     if (!this.#pending.delete(channel) || this.#pending.size > 0) return;
-    this.#lastFailure = undefined;
     this.#activation.resolve();
   }
 
@@ -256,7 +257,6 @@ export class Inbox implements Listener {
 
   refused(channel: Channel, error: Error, isRefusal: boolean): void {
     if (this.#end !== undefined) return;
-    this.#lastFailure = error;
     // A password may be changed again; what was subscribed waits for that.
     if (isRefusal || this.#pending.has(channel)) this.refuse(error);
   }

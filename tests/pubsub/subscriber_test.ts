@@ -23,6 +23,7 @@ import {
   Subscriber,
   type SubscriberOptions,
 } from "../../pubsub/mod.ts";
+import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
 
@@ -360,6 +361,25 @@ Deno.test("Without a server a subscription fails in time, and the error says wha
   const refused = await assertRejects(() => wrong.subscribe("a"), DialError);
   assertEquals(refused.isRetriable, false);
   assertEquals(Deno.inspect(refused).includes("wrong-word"), false);
+});
+
+Deno.test("What an earlier subscription has failed with is not the cause of a later failure", async () => {
+  await using server = await startRedis();
+  await using proxy = await startProxy({ target: server });
+  await using subscriber = new Subscriber(proxy.url, {
+    backoff: { delayMs: () => 5 },
+  });
+  const late = () =>
+    assertRejects(
+      () => subscriber.subscribe("a", { deadlineMs: 200 }),
+      DeadlineError,
+    );
+  await proxy.refuse();
+  assertInstanceOf((await late()).cause, DialError);
+  await proxy.accept();
+  await subscriber.subscribe("b");
+  proxy.silence({ scope: "open" });
+  assertEquals((await late()).cause, undefined);
 });
 
 Deno.test("Options and names that cannot be used are refused by name", async () => {
