@@ -48,7 +48,6 @@ interface Finding {
 export class Placement {
   readonly #options: PlacementOptions;
   readonly #links = new Map<Server, Link>();
-  readonly #leaving = new Set<Link>();
   readonly #unplaced = new Set<Channel>(); // to be placed at the end of the turn
   readonly #waiting = new Set<Channel>(); // to be placed when the timer fires
   readonly #finding = new Set<Finding>(); // searches under way
@@ -141,7 +140,7 @@ export class Placement {
     this.#closedFor = { reason };
     this.#timer.stop();
     for (const { cancel } of [...this.#finding]) cancel?.(reason);
-    const links = [...this.#links.values(), ...this.#leaving];
+    const links = [...this.#links.values()];
     for (const link of links) link.close("closed by the caller");
     await Promise.all(links.map((link) => link.over()));
   }

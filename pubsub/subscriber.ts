@@ -22,6 +22,7 @@ import {
 } from "../client/servers/server.ts";
 import { type Origin, originOf } from "../client/telemetry.ts";
 import { Channel, type ChannelKind, COMMANDS } from "./channel.ts";
+import { Inbox } from "./inbox.ts";
 import type { Loss } from "./items.ts";
 import {
   checkSubscribeOptions,
@@ -31,7 +32,7 @@ import {
   type SubscriberOptions,
 } from "./options.ts";
 import { Placement } from "./placement.ts";
-import { Inbox, Subscription } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
 
 const DEFAULTS = {
   maxQueued: 5000, // more than one read can bring: 64 KiB of messages
