@@ -2,7 +2,7 @@
 import type { RecorderStats, WebhookRecorder } from "@unzombie/redis";
 import { log, textOf } from "./log.ts";
 import { openService, type Service } from "./service.ts";
-import { type Env, idleIn, settingsOf } from "./settings.ts";
+import { type Env, settingsOf, withoutEffectIn } from "./settings.ts";
 import { type OpenKv, openStore } from "./store.ts";
 
 /** How long the requests under way may take in the end, in milliseconds. Deno Deploy kills after 5 seconds. */
@@ -57,7 +57,7 @@ async function start(
       `Listening on port ${listener.port}, queued events are in ${store.place}`,
     );
     if (store.outbox !== undefined) logRestored(service.recorder);
-    logIdle(host.env);
+    logWithoutEffect(host.env);
     return { service, listener };
   } catch (error) {
     log("error", `Cannot start: ${textOf(error)}`);
@@ -80,13 +80,13 @@ async function listen(
   }
 }
 
-function logIdle(env: Env): void {
-  const idle = idleIn(env);
-  if (idle.length === 0) return;
-  const have = idle.length === 1 ? "has" : "have";
+function logWithoutEffect(env: Env): void {
+  const names = withoutEffectIn(env);
+  if (names.length === 0) return;
+  const have = names.length === 1 ? "has" : "have";
   log(
     "info",
-    `No shop is blocked without LIMIT: ${idle.join(", ")} ${have} no effect`,
+    `No shop is blocked without LIMIT: ${names.join(", ")} ${have} no effect`,
   );
 }
 

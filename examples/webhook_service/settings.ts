@@ -54,10 +54,9 @@ export function settingsOf(env: Env): Settings {
 }
 
 /** The variables that are set, but have no effect without LIMIT. */
-export function idleIn(env: Env): string[] {
+export function withoutEffectIn(env: Env): string[] {
   if (env.get("LIMIT")) return [];
-  return ["WINDOW_SECONDS", "BLOCK_SECONDS", "ADMIN_TOKEN"]
-    .filter((name) => env.get(name));
+  return ["WINDOW_SECONDS", "BLOCK_SECONDS"].filter((name) => env.get(name));
 }
 
 /** The token, if it is set: what a header cannot have could never be matched. It is not shown. */
