@@ -2,7 +2,7 @@
 import { count, duration } from "../../pool/connection/quantities.ts";
 import { LIMITS } from "../../pool/forensics/idle_rules.ts";
 import { type Markup, markup } from "./markup.ts";
-import type { IdleAges } from "./idle_ages.ts";
+import type { IdleAge, IdleAges } from "./idle_ages.ts";
 import { labelAt, WIDTH } from "./time_scale.ts";
 
 const HEIGHT = 100;
@@ -17,10 +17,23 @@ const LABELS_MS = [
 
 const IDLE_LIMITS = LIMITS.filter(({ counts }) => counts === "idle");
 
-/** The histogram; its numbers follow as a table. */
+/** The histogram, its numbers as a table, and what is left out. */
 export function histogram(ages: IdleAges): Markup {
-  const steps = ages.all;
-  if (steps.length === 0) return markup`<p>No connection ended.</p>`;
+  const { all: steps, afterFreeze } = ages;
+  if (steps.length === 0 && afterFreeze === 0) {
+    return markup`<p>No connection ended.</p>`;
+  }
+  return markup`${steps.length > 0 ? drawing(steps) : undefined}${
+    afterFreeze > 0
+      ? markup`<p>Left out: ${
+        count(afterFreeze, "death")
+      } after a freeze of the watch, whose idle times say nothing.</p>`
+      : undefined
+  }`;
+}
+
+/** The histogram, and its numbers as a table. */
+function drawing(steps: readonly IdleAge[]): Markup {
   const longest = steps.at(-1)!.to;
   const least = Math.min(LEAST_MS, steps[0]!.from);
   const most = Math.max(
@@ -75,13 +88,7 @@ ${
       ["Public idle limit", "Of"],
       IDLE_LIMITS.map(({ seconds, name }) => [`${seconds} s`, name]),
     )
-  }</details>${
-    ages.afterFreeze > 0
-      ? markup`<p>Left out: ${
-        count(ages.afterFreeze, "death")
-      } after a freeze of the watch, whose idle times say nothing.</p>`
-      : undefined
-  }`;
+  }</details>`;
 }
 
 const table = (

@@ -67,6 +67,14 @@ Deno.test("A page of a watch without deaths says so", () => {
   assertStringIncludes(text, "the watch goes on");
 });
 
+Deno.test("Deaths that all came after a freeze are left out of the idle times, and said to be", () => {
+  const text = textOf(
+    pageOf(start(), death(1, 1, 300, { frozenMs: 250_000 })),
+  );
+  assertEquals(text.includes("No connection ended."), false);
+  assertStringIncludes(text, "Left out: 1 death after a freeze");
+});
+
 Deno.test("Texts of a server become no markup", () => {
   const hostile = `"><script>alert(1)</script><img src=x onerror='alert(2)'>`;
   const html = pageOf(
