@@ -80,8 +80,9 @@ export class ReportFile {
     this.#dueAt = dueAt;
     this.#timer = setTimeout(() => {
       this.#dueAt = Infinity;
-      this.#writing = this.#write().catch(this.#onError)
-        .then(() => this.#plan(LATER_MS));
+      // One after the other: all of them write the same temporary file.
+      this.#writing = this.#writing.then(() => this.#write())
+        .catch(this.#onError).then(() => this.#plan(LATER_MS));
     }, ms);
   }
 
