@@ -12,18 +12,17 @@ const NEAR = 0.5;
 /** How many moments have a mark of their own, which the keyboard reaches. */
 const MOST_MARKS = 100;
 
-/** What is drawn, and what it means. */
+/** What each drawing means. */
 const LEGEND = [
-  ["idle", "open, idle", markup`<path class="idle" d="M0 10H30"/>`],
-  ["busy", "open, busy", markup`<path class="busy" d="M0 10H30"/>`],
-  ["death", "ended", markup`<path class="death" d="M15 1V19"/>`],
+  ["open, idle", markup`<path class="idle" d="M0 10H30"/>`],
+  ["open, busy", markup`<path class="busy" d="M0 10H30"/>`],
+  ["ended", markup`<path class="death" d="M15 1V19"/>`],
   ...[
     ["away", "server away"],
     ["stalled", "server stalled"],
     ["frozen", "watch frozen"],
   ].map(([kind, text]) =>
     [
-      kind,
       text,
       markup`<path class="band ${kind}" d="M0 0H30V20H0Z"/>`,
     ] as const
@@ -33,7 +32,7 @@ const LEGEND = [
 /** What the colors mean. */
 export const legend = (): Markup =>
   markup`<ul class="legend">${
-    LEGEND.map(([, text, drawing]) =>
+    LEGEND.map(([text, drawing]) =>
       markup`<li><svg viewBox="0 0 30 20" aria-hidden="true">${drawing}</svg>${text}</li>`
     )
   }</ul>

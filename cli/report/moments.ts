@@ -10,7 +10,6 @@ export interface Kind {
   readonly during: string;
   /** The verdict of the first of them. */
   readonly outcome: string;
-  readonly evidence: readonly string[];
   readonly advice: string | null;
   deaths: number;
   /** The connections, as far as they are listed. */
@@ -121,7 +120,7 @@ export class Moments {
 }
 
 function addTo(moment: Moment, death: DeathEvent): void {
-  const { cause, confidence, how, during, outcome, evidence, advice } = death;
+  const { cause, confidence, how, during, outcome, advice } = death;
   const { idleMs, frozenMs, connection } = death;
   moment.to = Math.max(moment.to, Date.parse(death.at));
   const kind = moment.kinds.find((kind) =>
@@ -130,7 +129,7 @@ function addTo(moment: Moment, death: DeathEvent): void {
   );
   if (kind === undefined) {
     moment.kinds.push({
-      ...{ cause, confidence, how, during, outcome, evidence, advice },
+      ...{ cause, confidence, how, during, outcome, advice },
       ...{ deaths: 1, connections: [connection], frozenMs },
       idleMs: { min: idleMs, max: idleMs },
     });
