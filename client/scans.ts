@@ -81,7 +81,7 @@ interface Asked {
   readonly reply: Promise<Reply>;
   /** The run of the server that has answered; `undefined` if it does not say it. */
   run(): Promise<string | undefined> | undefined;
-  /** Nobody waits for it any more. */
+  /** No caller waits for it any more. */
   cancel(): void;
 }
 
@@ -295,7 +295,7 @@ export class Elements
     try {
       const { value, done } = await this.#pages.next();
       if (done) this.#end();
-      else {
+      else if (!this.#isOver) {
         this.#page = value;
         this.#at = 0;
       }

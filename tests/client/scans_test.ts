@@ -44,6 +44,18 @@ async function fill(
 
 const sorted = (keys: Iterable<string>) => [...new Set(keys)].sort();
 
+test("A scan that was left while a page was on its way gives nothing more", async (fixture) => {
+  const redis = fixture.client();
+  await fill(redis, 100);
+  const [first] = await Array.fromAsync(scan(redis, { count: 10 }).pages());
+  const keys = scan(redis, { count: 10 })[Symbol.asyncIterator]();
+  for (const _ of first!) assertEquals((await keys.next()).done, false);
+  const waiting = keys.next();
+  await keys.return!();
+  const end = { value: undefined, done: true } as const;
+  assertEquals([await waiting, await keys.next()], [end, end]);
+});
+
 test("A scan gives every key, one by one or in pages", async (fixture) => {
   const redis = fixture.client();
   const keys = (await fill(redis, 5000)).sort();
