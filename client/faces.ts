@@ -27,13 +27,15 @@ class LateCode<Code extends StoredCode> {
     this.#load = load;
   }
 
+  /** @param purpose What it is run for, to follow "Cannot" in an error. */
   run(
+    purpose: string,
     sender: CommandSender,
     command: Command,
     options: SendOptions | undefined,
   ): Promise<Reply> {
     return this.#code === undefined
-      ? this.#runFirst(sender, command, options)
+      ? this.#runFirst(purpose, sender, command, options)
       : this.#code.run(sender, command, options);
   }
 
@@ -50,6 +52,7 @@ class LateCode<Code extends StoredCode> {
 
   /** It is under way while the code is loaded: close() waits for it. */
   async #runFirst(
+    purpose: string,
     sender: CommandSender,
     given: Command,
     options: SendOptions | undefined,
@@ -58,7 +61,7 @@ class LateCode<Code extends StoredCode> {
     let command: Command;
     try {
       command = copyCommand(given);
-      begin = callerOf(sender)?.admit("run a script") ?? begin;
+      begin = callerOf(sender)?.admit(purpose) ?? begin;
     } catch (error) {
       throw withFate(error, "unsent");
     }
@@ -73,13 +76,14 @@ class LateCode<Code extends StoredCode> {
 
 /** The words of a call, which nothing else holds. @throws {TypeError} If the keys or the arguments are no array. */
 function callOf(
+  purpose: string,
   name: string,
   what: string,
   keys: readonly (string | Uint8Array)[],
   args: readonly CommandArgument[],
 ): Command {
-  if (!Array.isArray(keys)) throw noArray("keys", keys);
-  if (!Array.isArray(args)) throw noArray("args", args);
+  if (!Array.isArray(keys)) throw noArray(purpose, "keys", keys);
+  if (!Array.isArray(args)) throw noArray(purpose, "args", args);
   const words: [string, ...CommandArgument[]] = [name, what, keys.length];
   // Faster than two spreads.
   for (let i = 0; i < keys.length; i++) words.push(keys[i]!);
@@ -87,10 +91,10 @@ function callOf(
   return words;
 }
 
-const noArray = (name: string, value: unknown): TypeError =>
+const noArray = (purpose: string, name: string, value: unknown): TypeError =>
   withFate(
     new TypeError(
-      `Cannot run a script: ${name} is ${show(value)}, expected an array`,
+      `Cannot ${purpose}: ${name} is ${show(value)}, expected an array`,
     ),
     "unsent",
   );
@@ -104,6 +108,10 @@ function checkSource(what: string, source: unknown): void {
     }, expected a string that is not empty`,
   );
 }
+
+/** What calls are made for, to follow "Cannot" in an error. */
+const RUN = "run a script";
+const CALL = "call a function";
 
 /** Options of a {@linkcode Script}. */
 export interface ScriptOptions {
@@ -184,8 +192,8 @@ export class Script<Result extends AnyReply = AnyReply> {
     options?: SendOptions,
   ): Promise<Result> {
     try {
-      const command = callOf(this.#name, "", keys, args);
-      return this.#code.run(redis, command, options) as Promise<Result>;
+      const command = callOf(RUN, this.#name, "", keys, args);
+      return this.#code.run(RUN, redis, command, options) as Promise<Result>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -270,15 +278,16 @@ export class FunctionLibrary {
     args: readonly CommandArgument[] = [],
     options: FunctionCallOptions = {},
   ): Promise<Result> {
-    const { readOnly, ...others } = options;
     try {
+      const { readOnly, ...others } = options;
       const command = callOf(
+        CALL,
         readOnly === true ? "FCALL_RO" : "FCALL",
         name,
         keys,
         args,
       );
-      return this.#code.run(redis, command, others) as Promise<Result>;
+      return this.#code.run(CALL, redis, command, others) as Promise<Result>;
     } catch (error) {
       return Promise.reject(error);
     }

@@ -263,6 +263,26 @@ test("A script runs on a lease and on one server as on a client, and on whatever
   assertEquals((sent[0] as string[])[1]!.length, digest.length);
 });
 
+test("What a library cannot call is refused with a rejection that says so", async (fixture) => {
+  const redis = fixture.client();
+  const library = new FunctionLibrary("#!lua name=unused");
+  const call = library.call.bind(library) as (
+    ...args: unknown[]
+  ) => Promise<unknown>;
+  await assertRejects(
+    () => call(redis, "take", "key"),
+    TypeError,
+    'Cannot call a function: keys is "key", expected an array',
+  );
+  await assertRejects(() => call(redis, "take", [], [], null), TypeError);
+  await redis.close();
+  await assertRejects(
+    () => call(redis, "take", []),
+    ClosedError,
+    "Cannot call a function",
+  );
+});
+
 test("What cannot be run is refused before anything is sent", async (fixture) => {
   const redis = fixture.client();
   for (const source of ["", 1, undefined, null]) {
