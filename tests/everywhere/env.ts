@@ -52,10 +52,6 @@ export type Remote<T> =
     now<K extends keyof T>(property: K): Promise<T[K]>;
   };
 
-export type RemoteServer = Remote<RedisServer>;
-export type RemoteProxy = Remote<FaultProxy>;
-export type RemotePeer = Remote<Peer>;
-
 /** What can be made in a lab, and with which arguments. */
 export interface Makers {
   /** The server that all cases with these options share. */
