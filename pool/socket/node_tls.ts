@@ -14,11 +14,14 @@ import { isAddress } from "./tls_options.ts";
 /** A certificate as `node:tls` gives it: empty if the peer has shown none. */
 interface PeerCertificate {
   readonly subject?: unknown;
+  /** Such as `DNS:localhost, IP Address:127.0.0.1`. */
+  readonly subjectaltname?: string;
 }
 
 /** The part of `tls.TLSSocket` that is needed. */
 interface TlsSocket extends NetSocket {
-  getPeerCertificate(): PeerCertificate;
+  /** On Bun up to 1.3 `undefined` after an answer in plain text. */
+  getPeerCertificate(): PeerCertificate | undefined;
 }
 
 /** The options of `createSecureContext`. */
@@ -26,6 +29,8 @@ interface ContextOptions {
   readonly ca?: readonly string[];
   readonly cert?: string;
   readonly key?: string;
+  /** Bun 1.2 takes the name that it sends from here alone, and without it sends `localhost`. */
+  readonly servername?: string;
 }
 
 /** The part of `node:tls` that is needed. */
@@ -97,10 +102,11 @@ export async function connectTls(
   const { hostname, port, tls: { serverName, ...rules } = {} } = endpoint;
   const name = serverName || hostname;
   /** What is wrong with the server's name. */
-  const flawOf = (certificate: PeerCertificate): Error | undefined =>
-    certificate.subject === undefined
+  const flawOf = (certificate?: PeerCertificate): Error | undefined =>
+    certificate?.subject === undefined
       ? new Error("the server has shown no certificate")
-      : rules.unsafelyDisableHostnameVerification
+      : rules.unsafelyDisableHostnameVerification ||
+          hasAddress(certificate, name)
       ? undefined
       : tls.checkServerIdentity(name, certificate);
   const over = new AbortController();
@@ -114,8 +120,6 @@ export async function connectTls(
       host: hostname,
       port,
       onread,
-      // An address is no name for TLS, nor is the dot at the end of one.
-      ...(isAddress(name) ? {} : { servername: name.replace(/\.$/, "") }),
       checkServerIdentity: (_, certificate) => flawOf(certificate),
     });
     opened.on("connect", () => {
@@ -169,14 +173,41 @@ async function flawOfPeer(
   return undefined;
 }
 
+/** Whether a certificate is made out to an IPv6 address: Node 22.23 looks for it among the names of hosts. */
+function hasAddress(
+  { subjectaltname = "" }: PeerCertificate,
+  name: string,
+): boolean {
+  const address = addressOf(name);
+  // A name with a comma in it is quoted: it is left to the runtime.
+  return address !== undefined && !subjectaltname.includes('"') &&
+    subjectaltname.split(", ").some((entry) =>
+      entry.startsWith(ADDRESS) &&
+      addressOf(entry.slice(ADDRESS.length)) === address
+    );
+}
+
+const ADDRESS = "IP Address:";
+
+/** An IPv6 address in its one shortest form; `undefined` if it is none. */
+function addressOf(name: string): string | undefined {
+  const url = `http://[${name}]`;
+  return name.includes(":") && URL.canParse(url)
+    ? new URL(url).hostname
+    : undefined;
+}
+
 /** Node would trust the authorities of `ca` instead of its own, not besides. */
 function secure(
   tls: Tls,
-  { tls: given = {} }: Endpoint,
+  { hostname, tls: given = {} }: Endpoint,
   replacesRoots: boolean,
 ): Secured {
-  const { caCerts = [], cert, key } = given;
+  const { caCerts = [], cert, key, serverName } = given;
+  const name = serverName || hostname;
   const options = {
+    // An address is no name for TLS, nor is the dot at the end of one.
+    ...(isAddress(name) ? {} : { servername: name.replace(/\.$/, "") }),
     ...(cert === undefined ? {} : { cert, key: key! }),
     ...(caCerts.length === 0 ? {} : {
       ca: replacesRoots ? caCerts : [

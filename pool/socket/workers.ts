@@ -66,7 +66,9 @@ export async function connect(
     if (tls !== undefined) {
       phase = "tls";
       onTls?.();
-      const { serverName } = tls;
+      // Of itself the runtime would look for an IPv6 address in brackets.
+      const serverName = tls.serverName ||
+        (hostname.includes(":") ? hostname : undefined);
       socket = serverName
         ? socket.startTls({ expectedServerHostname: serverName })
         : socket.startTls();

@@ -61,6 +61,17 @@ const PEERS: Readonly<
   },
   /** Closes in place of an answer to HELLO. */
   slams: () => new ScriptedServer(() => CLOSE),
+  /** Answers TLS in plain text if it is called `redis.test`, and closes if not. */
+  named: () =>
+    new FakeServer(async (connection) => {
+      const hello = new Uint8Array(4096);
+      const count = await connection.read(hello) ?? 0;
+      const text = new TextDecoder().decode(hello.subarray(0, count));
+      if (text.includes("redis.test")) {
+        await connection.write(new TextEncoder().encode("220 mail.test\r\n"));
+      }
+      connection.close();
+    }),
   /** Takes so many megabytes a second, and hands them on to a server. */
   slow: (port, megabytesPerSecond) =>
     new FakeServer(async (client) => {

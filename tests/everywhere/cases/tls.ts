@@ -46,6 +46,33 @@ export const tls: Cases = {
     }
   },
 
+  "A server is trusted by its IPv6 address": async (env) => {
+    const config = { bind: "::1 127.0.0.1" };
+    const { tlsPort } = await env.make("sharedServer", { tls: true, config });
+    const tls = await trusting(env);
+    for (const host of ["[::1]", "[0:0:0:0:0:0:0:1]"]) {
+      await withClient(
+        `rediss://${host}:${tlsPort}`,
+        { tls },
+        async (redis) => {
+          assertEquals(await redis.send(["PING"]), "PONG");
+        },
+      );
+    }
+    if (env.isWorker) return;
+    for (const serverName of ["::1", "0:0::1"]) {
+      const options = { tls: { ...tls, serverName } };
+      await withClient(
+        `rediss://localhost:${tlsPort}`,
+        options,
+        async (redis) => {
+          assertEquals(await redis.send(["PING"]), "PONG");
+        },
+      );
+    }
+    await refusesName(env, `rediss://[::1]:${tlsPort}`, { serverName: "::2" });
+  },
+
   "A server of an unknown authority is refused, and not tried again": async (
     env,
   ) => {
@@ -159,6 +186,17 @@ export const tls: Cases = {
     const encrypted = await refusal(`redis://127.0.0.1:${tlsPort}`, options);
     assertEquals(encrypted.phase, "handshake");
   },
+
+  "A peer is told which server is meant, and an answer in plain text is named as such":
+    async (env) => {
+      const { port } = await env.make("peer", "named");
+      const tls = { ...await trusting(env), serverName: "redis.test" };
+      const error = await refusal(`rediss://127.0.0.1:${port}`, { tls });
+      assertEquals(error.phase, "tls");
+      if (env.isWorker) return; // it has one text for all that TLS fails by
+      assertStringIncludes(error.message, "does not speak TLS");
+      assertFalse(error.isRetriable);
+    },
 
   "A peer that never answers TLS is given up in time": async (env) => {
     const { port } = await env.make("peer", "silent");
