@@ -1,7 +1,7 @@
 // What waits for the reader of a subscription, or for its callbacks.
 import { decodeText } from "../resp/receive_buffer.ts";
-import { printException } from "../pool/connection/print_exception.ts";
 import { ClosedError } from "../pool/errors.ts";
+import { Callbacks } from "./callbacks.ts";
 import type { Channel, Listener, Place } from "./channel.ts";
 import { QueueFullError } from "./errors.ts";
 import {
@@ -51,6 +51,7 @@ export class Inbox implements Listener {
   readonly active: Promise<void>;
   readonly #parts: InboxOptions;
   readonly #queue = new ItemQueue<Payload>();
+  readonly #callbacks: Callbacks | undefined; // in place of a reader
   readonly #pending: Set<Channel>; // never acknowledged so far
   readonly #losses = new Map<Channel, Loss>();
   readonly #blocked = new Set<Place>();
@@ -61,7 +62,6 @@ export class Inbox implements Listener {
   #gathered: Gap | undefined; // of the channels that are back, until the next message
   #gatheredNames: string[] = [];
   #dropped: Dropped | undefined;
-  #isBusy = false; // a callback has not returned or not resolved
   #onEnd: (() => void) | undefined;
   #end: { readonly error: unknown; readonly isError: boolean } | undefined;
 
@@ -71,6 +71,9 @@ export class Inbox implements Listener {
     this.binary = parts.options.binary ?? false;
     this.names = parts.channels.map(({ name }) => name);
     this.#pending = new Set(parts.channels);
+    if (parts.options.onMessage !== undefined) {
+      this.#callbacks = new Callbacks(parts.options, () => this.#take());
+    }
     this.active = this.#activation.promise;
     this.active.catch(() => {}); // its subscriber may not be waiting yet
   }
@@ -98,7 +101,10 @@ export class Inbox implements Listener {
     place: Place,
   ): boolean {
     if (this.#end !== undefined) return false;
-    if (this.#gathered !== undefined) this.settle();
+    if (this.#gathered !== undefined) {
+      this.settle();
+      if (this.isEnded) return false; // by onGap
+    }
     const payload = this.binary
       ? raw
       : typeof raw === "string"
@@ -112,17 +118,7 @@ export class Inbox implements Listener {
       pattern,
       payload,
     };
-    const { onMessage } = this.#parts.options;
-    if (onMessage === undefined) {
-      const waiter = this.#waiters.shift();
-      if (waiter !== undefined) {
-        waiter.resolve({ value: message, done: false });
-        return false;
-      }
-    } else if (!this.#isBusy) {
-      this.#callNow(message);
-      return false;
-    }
+    if (this.#offer(message)) return false;
     return this.#enqueue(message, place);
   }
 
@@ -159,6 +155,7 @@ export class Inbox implements Listener {
     for (const channel of lost) this.#losses.set(channel, loss);
     if (lost.length === 0) return;
     this.settle();
+    if (this.isEnded) return; // by onGap
     this.#handOver({
       type: "away",
       channels: lost.length === this.names.length
@@ -206,7 +203,7 @@ export class Inbox implements Listener {
   }
 
   next(): Promise<IteratorResult<Item<Payload>, undefined>> {
-    if (this.#parts.options.onMessage !== undefined) {
+    if (this.#callbacks !== undefined) {
       return Promise.reject(
         new TypeError(
           "Cannot iterate a subscription with onMessage: expected one or the other",
@@ -310,60 +307,22 @@ export class Inbox implements Listener {
 
   /** Delivers what is no message. It takes no place in the queue. */
   #handOver(item: Exclude<Item<Payload>, Message<Payload>>): void {
-    if (this.#parts.options.onMessage === undefined) {
-      const waiter = this.#waiters.shift();
-      if (waiter !== undefined) {
-        return waiter.resolve({ value: item, done: false });
-      }
-    } else if (!this.#isBusy) return this.#callNow(item);
-    this.#queue.pushGap(item);
+    if (!this.#offer(item)) this.#queue.pushGap(item);
   }
 
-  /** Calls the callback of an item that has not waited, and of what the callback itself has brought about. */
-  #callNow(item: Item<Payload>): void {
-    this.#call(item);
-    if (this.#isBusy) return;
-    if (this.#end !== undefined || !this.#queue.isEmpty) this.#goOn();
+  /** Delivers an item at once, if a reader or a callback is free to take it. */
+  #offer(item: Item<Payload>): boolean {
+    if (this.#callbacks !== undefined) return this.#callbacks.offer(item);
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) return false;
+    waiter.resolve({ value: item, done: false });
+    return true;
   }
-
-  /** Calls the callback of an item. Until it returns, and its promise resolves, nothing else is called. */
-  #call(item: Item<Payload>): void {
-    const { onMessage, onGap, onAway } = this.#parts.options;
-    const callback =
-      (item.type === "message"
-        ? onMessage
-        : item.type === "gap"
-        ? onGap
-        : onAway) as ((item: Item<Payload>) => unknown) | undefined;
-    this.#isBusy = true;
-    try {
-      const result = callback?.(item);
-      if (result instanceof Promise) {
-        result.catch((error) =>
-          printException("a callback of a subscription", error)
-        )
-          .then(this.#goOn);
-        return;
-      }
-    } catch (error) {
-      printException("a callback of a subscription", error);
-    }
-    this.#isBusy = false;
-  }
-
-  readonly #goOn = (): void => {
-    this.#isBusy = false;
-    while (!this.#isBusy) {
-      const item = this.#take();
-      if (item === undefined) return this.#callEnd();
-      this.#call(item);
-    }
-  };
 
   #finish(error: unknown, isError: boolean): void {
     if (this.#end !== undefined) return;
     this.settle();
-    if (this.#end !== undefined) return; // by onGap
+    if (this.isEnded) return; // by onGap
     this.#end = { error: isError ? error : undefined, isError };
     this.#onEnd?.();
     this.#losses.clear();
@@ -384,23 +343,7 @@ export class Inbox implements Listener {
     for (const waiter of waiters) {
       this.next().then(waiter.resolve, waiter.reject);
     }
-    if (!this.#isBusy) this.#callEnd();
-  }
-
-  /** Calls `onEnd` once everything else was delivered. */
-  #callEnd(): void {
-    if (
-      this.#end === undefined || this.#parts.options.onMessage === undefined
-    ) {
-      return;
-    }
-    const { error } = this.#end;
-    const { onEnd } = this.#parts.options;
-    try {
-      onEnd?.(error);
-    } catch (thrown) {
-      printException("onEnd of a subscription", thrown);
-    }
+    this.#callbacks?.end(this.#end.error);
   }
 
   #drop(): void {

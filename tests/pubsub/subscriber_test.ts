@@ -25,6 +25,7 @@ import {
 } from "../../pubsub/mod.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { startRedis } from "../support/redis_server.ts";
+import { CLOSE, helloOf, ScriptedServer } from "../support/scripted_server.ts";
 import { until } from "../support/wait.ts";
 
 /** The payloads of the next `count` items, which must be messages. */
@@ -266,6 +267,35 @@ Deno.test("A subscription that a callback ends calls onEnd once, after all that 
   await publish("first", 1);
   await until(() => heard.length > 1);
   assertEquals(heard, ["1", undefined]);
+});
+
+Deno.test("A subscription that onGap ends gives nothing after that", async () => {
+  const active = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+  const message = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n";
+  await using server = new ScriptedServer(([name], connection) => {
+    if (name === "HELLO") return helloOf({ version: "7.0.15" });
+    if (name === "PING") return CLOSE;
+    if (name !== "SUBSCRIBE") return "+OK\r\n";
+    return connection === 1 ? active : active + message;
+  });
+  await using subscriber = new Subscriber(server.url, { pingIntervalMs: 20 });
+  const heard: string[] = [];
+  const ended = Promise.withResolvers<void>();
+  const subscription = await subscriber.subscribe("a", {
+    onMessage: ({ payload }) => heard.push(payload),
+    onAway: () => heard.push("away"),
+    onGap: () => {
+      heard.push("gap");
+      subscription.unsubscribe();
+    },
+    onEnd: () => {
+      heard.push("end");
+      ended.resolve();
+    },
+  });
+  await ended.promise;
+  await delay(0); // what has come with the gap was taken
+  assertEquals(heard, ["away", "gap", "end"]);
 });
 
 Deno.test("A thousand channels are subscribed at once, in few commands", async () => {
