@@ -101,20 +101,21 @@ export class ReplyParser {
   #bulkLength = -1;
   #large: LargeBulk | undefined; // where it is received, if it is large
   readonly #text = new LargeText();
-  /**
-   * Keeps the last large value of bytes reachable, so that the end of malloc's
-   * heap is never free and malloc does not give the heap back to the system
-   * after each value: values of 1 MB come twice as fast, and six times where
-   * page faults are slow.
-   */
-  #last: Uint8Array | undefined;
+  readonly #keepsLast: boolean;
+  #last: Uint8Array | undefined; // the last large value of bytes, if it is kept
 
   /**
    * Makes a parser.
    *
    * @param limits The largest reply to accept.
+   * @param keepsLast Whether a large value of bytes, up to 4 MiB, is kept
+   * reachable until the next. On V8 the end of malloc's heap is then never free, and malloc
+   * does not give the heap back to the system after each value: values of 1 MB
+   * come twice as fast, and six times where page faults are slow. On
+   * JavaScriptCore it costs a tenth of the speed. @default {true}
    */
-  constructor(limits: ParserLimits = {}) {
+  constructor(limits: ParserLimits = {}, keepsLast = true) {
+    this.#keepsLast = keepsLast;
     this.#budget = new ReplyBudget(limits);
     this.#allowsShort = this.#budget.allowsBulk(MAX_SHORT);
   }
@@ -410,9 +411,10 @@ export class ReplyParser {
     this.#consume(CRLF_LENGTH);
     this.#bulkLength = -1;
     this.#large = undefined;
-    this.#last = typeof value !== "string" && value.length <= KEPT_BULK
-      ? value
-      : undefined;
+    this.#last =
+      this.#keepsLast && typeof value !== "string" && value.length <= KEPT_BULK
+        ? value
+        : undefined;
     return value;
   }
 

@@ -30,6 +30,8 @@ export interface WireOptions {
   readonly limits?: ParserLimits;
   /** Whether bytes may be overwritten once their write is over: not if the socket may still hold them in a buffer of its own. @default {false} */
   readonly reusesBytes?: boolean;
+  /** See the constructor of {@linkcode ReplyParser}. @default {true} */
+  readonly keepsLastReply?: boolean;
 }
 
 /** How a wire ended, and the text that says more. */
@@ -111,7 +113,7 @@ export class Wire {
     this.#socket = socket;
     this.#user = user;
     this.#secret = options.secret;
-    this.#parser = new ReplyParser(options.limits);
+    this.#parser = new ReplyParser(options.limits, options.keepsLastReply);
     this.#timer = new ReplyTimer(
       options.replyTimeoutMs,
       user.extraReplyTimeoutMs,

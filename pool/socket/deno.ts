@@ -3,6 +3,7 @@ import type { Endpoint } from "./endpoint.ts";
 import type { DialOptions, Socket } from "./socket.ts";
 
 export const name = "Deno";
+export const keepsLastReply = true;
 
 export async function connect(
   endpoint: Endpoint,

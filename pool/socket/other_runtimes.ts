@@ -28,6 +28,7 @@ export function otherRuntime(name: OtherName): {
   newTimer(onDue: (lateMs: number) => void): PlainTimer;
   newUnrefSleep(): PlainSleep;
   permissionHint(): string;
+  readonly keepsLastReply: boolean;
   readonly newOneRequest: ((what: string) => OneRequest) | undefined;
 } {
   return {
@@ -37,6 +38,7 @@ export function otherRuntime(name: OtherName): {
     newTimer: (onDue) => new PlainTimer(onDue),
     newUnrefSleep: () => new PlainSleep(),
     permissionHint: () => "--allow-net",
+    keepsLastReply: name !== "Bun", // the only one whose engine is not V8
     newOneRequest: name === "Cloudflare Workers"
       ? (what) => new OneRequest(what, markRequest)
       : undefined,

@@ -23,15 +23,24 @@ interface Reader {
  */
 export class ReadQueue {
   readonly #resume: () => void;
+  readonly #given: ((bytes: Uint8Array) => void) | undefined;
   readonly #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #isPaused = false;
   #reader: Reader | undefined;
   #end: StreamEnd | undefined;
 
-  /** @param resume Lets the peer go on after a pause. */
-  constructor(resume: () => void) {
+  /**
+   * Makes an empty one.
+   *
+   * @param resume Lets the peer go on after a pause.
+   * @param given Whether received bytes are given away, and need not be copied
+   * to be kept: called with them when all have been read. Else the next ones may come into
+   * the same memory.
+   */
+  constructor(resume: () => void, given?: (bytes: Uint8Array) => void) {
     this.#resume = resume;
+    this.#given = given;
   }
 
   /** How the stream ended, or `undefined` while it has not. */
@@ -50,7 +59,7 @@ export class ReadQueue {
   }
 
   /**
-   * Bytes have come. They are copied: the next ones may come into the same memory.
+   * Bytes have come.
    *
    * @returns Whether the peer may go on; if not it is to be paused. Those of TLS may come after that.
    */
@@ -65,9 +74,13 @@ export class ReadQueue {
       );
       reader.resolve(taken);
     }
-    if (taken === count) return true;
+    if (taken === count) {
+      this.#given?.(bytes);
+      return true;
+    }
+    const left = bytes.subarray(taken, count);
     // Not by slice(), which makes no copy of a Buffer.
-    this.#kept.push(new Uint8Array(bytes.subarray(taken, count)));
+    this.#kept.push(this.#given === undefined ? new Uint8Array(left) : left);
     this.#keptBytes += count - taken;
     this.#isPaused ||= this.#keptBytes >= MAX_KEPT_BYTES;
     return !this.#isPaused;
@@ -92,8 +105,12 @@ export class ReadQueue {
     const count = Math.min(kept.length, buffer.length);
     buffer.set(kept.subarray(0, count));
     this.#keptBytes -= count;
-    if (count < kept.length) this.#kept[0] = kept.subarray(count);
-    else this.#kept.shift();
+    if (count < kept.length) {
+      this.#kept[0] = kept.subarray(count);
+    } else {
+      this.#kept.shift();
+      this.#given?.(kept);
+    }
     if (this.#isPaused && this.#keptBytes === 0) {
       this.#isPaused = false;
       this.#resume();

@@ -30,6 +30,8 @@ export interface Runtime {
    * @param text The runtime's text of the denial.
    */
   permissionHint(endpoint: Endpoint, text: string): string;
+  /** Whether memory is faster to get while the last large reply is kept reachable. */
+  readonly keepsLastReply: boolean;
   /** Limits the use of a client or a recorder to one request; `undefined` where sockets belong to the process. */
   readonly newOneRequest?: ((what: string) => OneRequest) | undefined;
 }
