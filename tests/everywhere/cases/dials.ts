@@ -10,6 +10,7 @@ import {
 } from "@std/assert";
 import {
   CheckoutTimeoutError,
+  DialError,
   fateOf,
   Redis,
   ReplyError,
@@ -75,7 +76,9 @@ export const dials: Cases = {
       const errors = await Promise.all(
         Array.from({ length: 5 }, () => errorOf(redis.send(["PING"]))),
       );
-      assertEquals(new Set(errors.map(({ name }) => name)).size, 1);
+      for (const error of errors) assertInstanceOf(error, DialError);
+      const { dialed, dialFailures } = redis.stats();
+      assertEquals([dialed, dialFailures], [0, 1]);
     });
   },
 
