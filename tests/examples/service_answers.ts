@@ -43,31 +43,38 @@ export async function answersOf(url: string): Promise<unknown[]> {
   return answers;
 }
 
-/** The statuses that a service answers to requests with odd hosts and paths, which `fetch` does not send. */
-export async function oddAnswersOf(url: string): Promise<number[]> {
+/** Hosts that make no URL. */
+export const ODD_HOSTS: readonly string[] = [
+  "a b",
+  "[::",
+  "a:99999",
+  "%zz",
+  "a/b",
+  "u@a",
+  "a?b",
+  "http://a",
+];
+
+/** The status that a service answers to a request, such as `GET /healthz`, that `fetch` would not send. */
+export async function statusOf(
+  url: string,
+  request: string,
+  host = "a",
+): Promise<number> {
   const { hostname, port } = new URL(url);
-  const hosts = [
-    "a b",
-    "[::",
-    "a:99999",
-    "%zz",
-    "a/b",
-    "u@a",
-    "a?b",
-    "http://a",
-  ];
-  const requests = [
-    ...["/healthz", "//healthz", "/healthz/../blocked"].map((
-      path,
-    ) => [path, "a"]),
-    ...hosts.map((host) => ["/healthz", host]),
-  ];
-  return await Promise.all(requests.map(async ([path, host]) => {
-    const connection = await Deno.connect({ hostname, port: Number(port) });
-    await connection.write(new TextEncoder().encode(
-      `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
-    ));
-    const answer = await new Response(connection.readable).text();
-    return Number(answer.split(" ")[1]);
-  }));
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  await connection.write(new TextEncoder().encode(
+    `${request} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+  ));
+  const answer = await new Response(connection.readable).text();
+  return Number(answer.split(" ")[1]);
 }
+
+/** The statuses that a service answers to requests with odd paths and hosts. */
+export const oddAnswersOf = (url: string): Promise<number[]> =>
+  Promise.all([
+    ...["/healthz", "//healthz", "/healthz/../blocked"].map((path) =>
+      statusOf(url, `GET ${path}`)
+    ),
+    ...ODD_HOSTS.map((host) => statusOf(url, "GET /healthz", host)),
+  ]);

@@ -29,29 +29,14 @@ if (reason !== undefined) {
 }
 
 /**
- * Runs a program, and reads the JSON that it prints.
+ * Runs a program, and reads the JSON that it prints, in one line.
  *
  * @throws {Error} If it fails.
  */
-export async function seenBy<T>(program: URL, ...args: string[]): Promise<T> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "-A",
-      "--no-check",
-      ...importFlags,
-      program.href,
-      ...args,
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const text = new TextDecoder();
-  if (!success) throw new Error(text.decode(stderr));
-  return JSON.parse(text.decode(stdout));
-}
+export const seenBy = <T>(program: URL, ...args: string[]): Promise<T> =>
+  conversation(program, args, (line) => {
+    throw new Error(`expected JSON, not ${line}`);
+  });
 
 /**
  * Runs a program that asks for something by each line that it prints, and goes on when
@@ -63,9 +48,9 @@ export async function seenBy<T>(program: URL, ...args: string[]): Promise<T> {
 export async function conversation<T>(
   program: URL,
   args: readonly string[],
-  act: (asked: string) => Promise<unknown>,
+  act: (asked: string) => unknown,
 ): Promise<T> {
-  const child = new Deno.Command(Deno.execPath(), {
+  await using child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--quiet", "-A", "--no-check", ...importFlags],
       program.href,
