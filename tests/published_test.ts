@@ -3,6 +3,7 @@
 import "./support/strict.ts";
 import { assert, assertEquals } from "@std/assert";
 import { deliver } from "./examples/worker/deliveries.ts";
+import { importFlags } from "./support/imports.ts";
 import { dryRun } from "./support/published/own_package.ts";
 import {
   canPack,
@@ -47,6 +48,38 @@ function assertWorks(output: string): void {
   assertEquals([status, Object.keys(names)], ["recorded", ENTRIES]);
   assert(Object.values(names).every((count) => count !== 0), output);
 }
+
+Deno.test({
+  name:
+    "./dev registry serves the module to Deno and npm, and says how to use it",
+  ignore,
+  timeout: INSTALL_LIMIT_MS,
+  async fn() {
+    const process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", ...importFlags, "tests/registry.ts"],
+      cwd: ROOT,
+      stdout: "piped",
+    }).spawn();
+    let said = "";
+    for await (
+      const text of process.stdout.pipeThrough(new TextDecoderStream())
+    ) {
+      said += text;
+      if (!said.includes("bunx")) continue;
+      const [, url] = /^ +export JSR_URL=(\S+)$/m.exec(said)!;
+      assert(said.includes(`@jsr:registry=${url}`), said);
+      for (
+        const path of ["@unzombie/redis/meta.json", "@jsr/unzombie__redis"]
+      ) {
+        const { ok, body } = await fetch(url + path);
+        await body?.cancel();
+        assert(ok, path);
+      }
+      process.kill();
+    }
+    await process.status;
+  },
+});
 
 Deno.test({
   name:

@@ -60,10 +60,22 @@ async function listOf(
       onCut(error);
     }
   };
-  return new Response(
-    ReadableStream.from(body()).pipeThrough(new TextEncoderStream()),
-    { headers: { "content-type": "application/json" } },
-  );
+  const parts = body();
+  const encoder = new TextEncoder();
+  // Bun 1.2 has no `ReadableStream.from`.
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      const { done, value } = await parts.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    async cancel() {
+      await parts.return();
+    },
+  });
+  return new Response(stream, {
+    headers: { "content-type": "application/json" },
+  });
 }
 
 async function* linesOf(items: AsyncIterable<unknown>): AsyncGenerator<string> {

@@ -35,7 +35,7 @@ export async function openStore(
   if (name === "kv" || name.startsWith("kv:")) {
     if (openKv === undefined) {
       throw new TypeError(
-        `Cannot use OUTBOX=${name}: there is no Deno.openKv, expected --unstable-kv, or the path of a file`,
+        `Cannot use OUTBOX=${name}: there is no Deno.openKv, expected the path of a file, or on Deno --unstable-kv`,
       );
     }
     const { KvOutbox } = await import("@unzombie/redis/outbox/kv");

@@ -31,6 +31,12 @@ export function otherRuntime(name: OtherName): {
   readonly keepsLastReply: boolean;
   readonly newOneRequest: ((what: string) => OneRequest) | undefined;
 } {
+  // Node 20 lacks it; what uses it would fail with "is not a function".
+  if (!("withResolvers" in Promise)) {
+    throw new TypeError(
+      `Cannot use @unzombie/redis on this version of ${name}: expected Node 22, Bun 1.2 or later`,
+    );
+  }
   return {
     name,
     connect: async (endpoint, options) =>

@@ -126,10 +126,15 @@ Deno.test("Each mall has an object of its own, and all else shares one", async (
     "mall-1",
   );
   assertEquals(await asked("/blocked/mall.2/1"), "mall.2");
+  assertEquals(await asked("/status?mall=mall.2"), "mall.2");
+  assertEquals(await asked("/healthz?mall=mall-1"), "mall-1");
   for (
     const path of [
       "/blocked",
       "/healthz",
+      "/status",
+      "/status?mall=a_b",
+      "/blocked?mall=mall-1",
       "/webhooks/a_b/1/orders",
       `/webhooks/${"a".repeat(65)}/1/orders`,
       "/webhooks//1/orders",

@@ -7,6 +7,7 @@
 // LIMIT and the variables beside it are texts or secrets of the Worker, PORT and
 // OUTBOX mean nothing. What is queued is in the storage of the object, which sends
 // it when Redis is back: by itself while it lives, woken by its alarm after that.
+// The counts of /status?mall=mymall and /healthz?mall=mymall are those of one mall.
 import {
   DurableObjectOutbox,
   type DurableObjectStorageLike,
@@ -74,12 +75,14 @@ export class WebhookService {
 }
 
 /** The mall of a request. All that is without one goes to the same object, `_`, which is no mall. */
-const MALL = /^\/(?:webhooks|frequency|blocked)\/([A-Za-z0-9.-]{1,64})\//;
+const MALL =
+  /^\/(?:webhooks|frequency|blocked)\/([A-Za-z0-9.-]{1,64})\/|^\/(?:status|healthz)\?mall=([A-Za-z0-9.-]{1,64})$/;
 
 export default {
   fetch(request: Request, { WEBHOOKS }: Env): Promise<Response> {
-    const { pathname } = new URL(request.url);
-    const name = MALL.exec(pathname)?.[1] ?? "_";
+    const { pathname, search } = new URL(request.url);
+    const [, ofEvents, ofState] = MALL.exec(pathname + search) ?? [];
+    const name = ofEvents ?? ofState ?? "_";
     return WEBHOOKS.get(WEBHOOKS.idFromName(name)).fetch(request);
   },
 };

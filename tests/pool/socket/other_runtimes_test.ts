@@ -1,9 +1,18 @@
 // That the timers of Node, Bun and Workers come in time, and keep a process alive only while they run.
 
 import "../../support/strict.ts";
-import { assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
+import {
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLess,
+  assertThrows,
+} from "@std/assert";
 import { delay } from "@std/async/delay";
-import { PlainSleep, PlainTimer } from "../../../pool/socket/other_runtimes.ts";
+import {
+  otherRuntime,
+  PlainSleep,
+  PlainTimer,
+} from "../../../pool/socket/other_runtimes.ts";
 
 /** Runs `fn` with timers like those of Node, and says what was asked of them. */
 async function withTimeouts(
@@ -100,4 +109,23 @@ Deno.test("A sleep ends after its time or by end(), and keeps no process alive",
       "unref",
     ]);
   });
+});
+
+Deno.test("A runtime as old as Node 20 is refused, with what is expected", () => {
+  const { withResolvers } = Promise;
+  Reflect.deleteProperty(Promise, "withResolvers");
+  try {
+    assertThrows(
+      () => otherRuntime("Node"),
+      TypeError,
+      "Cannot use @unzombie/redis on this version of Node: expected Node 22",
+    );
+  } finally {
+    Object.defineProperty(Promise, "withResolvers", {
+      value: withResolvers,
+      writable: true,
+      configurable: true,
+    });
+  }
+  assertEquals(otherRuntime("Node").name, "Node");
 });
