@@ -10,7 +10,7 @@ import { type Channel, COMMANDS, type Listener } from "./channel.ts";
 import type { Loss } from "./items.ts";
 import { Link, type LinkEvents, type OpenLink } from "./link.ts";
 
-/** While subscribed, Sentinels are asked this often whether the primary is another one, and a cluster who serves which hash slots, in milliseconds. */
+/** While subscribed, Sentinels are asked this often whether the primary is another one, and a cluster which server holds which hash slots, in milliseconds. */
 const RENEW_MS = { sentinel: 1000, cluster: 10_000 };
 
 /** Options of a {@linkcode Placement}. */
@@ -278,7 +278,7 @@ export class Placement {
     this.#failed([channel], error);
   }
 
-  /** Tells the directory what has failed. Returns whether to try again at once. */
+  /** Reports to the directory what has failed. Returns whether to try again at once. */
   #heed(channels: readonly Channel[], error: Error): boolean {
     const { directory } = this.#options;
     const searches = new Set(

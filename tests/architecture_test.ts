@@ -35,9 +35,9 @@ interface Weight {
 
 /**
  * The rooms of the house, and the rooms that each may import. The arrows go one
- * way: bytes and time import nothing, sockets know bytes, a connection knows its
+ * way: bytes, time and sockets import nothing, a connection imports bytes and its
  * socket, the pool its connections, the client the pool, and the recorder the
- * client but no sockets. Of the recorder, entries are below the outbox that keeps
+ * client, and of sockets the runtime alone. Of the recorder, entries are below the outbox that keeps
  * them, and both are below what sends them.
  */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {

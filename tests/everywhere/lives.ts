@@ -34,7 +34,7 @@ export const lives: Readonly<
     await tell(recorder.record(EVENT).then(({ status }) => status));
   },
 
-  /** A reply that does not come: the process hears of it by the timeout. */
+  /** A reply that does not come: the process notices it by the timeout. */
   async owed(url, ms) {
     const redis = new Redis(url, { replyTimeoutMs: Number(ms) });
     await redis.send(["PING"]);

@@ -107,14 +107,16 @@ export async function programForTests(
 }
 
 async function run(program: string, args: readonly string[]): Promise<void> {
+  const timeout = AbortSignal.timeout(MOST_MS);
   const { success, signal, stderr } = await new Deno.Command(program, {
     args: [...args],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-    signal: AbortSignal.timeout(MOST_MS),
+    signal: timeout,
   }).output();
-  if (signal !== null) throw new Error(`${program} takes too long`);
+  if (timeout.aborted) throw new Error(`${program} takes too long`);
+  if (signal !== null) throw new Error(`${program} was ended by ${signal}`);
   if (!success) {
     throw new Error(`${program}: ${new TextDecoder().decode(stderr).trim()}`);
   }

@@ -130,35 +130,36 @@ export const calls: Cases = {
     });
   },
 
-  "A subscriber hears what is published, and of the gap that a kill leaves":
-    async (env) => {
-      const server = await env.make("sharedServer");
-      const proxy = await env.make("proxy", server);
-      const channel = `${env.prefix}channel`;
-      const subscriber = new Subscriber(proxy.url);
-      const subscription = await subscriber.subscribe(channel);
-      const heard: string[] = [];
-      const hearing = (async () => {
-        for await (const item of subscription) {
-          heard.push(item.type === "message" ? item.payload : item.type);
-          if (heard.at(-1) === "two") break;
-        }
-      })();
-      await withClient(server.url, {}, async (redis) => {
-        await redis.send(["PUBLISH", channel, "one"]);
-        await until(() => heard.length === 1, "heard");
-        await proxy.killAll("rst");
-        await until(
-          async () => await redis.send(["PUBLISH", channel, "two"]) === 1,
-          "subscribed again",
-        );
-      });
-      await hearing;
-      await subscriber.close();
-      assertEquals(heard[0], "one");
-      assert(heard.includes("gap"), `${heard}`);
-      assertEquals(heard.at(-1), "two");
-    },
+  "A subscriber gets what is published, and the gap that a kill leaves": async (
+    env,
+  ) => {
+    const server = await env.make("sharedServer");
+    const proxy = await env.make("proxy", server);
+    const channel = `${env.prefix}channel`;
+    const subscriber = new Subscriber(proxy.url);
+    const subscription = await subscriber.subscribe(channel);
+    const heard: string[] = [];
+    const hearing = (async () => {
+      for await (const item of subscription) {
+        heard.push(item.type === "message" ? item.payload : item.type);
+        if (heard.at(-1) === "two") break;
+      }
+    })();
+    await withClient(server.url, {}, async (redis) => {
+      await redis.send(["PUBLISH", channel, "one"]);
+      await until(() => heard.length === 1, "heard");
+      await proxy.killAll("rst");
+      await until(
+        async () => await redis.send(["PUBLISH", channel, "two"]) === 1,
+        "subscribed again",
+      );
+    });
+    await hearing;
+    await subscriber.close();
+    assertEquals(heard[0], "one");
+    assert(heard.includes("gap"), `${heard}`);
+    assertEquals(heard.at(-1), "two");
+  },
 
   "A cluster and a Sentinel are found by the URL": async (env) => {
     const cluster = await env.make("cluster");
