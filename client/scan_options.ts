@@ -15,7 +15,7 @@ export interface ScanOptions {
   /** Keys, fields, values and members become `Uint8Array`. @default {false} */
   binary?: boolean | undefined;
   /** The retry policy of each page. @default {the client's} */
-  retry?: SendOptions["retry"];
+  retry?: SendOptions["retry"] | undefined;
 }
 
 /** Options of `scan`. */

@@ -30,39 +30,39 @@ export type WhenFull = "block" | "drop-oldest" | "fail";
 /** How many messages may wait for their reader, and what gives then. */
 export interface QueueOptions {
   /** How many messages may wait to be read. @default {5000} */
-  maxQueued?: number;
+  maxQueued?: number | undefined;
   /** How large their payloads may be together: bytes, or characters of text. A single one may be larger. @default {16777216} */
-  maxQueuedBytes?: number;
+  maxQueuedBytes?: number | undefined;
   /** What gives then. @default {"block"} */
-  whenFull?: WhenFull;
+  whenFull?: WhenFull | undefined;
 }
 
 /** Options of a `Subscriber`. Durations are in milliseconds. */
 export interface SubscriberOptions extends EndpointOptions, QueueOptions {
   /** See `RedisOptions`. @default {5000} */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /** How long the answer to a PING or a SUBSCRIBE may take without a byte coming; then the connection is closed. @default {5000} */
-  replyTimeoutMs?: number;
+  replyTimeoutMs?: number | undefined;
   /**
    * How often a PING is sent. A peer that is silently gone is found within this and
    * `replyTimeoutMs`, and a gap begins at most so much earlier than it need.
    * @default {5000}
    */
-  pingIntervalMs?: number;
+  pingIntervalMs?: number | undefined;
   /** The waits between attempts to subscribe. @default {base 100 ms, cap 5000 ms, jitter 0.5} */
-  backoff?: Pick<ExponentialBackoff, "delayMs">;
+  backoff?: Pick<ExponentialBackoff, "delayMs"> | undefined;
   /** The largest message to accept. @default {those of `ParserLimits`} */
-  limits?: ParserLimits;
+  limits?: ParserLimits | undefined;
   /** Opens sockets. @default {those of the runtime} */
-  dial?: Dial;
+  dial?: Dial | undefined;
   /** Called with the report of each connection that has ended. */
-  onClose?: (report: CloseReport) => void;
+  onClose?: ((report: CloseReport) => void) | undefined;
   /** Called when an attempt to subscribe has failed: the 1st in a row, the 2nd, the 4th, the 8th and so on. */
-  onError?: (error: Error, info: AttemptInfo) => void;
+  onError?: ((error: Error, info: AttemptInfo) => void) | undefined;
   /** Whether to look for the cause when a connection has ended: see `RedisOptions`. It needs a second connection to the server. @default {false} */
-  postMortem?: boolean;
+  postMortem?: boolean | undefined;
   /** Called with the verdict of each post-mortem. Its `report` is that of the gap. */
-  onVerdict?: (verdict: Verdict) => void;
+  onVerdict?: ((verdict: Verdict) => void) | undefined;
 }
 
 /** An attempt to subscribe has failed. */
@@ -86,13 +86,13 @@ export interface SubscribeOptions<Binary extends boolean = false>
    * Called with each message, in place of the iterator. While its promise is pending
    * messages wait, as many as `maxQueued`.
    */
-  onMessage?: (message: Message<BulkOf<Binary>>) => unknown;
+  onMessage?: ((message: Message<BulkOf<Binary>>) => unknown) | undefined;
   /** Called where messages may be missing; with `onMessage` only. */
-  onGap?: (gap: Gap) => unknown;
+  onGap?: ((gap: Gap) => unknown) | undefined;
   /** Called when the connection was lost; with `onMessage` only. */
-  onAway?: (away: Away) => unknown;
+  onAway?: ((away: Away) => unknown) | undefined;
   /** Called when it has ended, with the error that ended it, if one did; with `onMessage` only. */
-  onEnd?: (error: unknown) => void;
+  onEnd?: ((error: unknown) => void) | undefined;
 }
 
 const COUNT: OptionRule = [

@@ -19,21 +19,21 @@ export interface RecorderOptions {
    * The key of the sorted set that an event belongs to.
    * @default {webhook_frequency_{mallId}_{shopNo}_{eventType}}
    */
-  keyOf?: (event: WebhookEvent) => string;
+  keyOf?: ((event: WebhookEvent) => string) | undefined;
   /** The time, in milliseconds since 1970. @default {Date.now} */
-  now?: () => number;
+  now?: (() => number) | undefined;
   /**
    * Makes the member of an event without a `deliveryId`. No two events may have
    * the same.
    * @default {crypto.randomUUID}
    */
-  newMember?: () => string;
+  newMember?: (() => string) | undefined;
   /**
    * How many events the outbox can hold. With 0 an event that cannot be
    * recorded is dropped.
    * @default {10000}
    */
-  outboxCapacity?: number;
+  outboxCapacity?: number | undefined;
   /**
    * Keeps the outbox beyond the end of the process. An event is answered `"queued"`
    * once the store has it. What an earlier process has left there is sent, oldest
@@ -41,7 +41,7 @@ export interface RecorderOptions {
    * to the store.
    * @default {in memory}
    */
-  outbox?: OutboxStore;
+  outbox?: OutboxStore | undefined;
   /**
    * What becomes of an event that the store fails to keep, or does not keep within 5
    * seconds. `"drop"`: it is dropped, with the store's error; its sender can send it
@@ -50,7 +50,7 @@ export interface RecorderOptions {
    * events.
    * @default {"drop"}
    */
-  whenStoreFails?: "drop" | "memory";
+  whenStoreFails?: "drop" | "memory" | undefined;
   /**
    * Retention in seconds. Within 10 milliseconds after Redis has acknowledged a
    * write, members older than this are removed, by the server's clock, and the
@@ -60,14 +60,14 @@ export interface RecorderOptions {
    * second, or by `flush` or `close`.
    * @default {for ever}
    */
-  retentionSeconds?: number;
+  retentionSeconds?: number | undefined;
   /**
    * How far back the `frequency` of a recorded outcome reaches, in seconds. It is read
    * in the flush that writes the event: one ZCOUNT for each set and flush. Outcomes of
    * events that are queued or dropped have none.
    * @default {none: nothing is read}
    */
-  windowSeconds?: number;
+  windowSeconds?: number | undefined;
   /**
    * After a failover, how much is written once more of what the server that is gone
    * has acknowledged last, in milliseconds before its last acknowledgement; 0 for
@@ -78,26 +78,26 @@ export interface RecorderOptions {
    * that has ended, and all but the last 50,000 events.
    * @default {3000 in a cluster and with Sentinels; without effect on one server}
    */
-  repeatAfterFailoverMs?: number;
+  repeatAfterFailoverMs?: number | undefined;
   /**
    * How long the first attempt of an event may take, in milliseconds, with the
    * retries of the client; then the event is queued.
    * @default {as long as the client tries}
    */
-  deadlineMs?: number;
+  deadlineMs?: number | undefined;
   /**
    * Called once for each event that is not recorded at once, with what became of
    * it as `status`; a second time, with `"dropped"`, if a queued one is lost
    * later; and if a set cannot be trimmed or counted. What it throws goes to the console.
    */
-  onError?: (error: unknown, info: RecordErrorInfo) => void;
+  onError?: ((error: unknown, info: RecordErrorInfo) => void) | undefined;
   /**
    * Called for trouble of the store that is not about a single event: it cannot be
    * loaded, it holds what is not a queued event, or events that were sent cannot be
    * removed. Of several failures in a row only for the first.
    * @default {to the console}
    */
-  onOutboxError?: (error: OutboxError) => void;
+  onOutboxError?: ((error: OutboxError) => void) | undefined;
 }
 
 /** What an error was about, ready for an error tracker. */

@@ -4,26 +4,26 @@ import { ProtocolError } from "./errors.ts";
 /** Limits on one reply. Over them the parser throws a {@linkcode ProtocolError}. */
 export interface ParserLimits {
   /** Bytes of one bulk string. @default {536870912} the server's own `proto-max-bulk-len` */
-  maxBulkLength?: number;
+  maxBulkLength?: number | undefined;
   /** Bytes of a simple string or an error. @default {65536} */
-  maxLineLength?: number;
+  maxLineLength?: number | undefined;
   /** Elements of one reply, those of nested arrays included; an error in an array counts as 100. @default {16777216} */
-  maxElements?: number;
+  maxElements?: number | undefined;
   /** Arrays inside arrays. @default {128} */
-  maxDepth?: number;
+  maxDepth?: number | undefined;
   /** Bytes of one reply in all. @default {1073741824} */
-  maxReplyLength?: number;
+  maxReplyLength?: number | undefined;
   /**
    * Bytes that one reply may take on the heap, by an estimate: each element
    * 16, each string 32 and its own, twice its own where it is not ASCII, each
    * array 64, each `Uint8Array` 200, but not its bytes, which lie elsewhere.
    * @default {671088640} what a heap of 1 GB survives
    */
-  maxMemory?: number;
+  maxMemory?: number | undefined;
 }
 
 /** The default limits. */
-export const LIMITS: Readonly<Required<ParserLimits>> = {
+export const LIMITS: Readonly<Record<keyof ParserLimits, number>> = {
   maxBulkLength: 512 * 1024 * 1024,
   maxLineLength: 64 * 1024,
   maxElements: 16 * 1024 * 1024,
@@ -55,7 +55,7 @@ export const weightOf = (text: string, length: number): number =>
 
 /** Counts what has come of one reply against its limits. Each method throws a {@linkcode ProtocolError} over one of them. */
 export class ReplyBudget {
-  readonly #limits: Required<ParserLimits> = { ...LIMITS };
+  readonly #limits: Record<keyof ParserLimits, number> = { ...LIMITS };
   // Of #limits, those that are compared with for every element.
   readonly #maxReplyLength: number;
   readonly #maxMemory: number;

@@ -3,13 +3,13 @@
 /** Options of an {@linkcode ExponentialBackoff}. */
 export interface BackoffOptions {
   /** The first wait, in milliseconds. @default {100} */
-  baseMs?: number;
+  baseMs?: number | undefined;
   /** No wait is longer, in milliseconds. @default {1000} */
-  capMs?: number;
+  capMs?: number | undefined;
   /** The share of a wait, 0 to 1, that chance may take off it. @default {0} */
-  jitter?: number;
+  jitter?: number | undefined;
   /** A random number from 0 (inclusive) to 1 (exclusive). @default {Math.random} */
-  random?: () => number;
+  random?: (() => number) | undefined;
 }
 
 /**

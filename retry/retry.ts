@@ -5,19 +5,19 @@ import { count, describeFailures, messageOf } from "./failures.ts";
 /** Options of a {@linkcode Retry}. */
 export interface RetryOptions {
   /** The waits. @default {new ExponentialBackoff()} */
-  backoff?: Pick<ExponentialBackoff, "delayMs">;
+  backoff?: Pick<ExponentialBackoff, "delayMs"> | undefined;
   /** How often to try again after the first attempt. @default {3} */
-  retries?: number;
+  retries?: number | undefined;
   /** Whether a failure is worth another attempt. Aborts never are. @default {() => true} */
-  isRetriable?: (error: unknown) => boolean;
+  isRetriable?: ((error: unknown) => boolean) | undefined;
   /**
    * No wait begins that would end later than this after the start, in
    * milliseconds. A `Redis` also ends its calls at that time.
    * @default {Infinity}
    */
-  deadlineMs?: number;
+  deadlineMs?: number | undefined;
   /** Waits, and rejects when the signal aborts. @default {`delay` of `@std/async`} */
-  sleep?: (ms: number, signal?: AbortSignal) => Promise<void>;
+  sleep?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined;
 }
 
 /** A failed attempt that will be followed by another. */
@@ -35,9 +35,9 @@ export interface RunOptions {
   /** Ends the waiting; the reason is thrown. */
   signal?: AbortSignal | undefined;
   /** Asked before the policy's own `isRetriable`. */
-  isRetriable?: (error: unknown) => boolean;
+  isRetriable?: ((error: unknown) => boolean) | undefined;
   /** Called before each wait. */
-  onRetry?: (attempt: RetryAttempt) => void;
+  onRetry?: ((attempt: RetryAttempt) => void) | undefined;
 }
 
 /** Options of a {@linkcode RetryError}. */

@@ -37,7 +37,7 @@ interface Weight {
  * The rooms of the house, and the rooms that each may import. The arrows go one
  * way: bytes, time and sockets import nothing, a connection imports bytes and its
  * socket, the pool its connections, the client the pool, and the recorder the
- * client, and of sockets the runtime alone. Of the recorder, entries are below the outbox that keeps
+ * client and the runtime. Of the recorder, entries are below the outbox that keeps
  * them, and both are below what sends them.
  */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {

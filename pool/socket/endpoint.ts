@@ -31,11 +31,11 @@ export interface EndpointOptions {
    */
   credentials?: CredentialsFunction | undefined;
   /** The database that SELECT switches to. @default {0} */
-  database?: number;
+  database?: number | undefined;
   /** The name shown by CLIENT LIST. No spaces. */
-  clientName?: string;
+  clientName?: string | undefined;
   /** For `rediss://` only. */
-  tls?: TlsOptions;
+  tls?: TlsOptions | undefined;
   /**
    * Whether it is a node of a cluster: each command goes to the server that holds
    * its key. @default {`cluster` in the URL}

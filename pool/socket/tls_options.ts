@@ -3,15 +3,15 @@
 /** How to verify the server, and which certificate to show it, for `rediss://`. */
 export interface TlsOptions {
   /** Certificate authorities to trust besides those of the runtime, and on Deno instead of them with `cert`: the text of each PEM file, not its path. */
-  caCerts?: string[];
+  caCerts?: string[] | undefined;
   /** The client's certificate, as PEM. Needs `key`. On Deno such a connection is made by `node:tls`, which takes some 40 ms to load. */
-  cert?: string;
+  cert?: string | undefined;
   /** The key of the client's certificate, as PEM. Needs `cert`. */
-  key?: string;
+  key?: string | undefined;
   /** The name that the server's certificate must carry. @default {the URL's host} */
-  serverName?: string;
+  serverName?: string | undefined;
   /** Accept a certificate that is made out to another name. The chain is still verified. @default {false} */
-  unsafelyDisableHostnameVerification?: boolean;
+  unsafelyDisableHostnameVerification?: boolean | undefined;
 }
 
 const TYPES: Readonly<Record<keyof TlsOptions, string>> = {

@@ -25,19 +25,19 @@ export interface BlacklistOptions {
    * A block that this process has read stays in force until its end.
    * @default {"allow"}
    */
-  whenAway?: "allow" | "deny";
+  whenAway?: "allow" | "deny" | undefined;
   /**
    * How long a block that was read is trusted, in milliseconds: for as long, a shop
    * that another process lets through may still be blocked in this one.
    * @default {1000}
    */
-  isKnownForMs?: number;
+  isKnownForMs?: number | undefined;
   /**
    * What the keys in Redis begin with: `{prefix}_{mallId}_{shopNo}` holds the block of a
    * shop, and `{prefix}` lists the shops. Blacklists with the same prefix share their blocks.
    * @default {"webhook_blocked"}
    */
-  prefix?: string;
+  prefix?: string | undefined;
 }
 
 /** What a {@linkcode Blacklist} says of an event. */
@@ -57,9 +57,9 @@ export interface BlacklistDecision {
 /** Options of {@linkcode Blacklist.block}. */
 export interface BlockOptions {
   /** How long, in seconds, at most 366 days. @default {`blockSeconds` of the blacklist} */
-  seconds?: number;
+  seconds?: number | undefined;
   /** Why, for {@linkcode Blacklist.blocked}: at most 500 characters. */
-  reason?: string;
+  reason?: string | undefined;
 }
 
 /** A shop that is blocked. */

@@ -15,9 +15,9 @@ export interface WebhookEvent {
   /** What happened, such as `"orders/create"`. */
   readonly eventType: string;
   /** The id that the sender repeats when it delivers the same webhook again. */
-  readonly deliveryId?: string;
+  readonly deliveryId?: string | undefined;
   /** When it was received, in milliseconds since 1970. @default {now()} */
-  readonly receivedAt?: number;
+  readonly receivedAt?: number | undefined;
 }
 
 /** The most times that an event may count: each has a member of its own. */

@@ -42,7 +42,7 @@ export interface DurableObjectOutboxOptions {
    * What each key begins with.
    * @default {"webhook_outbox/"}
    */
-  prefix?: string;
+  prefix?: string | undefined;
   /**
    * How much may be stored, in bytes, with what was set aside; an event takes
    * about 300. An event for which there is no room is not stored, and the error says
@@ -50,7 +50,7 @@ export interface DurableObjectOutboxOptions {
    * time to time.
    * @default {16777216}
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 // An object has 128 MB of memory, a value with a key-value backend 128 KiB and a key

@@ -44,7 +44,7 @@ export interface KvOutboxOptions {
    * The first parts of each key. Recorders that have the same share a store.
    * @default {["webhook_outbox"]}
    */
-  prefix?: readonly string[];
+  prefix?: readonly string[] | undefined;
   /**
    * How much may be stored, in bytes, with what was set aside; an event takes
    * about 300. An event for which there is no room is not stored, and the error says
@@ -52,7 +52,7 @@ export interface KvOutboxOptions {
    * time to time: several processes may exceed the limit, each by an eighth of it.
    * @default {16777216}
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 // The limits of one transaction, with some room for what the encoding adds. Deno 2.9

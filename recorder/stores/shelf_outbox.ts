@@ -31,7 +31,7 @@ interface Extent {
 /** @throws {TypeError} If an option is unknown, or `maxBytes` is not a number of bytes. */
 export function checkShelfOptions(
   what: string,
-  options: { readonly maxBytes?: number },
+  options: { readonly maxBytes?: number | undefined },
 ): void {
   checkOptions(options, {
     prefix: CHECKED_ELSEWHERE,

@@ -43,7 +43,7 @@ export interface FileOutboxOptions {
    * A compaction may exceed it by half, for a moment.
    * @default {536870912}
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /**
    * How long to wait for another process to close the file, or to be found dead, in
    * milliseconds. A process of the same host that was killed is found dead at once.
@@ -51,13 +51,13 @@ export interface FileOutboxOptions {
    * dead once the file was not touched for five seconds.
    * @default {7000}
    */
-  waitMs?: number;
+  waitMs?: number | undefined;
   /**
    * Called for trouble that concerns no single call: bytes of the file that are no
    * record, which are kept and skipped, and a compaction that has failed.
    * @default {console.error}
    */
-  onProblem?: (problem: OutboxFileError) => void;
+  onProblem?: ((problem: OutboxFileError) => void) | undefined;
 }
 
 /** A change that waits for its commit. */
