@@ -386,7 +386,7 @@ export class Subscriber implements AsyncDisposable {
     } finally {
       removeDeadline?.();
     }
-    return new Subscription<BulkOf<Binary>>(inbox);
+    return new Subscription<BulkOf<Binary>>(inbox, this.#oneRequest);
   }
 
   #newInbox(

@@ -1,4 +1,5 @@
 // A subscription, as its user has it.
+import type { OneRequest } from "../pool/socket/other_runtimes.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Item } from "./items.ts";
 
@@ -34,10 +35,12 @@ import type { Item } from "./items.ts";
 export class Subscription<P extends string | Uint8Array = string>
   implements AsyncIterableIterator<Item<P>, undefined>, Disposable {
   readonly #inbox: Inbox;
+  readonly #oneRequest: OneRequest | undefined;
 
   /** Made by `Subscriber.subscribe` and its like. */
-  constructor(inbox: Inbox) {
+  constructor(inbox: Inbox, oneRequest?: OneRequest) {
     this.#inbox = inbox;
+    this.#oneRequest = oneRequest;
   }
 
   /** The channels or patterns, as they were given. */
@@ -60,10 +63,18 @@ export class Subscription<P extends string | Uint8Array = string>
    *
    * @throws {QueueFullError} If it has ended for that.
    * @throws {CommandError} If the server refuses to subscribe it again after a loss.
-   * @throws {TypeError} If it has `onMessage`.
+   * @throws {TypeError} If it has `onMessage`, or on Workers is read in another request.
    * @throws The reason of its signal.
    */
   next(): Promise<IteratorResult<Item<P>, undefined>> {
+    // What comes for another request never settles a promise of this one.
+    if (this.#oneRequest !== undefined && !this.#inbox.isEnded) {
+      try {
+        this.#oneRequest.assert("read a subscription");
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
     return this.#inbox.next() as Promise<IteratorResult<Item<P>, undefined>>;
   }
 

@@ -70,15 +70,16 @@ export class OneRequest {
    * To be called before anything is sent. The first call says which request it is.
    *
    * @param purpose What is to be done, to follow "Cannot" in an error.
-   * @throws {TypeError} If this is another request.
+   * @throws {TypeError} If this is another request. Its fate is `"unsent"`.
    */
   assert(purpose: string): void {
     this.#isSame ??= this.#mark();
     if (this.#isSame()) return;
-    throw new TypeError(
+    const error = new TypeError(
       `Cannot ${purpose}: this ${this.#what} was first used in another request, and on Cloudflare Workers ` +
         `a socket belongs to the request that has opened it. Make a client for each request, or let a Durable Object have it`,
     );
+    throw Object.assign(error, { fate: "unsent" });
   }
 }
 

@@ -73,10 +73,14 @@ Deno.test({
       (await server.cli("PUBLISH", "a", "three")) === "0"
     );
 
-    assertEquals(await workerd.call("/shared", server.url), "subscribed");
-    assertStringIncludes(
-      String(await workerd.call("/shared", server.url)),
-      "Cannot subscribe: this subscriber was first used in another request",
-    );
+    const share = async () =>
+      await workerd.call("/shared", server.url) as [string, string];
+    assertEquals(await share(), ["subscribed", "nothing"]);
+    const refusals = await share();
+    const where = "this subscriber was first used in another request";
+    ["Cannot subscribe", "Cannot read a subscription"].forEach((what, i) => {
+      assertStringIncludes(refusals[i]!, `${what}: ${where}`);
+      assertStringIncludes(refusals[i]!, " unsent");
+    });
   },
 });

@@ -1,5 +1,9 @@
 // A Worker whose Durable Object subscribes in one request, and shows in others what has come.
-import { type Item, Subscriber } from "../../../pubsub/mod.ts";
+import {
+  type Item,
+  Subscriber,
+  type Subscription,
+} from "../../../pubsub/mod.ts";
 
 /** What is bound to the Worker. */
 interface Env {
@@ -33,18 +37,28 @@ export class Listener {
   }
 }
 
-/** The subscriber of all requests, which it must not be. */
+/** The subscriber of all requests, which it must not be, and its first subscription. */
 let shared: Subscriber | undefined;
+let subscription: Subscription | undefined;
 
-async function subscribeBeyondRequests(url: string): Promise<string> {
+async function subscribeBeyondRequests(url: string): Promise<string[]> {
   shared ??= new Subscriber(url);
-  try {
-    using _subscription = await shared.subscribe("a");
-    return "subscribed";
-  } catch (error) {
-    return String(error);
-  }
+  const subscribed = await shared.subscribe("a").then(
+    (made) => {
+      subscription ??= made;
+      return "subscribed";
+    },
+    textOf,
+  );
+  const read = await Promise.race([
+    subscription!.next().then(() => "read", textOf),
+    new Promise<string>((resolve) => setTimeout(() => resolve("nothing"), 200)),
+  ]);
+  return [subscribed, read];
 }
+
+const textOf = (error: Error & { fate?: string }): string =>
+  `${error} ${error.fate}`;
 
 export default {
   async fetch(request: Request, { OBJECTS }: Env): Promise<Response> {
