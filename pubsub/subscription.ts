@@ -21,8 +21,8 @@ import type { Item } from "./items.ts";
  * const url = Deno.env.get("REDIS_URL");
  * await using redis = new Redis(url);
  * await using subscriber = new Subscriber(url);
- * const subscription = await subscriber.subscribe("news");
- * await redis.pipeline([["PUBLISH", "news", "one"], ["PUBLISH", "news", "stop"]]);
+ * const subscription = await subscriber.subscribe("jobs");
+ * await redis.pipeline([["PUBLISH", "jobs", "one"], ["PUBLISH", "jobs", "stop"]]);
  * const heard: string[] = [];
  * for await (const item of subscription) {
  *   if (item.type !== "message") continue; // "gap": read anew what the messages are about
