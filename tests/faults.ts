@@ -1,4 +1,5 @@
 // Breaks connections in every known way, one after the other, and prints what was lost.
+import { ClientHost, RUNTIMES } from "./faults/client_host.ts";
 import { incrUnder, type MeasuredIncr } from "./faults/incr.ts";
 import { type LoadProfile, LONG, QUICK } from "./faults/load_profile.ts";
 import { recordUnder } from "./faults/record.ts";
@@ -48,6 +49,9 @@ const HELP = `Breaks connections in every known way and counts what is lost.
 ./dev faults [options]
   --quick       a short form of each fault, with generous time limits
   --only NAMES  only these faults, by name, separated by commas
+  --runtime R   node or bun: the client runs there, in a process of its own that
+                is called by lines of JSON (default deno). Without the faults of
+                a cluster and of Sentinels
   --json        the figures as JSON
   --help        this text
 
@@ -66,12 +70,18 @@ Exit: 0 if every row holds, 1 if not, 2 for bad usage.
 interface Options {
   profile: LoadProfile;
   only: string[];
+  runtime: keyof typeof RUNTIMES | "deno";
   json: boolean;
 }
 
 /** @throws {Error} If an argument is not known. */
 function parse(args: readonly string[]): Options | "help" {
-  const options: Options = { profile: LONG, only: [], json: false };
+  const options: Options = {
+    profile: LONG,
+    only: [],
+    runtime: "deno",
+    json: false,
+  };
   const left = args.flatMap((arg) => {
     const at = arg.startsWith("--") ? arg.indexOf("=") : -1;
     return at < 0 ? [arg] : [arg.slice(0, at), arg.slice(at + 1)];
@@ -86,6 +96,16 @@ function parse(args: readonly string[]): Options | "help" {
         const value = left.shift();
         if (value === undefined) throw new Error("--only needs a name");
         options.only.push(...value.split(","));
+        break;
+      }
+      case "--runtime": {
+        const value = left.shift();
+        if (value !== "deno" && value !== "node" && value !== "bun") {
+          throw new Error(
+            `cannot use --runtime ${value ?? ""}: expected deno, node or bun`,
+          );
+        }
+        options.runtime = value;
         break;
       }
       case "--json":
@@ -103,6 +123,12 @@ function parse(args: readonly string[]): Options | "help" {
   );
   if (unknown !== undefined) {
     throw new Error(`there is no fault ${unknown}, try --help`);
+  }
+  const routed = routedScenarios.find(({ name }) =>
+    options.only.includes(name)
+  );
+  if (options.runtime !== "deno" && routed !== undefined) {
+    throw new Error(`${routed.name} runs on deno alone, try --help`);
   }
   return options;
 }
@@ -212,29 +238,39 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const { profile, only, json } = options;
-  const chosen = scenarios.filter(({ name }) =>
+  const { profile, only, runtime, json } = options;
+  let chosen = scenarios.filter(({ name }) =>
     only.length === 0 || only.includes(name)
   );
   const say = (text: string) => json || console.log(text);
+  if (runtime !== "deno") {
+    chosen = chosen.filter(({ name, absentOn = {} }) => {
+      const reason = absentOn[runtime];
+      if (reason !== undefined) say(`Without ${name}: ${reason}.\n`);
+      return reason === undefined;
+    });
+  }
   const startedAt = performance.now();
 
   const onOneServer = chosen.length > 0;
+  await using host = runtime === "deno"
+    ? undefined
+    : await ClientHost.start(runtime);
   // The first dead connection of a process costs 5 ms of compiling.
   for (const scenario of scenarios.filter(({ name }) => name === WARM_UP)) {
-    await recordUnder(scenario, QUICK);
+    await recordUnder(scenario, QUICK, host);
   }
 
   if (onOneServer) {
     say(
       `${profile.events} events at ${profile.perSecond} a second, ${profile.inFlight} in flight, ` +
-        `times in milliseconds, after a warm-up run\n\n${WORDS}\nWebhookRecorder.record\n`,
+        `the client on ${runtime}, times in milliseconds, after a warm-up run\n\n${WORDS}\nWebhookRecorder.record\n`,
     );
   }
   const recorded: Measured[] = [];
   const events = json || !onOneServer ? undefined : new Table(RECORDED);
   for (const scenario of chosen) {
-    const row = await recordUnder(scenario, profile);
+    const row = await recordUnder(scenario, profile, host);
     recorded.push(row);
     events?.add(row);
   }
@@ -246,13 +282,14 @@ async function main(): Promise<number> {
   const calls = json || !onOneServer ? undefined : new Table(COUNTED);
   for (const scenario of chosen) {
     if (scenario.recorderOnly) continue;
-    const row = await incrUnder(scenario, profile);
+    const row = await incrUnder(scenario, profile, host);
     counted.push(row);
     calls?.add(row);
   }
 
   const routedChosen = routedScenarios.filter(({ name, onlyLong = false }) =>
-    only.length === 0 ? profile !== QUICK || !onlyLong : only.includes(name)
+    runtime === "deno" &&
+    (only.length === 0 ? profile !== QUICK || !onlyLong : only.includes(name))
   );
   const onSeveral = routedChosen.length > 0;
   if (onSeveral) say(`\nRedis Cluster and Sentinel\n\n${ROUTED_WORDS}`);

@@ -38,7 +38,7 @@ interface Bun {
 }
 
 /**
- * Where a dial has failed or was given up. Bun cannot end a dial: one that waits
+ * Where the last dial has failed or was given up. Bun cannot end a dial: one that waits
  * for TCP keeps the process alive until the system gives up, for two minutes. And
  * up to 1.3 it says of a name without an address that the connection was refused.
  */
@@ -62,7 +62,9 @@ export async function connect(
     options.signal.throwIfAborted();
   }
   const node = await import("./node.ts");
-  return await node.connect(endpoint, options);
+  const socket = await node.connect(endpoint, options);
+  doubtful.delete(endpoint);
+  return socket;
 }
 
 /** A write that waits for room. */

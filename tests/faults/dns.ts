@@ -1,7 +1,5 @@
 // A name server that falls silent: a real one where this machine allows it, or else a dial that never ends.
 import { delay } from "@std/async/delay";
-import { dial } from "../../pool/socket/dial.ts";
-import type { Socket } from "../../pool/socket/socket.ts";
 import { type SilentDns, startSilentDns } from "../support/silent_dns.ts";
 import type { Scenario } from "./scenario.ts";
 import type { FaultFixture } from "./fixture.ts";
@@ -53,7 +51,8 @@ function canHaveOwnNames(): boolean {
   }
 }
 
-const threads = (): number => [...Deno.readDirSync("/proc/self/task")].length;
+const threads = ({ host }: FaultFixture): number =>
+  [...Deno.readDirSync(`/proc/${host?.pid ?? "self"}/task`)].length;
 
 function real(): Row {
   let dns: SilentDns;
@@ -67,7 +66,7 @@ function real(): Row {
     async run(fixture) {
       await fixture.wait(1000);
       fixture.away();
-      const before = threads();
+      const before = threads(fixture);
       dns.isSilent = true;
       let isOver = false;
       const over = silence(fixture).then(() => isOver = true);
@@ -76,11 +75,11 @@ function real(): Row {
       const asking: Promise<unknown>[] = [];
       do {
         await fixture.proxy.killAll("fin");
-        asking.push(fixture.redis.send(["PING"]).catch(() => {}));
+        asking.push(fixture.client.ping());
         await delay(20);
       } while (dns.swallowed === 0 && !isOver);
       await over;
-      const held = threads() - before;
+      const held = threads(fixture) - before;
       dns.isSilent = false;
       fixture.back();
       await Promise.all(asking);
@@ -97,14 +96,11 @@ const simulated: Row = {
   async run(fixture) {
     await fixture.wait(1000);
     fixture.away();
-    const { promise, reject } = Promise.withResolvers<Socket>();
-    promise.catch(() => {});
-    fixture.dial = () => promise;
+    await fixture.client.hangDials(true);
     await fixture.proxy.killAll("fin");
     await silence(fixture);
-    fixture.dial = dial;
     fixture.back();
-    reject(new Error("failed to lookup address information"));
+    await fixture.client.hangDials(false);
   },
 };
 

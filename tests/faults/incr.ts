@@ -1,14 +1,13 @@
 // INCR under a fault: a command that must not run twice, and whether the fate in each error is true.
-import { type Fate, fateOf } from "../../mod.ts";
+import { fateOf } from "../../mod.ts";
+import type { Claim } from "./client.ts";
+import type { ClientHost } from "./client_host.ts";
 import { runInSubprocess } from "./subprocess.ts";
 import type { LoadProfile } from "./load_profile.ts";
 import { dueMsOf, eventsOf, measure, type Measured } from "./measured.ts";
 import { callAtRate } from "./rate_limiter.ts";
 import type { Scenario } from "./scenario.ts";
 import { FaultFixture } from "./fixture.ts";
-
-/** The outcome of a call: success, or the fate that its error gave. */
-type Claim = "success" | Fate;
 
 const KEYS_AT_ONCE = 1000;
 
@@ -26,20 +25,23 @@ export interface MeasuredIncr extends Measured {
 export async function incrUnder(
   scenario: Scenario,
   profile: LoadProfile,
+  host?: ClientHost,
 ): Promise<MeasuredIncr> {
   const { subprocess } = scenario;
   if (subprocess) {
-    return await runInSubprocess({ ...scenario, subprocess }, "INCR", profile);
+    return await runInSubprocess(
+      { ...scenario, subprocess },
+      "INCR",
+      profile,
+      host,
+    );
   }
-  await using fixture = await FaultFixture.start(scenario, profile);
-  const { redis } = fixture;
+  await using fixture = await FaultFixture.start(scenario, profile, host);
+  const { client } = fixture;
   const events = eventsOf(scenario, profile);
   const ended: (Claim | undefined)[] = [];
   const stop = new AbortController();
-  fixture.drain = async () => {
-    stop.abort();
-    await redis.close();
-  };
+  fixture.stopLoad = () => stop.abort();
 
   fixture.loadStartedAt = performance.now();
   const [timings] = await Promise.all([
@@ -51,7 +53,7 @@ export async function incrUnder(
       stop: stop.signal,
     }, async (number) => {
       try {
-        const reply = await redis.send(["INCR", `incr:${number}`]);
+        const reply = await client.incr(`incr:${number}`);
         ended[number] = "success";
         if (reply !== 1) {
           fixture.violate(`INCR answered ${Deno.inspect(reply)}, not 1`);

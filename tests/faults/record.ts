@@ -1,5 +1,6 @@
 // Events through a recorder under a fault, and what is in the set afterwards.
-import { type RecordOutcome, WebhookRecorder } from "../../mod.ts";
+import { KEY } from "./client.ts";
+import type { ClientHost } from "./client_host.ts";
 import { runInSubprocess } from "./subprocess.ts";
 import type { LoadProfile } from "./load_profile.ts";
 import { dueMsOf, eventsOf, measure, type Measured } from "./measured.ts";
@@ -7,17 +8,15 @@ import { callAtRate } from "./rate_limiter.ts";
 import type { Scenario } from "./scenario.ts";
 import { FaultFixture } from "./fixture.ts";
 
-const EVENT = { mallId: "faults", shopNo: 1, eventType: "orders" };
-const KEY = "webhook_frequency_faults_1_orders";
 const PAGE = 10_000;
-const LOOK_MS = 5;
 /** How long delivering may take once the load is over. */
 const PATIENCE_MS = 8000;
 
-/** Runs a scenario against {@linkcode WebhookRecorder.record}. */
+/** Runs a scenario against `WebhookRecorder.record`. */
 export async function recordUnder(
   scenario: Scenario,
   profile: LoadProfile,
+  host?: ClientHost,
 ): Promise<Measured> {
   const { subprocess } = scenario;
   if (subprocess) {
@@ -25,31 +24,17 @@ export async function recordUnder(
       { ...scenario, subprocess },
       "record",
       profile,
+      host,
     );
   }
-  await using fixture = await FaultFixture.start(scenario, profile);
-  const { redis } = fixture;
+  await using fixture = await FaultFixture.start(scenario, profile, host);
+  const { client } = fixture;
   const { count = 1 } = scenario;
   const events = eventsOf(scenario, profile);
-  const outcomes: (RecordOutcome | undefined)[] = [];
-  let reported = 0;
+  const outcomes: (string | undefined)[] = [];
   let thrown = 0;
-
-  // A member has the number of its event and its own number in it, so that a
-  // second member for the same event shows, even where another is missing.
-  let event = 0;
-  let made: number[] = [];
-  const recorder = new WebhookRecorder(redis, {
-    newMember: () => `${event}:${made[event] = (made[event] ?? 0) + 1}`,
-    onError: () => reported++,
-  });
   const stop = new AbortController();
-  fixture.drain = async () => {
-    stop.abort();
-    await recorder[Symbol.asyncDispose]();
-    await redis.close();
-  };
-  const watch = new Watch(fixture, recorder);
+  fixture.stopLoad = () => stop.abort();
 
   fixture.loadStartedAt = performance.now();
   const [timings] = await Promise.all([
@@ -60,9 +45,8 @@ export async function recordUnder(
       hangMs: profile.hangMs,
       stop: stop.signal,
     }, async (number) => {
-      event = number;
       try {
-        outcomes[number] = await recorder.record(EVENT, count);
+        outcomes[number] = await client.record(number, count);
       } catch (error) {
         thrown++;
         fixture.violate(`record() has thrown: ${error}`);
@@ -70,13 +54,14 @@ export async function recordUnder(
     }),
     scenario.run(fixture),
   ]);
-  await recorder.flush({ signal: AbortSignal.timeout(PATIENCE_MS) }).catch(
-    () => fixture.violate(`${recorder.pending} events wait in the outbox`),
-  );
-  const catchUpMs = watch.end();
+  const left = await client.flush(PATIENCE_MS);
+  if (left > 0) fixture.violate(`${left} events wait in the outbox`);
+  const { emptySince, backAt = NaN } = fixture;
+  const catchUpMs = emptySince === undefined
+    ? NaN
+    : Math.max(0, emptySince - backAt);
   await scenario.inspect?.(fixture);
 
-  made = [];
   const found = await membersOf(fixture);
   const expected = Array.from(
     { length: stop.signal.aborted ? timings.length : events },
@@ -84,29 +69,30 @@ export async function recordUnder(
   );
   const present = expected.map((members) => members.every((m) => found.has(m)));
   const mayBeMissing = (event: number) =>
-    scenario.demands?.mayDrop && outcomes[event]?.status === "dropped";
+    scenario.demands?.mayDrop && outcomes[event] === "dropped";
   const missing = expected
     .filter((_, event) => !mayBeMissing(event))
     .flat().filter((member) => !found.has(member));
   const known = expected.flat().filter((member) => found.has(member));
-  const failed = outcomes.filter((o) => o!.status !== "recorded").length;
+  const failed = outcomes.filter((o) => o !== "recorded").length;
   const dishonest =
     outcomes.filter((outcome, event) =>
-      outcome?.status === "recorded" && !present[event]
+      outcome === "recorded" && !present[event]
     ).length;
-  const queued = outcomes.filter((o) => o?.status === "queued").length;
+  const queued = outcomes.filter((o) => o === "queued").length;
   if (scenario.demands?.queues && queued === 0) {
     fixture.violate("no event has waited in the outbox");
   }
   if (dishonest > 0) {
     fixture.violate(`${dishonest} events are called recorded and are not`);
   }
-  if (reported < failed) {
-    fixture.violate(`onError got ${reported} of ${failed} failures`);
+  const { failedEvents } = fixture;
+  if (failedEvents < failed) {
+    fixture.violate(`onError got ${failedEvents} of ${failed} failures`);
   }
   return measure(scenario, fixture, timings, {
     missing: missing.length,
-    errors: outcomes.filter((o) => o?.status === "dropped").length + thrown,
+    errors: outcomes.filter((o) => o === "dropped").length + thrown,
     queued,
     doubled: found.size - known.length,
     catchUpMs,
@@ -119,36 +105,5 @@ async function membersOf({ truth }: FaultFixture): Promise<Set<string>> {
     const page = await truth.cli("ZRANGE", KEY, start, start + PAGE - 1);
     if (page === "") return found;
     for (const member of page.split("\n")) found.add(member);
-  }
-}
-
-/** Measures when the outbox is empty again. */
-class Watch {
-  readonly #fixture: FaultFixture;
-  readonly #recorder: WebhookRecorder;
-  readonly #timer: ReturnType<typeof setInterval>;
-  #emptyAt: number | undefined;
-  #held = false;
-
-  constructor(fixture: FaultFixture, recorder: WebhookRecorder) {
-    this.#fixture = fixture;
-    this.#recorder = recorder;
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
-  }
-
-  /** Milliseconds from the end of the fault until nothing waited; NaN where nothing had. */
-  end(): number {
-    this.#look();
-    clearInterval(this.#timer);
-    const { backAt } = this.#fixture;
-    if (!this.#held || backAt === undefined) return NaN;
-    return Math.max(0, (this.#emptyAt ?? Infinity) - backAt);
-  }
-
-  #look(): void {
-    if (this.#recorder.pending > 0) {
-      this.#held = true;
-      this.#emptyAt = undefined;
-    } else this.#emptyAt ??= performance.now();
   }
 }

@@ -1,4 +1,5 @@
 // What a scenario is: a fault, the load it meets, and what must hold then.
+import type { RuntimeName } from "./client_host.ts";
 import type { LoadProfile } from "./load_profile.ts";
 import type { FaultFixture } from "./fixture.ts";
 
@@ -21,6 +22,8 @@ export interface Scenario {
     readonly command: readonly string[];
     readonly env: Readonly<Record<string, string>>;
   };
+  /** Where the fault cannot be made, and why. */
+  readonly absentOn?: { readonly [Runtime in RuntimeName]?: string };
   /** Connections that are open before the load begins. @default {1} */
   readonly connections?: number;
   /** When an event is due, in milliseconds after the first. @default {at a steady rate} */

@@ -1,5 +1,6 @@
 // Runs a scenario in a process of its own, which must also come to an end by itself.
 import { importFlags } from "../support/imports.ts";
+import type { ClientHost } from "./client_host.ts";
 import type { LoadProfile } from "./load_profile.ts";
 import type { Measured } from "./measured.ts";
 import type { Scenario } from "./scenario.ts";
@@ -16,6 +17,7 @@ export async function runInSubprocess<Row extends Measured>(
   { name, subprocess }: Scenario & Required<Pick<Scenario, "subprocess">>,
   load: Load,
   profile: LoadProfile,
+  host?: ClientHost,
 ): Promise<Row> {
   const [program, ...args] = [
     ...subprocess.command,
@@ -25,6 +27,7 @@ export async function runInSubprocess<Row extends Measured>(
       name,
       load,
       JSON.stringify(profile),
+      host?.runtime ?? "deno",
     ],
   ];
   const process = new Deno.Command(program!, {
