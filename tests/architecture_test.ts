@@ -180,7 +180,7 @@ const NODE: Readonly<Record<string, readonly string[]>> = {
   "recorder/stores/file/lock.ts": ["node:timers"],
   "recorder/stores/file/ownership.ts": ["node:timers"],
   "recorder/stores/file/record.ts": ["node:buffer", "node:zlib"],
-  "recorder/stores/file/runtime.ts": ["node:os", "node:process"],
+  "recorder/stores/file/runtime.ts": ["node:fs", "node:os", "node:process"],
 };
 
 interface Module {

@@ -2,7 +2,13 @@
 import process from "node:process";
 import type { Disk } from "./disk.ts";
 import type { OutboxHolder } from "./errors.ts";
-import { hostName, type KernelLock, RUNTIME } from "./runtime.ts";
+import {
+  hostName,
+  type KernelLock,
+  type Life,
+  ownLife,
+  RUNTIME,
+} from "./runtime.ts";
 
 /** The record of a process that takes the log. */
 export interface Claim extends OutboxHolder {
@@ -10,6 +16,8 @@ export interface Claim extends OutboxHolder {
   readonly nonce: string;
   /** The nonce of the claim that it follows; none where the log was free. */
   readonly supersedes?: string;
+  /** Which of the processes with that id it is, where that can be known. */
+  readonly life?: Life;
   /** Whether the process has the kernel's lock, too. */
   readonly hasKernelLock?: true;
   /** From where to where the log was cut short by a crash. */
@@ -49,12 +57,14 @@ export function newClaim(
   size: number,
 ): Claim {
   const host = hostName();
+  const life = ownLife();
   return {
     nonce: crypto.randomUUID(),
     pid: process.pid,
     ...(host === undefined ? {} : { host }),
     runtime: RUNTIME,
     since: new Date().toISOString(),
+    ...(life === undefined ? {} : { life }),
     ...(holder === undefined ? {} : { supersedes: holder.nonce }),
     ...(kernelLock === undefined ? {} : { hasKernelLock: true }),
     ...(tornAt === undefined ? {} : { torn: [tornAt, size] }),

@@ -203,7 +203,7 @@ async function waitForEnd(
   let state = await disk.state();
   let changedAt = performance.now();
   for (;;) {
-    if (isHere && hasEnded(holder.pid, Date.parse(holder.since))) return true;
+    if (isHere && hasEnded(holder)) return true;
     if (isReleased(disk, holder, state.size)) return true;
     const isSilent = performance.now() - changedAt > SILENT_MS ||
       Date.now() - state.mtimeMs > LONG_SILENT_MS;

@@ -1,4 +1,5 @@
 // What of a lock depends on the runtime: the kernel's lock, the name of the host, whether a process lives.
+import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
 
@@ -89,16 +90,49 @@ function unlock(file: LockableFile): void {
   }
 }
 
+/** What tells a process from others of the same id and host. */
+export interface Life {
+  /** Containers with one host name have ids of their own: 1 is the first process of each. */
+  readonly namespace: string;
+  /** When it began, in ticks since the system did: no clock that is set changes that. */
+  readonly start: string;
+}
+
 /**
- * Whether a process of this host has ended for certain.
+ * The life of this process; `undefined` where the system does not say it as Linux does,
+ * and on Deno, which has the kernel's lock instead.
  *
- * @param since When it took what it may still hold, in milliseconds of Unix time.
+ * @see {@link https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html}
  */
-export function hasEnded(pid: number, since: number): boolean {
+export function ownLife(): Life | undefined {
+  if (deno !== undefined || process.platform !== "linux") return undefined;
+  try {
+    const namespace = readlinkSync("/proc/self/ns/pid");
+    const stat = readFileSync("/proc/self/stat", "latin1");
+    // The second field is a name in parentheses, with any characters; this is the 22nd.
+    const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return start === undefined ? undefined : { namespace, start };
+  } catch {
+    return undefined; // /proc is not there
+  }
+}
+
+/** A process of this host that has taken something. */
+export interface Taker {
+  readonly pid: number;
+  /** When it took that, as an ISO 8601 time. */
+  readonly since: string;
+  readonly life?: Life;
+}
+
+/** Whether a process of this host has ended for certain. */
+export function hasEnded({ pid, since, life }: Taker): boolean {
+  const own = life && ownLife();
+  if (own !== undefined && own.namespace !== life!.namespace) return false;
   if (pid === process.pid) {
     // In a container each life of a program may have the same id. Deno has the kernel's lock for that.
-    return deno === undefined &&
-      since < Date.now() - process.uptime() * 1000 - 1000;
+    return own !== undefined ? own.start !== life!.start : deno === undefined &&
+      Date.parse(since) < Date.now() - process.uptime() * 1000 - 1000;
   }
   if (!isGranted({ name: "run" })) return false;
   try {

@@ -304,7 +304,7 @@ Deno.test({
     await Deno.chmod(file.directory, 0o777);
     await Deno.writeTextFile(file.path, "");
     await Deno.chmod(file.path, 0o666);
-    await using holder = await startHolder(node, file.path, 0, 65534);
+    await using holder = await startHolder(node, file.path, { uid: 65534 });
     assertEquals(holder.line, "holds 0");
     const longAgo = new Date(Date.now() - 120_000);
     await Deno.utime(file.path, longAgo, longAgo);
@@ -395,7 +395,9 @@ for (const first of RUNTIMES) {
         await holder.ended;
         const startedAt = performance.now();
         assertEquals(
-          await outcomeOf(await startHolder(second, file.path, 10_000)),
+          await outcomeOf(
+            await startHolder(second, file.path, { waitMs: 10_000 }),
+          ),
           "holds 1",
         );
         // Five seconds would be those of a holder that has not touched the file.

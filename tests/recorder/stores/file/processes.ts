@@ -15,8 +15,9 @@ const FACE = new URL(
 );
 
 /** Opens a file, appends an event, says how many there were before, and waits. */
-const programOf = (face: string): string => `
+const programOf = (face: string, then: string): string => `
 import process from "node:process";
+import { isMainThread, Worker } from "node:worker_threads";
 import { FileOutbox } from ${JSON.stringify(face)};
 const [path, waitMs] = process.argv.slice(2);
 try {
@@ -28,6 +29,7 @@ try {
   for await (const entry of await outbox.load()) loaded.push(entry);
   if (loaded.at(-1).id !== id) throw new Error("not loaded");
   console.log("holds " + before);
+  if (isMainThread) { ${then} }
   setInterval(() => {}, 1000);
 } catch (error) {
   console.log(error.name + " " + error.message);
@@ -70,29 +72,40 @@ export interface OutboxProcess extends AsyncDisposable {
   readonly pid: number;
   /** What it says first. */
   readonly line: string | undefined;
+  /** What it says next. */
+  next(): Promise<string | undefined>;
   readonly ended: Promise<unknown>;
   kill(): void;
 }
 
-/**
- * Starts a process that opens a file and holds it until it is killed.
- *
- * @param uid The user that it runs as.
- */
+/** How {@linkcode startHolder} starts a process. */
+export interface HolderOptions {
+  /** How long it waits for the file, in milliseconds. */
+  readonly waitMs?: number;
+  /** The user that it runs as. */
+  readonly uid?: number;
+  /** A program, with its arguments, that runs what comes after them. */
+  readonly through?: readonly string[];
+  /** What it does once it has the file: statements that have `FileOutbox`, `path` and `Worker`. */
+  readonly then?: string;
+}
+
+/** Starts a process that opens a file and holds it until it is killed. */
 export async function startHolder(
   runtime: Runtime,
   path: string,
-  waitMs = 0,
-  uid?: number,
+  { waitMs = 0, uid, through = [], then = "" }: HolderOptions = {},
 ): Promise<OutboxProcess> {
   const directory = path.slice(0, path.lastIndexOf("/"));
   const isDeno = runtime.name === "deno";
   const face = isDeno ? FACE.href : `${directory}/face.mjs`;
   if (!isDeno) await Deno.writeTextFile(face, bundled.code!);
   const program = `${directory}/holder.${isDeno ? "ts" : "mjs"}`;
-  await Deno.writeTextFile(program, programOf(face));
-  const child = new Deno.Command(runtime.command, {
+  await Deno.writeTextFile(program, programOf(face, then));
+  const [command, ...args] = [...through, runtime.command];
+  const child = new Deno.Command(command!, {
     args: [
+      ...args,
       ...(isDeno ? ["run", "-A", "--no-check", ...importFlags] : []),
       program,
       path,
@@ -101,8 +114,18 @@ export async function startHolder(
     stdout: "piped",
     ...(uid === undefined ? {} : { uid }),
   }).spawn();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const { value } = await lines.read();
+  const chunks = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  const next = async (): Promise<string | undefined> => {
+    while (!text.includes("\n")) {
+      const { done, value } = await chunks.read();
+      if (done) return undefined;
+      text += value;
+    }
+    const line = text.slice(0, text.indexOf("\n"));
+    text = text.slice(line.length + 1);
+    return line;
+  };
   const kill = (): void => {
     try {
       child.kill("SIGKILL");
@@ -112,12 +135,13 @@ export async function startHolder(
   };
   return {
     pid: child.pid,
-    line: value?.trim(),
+    line: await next(),
+    next,
     ended: child.status,
     kill,
     [Symbol.asyncDispose]: async () => {
       kill();
-      await lines.cancel();
+      await chunks.cancel();
       await child.status;
     },
   };
