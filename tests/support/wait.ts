@@ -6,6 +6,9 @@ import { DIAL_PAUSE_MS } from "../../pool/dialer.ts";
 /** What takes longer than this hangs: a generous limit, for busy machines. */
 export const SOON_MS = 8000;
 
+const LEAST_PAUSE_MS = 5;
+const MOST_PAUSE_MS = 30;
+
 /** How long {@linkcode until} waits: what passes in the end costs no time. */
 const PATIENCE_MS = 20_000;
 
@@ -20,10 +23,18 @@ export async function until(
   what = String(condition),
   limitMs: number = PATIENCE_MS,
 ): Promise<void> {
-  const giveUpAt = performance.now() + limitMs;
-  while (!await condition()) {
-    assertLess(performance.now(), giveUpAt, `never: ${what}`);
-    await delay(5);
+  const startedAt = performance.now();
+  while (true) {
+    const met = condition();
+    if (await met) return;
+    const passedMs = performance.now() - startedAt;
+    assertLess(passedMs, limitMs, `never: ${what}`);
+    // What asks a server does so less often where it waits for long.
+    await delay(
+      typeof met === "boolean"
+        ? LEAST_PAUSE_MS
+        : Math.min(MOST_PAUSE_MS, LEAST_PAUSE_MS + passedMs / 40),
+    );
   }
 }
 
