@@ -1,5 +1,5 @@
 // Breaks connections in every known way, one after the other, and prints what was lost.
-import { ClientHost, RUNTIMES } from "./faults/client_host.ts";
+import { ClientHost, type RUNTIMES } from "./faults/client_host.ts";
 import { incrUnder, type MeasuredIncr } from "./faults/incr.ts";
 import { type LoadProfile, LONG, QUICK } from "./faults/load_profile.ts";
 import { recordUnder } from "./faults/record.ts";

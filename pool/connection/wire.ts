@@ -3,6 +3,7 @@ import { ProtocolError } from "../../resp/errors.ts";
 import type { ParserLimits } from "../../resp/limits.ts";
 import { type HeadReader, ReplyParser } from "../../resp/parser.ts";
 import type { Command, Reply } from "../../resp/types.ts";
+import { runtime } from "../socket/runtime.ts";
 import { mask } from "../socket/secrets.ts";
 import type { Socket } from "../socket/socket.ts";
 import { socketErrorOf } from "../socket/socket_error.ts";
@@ -30,8 +31,6 @@ export interface WireOptions {
   readonly limits?: ParserLimits;
   /** Whether bytes may be overwritten once their write is over: not if the socket may still hold them in a buffer of its own. @default {false} */
   readonly reusesBytes?: boolean;
-  /** See the constructor of {@linkcode ReplyParser}. @default {true} */
-  readonly keepsLastReply?: boolean;
 }
 
 /** How a wire ended, and the text that says more. */
@@ -113,7 +112,7 @@ export class Wire {
     this.#socket = socket;
     this.#user = user;
     this.#secret = options.secret;
-    this.#parser = new ReplyParser(options.limits, options.keepsLastReply);
+    this.#parser = new ReplyParser(options.limits, runtime.keepsLastReply);
     this.#timer = new ReplyTimer(
       options.replyTimeoutMs,
       user.extraReplyTimeoutMs,
