@@ -1,4 +1,6 @@
 // What the example service answers to requests of every kind, to be compared between the runtimes that it runs on.
+import { delay } from "@std/async/delay";
+import { Redis } from "../../mod.ts";
 
 /** How a service with LIMIT=2 and ADMIN_TOKEN=secret answers, one request after the other. */
 export async function answersOf(url: string): Promise<unknown[]> {
@@ -77,8 +79,48 @@ export async function statusOf(
 /** The statuses that a service answers to requests with odd paths and hosts. */
 export const oddAnswersOf = (url: string): Promise<number[]> =>
   Promise.all([
-    ...["/healthz", "//healthz", "/healthz/../blocked"].map((path) =>
-      statusOf(url, `GET ${path}`)
-    ),
+    ...["/healthz", "//healthz", "/healthz/../blocked", "http://a/healthz"]
+      .map((path) => statusOf(url, `GET ${path}`)),
     ...ODD_HOSTS.map((host) => statusOf(url, "GET /healthz", host)),
   ]);
+
+/**
+ * Ends a service while it has a request under way, and sends another one on the same
+ * connection after the answer.
+ *
+ * @param redisUrl The server of the service. It answers nothing for a while.
+ * @returns The statuses that come before the connection is closed.
+ */
+export async function statusesAtTheEnd(
+  { url, process }: { url: string; process: Deno.ChildProcess },
+  redisUrl: string,
+): Promise<number[]> {
+  await using redis = new Redis(redisUrl);
+  const { hostname, port } = new URL(url);
+  using connection = await Deno.connect({ hostname, port: Number(port) });
+  const send = async (): Promise<void> => {
+    await connection.write(new TextEncoder().encode(
+      "POST /webhooks/mall/1/late HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    ));
+  };
+  const read = async (): Promise<string> => {
+    const bytes = new Uint8Array(4096);
+    const count = await connection.read(bytes);
+    return new TextDecoder().decode(bytes.subarray(0, count ?? 0));
+  };
+  await redis.send(["CLIENT", "PAUSE", 500, "ALL"]);
+  await send();
+  await delay(100);
+  process.kill("SIGTERM");
+  let answers = await read();
+  try {
+    await send();
+    for (let more; (more = await read()) !== "";) answers += more;
+  } catch {
+    // It is closed.
+  }
+  return Array.from(
+    answers.matchAll(/^HTTP\/1\.1 (\d+)/gm),
+    ([, status]) => Number(status),
+  );
+}

@@ -15,7 +15,11 @@ import { programForTests } from "../support/tools.ts";
 import { Folder } from "./folder.ts";
 import { PostedEvents } from "./posted_events.ts";
 import { RunningService, type RunOptions } from "./running_service.ts";
-import { answersOf, oddAnswersOf } from "./service_answers.ts";
+import {
+  answersOf,
+  oddAnswersOf,
+  statusesAtTheEnd,
+} from "./service_answers.ts";
 
 const HOSTS = {
   node22: "node.ts",
@@ -69,7 +73,9 @@ for (const name of NAMES) {
       });
       const { url } = service;
       found.push([await answersOf(url), await oddAnswersOf(url)]);
-      assertEquals([await service.stop(), await service.log], [0, ""]);
+      assertEquals(await statusesAtTheEnd(service, server.url), [200]);
+      const { code } = await service.process.status;
+      assertEquals([code, await service.log], [0, ""]);
     }
     assertEquals(found[1], found[0]);
   });

@@ -5,6 +5,7 @@
 import {
   createServer,
   type IncomingMessage,
+  type Server,
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -19,7 +20,9 @@ await runService({
   async listen(port, answer) {
     const server = createServer((message, response) => {
       // A sender that does not wait for its answer is no error.
-      respond(message, response, answer).catch(() => response.destroy());
+      respond(server, message, response, answer).catch(() =>
+        response.destroy()
+      );
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject).listen(port, resolve);
@@ -34,6 +37,7 @@ await runService({
 });
 
 async function respond(
+  server: Server,
   message: IncomingMessage,
   target: ServerResponse,
   answer: Answer,
@@ -42,6 +46,8 @@ async function respond(
   const { status, headers, body } = request === undefined
     ? Response.json({ error: "no such request" }, { status: 400 })
     : await answer(request);
+  // A connection that has a request under way when the server is closed would stay open for more.
+  if (!server.listening) target.setHeader("connection", "close");
   target.writeHead(status, Object.fromEntries(headers));
   if (body === null) target.end();
   else await pipeline(body, target);
@@ -49,10 +55,12 @@ async function respond(
 
 /** The request, without its body: the service does not read it. `undefined` if it is none. */
 function requestOf(
-  { method, url, headers }: IncomingMessage,
+  { method, url = "/", headers }: IncomingMessage,
 ): Request | undefined {
+  const isWhole = /^https?:/i.test(url); // as it is sent to a proxy
+  const host = headers.host ?? "localhost";
   try {
-    return new Request(`http://${headers.host ?? "localhost"}${url}`, {
+    return new Request(isWhole ? url : `http://${host}${url}`, {
       method: method!,
       headers: headers as Record<string, string>,
     });
