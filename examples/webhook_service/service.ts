@@ -16,7 +16,7 @@ import type { Store } from "./store.ts";
 
 /** How long the end may take after the last request, in milliseconds. */
 const CLOSE_MS = { outbox: 2500, client: 500 };
-/** How many events may be queued, in memory alone and with a store: some 5 and 50 MB. */
+/** How many events may be queued, in memory alone and with a store: some 8 and 80 MB. */
 const CAPACITY = { memory: 10_000, store: 100_000 };
 
 /** A service. */

@@ -12,6 +12,9 @@ export interface FileState {
   readonly isDeleted: boolean;
 }
 
+/** Bytes are looked for in a part of the file that is at most so much longer than they are. */
+const MAX_ROOM = 2 ** 20;
+
 /** What {@linkcode Disk.append} has written before it failed. */
 export class AppendError extends Error {
   readonly written: number;
@@ -110,6 +113,18 @@ export class Disk {
     return read;
   }
 
+  /** Where bytes are in a part of the file; `undefined` if they are not there whole, or far from its beginning. */
+  find(bytes: Uint8Array, from: number, to: number): number | undefined {
+    const room = to - from - bytes.length;
+    if (room < 0 || room > MAX_ROOM) return undefined;
+    const found = new Uint8Array(to - from);
+    if (this.read(found, from) < found.length) return undefined;
+    for (let at = 0; at <= room; at++) {
+      if (bytes.every((byte, i) => byte === found[at + i])) return from + at;
+    }
+    return undefined;
+  }
+
   /** @throws {AppendError} If not all of it was written. */
   async append(bytes: Uint8Array): Promise<void> {
     let written = 0;
@@ -133,9 +148,7 @@ export class Disk {
     const left = (await this.state()).size - end;
     if (left === 0) return true;
     if (left < 0 || left > bytes.length) return false;
-    const tail = new Uint8Array(left);
-    const read = this.read(tail, end);
-    const isOwn = read === left && tail.every((byte, i) => byte === bytes[i]);
+    const isOwn = this.find(bytes.subarray(0, left), end, end + left) === end;
     if (isOwn) await this.truncate(end);
     return isOwn;
   }

@@ -24,6 +24,7 @@ import { Scan } from "./scan.ts";
 const MIN_WASTE = 2 ** 18;
 /** How long nothing is cleared after that has failed, in milliseconds: the disk is full. */
 const CLEAR_MS = 10_000;
+const NOTHING = new Uint8Array(0);
 
 /**
  * The log. Its methods that write are called one after the other.
@@ -148,13 +149,17 @@ export class Log {
         const excess = batch.encode(change);
         return excess && this.#full(excess);
       });
+      let shift = 0;
       if (batch.lines.length > 0) {
+        const from = this.#end;
         const text = batch.lines.join("");
-        await this.#write(bytesOf(this.#isOpenEnded ? `\n${text}` : text));
+        const bytes = bytesOf(this.#isOpenEnded ? `\n${text}` : text);
+        await this.#write(bytes);
         this.#isOpenEnded = false;
+        shift = this.#end - bytes.length - from;
       }
       this.#unwritten.clear();
-      for (const effect of batch.effects) this.#apply(effect);
+      for (const effect of batch.effects) this.#apply(effect, shift);
       return errors;
     } catch (error) {
       for (const { kind, ids } of changes) {
@@ -272,7 +277,10 @@ export class Log {
     }
   }
 
-  #apply([kind, id, { offset, length }]: Effect): void {
+  /** @param shift How much further on the record is than its place says. */
+  #apply([kind, id, place]: Effect, shift: number): void {
+    const { length } = place;
+    const offset = place.offset + shift;
     if (kind === "+") return this.#index.add(id, offset, length);
     this.#version++;
     if (kind === "-") this.#index.remove(id);
@@ -297,7 +305,7 @@ export class Log {
     }
     const { size } = await this.#disk.state();
     // Another process has taken the log meanwhile: it may not see these bytes.
-    if (size !== this.#end + bytes.length) await this.#checkEnd(bytes.length);
+    if (size !== this.#end + bytes.length) await this.#checkEnd(bytes);
     this.#end += bytes.length;
   }
 
@@ -321,27 +329,30 @@ export class Log {
   /**
    * Checks that the file is as this process has left it.
    *
-   * @param written How many bytes this process has written beyond the end.
+   * @param written What this process has written beyond the end.
    * @throws {OutboxFileError} If it belongs to another process now, was cut or deleted.
    */
-  async #checkEnd(written = 0): Promise<void> {
+  async #checkEnd(written: Uint8Array = NOTHING): Promise<void> {
     const { sequence } = this.#header;
-    const expected = this.#end + written;
+    const { length } = written;
+    const expected = this.#end + length;
     const size = await this.#ownership.check(expected, sequence);
     if (size === expected) return;
-    // A process that was frozen may have ended its last write here.
-    const { holder, isOpenEnded } = this.#replayFrom(this.#end, size);
+    const at = length === 0 ? size : this.#disk.find(written, this.#end, size);
+    // Before it, a process that was frozen may have ended its last write, or one that has lost the
+    // race for the log may have appended its claim. What is behind it is read with the next commit.
+    const { holder, isOpenEnded } = this.#replayFrom(this.#end, at ?? size);
     if (holder?.nonce !== this.#taken.claim.nonce) {
       throw this.#ownership.lose(`${describeHolder(holder)} has taken it over`);
     }
-    if (written > 0) {
+    if (at === undefined) {
       throw new OutboxFileError(
         "failed",
         this.#disk.path,
         `Cannot write outbox ${this.#disk.path}: another process has written to it at the same time; expected this process alone`,
       );
     }
-    this.#end = size;
+    this.#end = at;
     this.#isOpenEnded = isOpenEnded;
   }
 

@@ -190,6 +190,49 @@ Deno.test("What a frozen process appends late, after its file was taken over, is
   );
 });
 
+Deno.test("What another process appends while a commit is written costs the commit nothing, wherever it comes", async () => {
+  // One that has lost the race for the file, one that was frozen, and one that was cut short.
+  const claim = { nonce: "late", pid: 4711, runtime: "node", since: "then" };
+  const late = storedEvent();
+  const appended = [
+    recordOf(`@ ${JSON.stringify(claim)}`, 1),
+    recordOf(`+ ${textOf(late)}`, 1),
+    "half a record",
+  ];
+  const { append, sync } = Disk.prototype;
+  for (const when of ["before", "behind", "both"]) {
+    await using file = await temporaryFile();
+    const { outbox } = await openOutbox(file.path);
+    const entries = storedEvents(4);
+    await outbox.append([entries.pop()!]);
+    const expected = new Set([...idsOf(entries), late.id]);
+    for (const [n, entry] of entries.entries()) {
+      const other = () =>
+        Deno.writeTextFile(file.path, appended[n]!, { append: true });
+      Disk.prototype.append = async function (bytes) {
+        Disk.prototype.append = append;
+        if (when !== "behind") await other();
+        await append.call(this, bytes);
+      };
+      Disk.prototype.sync = async function () {
+        Disk.prototype.sync = sync;
+        if (when !== "before") await other();
+        await sync.call(this);
+      };
+      await outbox.append([entry]);
+      // The index has the place of each event.
+      assert(idsOf(await loaded(outbox)).includes(entry.id));
+    }
+    await outbox.remove(
+      idsOf(await loaded(outbox)).filter((id) => !expected.has(id)),
+    );
+    assertEquals(new Set(idsOf(await loaded(outbox))), expected, when);
+    await outbox.close();
+    const { events } = await contentsOf(file.path);
+    assertEquals(new Set(idsOf(events)), expected, when);
+  }
+});
+
 Deno.test("A file that was deleted, moved, replaced or cut is not written any more", async () => {
   const cases: [(path: string) => Promise<void>, RegExp][] = [
     [
