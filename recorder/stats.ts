@@ -19,7 +19,10 @@ export interface RecorderStats {
   stored: number;
   /** Left in the store by earlier processes, and taken from there so far. */
   restored: number;
-  /** Left in the store so far, for a later process to send: this recorder or its client is closed. */
+  /**
+   * Left in the store so far, for a later process to send: this recorder or its client is
+   * closed. What it has not read there yet is not counted.
+   */
   left: number;
   /** What the store of the outbox has failed with last; `undefined` if it has succeeded since. */
   lastOutboxError: OutboxError | undefined;

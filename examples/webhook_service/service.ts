@@ -41,7 +41,7 @@ export interface Service {
  */
 export function openService(
   { redisUrl, limits, adminToken }: Settings,
-  { outbox, place, close }: Store,
+  { outbox, place, size, close }: Store,
   options: RedisOptions = {},
 ): Service {
   const deaths = new Deaths();
@@ -76,7 +76,8 @@ export function openService(
       await redis.close({ drainMs: CLOSE_MS.client });
       await close();
       const { dropped, left } = recorder.stats();
-      return { lost: dropped - before, left };
+      // The recorder counts those alone that it has read.
+      return { lost: dropped - before, left: size?.() ?? left };
     },
   };
 }

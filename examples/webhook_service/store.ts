@@ -9,6 +9,8 @@ export interface Store {
   readonly outbox: OutboxStore | undefined;
   /** Where it is, for the log. */
   readonly place: string;
+  /** How many queued events it has, if it can say so at once. */
+  size?(): number;
   close(): void | Promise<void>;
 }
 
@@ -51,5 +53,10 @@ export async function openStore(
   const outbox = await FileOutbox.open(name, {
     onProblem: (problem) => log("error", textOf(problem)),
   });
-  return { outbox, place: name, close: () => outbox.close() };
+  return {
+    outbox,
+    place: name,
+    size: () => outbox.size,
+    close: () => outbox.close(),
+  };
 }

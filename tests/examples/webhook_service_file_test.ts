@@ -4,6 +4,7 @@
 
 import "../support/strict.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { FileOutbox } from "../../recorder/stores/file/file_outbox.ts";
 import { Random, searchLength } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
@@ -70,6 +71,30 @@ Deno.test(
     }
   },
 );
+
+Deno.test("Webhook service says how many events are left when it ends, also of those that it has not read yet", async () => {
+  await using folder = new Folder();
+  const event = { mallId: "mall", shopNo: 1, eventType: "left" };
+  const entries = Array.from({ length: 60_000 }, (_, n) => ({
+    id: `${n}-x`,
+    key: "webhook_frequency_mall_1_left",
+    score: 1_780_000_000,
+    members: [`${n}`],
+    event,
+  }));
+  {
+    await using outbox = await FileOutbox.open(folder.file);
+    await outbox.append(entries);
+  }
+  await using service = await RunningService.start(
+    "redis://127.0.0.1:1",
+    folder.options,
+  );
+  assertEquals(await service.stop(), 0);
+  const { message, left } = (await service.lines()).at(-1)!;
+  assertEquals(message, "Stopped: 60000 events are left in OUTBOX");
+  assertEquals(left, 60_000);
+});
 
 Deno.test("A second webhook service with the same file says who has it and ends, and the first goes on", async () => {
   await using server = await startRedis();
