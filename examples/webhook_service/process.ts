@@ -38,27 +38,21 @@ export interface Listener {
 
 /** Runs the service until a signal comes. Ends the process if it cannot start. */
 export async function runService(host: Host): Promise<void> {
-  const { service, listener } = await start(host);
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    host.onSignal(name, () => end(host, service, listener));
-  }
-}
-
-async function start(
-  host: Host,
-): Promise<{ service: Service; listener: Listener }> {
   try {
     const settings = settingsOf(host.env);
     const store = await openStore(settings.outbox, host.openKv);
     const service = openService(settings, store);
     const listener = await listen(host, settings.port, service);
+    // Before it says that it listens: from then on it may be ended.
+    for (const name of ["SIGINT", "SIGTERM"] as const) {
+      host.onSignal(name, () => end(host, service, listener));
+    }
     log(
       "info",
       `Listening on port ${listener.port}, queued events are in ${store.place}`,
     );
     if (store.outbox !== undefined) logRestored(service.recorder);
     logWithoutEffect(host.env);
-    return { service, listener };
   } catch (error) {
     log("error", `Cannot start: ${textOf(error)}`);
     host.exit(2);
