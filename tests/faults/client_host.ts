@@ -38,8 +38,8 @@ export type Answer =
     readonly error: { readonly message: string; readonly fate: Fate };
   };
 
-/** How long the process may take to end once it has nothing left to do, in milliseconds. */
-const END_MS = 2000;
+/** How long the process may take to end, in milliseconds. A look-up of a name that was given up holds it for 10 s. */
+const END_MS = 12_000;
 const PROGRAM = new URL("./client_program.ts", import.meta.url);
 
 /** A process that has one client at a time. */

@@ -1,5 +1,6 @@
 // Every fault that the module must survive, one after the other.
 import { delay } from "@std/async/delay";
+import { DIAL_PAUSE_MS } from "../../pool/dialer.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import type { Claim } from "./client.ts";
 import { dns } from "./dns.ts";
@@ -14,8 +15,8 @@ const WAITS_MS = 700;
 /** Time for the machine itself. */
 const SLACK_MS = 150;
 
-/** No server listens: every attempt fails at once. */
-const refusedMs = (): number => WAITS_MS + SLACK_MS;
+/** No server listens: each of the four attempts fails at once, or with the dial after a pause. */
+const refusedMs = (): number => WAITS_MS + 4 * 2 * DIAL_PAUSE_MS + SLACK_MS;
 /** Each of the four attempts may take the connect timeout. */
 const muteMs = ({ connectTimeoutMs }: LoadProfile): number =>
   WAITS_MS + 4 * connectTimeoutMs + SLACK_MS;

@@ -48,7 +48,8 @@ export async function runInSubprocess<Row extends Measured>(
   if (code !== 0) throw new Error(`${name} ended with ${code}: ${text}`);
   // JSON knows no NaN.
   const row: Row = JSON.parse(text, (_, value) => value ?? NaN);
-  if (!(endedMs > END_MS + profile.leewayMs)) return row;
+  // That of another runtime waits for that process, which has a limit of its own.
+  if (host !== undefined || !(endedMs > END_MS + profile.leewayMs)) return row;
   const miss = `the process took ${endedMs.toFixed(0)} ms to end`;
   return { ...row, misses: [...row.misses, miss] };
 }
