@@ -27,7 +27,7 @@ export interface EventsResult {
   readonly retries: number;
   /** The longest call, in milliseconds. */
   readonly longestMs: number;
-  /** Why an event was not recorded at once, the last time. */
+  /** What the last attempt failed with; if it succeeded, why an event was not recorded at once. */
   readonly lastError: string | null;
 }
 
@@ -115,6 +115,9 @@ export async function testEvents(
   await recorder
     .flush({ signal: AbortSignal.any([signal, AbortSignal.timeout(FLUSH_MS)]) })
     .catch(() => signal.throwIfAborted());
+
+  const { lastError: stillFails } = recorder.stats();
+  if (stillFails !== undefined) lastError = messageOf(stillFails);
 
   const sizes = await admin.pipeline(
     keysOf(keyPrefix).map((key) => ["ZCARD", key] as const),
