@@ -1,6 +1,7 @@
 // program.ts in a process of Deno, Node or Bun.
 import { bundled } from "../support/bundle.ts";
 import { importFlags } from "../support/imports.ts";
+import { linesOf } from "../support/lines.ts";
 import type { RuntimeName } from "./env.ts";
 
 /** A process that takes longer hangs, in milliseconds. */
@@ -101,18 +102,10 @@ export class Child implements AsyncDisposable {
 
   async *#read(): AsyncGenerator<string> {
     if (this.#process.stdout.locked) return;
-    let text = "";
-    for await (
-      const part of this.#process.stdout.pipeThrough(new TextDecoderStream())
-    ) {
-      text += part;
-      const lines = text.split("\n");
-      text = lines.pop()!;
-      for (const line of lines) {
-        this.#saidAt = performance.now();
-        this.#said.push(line);
-        yield line;
-      }
+    for await (const line of linesOf(this.#process.stdout)) {
+      this.#saidAt = performance.now();
+      this.#said.push(line);
+      yield line;
     }
   }
 }

@@ -22,6 +22,7 @@ import {
 import { FakeServer } from "../support/fake_server.ts";
 import { startProxy } from "../support/fault_proxy.ts";
 import { importFlags } from "../support/imports.ts";
+import { linesOf } from "../support/lines.ts";
 import { Random, searchLength } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";
 import { until } from "../support/wait.ts";
@@ -220,17 +221,6 @@ Deno.test("Whatever is neither a message nor an answer ends the connection, and 
     assertEquals(gap.channels, ["a"]);
   }
 });
-
-async function* linesOf(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-): AsyncGenerator<string, undefined> {
-  let text = "";
-  for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (text + piece).split("\n");
-    text = lines.pop()!;
-    yield* lines;
-  }
-}
 
 Deno.test("A process that was frozen finds a peer that is gone within two seconds", async () => {
   await using server = await startRedis();

@@ -1,5 +1,6 @@
 // Runs programs that drive a browser, each in a process of its own: the browser is gone when that ends.
 import { importFlags } from "./imports.ts";
+import { linesOf } from "./lines.ts";
 import { browserPath } from "./browser.ts";
 import { installTools } from "./tools.ts";
 
@@ -63,18 +64,11 @@ export async function conversation<T>(
   const errors = new Response(child.stderr).text();
   const answers = child.stdin.getWriter();
   let result: T | undefined;
-  let text = "";
-  for await (
-    const part of child.stdout.pipeThrough(new TextDecoderStream())
-  ) {
-    const lines = `${text}${part}`.split("\n");
-    text = lines.pop()!;
-    for (const line of lines) {
-      if (line.startsWith("{")) result = JSON.parse(line);
-      else {
-        await act(line);
-        await answers.write(new TextEncoder().encode("done\n"));
-      }
+  for await (const line of linesOf(child.stdout)) {
+    if (line.startsWith("{")) result = JSON.parse(line);
+    else {
+      await act(line);
+      await answers.write(new TextEncoder().encode("done\n"));
     }
   }
   await answers.close().catch(() => {});
