@@ -1,5 +1,5 @@
 // Breaks connections in every known way, one after the other, and prints what was lost.
-import { ClientHost, type RUNTIMES } from "./faults/client_host.ts";
+import { ClientHost, type RuntimeName } from "./faults/client_host.ts";
 import { incrUnder, type MeasuredIncr } from "./faults/incr.ts";
 import { type LoadProfile, LONG, QUICK } from "./faults/load_profile.ts";
 import { recordUnder } from "./faults/record.ts";
@@ -70,7 +70,7 @@ Exit: 0 if every row holds, 1 if not, 2 for bad usage.
 interface Options {
   profile: LoadProfile;
   only: string[];
-  runtime: keyof typeof RUNTIMES | "deno";
+  runtime: RuntimeName | "deno";
   json: boolean;
 }
 
@@ -124,13 +124,23 @@ function parse(args: readonly string[]): Options | "help" {
   if (unknown !== undefined) {
     throw new Error(`there is no fault ${unknown}, try --help`);
   }
-  const routed = routedScenarios.find(({ name }) =>
-    options.only.includes(name)
-  );
-  if (options.runtime !== "deno" && routed !== undefined) {
-    throw new Error(`${routed.name} runs on deno alone, try --help`);
+  for (const name of options.only) {
+    const reason = absence(name, options.runtime);
+    if (reason !== undefined) throw new Error(`cannot make ${name}: ${reason}`);
   }
   return options;
+}
+
+/** Why a fault is not made with a client on that runtime; `undefined` if it is. */
+function absence(
+  name: string,
+  runtime: Options["runtime"],
+): string | undefined {
+  if (runtime === "deno") return undefined;
+  const scenario = scenarios.find((one) => one.name === name);
+  return scenario === undefined
+    ? "the client of a cluster and of Sentinels runs on deno alone"
+    : scenario.absentOn?.[runtime];
 }
 
 /** A column: its heading, how wide it is, and what stands in it. */
@@ -239,17 +249,13 @@ async function main(): Promise<number> {
     return 0;
   }
   const { profile, only, runtime, json } = options;
-  let chosen = scenarios.filter(({ name }) =>
-    only.length === 0 || only.includes(name)
-  );
   const say = (text: string) => json || console.log(text);
-  if (runtime !== "deno") {
-    chosen = chosen.filter(({ name, absentOn = {} }) => {
-      const reason = absentOn[runtime];
-      if (reason !== undefined) say(`Without ${name}: ${reason}.\n`);
-      return reason === undefined;
-    });
-  }
+  const chosen = scenarios.filter(({ name }) => {
+    if (only.length > 0) return only.includes(name);
+    const reason = absence(name, runtime);
+    if (reason !== undefined) say(`Without ${name}: ${reason}.\n`);
+    return reason === undefined;
+  });
   const startedAt = performance.now();
 
   const onOneServer = chosen.length > 0;
@@ -288,8 +294,9 @@ async function main(): Promise<number> {
   }
 
   const routedChosen = routedScenarios.filter(({ name, onlyLong = false }) =>
-    runtime === "deno" &&
-    (only.length === 0 ? profile !== QUICK || !onlyLong : only.includes(name))
+    only.length > 0
+      ? only.includes(name)
+      : runtime === "deno" && (profile !== QUICK || !onlyLong)
   );
   const onSeveral = routedChosen.length > 0;
   if (onSeveral) say(`\nRedis Cluster and Sentinel\n\n${ROUTED_WORDS}`);

@@ -2,6 +2,7 @@
 import { deadline } from "@std/async/deadline";
 import type { Fate } from "../../mod.ts";
 import { bundled } from "../support/bundle.ts";
+import { linesOf } from "../support/lines.ts";
 import { findProgram } from "../support/tools.ts";
 import {
   type Client,
@@ -52,6 +53,7 @@ export class ClientHost implements AsyncDisposable {
   readonly #read: Promise<void>;
   #calls = 0;
   #client = 0;
+  #ended: Error | undefined; // what calls reject with from then on
   #on: (event: ClientEvent) => void = () => {};
 
   private constructor(
@@ -94,6 +96,7 @@ export class ClientHost implements AsyncDisposable {
       METHODS.map((method) => [
         method,
         (...args: readonly unknown[]) => {
+          if (this.#ended !== undefined) return Promise.reject(this.#ended);
           const id = ++this.#calls;
           const waiting = Promise.withResolvers<unknown>();
           this.#waiting.set(id, waiting);
@@ -126,16 +129,11 @@ export class ClientHost implements AsyncDisposable {
   }
 
   async #answers(): Promise<void> {
-    let text = "";
-    for await (
-      const part of this.#process.stdout.pipeThrough(new TextDecoderStream())
-    ) {
-      const lines = (text + part).split("\n");
-      text = lines.pop()!;
-      for (const line of lines) this.#take(JSON.parse(line));
+    for await (const line of linesOf(this.#process.stdout)) {
+      this.#take(JSON.parse(line));
     }
-    const error = new Error(`${this.runtime} has ended`);
-    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#ended = new Error(`${this.runtime} has ended`);
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
   }
 
   #take(answer: Answer): void {
