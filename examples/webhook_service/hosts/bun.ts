@@ -10,14 +10,23 @@ declare const Bun: {
   serve(options: {
     port: number;
     fetch(request: Request): Promise<Response>;
-  }): { readonly port: number; stop(): Promise<void> };
+  }): {
+    readonly port: number;
+    stop(closeConnections?: boolean): Promise<void>;
+  };
 };
 
 await runService({
   env: { get: (name) => process.env[name] },
   listen(port, answer) {
     const server = Bun.serve({ port, fetch: answer });
-    return { port: server.port, shutdown: () => server.stop() };
+    return {
+      port: server.port,
+      async shutdown() {
+        await server.stop();
+        await server.stop(true); // open connections would be served further requests
+      },
+    };
   },
   onSignal: (name, callback) => process.once(name, callback),
   exit: (code) => process.exit(code),
