@@ -105,9 +105,7 @@ interface Row {
 
 /** Runs one client under one fault. */
 async function measure(client: string, fault: Fault): Promise<Row> {
-  await using server = await startRedis({
-    config: { appendonly: "yes", appendfsync: "always" },
-  });
+  await using server = await startRedis({ durable: true });
   await using proxy = await startProxy({ target: server });
   const job: Job = { client, url: proxy.url, ...LOAD };
   const child = new Deno.Command(Deno.execPath(), {

@@ -183,9 +183,7 @@ async function runRounds(
     { length: Math.ceil(minutes * 60_000 / ROUND_MS) },
     () => planFaults(random, ROUND_MS),
   );
-  // An acknowledged write survives a crash of this server.
-  const config = { appendonly: "yes", appendfsync: "always" };
-  await using server = await startRedis({ config });
+  await using server = await startRedis({ durable: true });
   await using proxy = await startProxy({ target: server });
   const fixture = new SoakFixture(random, log, server, proxy);
   const { redis, recorders } = fixture;

@@ -255,8 +255,7 @@ for (const how of ["killed", "cut", "silent"] as const) {
 }
 
 Deno.test("A scan begins again where its server was restarted, since its cursor means nothing there", async () => {
-  const config = { appendonly: "yes", appendfsync: "always" };
-  await using server = await startRedis({ config });
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, {
     retry: new Retry({ retries: 30 }),
   });

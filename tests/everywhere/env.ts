@@ -71,6 +71,7 @@ export interface ServerKind {
     readonly clientCertificate?: boolean;
   };
   readonly password?: string;
+  readonly durable?: boolean;
   readonly config?: Readonly<Record<string, string | number>>;
 }
 

@@ -84,9 +84,7 @@ for (const name of NAMES) {
 
   test("Webhook service keeps every promise of an outage and of kill -9", async (options) => {
     const random = new Random();
-    await using server = await startRedis({
-      config: { appendonly: "yes", appendfsync: "always" },
-    });
+    await using server = await startRedis({ durable: true });
     await using folder = new Folder();
     const kept = { ...options, ...folder.options };
     const events = new PostedEvents();

@@ -11,7 +11,6 @@ import { Folder } from "./folder.ts";
 import { PostedEvents } from "./posted_events.ts";
 import { RunningService, type RunOptions } from "./running_service.ts";
 
-const PERSISTENT = { config: { appendonly: "yes", appendfsync: "no" } };
 const EVENTS = searchLength(600);
 const KILLS = Math.min(10, Math.ceil(EVENTS / 200));
 
@@ -68,7 +67,7 @@ Deno.test(
   },
   async () => {
     const random = new Random();
-    await using server = await startRedis(PERSISTENT);
+    await using server = await startRedis({ durable: true });
     await using folder = new Folder();
     const events = new PostedEvents();
     for (let kill = 1; kill <= KILLS; kill++) {

@@ -17,8 +17,6 @@ import { startRedis } from "../support/redis_server.ts";
 import { RunningService } from "./running_service.ts";
 import { ODD_HOSTS, statusOf } from "./service_answers.ts";
 
-const PERSISTENT = { config: { appendonly: "yes", appendfsync: "always" } };
-
 Deno.test("Webhook service counts events, and a repeated delivery once", async () => {
   await using server = await startRedis();
   await using service = await RunningService.start(server.url);
@@ -56,7 +54,7 @@ Deno.test("Webhook service counts events, and a repeated delivery once", async (
 });
 
 Deno.test("Webhook service queues events while Redis is away and records each once", async () => {
-  await using server = await startRedis(PERSISTENT);
+  await using server = await startRedis({ durable: true });
   await using service = await RunningService.start(server.url);
   const path = "/webhooks/mall/1/stock";
   assertEquals((await service.post(path)).status, 200);
@@ -169,7 +167,7 @@ Deno.test("Webhook service sends what is queued before it ends", async () => {
 });
 
 Deno.test("Webhook service is healthy while events can be recorded, and tells no address", async () => {
-  await using server = await startRedis(PERSISTENT);
+  await using server = await startRedis({ durable: true });
   await using service = await RunningService.start(server.url);
   assertEquals((await service.get("/healthz")).status, 200);
   const isNow = async (status: number) => {
@@ -204,7 +202,7 @@ Deno.test("Webhook service is healthy while events can be recorded, and tells no
 });
 
 Deno.test("Webhook service logs that Redis is away and that it is back, and no event", async () => {
-  await using server = await startRedis(PERSISTENT);
+  await using server = await startRedis({ durable: true });
   await using service = await RunningService.start(server.url);
   await service.post("/webhooks/mall/1/stock");
   await server.cli("SET", "webhook_frequency_mall_9_stock", "no set");

@@ -58,8 +58,6 @@ async function startWorker(
   });
 }
 
-const PERSISTENT = { config: { appendonly: "yes", appendfsync: "always" } };
-
 Deno.test(
   "Wrangler bundles the webhook service without a warning",
   options,
@@ -90,7 +88,7 @@ Deno.test(
   "Webhook service keeps every promise of an outage and of kill -9 as a Worker, and nothing asks it to",
   options,
   async () => {
-    await using server = await startRedis(PERSISTENT);
+    await using server = await startRedis({ durable: true });
     await using worker = await startWorker(server);
     const events = new PostedEvents();
     await events.post(worker.url, 60);

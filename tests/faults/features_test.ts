@@ -131,9 +131,7 @@ const OPTIONS: RedisOptions = { replyTimeoutMs: 300, connectTimeoutMs: 500 };
 
 for (const [fault, run] of Object.entries(FAULTS)) {
   Deno.test(`Each kind of call runs once, or says what became of it: ${fault}`, async () => {
-    await using server = await startRedis({
-      config: { appendonly: "yes", appendfsync: "always" },
-    });
+    await using server = await startRedis({ durable: true });
     const { hostname, port } = server;
     await using proxy = await startProxy({ target: { hostname, port } });
     await using redis = new Redis(proxy.url, OPTIONS);

@@ -1,29 +1,12 @@
 // What a scenario runs on: a server, a proxy, a client, and a record of what happened.
 import type { CloseReport } from "../../mod.ts";
 import { type FaultProxy, startProxy } from "../support/fault_proxy.ts";
-import {
-  type RedisServer,
-  type RedisServerOptions,
-  startRedis,
-} from "../support/redis_server.ts";
+import { type RedisServer, startRedis } from "../support/redis_server.ts";
 import { type Client, type ClientEvent, LoadClient } from "./client.ts";
 import type { ClientHost } from "./client_host.ts";
 import type { LoadProfile } from "./load_profile.ts";
-import { MEMORY } from "./memory.ts";
 import type { Scenario } from "./scenario.ts";
 import { Timeline } from "./timeline.ts";
-
-/** An acknowledged event survives whatever happens to the server. */
-const DURABLE = { appendonly: "yes", appendfsync: "always" };
-
-const startDurable = (
-  { config, ...options }: RedisServerOptions,
-): Promise<RedisServer> =>
-  startRedis({
-    ...options,
-    ...MEMORY,
-    config: { ...DURABLE, ...config },
-  });
 
 /** The death of a connection that the client did not close on purpose. */
 export interface Death {
@@ -85,7 +68,7 @@ export class FaultFixture extends Timeline implements AsyncDisposable {
     const tls = scenario.tls ?? false;
     await using resources = new AsyncDisposableStack();
     const server = resources.use(
-      await startDurable({ tls, config: scenario.config ?? {} }),
+      await startRedis({ durable: true, tls, config: scenario.config ?? {} }),
     );
     const { hostname } = server;
     const port = tls ? server.tlsPort : server.port;
@@ -114,7 +97,7 @@ export class FaultFixture extends Timeline implements AsyncDisposable {
     config: Readonly<Record<string, string | number>>,
   ): Promise<RedisServer> {
     return this.#resources.use(
-      await startDurable({ config }),
+      await startRedis({ durable: true, config }),
     );
   }
 

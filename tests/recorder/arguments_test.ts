@@ -9,10 +9,10 @@ import {
   WebhookRecorder,
 } from "../../mod.ts";
 import { startRedis } from "../support/redis_server.ts";
-import { Counting, DURABLE, EVENT, KEY, ofShop, Told } from "./doubles.ts";
+import { Counting, EVENT, KEY, ofShop, Told } from "./doubles.ts";
 
 Deno.test("receivedAt is the time of an event, and keeps it through an outage", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   await using recorder = new WebhookRecorder(redis);
   await recorder.record({ ...EVENT, receivedAt: 1_700_000_000_999 });

@@ -4,10 +4,10 @@ import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { Redis, WebhookRecorder } from "../../mod.ts";
 import { startRedis } from "../support/redis_server.ts";
-import { DURABLE, EVENT, Gone } from "./doubles.ts";
+import { EVENT, Gone } from "./doubles.ts";
 
 Deno.test("Without an outbox each event is tried, and then dropped", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   await using recorder = new WebhookRecorder(redis, { outboxCapacity: 0 });
   await server.stop();

@@ -12,7 +12,6 @@ import type { RedisServer } from "../support/redis_server.ts";
 
 export const EVENT = { mallId: "mall", shopNo: 7, eventType: "orders" };
 export const KEY = "webhook_frequency_mall_7_orders";
-export const DURABLE = { config: { appendonly: "yes", appendfsync: "always" } };
 /** What a sender without a server has. */
 export const NOWHERE = {
   origin: { hostname: "nowhere", port: 1, database: 0 },

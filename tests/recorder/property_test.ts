@@ -77,9 +77,7 @@ class Round implements AsyncDisposable {
   }
 
   static async start(random: Random): Promise<Round> {
-    const server = await startRedis({
-      config: { appendonly: "yes", appendfsync: "always" },
-    });
+    const server = await startRedis({ durable: true });
     await server.cli("SET", keyOf(WRONG_SHOP), "no set");
     return new Round(random, server, await startProxy({ target: server }));
   }

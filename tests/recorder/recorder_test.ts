@@ -40,9 +40,6 @@ import {
 const EVENT = { mallId: "mall", shopNo: 7, eventType: "orders/create" };
 const KEY = "webhook_frequency_mall_7_orders/create";
 const NOON = 1_700_000_000;
-const DURABLE: RedisServerOptions = {
-  config: { appendonly: "yes", appendfsync: "always" },
-};
 
 /** An event of another shop. */
 const ofShop = (shopNo: number): WebhookEvent => ({ ...EVENT, shopNo });
@@ -287,7 +284,7 @@ Deno.test("Sets that cannot be trimmed are reported once, and their events are r
 // While Redis is away
 
 Deno.test("While Redis is away an event is queued, and onError knows which", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder({ now: () => NOON * 1000 });
   await setup.server.stop();
   const { status, count, error } = await recorder.record(EVENT, 2);
@@ -311,7 +308,7 @@ Deno.test("While Redis is away an event is queued, and onError knows which", asy
 
 Deno.test("Queued events are sent in order, with their scores, and none twice", async () => {
   const writes: string[] = [];
-  await using setup = await Setup.up(DURABLE, {
+  await using setup = await Setup.up({ durable: true }, {
     dial: listeningDial(writes),
     retry: false,
   });
@@ -356,7 +353,7 @@ Deno.test("Queued events are sent in order, with their scores, and none twice", 
 });
 
 Deno.test("Thousands of queued events are all delivered, each once", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder();
   await setup.server.stop();
   await recorder.record(EVENT);
@@ -376,7 +373,7 @@ Deno.test("Thousands of queued events are all delivered, each once", async () =>
 });
 
 Deno.test("A webhook delivered again while the first is queued counts once", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder();
   const event = { ...EVENT, deliveryId: "delivery-1" };
   await setup.server.stop();
@@ -389,7 +386,7 @@ Deno.test("A webhook delivered again while the first is queued counts once", asy
 });
 
 Deno.test("A full outbox drops what it has no room for, and takes events again later", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder({ outboxCapacity: 3 });
   await setup.server.stop();
   assertEquals((await recorder.record(EVENT, 2)).status, "queued");
@@ -436,7 +433,7 @@ Deno.test("Who comes while others are queued does not wait for the dead server",
 });
 
 Deno.test("Once Redis is back events are recorded at once again, without a pause in their stream", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder();
   await setup.server.stop();
   await recorder.record(EVENT);
@@ -455,7 +452,7 @@ Deno.test("Once Redis is back events are recorded at once again, without a pause
 });
 
 Deno.test("A key of the wrong type costs its own event and no other", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder();
   await setup.server.cli("SET", KEY, "not a set");
   const [wrong, right] = await Promise.all([
@@ -470,7 +467,7 @@ Deno.test("A key of the wrong type costs its own event and no other", async () =
 });
 
 Deno.test("A key of the wrong type does not hold up what is queued behind it", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder();
   await setup.server.cli("SET", KEY, "not a set");
   await setup.server.stop();
@@ -488,7 +485,7 @@ Deno.test("A key of the wrong type does not hold up what is queued behind it", a
 });
 
 Deno.test("An event that can never be written does not hold up what is queued behind it", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   let now = NaN;
   await using recorder = setup.recorder({ now: () => now });
   await setup.server.stop();
@@ -569,7 +566,7 @@ Deno.test("flush waits for events on their way, and for nothing if there are non
 });
 
 Deno.test("A signal ends the wait of flush, not the trying", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder();
   await setup.server.stop();
   await recorder.record(EVENT);
@@ -592,7 +589,7 @@ Deno.test("A signal ends the wait of flush, not the trying", async () => {
 });
 
 Deno.test("Disposing of a recorder delivers what is queued", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   const recorder = setup.recorder();
   await setup.server.stop();
   await recorder.record(EVENT);
@@ -652,7 +649,7 @@ Deno.test("Once its client is closed a recorder drops events at once, and those 
 });
 
 Deno.test("An onError that throws does no harm", async () => {
-  await using setup = await Setup.up(DURABLE);
+  await using setup = await Setup.up({ durable: true });
   await using recorder = setup.recorder({
     onError: () => {
       throw new Error("the error tracker is away, too");
@@ -748,7 +745,7 @@ Deno.test("A delivery that counts twice shares no member with any other", async 
 });
 
 Deno.test("With the retries of its client an event outlives a restart unqueued", async () => {
-  await using setup = await Setup.up(DURABLE, { retry: new Retry() });
+  await using setup = await Setup.up({ durable: true }, { retry: new Retry() });
   await using recorder = setup.recorder();
   await recorder.record(EVENT);
   await setup.server.stop();

@@ -10,7 +10,6 @@ import { startRedis } from "../support/redis_server.ts";
 import {
   cardinality,
   Counting,
-  DURABLE,
   EVENT,
   inSeconds,
   KEY,
@@ -202,7 +201,7 @@ Deno.test("A key that could not be written is left alone: a foreign one, a forbi
 });
 
 Deno.test("What was queued is trimmed like the rest, and only once it is written", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   await using recorder = new WebhookRecorder(redis, { retentionSeconds: 100 });
   await server.cli("SET", KEY, "12345");
@@ -285,7 +284,7 @@ Deno.test("Where TIME is refused sets are trimmed by this machine's clock", asyn
 });
 
 Deno.test("The server's clock is asked once, and again after a failure", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   const sender = new Counting(redis);
   await using recorder = new WebhookRecorder(sender, { retentionSeconds: 60 });

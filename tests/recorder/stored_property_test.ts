@@ -13,7 +13,6 @@ import {
 } from "../../mod.ts";
 import { Random, searchLength } from "../support/random.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
-import { DURABLE } from "./doubles.ts";
 import { MapStore } from "./map_store.ts";
 
 const RUNS = searchLength(3);
@@ -131,7 +130,7 @@ class Round implements AsyncDisposable {
   }
 
   static async start(random: Random): Promise<Round> {
-    return new Round(random, await startRedis(DURABLE));
+    return new Round(random, await startRedis({ durable: true }));
   }
 
   async play(): Promise<void> {

@@ -3,18 +3,10 @@ import "../support/strict.ts";
 import { assertEquals } from "@std/assert";
 import { Redis, ReplyError, WebhookRecorder } from "../../mod.ts";
 import { startRedis } from "../support/redis_server.ts";
-import {
-  cardinality,
-  Counting,
-  DURABLE,
-  EVENT,
-  KEY,
-  ofShop,
-  Told,
-} from "./doubles.ts";
+import { cardinality, Counting, EVENT, KEY, ofShop, Told } from "./doubles.ts";
 
 Deno.test("A redelivered event that was queued first keeps the later time", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   await using recorder = new WebhookRecorder(redis);
   await using elsewhere = new WebhookRecorder(redis);

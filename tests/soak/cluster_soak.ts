@@ -1,7 +1,6 @@
 // A load on a cluster for minutes, while its servers fail over, freeze, crash and are resharded.
 import { delay } from "@std/async/delay";
 import { LONG } from "../faults/load_profile.ts";
-import { MEMORY } from "../faults/memory.ts";
 import { ours } from "../faults/routed/client.ts";
 import { type Checked, KeyedLoad } from "../faults/routed/keyed_load.ts";
 import { ClusterSite } from "../faults/routed/site.ts";
@@ -25,7 +24,7 @@ export async function soakCluster(
   endAt: number,
   interrupt: AbortSignal,
 ): Promise<void> {
-  const cluster = await startCluster({ nodeTimeoutMs: 1000, ...MEMORY });
+  const cluster = await startCluster({ nodeTimeoutMs: 1000 });
   await using site = new ClusterSite(cluster);
   const client = await ours(site, {});
   try {

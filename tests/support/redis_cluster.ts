@@ -2,11 +2,7 @@
 
 import { delay } from "@std/async/delay";
 import { PlainConnection } from "../../cli/plain_commands.ts";
-import {
-  type RedisServer,
-  type RedisServerOptions,
-  startRedis,
-} from "./redis_server.ts";
+import { type RedisServer, startRedis } from "./redis_server.ts";
 import { until } from "./wait.ts";
 
 const HASH_SLOTS = 16_384;
@@ -21,7 +17,7 @@ const POLL_MS = 5;
 const KEYS_AT_ONCE = 1000;
 
 /** How to start a cluster. */
-export interface ClusterOptions extends Pick<RedisServerOptions, "directory"> {
+export interface ClusterOptions {
   /** @default {3} */
   readonly primaries?: number;
   /** @default {1} */
@@ -580,7 +576,7 @@ function* hashSlotsOf([first, last]: SlotRange): Iterable<number> {
 
 /** Starts one server on ports that are free, that of its bus, too. */
 async function startNode(options: ClusterOptions): Promise<RedisServer> {
-  const { tls = false, password, hostnames = false, directory } = options;
+  const { tls = false, password, hostnames = false } = options;
   const config = {
     "cluster-enabled": "yes",
     "cluster-node-timeout": options.nodeTimeoutMs ?? 2000,
@@ -613,7 +609,6 @@ async function startNode(options: ClusterOptions): Promise<RedisServer> {
         config,
         ...tls ? { tls, tlsPort } : {},
         ...password === undefined ? {} : { password },
-        ...directory === undefined ? {} : { directory },
       });
     } catch (error) {
       const isTaken = error instanceof Error &&

@@ -16,7 +16,7 @@ const PERIODS = ["INFO-PERIOD", "PUBLISH-PERIOD"];
 
 /** How to start Sentinels. */
 export interface SentinelsOptions
-  extends Pick<RedisServerOptions, "directory" | "password" | "config"> {
+  extends Pick<RedisServerOptions, "password" | "config"> {
   /** @default {3} */
   readonly sentinels?: number;
   /** @default {1} */
@@ -332,9 +332,9 @@ function startServer(
   options: SentinelsOptions,
   config: Readonly<Record<string, string>> = {},
 ): Promise<RedisServer> {
-  const { password } = options;
+  const { password, tls = false } = options;
   return startRedis({
-    ...commonOf(options),
+    tls,
     ...password === undefined ? {} : { password },
     config: {
       "repl-diskless-sync-delay": 0,
@@ -352,11 +352,12 @@ function startSentinel(
   sentinels: number,
   port: number,
 ): Promise<RedisServer> {
-  const { name = "mymaster", password, sentinelPassword } = options;
+  const { name = "mymaster", password, sentinelPassword, tls = false } =
+    options;
   const quorum = Math.floor(sentinels / 2) + 1;
   const monitor = `${name} 127.0.0.1 ${port} ${quorum}`;
   return startRedis({
-    ...commonOf(options),
+    tls,
     sentinel: true,
     ...sentinelPassword === undefined ? {} : { password: sentinelPassword },
     config: {
@@ -377,13 +378,6 @@ function startSentinel(
     },
   });
 }
-
-const commonOf = (
-  { tls = false, directory }: SentinelsOptions,
-): RedisServerOptions => ({
-  tls,
-  ...directory === undefined ? {} : { directory },
-});
 
 /** TLS between servers and Sentinels, too. */
 const tlsOf = ({ tls }: SentinelsOptions): Record<string, string> =>

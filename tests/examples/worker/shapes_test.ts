@@ -57,9 +57,7 @@ function test(
   fn: (stage: Stage) => Promise<void>,
 ): void {
   Deno.test(name, { ignore }, async () => {
-    await using server = await startRedis({
-      config: { appendonly: "yes", appendfsync: "always" },
-    });
+    await using server = await startRedis({ durable: true });
     await using redis = new Redis(server.url);
     await using workerd = await Workerd.start({ workers: shape(server.url) });
     await fn({ server, redis, workerd });

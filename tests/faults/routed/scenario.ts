@@ -11,7 +11,6 @@ import {
   startSentinels,
 } from "../../support/redis_sentinels.ts";
 import type { LoadProfile } from "../load_profile.ts";
-import { MEMORY } from "../memory.ts";
 import type { Timeline } from "../timeline.ts";
 import { ClusterSite, SentinelSite, type Site } from "./site.ts";
 
@@ -72,7 +71,6 @@ export function onCluster(
     async start({ scale }) {
       const cluster = await startCluster({
         nodeTimeoutMs: scale < 1 ? 500 : 2000,
-        ...MEMORY,
         ...options,
       });
       const url = onlySeed === undefined
@@ -95,7 +93,7 @@ export function onSentinels(
   return {
     ...scenario,
     async start() {
-      const sentinels = await startSentinels({ ...MEMORY, ...options });
+      const sentinels = await startSentinels(options);
       return {
         site: new SentinelSite(sentinels),
         run: (timeline) => run(sentinels, timeline),

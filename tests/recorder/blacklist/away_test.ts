@@ -26,7 +26,6 @@ import { testWithFixture } from "../../support/fixture.ts";
 import {
   cardinality,
   Counting,
-  DURABLE,
   EVENT,
   keyOfShop,
   ofShop,
@@ -53,7 +52,7 @@ const gist = ({ outcome, frequency, isBlocked }: BlacklistDecision) =>
 for (const whenAway of ["allow", "deny"] as const) {
   Deno.test(`While Redis is away, whenAway "${whenAway}" answers for a shop that nothing is known of, its events are queued and count later, and a known block stays`, async () => {
     const isDenied = whenAway === "deny";
-    await using server = await startRedis(DURABLE);
+    await using server = await startRedis({ durable: true });
     await using redis = new Redis(server.url, { retry: false });
     const { recorder, blacklist } = blacklistOf(redis, {
       whenAway,

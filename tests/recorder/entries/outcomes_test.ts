@@ -10,7 +10,7 @@ import {
 import { delay } from "@std/async/delay";
 import { Redis, WebhookRecorder } from "../../../mod.ts";
 import { startRedis } from "../../support/redis_server.ts";
-import { DURABLE, EVENT, ofShop, Told } from "../doubles.ts";
+import { EVENT, ofShop, Told } from "../doubles.ts";
 
 Deno.test("onError knows the event, its time, its count and what became of it", async () => {
   await using server = await startRedis();
@@ -61,7 +61,7 @@ Deno.test("onError knows the event, its time, its count and what became of it", 
 });
 
 Deno.test("Statistics count what was recorded, queued, sent and dropped, and say why", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   await using recorder = new WebhookRecorder(redis);
   const counts = () => {

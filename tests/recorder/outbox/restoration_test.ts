@@ -20,7 +20,7 @@ import {
 import type { OutboxError } from "../../../recorder/outbox/outbox_store.ts";
 import { startRedis } from "../../support/redis_server.ts";
 import { until } from "../../support/wait.ts";
-import { cardinality, DURABLE, EVENT, KEY, NOWHERE, ttl } from "../doubles.ts";
+import { cardinality, EVENT, KEY, NOWHERE, ttl } from "../doubles.ts";
 import { MapStore, storedEvent, storeWith } from "../map_store.ts";
 
 /** A client that keeps what is sent: away, or there. */
@@ -69,7 +69,7 @@ Deno.test("What an earlier process has left is sent oldest first, with its membe
 });
 
 Deno.test("What was left is in the set as it was, trimmed like the rest, and none of it twice", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url);
   const now = Math.floor(Date.now() / 1000);
   const left = [
@@ -409,7 +409,7 @@ Deno.test("A recorder does not load its own events", async () => {
 });
 
 Deno.test("Two recorders on one store send what the other has left, and no event counts twice", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   const store = storeWith(numbered(100));
   await server.stop();

@@ -25,15 +25,7 @@ import { OutboxError } from "../../../recorder/outbox/outbox_store.ts";
 import { setSink, type TelemetryEvents } from "../../../client/telemetry.ts";
 import { startRedis } from "../../support/redis_server.ts";
 import { until } from "../../support/wait.ts";
-import {
-  cardinality,
-  DURABLE,
-  EVENT,
-  KEY,
-  NOWHERE,
-  ofShop,
-  Told,
-} from "../doubles.ts";
+import { cardinality, EVENT, KEY, NOWHERE, ofShop, Told } from "../doubles.ts";
 import { MapStore, storedEvent, storeWith } from "../map_store.ts";
 
 /** A client whose Redis is away until a test says otherwise. It keeps the members that it gets, with their scores. */
@@ -458,7 +450,7 @@ Deno.test("Once the client is closed, events are left in the store", async () =>
 });
 
 Deno.test("With a wrong password events are kept, and sent once the password is right", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await server.cli("CONFIG", "SET", "requirepass", "another");
   await using redis = new Redis(server.url, { password: "mine", retry: false });
   await using admin = new Redis(server.url, { password: "another" });
@@ -483,7 +475,7 @@ Deno.test("With a wrong password events are kept, and sent once the password is 
 });
 
 Deno.test("What Redis refuses for good is set aside, or removed where the store cannot do that", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   for (const canSetAside of [true, false]) {
     await using redis = new Redis(server.url);
     const store = storeWith([storedEvent(1), storedEvent(2, { key: "text" })]);
@@ -510,7 +502,7 @@ Deno.test("What Redis refuses for good is set aside, or removed where the store 
 });
 
 Deno.test("A store is used until close is over, and its entries are those of the set", async () => {
-  await using server = await startRedis(DURABLE);
+  await using server = await startRedis({ durable: true });
   await using redis = new Redis(server.url, { retry: false });
   const store = new MapStore();
   const recorder = new WebhookRecorder(redis, { outbox: store });
