@@ -126,9 +126,12 @@ class BunSocket implements Socket {
   }
 
   write(bytes: Uint8Array): Promise<number> {
-    return new Promise((resolve, reject) =>
-      this.#write({ bytes, resolve, reject })
-    );
+    const count = this.#written(bytes);
+    if (count > 0) return Promise.resolve(count);
+    return new Promise((resolve, reject) => {
+      this.#writer = { bytes, resolve, reject };
+      if (count < 0) this.#failWrite();
+    });
   }
 
   close(): void {
@@ -149,19 +152,19 @@ class BunSocket implements Socket {
     tcp.setKeepAlive(true, KEEP_ALIVE_MS);
   }
 
-  #write(writer: Writer): void {
-    const count = this.#reads.end === undefined
-      ? this.#tcp!.write(writer.bytes)
-      : -1;
-    if (count > 0) return writer.resolve(count);
-    this.#writer = writer;
-    if (count < 0) this.#failWrite();
+  /** How many bytes the system has taken: 0 if it has no room, -1 if the socket is closed. */
+  #written(bytes: Uint8Array): number {
+    return this.#reads.end === undefined ? this.#tcp!.write(bytes) : -1;
   }
 
   #drained(): void {
     const writer = this.#writer;
+    if (writer === undefined) return;
+    const count = this.#written(writer.bytes);
+    if (count < 0) return this.#failWrite();
+    if (count === 0) return;
     this.#writer = undefined;
-    if (writer !== undefined) this.#write(writer);
+    writer.resolve(count);
   }
 
   #ended(end: { readonly error?: unknown }): void {
@@ -182,7 +185,8 @@ class BunSocket implements Socket {
  * replies make it run twice as often: values of 1 MB come at 0.6 of the speed
  * of Bun's own client instead of 0.8.
  */
-function free({ buffer }: Uint8Array): void {
-  if (buffer.byteLength < MIN_FREED_BYTES) return;
-  (buffer as ArrayBuffer).transfer(0);
+function free(bytes: Uint8Array): void {
+  // To ask a short piece for its buffer takes 0.5 µs, a tenth of the work for a reply.
+  if (bytes.length < MIN_FREED_BYTES) return;
+  (bytes.buffer as ArrayBuffer).transfer(0);
 }
