@@ -12,7 +12,7 @@ import {
 } from "./files.ts";
 
 Deno.test("Any calls in any order leave what a map would have", {
-  timeout: searchLength(180_000), // a busy disk takes 0.1 s for each of them
+  timeout: searchLength(180_000), // a write takes 0.1 s on a busy disk
 }, async () => {
   const random = new Random();
   await using file = await temporaryFile();
