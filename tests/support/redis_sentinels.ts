@@ -231,7 +231,8 @@ export class Sentinels implements AsyncDisposable {
         const role = await primary.cli("INFO", "replication");
         const others = this.running(this.servers).length - 1;
         if (!role.includes("role:master")) return false;
-        const following = role.match(/state=online/g) ?? [];
+        // A replica is "online" up to a second before it gets the first write: from its first acknowledgement on.
+        const following = role.match(/state=online,offset=[1-9]/g) ?? [];
         if (following.length !== others) return false;
         const said = await Promise.all(
           sentinels.map((one) => this.#describe(one, primary)),

@@ -3,12 +3,19 @@
 import "./strict.ts";
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { startSentinels } from "./redis_sentinels.ts";
+import { until } from "./wait.ts";
 
 Deno.test("Sentinels of the tests name another primary when they are asked to", async () => {
   await using set = await startSentinels({ replicas: 2 });
   const first = await set.primary();
   assertEquals(first, set.servers[0]);
   await first.cli("SET", "key", "value");
+  await until(async () => {
+    const values = await Promise.all(
+      set.servers.map((server) => server.cli("GET", "key")),
+    );
+    return values.every((value) => value === "value");
+  }, "the replicas have the key");
   await set.failover();
   const second = await set.waitForPrimary({ than: first });
   assertEquals(await set.primary(), second.server);
