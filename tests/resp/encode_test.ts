@@ -448,6 +448,18 @@ function randomArgument(random: Random): Command[number] {
   }
 }
 
+function assertSameBytes(
+  actual: Uint8Array,
+  expected: Uint8Array,
+  message: string,
+): void {
+  assertEquals(actual.length, expected.length, message);
+  // Byte by byte, assertEquals would take seconds.
+  for (let i = 0; i < expected.length; i++) {
+    if (actual[i] !== expected[i]) throw new Error(`${message}: byte ${i}`);
+  }
+}
+
 Deno.test("CommandBuffer and encodeCommand agree on random batches", () => {
   const random = new Random();
   const kept = new CommandBuffer(true);
@@ -466,10 +478,9 @@ Deno.test("CommandBuffer and encodeCommand agree on random batches", () => {
     for (const command of commands) buffer.append(command);
     const taken = takeAll(buffer);
     const alone = concat(commands.map((c) => expected(c.map(wordOf))));
-    assertEquals(taken.length, alone.length);
-    assert(taken.every((byte, i) => byte === alone[i]), `round ${round}`);
+    assertSameBytes(taken, alone, `round ${round}`);
     const encoded = concat(commands.map(encodeCommand));
-    assert(encoded.every((byte, i) => byte === alone[i]), `round ${round}`);
+    assertSameBytes(encoded, alone, `round ${round}`);
   }
 });
 
@@ -636,10 +647,10 @@ Deno.test("An argument over the server's limit of 512 MiB is refused, and so is 
     assertEquals([buffer.size, buffer.owed], [0, 0]);
   }
   checkCommand(["SET", "k", most]);
-  const text = "한".repeat(178_956_970);
+  const text = "é".repeat(268_435_456); // a byte of memory each, two on the wire
   checkCommand(["SET", "k", text]);
   assertThrows(
-    () => new CommandBuffer().append(["SET", "k", `${text}e한`]),
+    () => new CommandBuffer().append(["SET", "k", `${text}é`]),
     RangeError,
     "Cannot send SET: argument 2 has 536870914 bytes, expected at most 536870912",
   );
@@ -768,12 +779,12 @@ Deno.test("One argument that is not ASCII does not slow down the commands around
     return best;
   };
   const [plain, odd] = ["e", "é".repeat(18)].map(batch);
-  const ratios = Array.from(
-    { length: 5 },
-    () => timeOf(odd!) / timeOf(plain!),
-  );
+  const ratios: number[] = [];
+  do {
+    ratios.push(timeOf(odd!) / timeOf(plain!));
+  } while (ratios.at(-1)! >= 2.5 && ratios.length < 5);
   // It was 29.
-  assertLess(Math.min(...ratios), 2.5, `${ratios}`);
+  assertLess(ratios.at(-1)!, 2.5, `${ratios}`);
 });
 
 Deno.test("A real server stores each argument byte for byte", async () => {

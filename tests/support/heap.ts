@@ -1,6 +1,6 @@
 // A program that receives a reply of many equal parts, to see whether the heap that it was given survives.
 //
-//     deno run --v8-flags=--max-old-space-size=128 tests/support/heap.ts '{"head":"*9\\r\\n","unit":":1\\r\\n"}'
+//     deno run --v8-flags=--max-old-space-size=64 tests/support/heap.ts '{"head":"*9\\r\\n","unit":":1\\r\\n"}'
 
 import { ReplyParser } from "../../resp/parser.ts";
 
@@ -11,10 +11,10 @@ const { head, unit, binary, maxMemory } = JSON.parse(Deno.args[0]!) as {
   readonly maxMemory: number;
 };
 const utf8 = new TextEncoder();
-const parser = new ReplyParser({ maxMemory, maxElements: 2 ** 21 });
+const parser = new ReplyParser({ maxMemory, maxElements: 2 ** 20 });
 const chunk = utf8.encode(unit.repeat(Math.ceil(50_000 / unit.length)));
 /** What is large goes on for as long as any reply of this scale may. */
-const MOST = 2 ** 30 / 8;
+const MOST = 2 ** 30 / 16;
 
 try {
   parser.feed(utf8.encode(head));
