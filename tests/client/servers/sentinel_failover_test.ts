@@ -23,6 +23,9 @@ import {
 } from "../../support/redis_sentinels.ts";
 import { until } from "../../support/wait.ts";
 
+/** A client asks its Sentinel four times a second while calls are open; what is left is room for a busy machine, in milliseconds. */
+const CATCH_UP_MS = 800;
+
 /** What became of a load. */
 interface Outcome {
   /** INCRs that were answered. */
@@ -118,13 +121,13 @@ async function failOver(
 Deno.test("A failover by hand loses no event, although the old primary goes on answering", async () => {
   await using set = await startSentinels();
   const { caughtUpMs } = await failOver(set, () => set.failover());
-  assertLess(caughtUpMs, 800);
+  assertLess(caughtUpMs, CATCH_UP_MS);
 });
 
 Deno.test("A crash of the primary loses no event, and the new one is in use as soon as it is named", async () => {
   await using set = await startSentinels();
   const { caughtUpMs } = await failOver(set, () => set.crash());
-  assertLess(caughtUpMs, 500);
+  assertLess(caughtUpMs, CATCH_UP_MS);
 });
 
 Deno.test("A frozen primary loses no event, and what it answers later counts for nothing", async () => {
@@ -135,7 +138,7 @@ Deno.test("A frozen primary loses no event, and what it answers later counts for
     set.thaw(frozen);
     await delay(500);
   });
-  assertLess(caughtUpMs, 500);
+  assertLess(caughtUpMs, CATCH_UP_MS);
 });
 
 Deno.test("Sentinels over TLS, with a password of their own, name a primary; one that answers is enough", async () => {
