@@ -71,7 +71,10 @@ async function testAll(redisUrl: string): Promise<number> {
     redisUrl,
     [
       "--parallel",
-      `--ignore=${[...MEASURING, ...BUSY].join(",")}`,
+      // As globs: beside a file that is named Deno 2.9 ignores no other path.
+      `--ignore=${
+        [...MEASURING, ...BUSY].map((file) => `**/${file}`).join(",")
+      }`,
       ...LONG,
       ".",
     ],
