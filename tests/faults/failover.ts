@@ -1,6 +1,6 @@
 // A primary that becomes the replica of its own replica, without losing a write.
-import { delay } from "@std/async/delay";
 import type { RedisServer } from "../support/redis_server.ts";
+import { until } from "../support/wait.ts";
 import type { FaultFixture } from "./fixture.ts";
 
 const SYNC_TIMEOUT_MS = 10_000;
@@ -13,7 +13,7 @@ export async function startReplica(fixture: FaultFixture): Promise<void> {
     replicaof: `${hostname} ${port}`,
     "repl-diskless-sync-delay": 0,
   });
-  await until(() => isInStep(fixture));
+  await untilInStep(fixture);
 }
 
 /** Makes the primary a replica: it answers every write with READONLY from now on. */
@@ -22,7 +22,7 @@ export async function demote(fixture: FaultFixture): Promise<void> {
   const replica = replicaOf(fixture);
   // What was acknowledged must be on the replica, or the test would lose it.
   await primary.cli("CLIENT", "PAUSE", PAUSE_MS, "WRITE");
-  await until(() => isInStep(fixture));
+  await untilInStep(fixture);
   await primary.cli("REPLICAOF", replica.hostname, replica.port);
   await primary.cli("CLIENT", "UNPAUSE");
 }
@@ -49,10 +49,5 @@ async function isInStep(fixture: FaultFixture): Promise<boolean> {
     ours.includes(`\nmaster_repl_offset:${offset}\r`);
 }
 
-async function until(test: () => Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + SYNC_TIMEOUT_MS;
-  while (!await test()) {
-    if (Date.now() > giveUpAt) throw new Error("The replica does not follow");
-    await delay(5);
-  }
-}
+const untilInStep = (fixture: FaultFixture): Promise<void> =>
+  until(() => isInStep(fixture), "the replica follows", SYNC_TIMEOUT_MS);

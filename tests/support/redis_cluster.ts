@@ -13,7 +13,8 @@ const LAST_PORT = 22_000;
 /** How far the port of the cluster bus is from the port of clients. */
 const BUS_OFFSET = 10_000;
 const START_ATTEMPTS = 20;
-const POLL_MS = 5;
+/** Between two questions whether a cluster is ready, besides the pause of `until`. */
+const PAUSE_MS = 50;
 const KEYS_AT_ONCE = 1000;
 
 /** How to start a cluster. */
@@ -217,7 +218,7 @@ export class Cluster implements AsyncDisposable {
         .reduce((sum, [first, last]) => sum + 1 + last - first, 0);
       return held === HASH_SLOTS;
     }, "each hash slot is held by one node");
-    await everyNode(this.running, "is well", isWell);
+    await everyNode(this.running, this.#options, "is well", isWell);
   }
 
   /** Runs a command at the primary of its key, which comes second. */
@@ -332,10 +333,11 @@ export class Cluster implements AsyncDisposable {
       `${replica.address} is a primary`,
     );
     const ms = performance.now() - startedAt;
+    using connection = await this.open(primary);
     await until(
       async () =>
         (await stateOf(primary)).primaryId === replica.id &&
-        await isInStep(primary),
+        await isInStep(connection),
       `${primary.address} is a replica`,
     );
     return ms;
@@ -654,52 +656,70 @@ async function join(
       await server.cli("CLUSTER", "MEET", other.hostname, port, bus);
     }
   }));
-  await everyNode(nodes, "has met all others", async ({ server }) => {
-    const lines = (await server.cli("CLUSTER", "NODES")).trim().split("\n");
-    return lines.length === nodes.length &&
-      lines.every((line) =>
-        !line.includes("handshake") && line.includes(" connected")
-      );
-  });
+  await everyNode(
+    nodes,
+    options,
+    "has met all others",
+    async (_, connection) => {
+      const text = await connection.run(["CLUSTER", "NODES"]);
+      const lines = text.trim().split("\n");
+      return lines.length === nodes.length &&
+        lines.every((line) =>
+          !line.includes("handshake") && line.includes(" connected")
+        );
+    },
+  );
   await Promise.all(
     nodes.slice(primaries).map(({ server, number }) =>
       server.cli("CLUSTER", "REPLICATE", nodes[number % primaries]!.id)
     ),
   );
-  await everyNode(nodes, "lists all others", async (node) => {
-    const slots = await node.server.cli("CLUSTER", "SLOTS");
-    return nodes.every(({ id }) => slots.includes(id)) && await isWell(node);
-  });
+  await everyNode(
+    nodes,
+    options,
+    "lists all others",
+    async (node, connection) => {
+      const slots = await connection.run(["CLUSTER", "SLOTS"]);
+      return nodes.every(({ id }) => slots.includes(id)) &&
+        await isWell(node, connection);
+    },
+  );
 }
 
 async function everyNode(
   nodes: readonly ClusterNode[],
+  options: ClusterOptions,
   what: string,
-  test: (node: ClusterNode) => Promise<boolean>,
+  test: (node: ClusterNode, connection: PlainConnection) => Promise<boolean>,
 ): Promise<void> {
-  await Promise.all(
-    nodes.map((node) =>
-      until(
-        async () => await test(node) || (await delay(4 * POLL_MS), false),
-        `${node.address} ${what}`,
-        20_000,
-      )
-    ),
-  );
+  await Promise.all(nodes.map(async (node) => {
+    // One for all questions: six nodes are asked for two seconds.
+    using connection = await openTo(node, options);
+    await until(
+      async () =>
+        await test(node, connection) || (await delay(PAUSE_MS), false),
+      `${node.address} ${what}`,
+      20_000,
+    );
+  }));
 }
 
 /** Whether a replica follows its primary: only then it can take its place. */
-async function isInStep({ server }: ClusterNode): Promise<boolean> {
-  const text = await server.cli("INFO", "replication");
+async function isInStep(connection: PlainConnection): Promise<boolean> {
+  const text = await connection.run(["INFO", "replication"]);
   return text.includes("master_link_status:up");
 }
 
 /** Whether a node finds all hash slots served, and follows its primary if it has one. */
-async function isWell(node: ClusterNode): Promise<boolean> {
-  const info = await node.server.cli("CLUSTER", "INFO");
+async function isWell(
+  node: ClusterNode,
+  connection: PlainConnection,
+): Promise<boolean> {
+  const info = await connection.run(["CLUSTER", "INFO"]);
   if (!info.includes("cluster_state:ok")) return false;
-  const { role } = await stateOf(node);
-  return role === "primary" || await isInStep(node);
+  const text = await connection.run(["CLUSTER", "NODES"]);
+  const { role } = parseState(node, text);
+  return role === "primary" || await isInStep(connection);
 }
 
 async function stateOf(node: ClusterNode): Promise<NodeState> {
