@@ -21,6 +21,6 @@ const node22 = {
 } as const;
 
 testCases(processOf(node24));
-testLives(node24, [node24, DENO]);
+testLives(node24, [node24]);
 testCases(processOf(node22), SOCKETS);
-testLives(node22);
+testLives(node22, [DENO]);

@@ -18,6 +18,7 @@ import {
 import { Disk } from "../../../../recorder/stores/file/disk.ts";
 import { HEADER, readHeader } from "../../../../recorder/stores/file/header.ts";
 import { recordOf } from "../../../../recorder/stores/file/record.ts";
+import { searchLength } from "../../../support/random.ts";
 import { until } from "../../../support/wait.ts";
 import {
   contentsOf,
@@ -417,8 +418,12 @@ Deno.test("A file of another host is refused while it is touched each second, an
   await (await openOutbox(file.path)).outbox.close();
 });
 
-for (const first of RUNTIMES) {
-  for (const second of RUNTIMES) {
+for (const [i, first] of RUNTIMES.entries()) {
+  for (const [j, second] of RUNTIMES.entries()) {
+    // Each holds it once and is refused once; Deno alone has the kernel's lock, which both sides need.
+    const isTelling = j === (i + 1) % RUNTIMES.length ||
+      first.name === "deno" && second === first;
+    if (!isTelling && searchLength(1) === 1) continue;
     Deno.test({
       name:
         `A file that ${first.name} holds is refused on ${second.name}, and taken over after a kill -9`,
