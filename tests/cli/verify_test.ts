@@ -159,8 +159,14 @@ Deno.test("Verify names the file that it cannot use, and what is wrong with it",
       ["--allow-net=127.0.0.1"],
     ],
   ];
-  for (const command of [[], ["watch"]]) {
-    await Promise.all(cases.map(async ([args, text, permissions]) => {
+  // Both commands read files by the same code: of the other one two are enough.
+  for (
+    const [command, some] of [
+      [[], cases],
+      [["watch"], [cases.at(0)!, cases.at(-1)!]],
+    ] as const
+  ) {
+    await Promise.all(some.map(async ([args, text, permissions]) => {
       const { code, stdout, stderr } = await verify(
         [...command, ...url, ...args],
         permissions === undefined ? {} : { permissions },

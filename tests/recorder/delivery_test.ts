@@ -27,7 +27,7 @@ import {
   Told,
 } from "./doubles.ts";
 
-Deno.test("100,000 shops in one turn are all recorded, in chunks, and in bounds", async () => {
+Deno.test("60,000 shops in one turn are all recorded, in chunks, and in bounds", async () => {
   await using server = await startRedis();
   await using redis = new Redis(server.url);
   const sender = new Counting(redis);
@@ -36,7 +36,7 @@ Deno.test("100,000 shops in one turn are all recorded, in chunks, and in bounds"
     retentionSeconds: 3600,
     onError: told.onError,
   });
-  const events = 100_000;
+  const events = 60_000; // more than a window's
   const outcomes = await Promise.all(
     Array.from({ length: events }, (_, i) => recorder.record(ofShop(i))),
   );
