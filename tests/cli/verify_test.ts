@@ -8,7 +8,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { startRedis } from "../support/redis_server.ts";
-import { PASSWORD, verify } from "./run_verify.ts";
+import { PASSWORD, verify, verifyEach } from "./run_verify.ts";
 
 /** Files in a temporary directory, by name. */
 async function tempFiles(
@@ -62,12 +62,19 @@ Deno.test("Verify names the argument that it cannot use, and never a password", 
     [["--json=yes"], "Cannot use --json: it takes no value"],
     [["--url", url], "Cannot connect to 127.0.0.1:1: connection refused"],
   ];
-  await Promise.all(cases.map(async ([args, text]) => {
-    const { code, stdout, stderr } = await verify(args);
-    assert(stderr.startsWith(`verify: ${text}`), stderr);
-    assertEquals([code, stdout, stderr.split("\n").length], [2, "", 2]);
-  }));
+  await assertRefused(cases);
 });
+
+/** Each ends with 2 and one line, which begins so. */
+async function assertRefused(
+  cases: readonly (readonly [args: readonly string[], text: string])[],
+): Promise<void> {
+  const outcomes = await verifyEach(cases.map(([args]) => args));
+  for (const [i, { code, stdout, stderr }] of outcomes.entries()) {
+    assert(stderr.startsWith(`verify: ${cases[i]![1]}`), stderr);
+    assertEquals([code, stdout, stderr.split("\n").length], [2, "", 2]);
+  }
+}
 
 Deno.test("Verify says in one line that there is no server program", async () => {
   const { code, stdout, stderr } = await verify([], {
@@ -136,7 +143,7 @@ Deno.test("Verify names the file that it cannot use, and what is wrong with it",
   const old = files.path("old");
   const directory = files.path("");
   const url = ["--url", "rediss://127.0.0.1:1"];
-  const cases: [args: string[], text: string, permissions?: string[]][] = [
+  const cases: [args: string[], text: string][] = [
     [
       ["--ca", words],
       `--ca ${words}: it holds no certificate, expected PEM`,
@@ -153,27 +160,24 @@ Deno.test("Verify names the file that it cannot use, and what is wrong with it",
     [["--cert", cert, "--key", old], `--key ${old}: the key is encrypted`],
     [["--cert", cert], "--cert: it needs --key, too"],
     [["--key", key], "--key: it needs --cert, too"],
-    [
-      ["--ca", cert],
-      `--ca ${cert}: reading it is not allowed, run with --allow-read=${cert}`,
-      ["--allow-net=127.0.0.1"],
-    ],
   ];
-  // Both commands read files by the same code: of the other one two are enough.
-  for (
-    const [command, some] of [
-      [[], cases],
-      [["watch"], [cases.at(0)!, cases.at(-1)!]],
-    ] as const
-  ) {
-    await Promise.all(some.map(async ([args, text, permissions]) => {
-      const { code, stdout, stderr } = await verify(
-        [...command, ...url, ...args],
-        permissions === undefined ? {} : { permissions },
-      );
-      assert(stderr.startsWith(`verify: Cannot use ${text}`), stderr);
-      assertEquals([code, stdout, stderr.split("\n").length], [2, "", 2]);
-    }));
+  for (const command of [[], ["watch"]]) {
+    await assertRefused(cases.map(([args, text]) => [
+      [...command, ...url, ...args],
+      `Cannot use ${text}`,
+    ]));
+    const { code, stdout, stderr } = await verify(
+      [...command, ...url, "--ca", cert],
+      { permissions: ["--allow-net=127.0.0.1"] },
+    );
+    assertEquals(
+      [code, stdout, stderr],
+      [
+        2,
+        "",
+        `verify: Cannot use --ca ${cert}: reading it is not allowed, run with --allow-read=${cert}\n`,
+      ],
+    );
   }
 });
 

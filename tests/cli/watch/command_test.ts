@@ -14,10 +14,11 @@ import { dutiesOf } from "../../../cli/watch/command.ts";
 import { importFlags } from "../../support/imports.ts";
 import { startRedis } from "../../support/redis_server.ts";
 import { until } from "../../support/wait.ts";
+import { PASSWORD, verifyEach } from "../run_verify.ts";
 import { idsOf } from "./clients.ts";
 
 const VERIFY = new URL("../../../cli/verify.ts", import.meta.url).href;
-const PASSWORD = "s3:cr/et@";
+const PERMISSIONS = ["--allow-net=127.0.0.1", "--allow-env"];
 
 /** The line of a busy machine, wherever it comes. */
 const FROZEN = /^.{21}this process was frozen for /;
@@ -40,7 +41,7 @@ class Child {
   constructor(...args: string[]) {
     this.process = new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "--no-prompt", "--allow-net=127.0.0.1", "--allow-env"],
+        ...["run", "--no-prompt", ...PERMISSIONS],
         ...[...importFlags, VERIFY, "watch", ...args],
       ],
       env: { REDIS_URL: "", NO_COLOR: "1" },
@@ -322,11 +323,14 @@ Deno.test("Watch names the argument that it cannot use, and never a password", a
     [["--minutes", "1e3"], 'Cannot use --minutes "1e3": expected a number'],
     [["--json=yes"], "Cannot use --json: it takes no value"],
   ];
-  await Promise.all(cases.map(async ([args, text]) => {
-    const { code, stdout, stderr } = await new Child(...args).end();
-    assert(stderr.startsWith(`verify: ${text}`), stderr);
+  const outcomes = await verifyEach(
+    cases.map(([args]) => ["watch", ...args]),
+    { permissions: PERMISSIONS },
+  );
+  for (const [i, { code, stdout, stderr }] of outcomes.entries()) {
+    assert(stderr.startsWith(`verify: ${cases[i]![1]}`), stderr);
     assertEquals([code, stdout, stderr.split("\n").length], [2, "", 2]);
-  }));
+  }
 });
 
 Deno.test("Watch prints its options, and those of the proof name it", async () => {
