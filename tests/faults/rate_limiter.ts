@@ -1,6 +1,9 @@
 // Calls at a rate, with a limit in flight, and how long each took.
 import { delay } from "@std/async/delay";
 
+/** The loop looks at its calls this often at least, in milliseconds. */
+const MOST_PAUSE_MS = 5;
+
 /** A call and when it was. */
 export interface Timing {
   /** By `performance.now()`. */
@@ -50,6 +53,16 @@ export async function callAtRate(
     }
   }
 
+  /** How long nothing is to be done, but what an outcome or the end of the load asks for. */
+  function pauseMs(passedMs: number): number {
+    if (timings.length === calls) return MOST_PAUSE_MS;
+    if (open >= inFlight) return 1;
+    return Math.min(
+      MOST_PAUSE_MS,
+      Math.max(1, dueMs(timings.length) - passedMs),
+    );
+  }
+
   while (open > 0 || (timings.length < calls && !stop.aborted)) {
     const now = performance.now();
     if (open > 0 && now - progressAt > hangMs) break;
@@ -60,7 +73,7 @@ export async function callAtRate(
       if (open === 0) progressAt = now;
       start();
     }
-    await delay(1);
+    await delay(pauseMs(now - startedAt));
   }
   return timings;
 }

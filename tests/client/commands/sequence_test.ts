@@ -10,7 +10,7 @@ import { Conversation } from "../../support/conversation.ts";
 import { Random, searchLength } from "../../support/random.ts";
 import { startRedis } from "../../support/redis_server.ts";
 
-const SEARCH_MS = searchLength(4000);
+const SEARCH_MS = searchLength(2000);
 const BATCH = 40;
 
 const KEYS = ["a", "b", "c"];

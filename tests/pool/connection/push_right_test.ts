@@ -297,7 +297,7 @@ Deno.test("No reply reaches another caller, whatever leases do to their connecti
     postMortem: true,
     validateAfterIdleMs: 5,
   });
-  const endAt = performance.now() + searchLength(3000);
+  const endAt = performance.now() + searchLength(1500);
   let echoes = 0, leases = 0, token = 0;
   /** A busy machine may need longer for enough of both. */
   const isGoing = () =>
