@@ -5,6 +5,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertLessOrEqual,
   assertMatch,
   assertRejects,
   assertThrows,
@@ -51,25 +52,30 @@ test("A script is sent whole once, and by its digest from then on", async (fixtu
   assertAtRest(redis);
 });
 
-test("Of a thousand calls that find a script missing one sends it, on the connection that has said so", async (fixture) => {
-  const redis = fixture.client();
-  const script = new Script<number>(COUNT);
-  assertEquals(await script.run(redis, ["n"]), 1);
-  for (let round = 1; round <= 3; round++) {
-    await fixture.server.cli("SCRIPT", "FLUSH");
-    await fixture.server.cli("CONFIG", "RESETSTAT");
-    const counts = await Promise.all(
-      Array.from({ length: 1000 }, () => script.run(redis, ["n"])),
-    );
-    assertEquals(
-      counts.sort((a, b) => a - b),
-      Array.from({ length: 1000 }, (_, i) => (round - 1) * 1000 + i + 2),
-    );
-    assertEquals(await fixture.calls("eval"), 1);
-    assertEquals(await fixture.calls("evalsha"), 1999);
-  }
-  assertAtRest(redis);
-});
+for (const maxConnections of [1, 4]) {
+  test(`Of a thousand calls that find a script missing one sends it, on the connection that has said so: ${maxConnections}`, async (fixture) => {
+    const redis = fixture.client({ maxConnections });
+    const script = new Script<number>(COUNT);
+    assertEquals(await script.run(redis, ["n"]), 1);
+    for (let round = 1; round <= 3; round++) {
+      await fixture.server.cli("SCRIPT", "FLUSH");
+      await fixture.server.cli("CONFIG", "RESETSTAT");
+      const counts = await Promise.all(
+        Array.from({ length: 1000 }, () => script.run(redis, ["n"])),
+      );
+      assertEquals(
+        counts.sort((a, b) => a - b),
+        Array.from({ length: 1000 }, (_, i) => (round - 1) * 1000 + i + 2),
+      );
+      assertEquals(await fixture.calls("eval"), 1);
+      const calls = await fixture.calls("evalsha");
+      // What another connection has written may come after the script has been sent.
+      if (maxConnections === 1) assertEquals(calls, 1999);
+      assertLessOrEqual(calls, 1999);
+    }
+    assertAtRest(redis);
+  });
+}
 
 test("Where no call of a thousand has come through yet, one sends the script as well", async (fixture) => {
   const redis = fixture.client({ maxConnections: 4 });
