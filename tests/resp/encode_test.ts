@@ -13,6 +13,7 @@ import { checkCommand } from "../../resp/command.ts";
 import { CommandBuffer } from "../../resp/command_buffer.ts";
 import { copyCommand, encodeCommand } from "../../resp/encode.ts";
 import type { Command } from "../../resp/types.ts";
+import { assertSameBytes } from "../support/bytes.ts";
 import { Conversation } from "../support/conversation.ts";
 import { Random } from "../support/random.ts";
 import { startRedis } from "../support/redis_server.ts";
@@ -445,18 +446,6 @@ function randomArgument(random: Random): Command[number] {
       return random.pick(ARGUMENTS).argument;
     default:
       return "key:".repeat(random.below(8));
-  }
-}
-
-function assertSameBytes(
-  actual: Uint8Array,
-  expected: Uint8Array,
-  message: string,
-): void {
-  assertEquals(actual.length, expected.length, message);
-  // Byte by byte, assertEquals would take seconds.
-  for (let i = 0; i < expected.length; i++) {
-    if (actual[i] !== expected[i]) throw new Error(`${message}: byte ${i}`);
   }
 }
 

@@ -16,7 +16,7 @@ import { ProtocolError, ReplyError } from "../../resp/errors.ts";
 import { LIMITS, type ParserLimits } from "../../resp/limits.ts";
 import { ReplyParser } from "../../resp/parser.ts";
 import type { Reply } from "../../resp/types.ts";
-import { concat } from "../support/bytes.ts";
+import { assertSameBytes, concat } from "../support/bytes.ts";
 import { Random, searchLength } from "../support/random.ts";
 
 const KIB = 1024;
@@ -941,15 +941,6 @@ function body(length: number, alphabet: string): Uint8Array {
   }
   filled.set(utf8.encode(`${length}`.slice(0, length)));
   return filled;
-}
-
-function assertSameBytes(actual: unknown, expected: Uint8Array): void {
-  assertInstanceOf(actual, Uint8Array);
-  assertEquals(actual.length, expected.length);
-  // Byte by byte, assertEquals would take seconds.
-  for (let i = 0; i < expected.length; i++) {
-    if (actual[i] !== expected[i]) throw new Error(`byte ${i} differs`);
-  }
 }
 
 const SIZES = [
